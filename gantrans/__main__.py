@@ -1,0 +1,201 @@
+"""The command line: `python -m gantrans --help`.
+
+A user's mistake ends in one sentence on standard error and exit code 2; anything else that goes wrong is a
+bug and keeps its traceback. Heavy imports wait until a command needs them, so that `--help` is quick.
+"""
+
+import json
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from gantrans.course.commands import app as course_app
+from gantrans.errors import GantransError
+
+app = typer.Typer(
+    help="Learn, train, judge and run image translation between SEM images and chip layout.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+data_app = typer.Typer(help="Make image pairs.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+app.add_typer(course_app, name="course")
+
+
+class Direction(StrEnum):
+    sem2layout = "sem2layout"
+    layout2sem = "layout2sem"
+
+
+class Scale(StrEnum):
+    auto = "auto"
+    smoke = "smoke"
+    reduced = "reduced"
+    full = "full"
+
+
+class Split(StrEnum):
+    train = "train"
+    val = "val"
+    test = "test"
+
+
+class EvaluationSplit(StrEnum):
+    train = "train"
+    val = "val"
+    test = "test"
+    all = "all"
+
+
+class Difficulty(StrEnum):
+    easy = "easy"
+    default = "default"
+    hard = "hard"
+
+
+class Simulated(StrEnum):
+    procedural = "procedural"
+    sky130 = "sky130"
+
+
+Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.", show_default=False)]
+Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with input/ and target/.")]
+PixelNm = Annotated[
+    float | None, typer.Option(help="Nanometres per pixel of the images.", show_default="as made")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables.")]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best one present")]
+
+
+def _print_json(value: Any) -> None:
+    typer.echo(json.dumps(value, indent=1))
+
+
+@app.command()
+def doctor(json_output: Json = False) -> None:
+    """Say whether this machine is ready for the course."""
+    from gantrans.course.doctor import examine
+
+    checks = examine()
+    if json_output:
+        _print_json([vars(check) for check in checks])
+    else:
+        for check in checks:
+            typer.echo(
+                f"{'ok ' if check.ok else '!! '} {check.name:<13} {check.value}  {check.advice}".rstrip()
+            )
+    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
+
+
+@app.command()
+def train(
+    direction: Annotated[Direction, typer.Option(help="What to translate into what.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
+    source: Source = "procedural",
+    scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
+    seed: Annotated[int, typer.Option(help="One seed makes everything.")] = 0,
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Stop (resumably) after this long.", min=0.0)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    pixel_nm: PixelNm = None,
+    device: Device = None,
+) -> None:
+    """Train a translator.
+
+    Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
+    """
+    from gantrans.course.scales import resolve_scale
+    from gantrans.translation import recipe, train_recipe
+
+    chosen = recipe(direction.value, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
+    result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
+    typer.echo(f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}")
+
+
+@app.command()
+def evaluate(
+    run: Run,
+    source: Source = "procedural",
+    split: Annotated[EvaluationSplit, typer.Option(help="Which part of the source; all: a whole folder.")] = (
+        EvaluationSplit.test
+    ),
+    count: Annotated[
+        int | None, typer.Option(help="How many pairs.", min=1, show_default="as the run's scale")
+    ] = None,
+    pixel_nm: PixelNm = None,
+    device: Device = None,
+    json_output: Json = False,
+) -> None:
+    """Measure a run on held-out pairs, per layout family, beside the classical baseline on the same ones."""
+    from gantrans.translation import evaluate_run
+
+    report = evaluate_run(run, source, split=split.value, count=count, pixel_nm=pixel_nm, device=device)
+    if json_output:
+        _print_json(report.to_dict())
+    else:
+        typer.echo(report.table())
+
+
+@app.command()
+def predict(
+    run: Run,
+    input_path: Annotated[Path, typer.Option("--input", help="An image or a folder of images.")],
+    output_path: Annotated[
+        Path, typer.Option("--output", help="The PNG, or the folder for the PNGs, to write.")
+    ],
+    pixel_nm: PixelNm = None,
+    seed: Annotated[int, typer.Option(help="Draws the noise of a layout -> SEM network.")] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace PNGs that exist.")] = False,
+    device: Device = None,
+) -> None:
+    """Translate images: a PNG of the same name and size for every input."""
+    from gantrans.translation import predict_files
+
+    done = predict_files(
+        run, input_path, output_path, pixel_nm=pixel_nm, seed=seed, overwrite=overwrite, device=device
+    )
+    typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
+
+
+@data_app.command("export")
+def export(
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    source: Annotated[Simulated, typer.Option(help="Where the layouts come from.")] = Simulated.procedural,
+    split: Annotated[Split, typer.Option(help="Which part of the source.")] = Split.test,
+    difficulty: Annotated[
+        Difficulty, typer.Option(help="How hard the SEM image is to read.")
+    ] = Difficulty.default,
+    size: Annotated[int, typer.Option(help="Pixels along each side.", min=8, max=2048)] = 64,
+    count: Annotated[int, typer.Option(help="How many pairs.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="One seed makes everything.")] = 0,
+    pixel_nm: Annotated[float, typer.Option(help="Nanometres per pixel.", min=1.0, max=200.0)] = 20.0,
+    layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
+) -> None:
+    """Write simulated pairs as a folder: SEM images in input/, drawn layouts in target/."""
+    from gantrans.data import make_pairs, write_pairs
+
+    pairs = make_pairs(
+        source.value, split=split.value, size=size, pixel_nm=pixel_nm, difficulty=difficulty.value,
+        count=count,
+        seed=seed, layer=layer,
+    )  # fmt: skip
+    write_pairs(pairs, out, source=source.value, seed=seed)
+    typer.echo(f"Wrote {len(pairs)} pairs to {out}.")
+
+
+def main() -> None:
+    """Entry point of `gantrans` and `python -m gantrans`."""
+    try:
+        app()
+    except GantransError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

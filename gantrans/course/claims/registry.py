@@ -1,0 +1,179 @@
+"""The claims the course tests, each with the rule that will judge it, written before its experiment runs.
+
+The sentences and rules are in `claims.toml`, one table per id; `claims.lock.json` says when each rule was
+written and keeps its hash. A rule that was changed without being written down again can give no verdict,
+and neither can a rule younger than the data it is asked to judge.
+"""
+
+import hashlib
+import json
+import math
+import tomllib
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from gantrans.errors import GantransError
+
+RULES = Path(__file__).with_name("claims.toml")
+LOCK = Path(__file__).with_name("claims.lock.json")
+KINDS = ("paired", "repeats", "proportion", "exact")
+COMPARISONS = ("difference", "ratio")
+FEWEST = {"paired": 6, "repeats": 6, "proportion": 100, "exact": 1}
+"""Fewest observations that can decide, by kind. Six pairs, not five: swapping the two labels of a pair at
+random reproduces five equal signs in 2 of 32 cases (6.2 %), six in 2 of 64 (3.1 %)."""
+
+
+class ClaimError(GantransError, ValueError):
+    """A claim, its rule or its record is unknown, incomplete or does not agree with its data."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One setting in which a claim is judged.
+
+    `region` is the set of values of the effect, in `unit`, for which the judged sentence is true, as
+    (lowest, highest); its finite end nearest to "no effect" is the smallest size that matters. The kinds:
+
+    - `paired`: two arms on the same seeds; the effect is the first of `arms` minus (or over) the second,
+      with a paired t interval over seeds;
+    - `repeats`: one value per repeat, with a t interval;
+    - `proportion`: k of n trials, with the exact interval of Clopper and Pearson (1934);
+    - `exact`: a deterministic number; no interval.
+    """
+
+    name: str
+    effect: str
+    kind: str
+    region: tuple[float, float]
+    unit: str = ""
+    arms: tuple[str, ...] = ()
+    compare: str = "difference"
+    level: float = 0.99
+    fewest: int = 1
+
+    def __post_init__(self) -> None:
+        low, high = self.region
+        problem = None
+        if self.kind not in KINDS or self.compare not in COMPARISONS:
+            problem = f"kind is one of {', '.join(KINDS)} and compare one of {', '.join(COMPARISONS)}"
+        elif not low <= high or (math.isinf(low) and math.isinf(high)):
+            problem = "region needs a finite end and lowest <= highest"
+        elif (self.kind == "paired") != (len(self.arms) == 2):
+            problem = "paired, and only paired, needs two arms"
+        elif self.kind == "paired" and low <= self.no_effect <= high:
+            problem = (
+                "the region of a comparison may not contain 'no effect', or chance alone would decide it"
+            )
+        if problem:
+            raise ClaimError(f"The rule for {self.name!r} cannot be used: {problem}.")
+
+    @property
+    def no_effect(self) -> float:
+        """The value of the effect when the two arms do not differ."""
+        return 1.0 if self.compare == "ratio" else 0.0
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is said, what is true, and how the judged sentence is decided. See `claims.toml`."""
+
+    id: str
+    said: str
+    true: str
+    judged: str
+    lessons: tuple[str, ...]
+    scales: tuple[str, ...]
+    parts: tuple[Part, ...]
+
+    def __post_init__(self) -> None:
+        if not self.scales or not set(self.scales) <= {"reduced", "full"}:
+            raise ClaimError(
+                f"Claim {self.id} has the scales {self.scales}; only reduced and full can decide."
+            )
+
+    @property
+    def hash(self) -> str:
+        """Of everything the verdict depends on: the judged sentence, the scales and the parts."""
+        rule = asdict(self)
+        content = {k: rule[k] for k in ("id", "judged", "scales", "parts")}
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16]
+
+    def part(self, name: str) -> Part:
+        """The part of that name.
+
+        Raises:
+            ClaimError: for an unknown name; the message lists the parts.
+        """
+        for part in self.parts:
+            if part.name == name:
+                return part
+        names = ", ".join(repr(p.name) for p in self.parts)
+        raise ClaimError(f"Claim {self.id} has no part {name!r}; its parts are {names}.")
+
+    def written(self, lock: Path = LOCK) -> datetime:
+        """When this rule was written down (UTC).
+
+        Raises:
+            ClaimError: when the rule has changed since, or was never written down.
+        """
+        entry = json.loads(lock.read_text()).get(self.id) if lock.exists() else None
+        if entry is None or entry["hash"] != self.hash:
+            raise ClaimError(
+                f"The rule of claim {self.id} is not the one written down in {lock.name}; "
+                "run claims.stamp() first, then produce the data anew."
+            )
+        return datetime.fromisoformat(entry["written"])
+
+
+@lru_cache(maxsize=4)
+def registered(path: Path = RULES) -> Mapping[str, Claim]:
+    """All claims by id, in the order of the file."""
+    return {name: _claim(name, table) for name, table in tomllib.loads(path.read_text("utf-8")).items()}
+
+
+def get(claim_id: str) -> Claim:
+    """The claim with that id.
+
+    Raises:
+        ClaimError: for an id that is not registered.
+    """
+    claims = registered()
+    if claim_id not in claims:
+        raise ClaimError(f"Claim {claim_id!r} is not registered; add it with its rule to {RULES.name}.")
+    return claims[claim_id]
+
+
+def stamp(lock: Path = LOCK, claims: Mapping[str, Claim] | None = None) -> list[str]:
+    """Write down, with the time of now, every rule that is new or has changed; return their ids."""
+    claims = registered() if claims is None else claims
+    known = json.loads(lock.read_text()) if lock.exists() else {}
+    changed = [i for i, c in claims.items() if known.get(i, {}).get("hash") != c.hash]
+    now = datetime.now(UTC).isoformat(timespec="seconds")
+    entries = {i: {"hash": c.hash, "written": now} if i in changed else known[i] for i, c in claims.items()}
+    lock.write_text(json.dumps(entries, indent=1) + "\n")
+    return changed
+
+
+def _claim(claim_id: str, table: Mapping[str, Any]) -> Claim:
+    table = dict(table)
+    head = {k: table.pop(k) for k in ("said", "true", "judged")}
+    lessons, scales = tuple(table.pop("lessons")), tuple(table.pop("scales", ("reduced", "full")))
+    listed = table.pop("parts", ["all"])
+    parts = tuple(_part(claim_id, {**table, **(p if isinstance(p, dict) else {"name": p})}) for p in listed)
+    return Claim(id=claim_id, lessons=lessons, scales=scales, parts=parts, **head)
+
+
+def _part(claim_id: str, values: dict[str, Any]) -> Part:
+    try:
+        values["region"] = tuple(map(float, values["region"]))
+        values["arms"] = tuple(values.get("arms", ())) if values["kind"] == "paired" else ()
+        values.setdefault("fewest", FEWEST.get(values["kind"], 1))
+        return Part(**values)
+    except (KeyError, TypeError) as error:
+        raise ClaimError(
+            f"Claim {claim_id} in {RULES.name} has a missing or unknown key: {error}."
+        ) from error

@@ -1,0 +1,41 @@
+"""Layouts, printing and SEM imaging, alignment, and pairs for training."""
+
+from gantrans.data.alignment import Alignment, RawFields, align, raw_fields, recovery_table, render_template
+from gantrans.data.cells import CellConfig, cell_layouts, load_cells
+from gantrans.data.folder import PairedFolder, read_image, write_pairs
+from gantrans.data.imaging import PRESETS, ImagingConfig
+from gantrans.data.layouts import FAMILIES, LayoutConfig, Layouts, context_px, procedural_layouts
+from gantrans.data.pairs import BatchSource, PairedDataset, StratifiedSampler, make_pairs
+from gantrans.data.reading import SUFFIXES as IMAGE_SUFFIXES
+from gantrans.data.reading import write_image
+from gantrans.data.simulator import Simulated, simulate
+
+__all__ = [
+    "FAMILIES",
+    "IMAGE_SUFFIXES",
+    "PRESETS",
+    "Alignment",
+    "BatchSource",
+    "CellConfig",
+    "ImagingConfig",
+    "LayoutConfig",
+    "Layouts",
+    "PairedDataset",
+    "PairedFolder",
+    "RawFields",
+    "Simulated",
+    "StratifiedSampler",
+    "align",
+    "cell_layouts",
+    "context_px",
+    "load_cells",
+    "make_pairs",
+    "procedural_layouts",
+    "raw_fields",
+    "read_image",
+    "recovery_table",
+    "render_template",
+    "simulate",
+    "write_image",
+    "write_pairs",
+]

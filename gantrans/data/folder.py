@@ -1,0 +1,284 @@
+"""A user's own pairs: `input/` and `target/` with equal names, and the same layout written from a dataset.
+
+`input/` is what the network receives and `target/` what it should give. `pairs.json`, if there is one, says
+which of the two is SEM and how large a pixel is; without it the folder is taken to fit the direction asked
+for.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from gantrans.data.pairs import DIRECTIONS, PairedDataset
+from gantrans.data.reading import SUFFIXES, read_image
+from gantrans.errors import DataError
+from gantrans.images import uint8_from_unit
+
+__all__ = ["PairedFolder", "read_image", "write_pairs"]
+
+SPLITS = ("train", "val", "test", "all")
+ROLES = ("sem", "layout")
+MANIFEST = "pairs.json"
+
+
+class PairedFolder:
+    """Image pairs in a folder, checked when opened: both subfolders exist and every image has its partner.
+
+    Policy, so that nothing happens silently:
+    - Partners have the same name; the suffix may differ (PNG, TIFF, JPEG). Other files are ignored.
+    - Both images of a pair have the same size. Larger images are cut into `size` tiles that cover them,
+      overlapping only as far as needed; nothing is rescaled. Smaller images are refused.
+    - Each image, with all its tiles, belongs to one split: by `split.csv` (columns name, split), else by a
+      hash of its name, 80/10/10. "all" takes every image.
+
+    Args:
+        root: the folder. pixel_nm: nm per pixel; wins over the manifest's value.
+
+    Raises:
+        DataError: naming the file or folder and the reason.
+    """
+
+    def __init__(self, root: str | Path, *, pixel_nm: float | None = None) -> None:
+        self.root = Path(root)
+        if not self.root.is_dir():
+            raise DataError(f"{self.root} is not a folder; a folder with input/ and target/ is needed.")
+        self.manifest = _read_manifest(self.root / MANIFEST)
+        self.pixel_nm: float | None = pixel_nm if pixel_nm is not None else self.manifest.get("pixel_nm")
+        self.inputs, self.targets = _images(self.root / "input"), _images(self.root / "target")
+        for one, other, lacking in (
+            (self.inputs, self.targets, "target"),
+            (self.targets, self.inputs, "input"),
+        ):
+            for name in one.keys() - other.keys():
+                raise DataError(
+                    f"{one[name]} has no partner: {self.root / lacking} has no PNG, TIFF or JPEG {name!r}."
+                )
+        self.split = self._splits()
+
+    def names(self, split: str = "all") -> list[str]:
+        """Names of the pairs in a split, sorted.
+
+        Raises:
+            DataError: for an unknown split, or one that is empty (small folders, or a `split.csv` without
+            it).
+        """
+        if split not in SPLITS:
+            raise DataError(f"split is {split!r}; choose one of {', '.join(SPLITS)}.")
+        chosen = [name for name in self.inputs if split in ("all", self.split[name])]
+        if not chosen:
+            counts = Counter(self.split.values())
+            have = ", ".join(f"{counts[s]} {s}" for s in SPLITS[:3])
+            raise DataError(
+                f"{self.root} has no pair in the split {split!r} ({have}); add pairs, or assign them in a"
+                " split.csv with the columns name,split."
+            )
+        return chosen
+
+    def load(
+        self, direction: str, *, split: str = "train", size: int | None = None, progress: bool = True
+    ) -> PairedDataset:
+        """Read one split as a dataset of `size` x `size` tiles.
+
+        Args:
+            direction: "sem2layout" or "layout2sem". A manifest decides what `input/` holds; without one
+                it is SEM for "sem2layout" and layout for "layout2sem".
+            size: side of the tiles in pixels; None keeps the images whole, which must then all be of one
+            size.
+
+        Raises:
+            DataError: for the first image that cannot be used.
+        """
+        if direction not in DIRECTIONS:
+            raise DataError(f"direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}.")
+        families = self.manifest.get("family", {})
+        tiles: list[Tensor] = []  # (2, n, size, size) per image: input, target
+        family, names = [], []
+        for name in tqdm(
+            self.names(split), desc=f"reading {self.root.name}", disable=not progress, delay=2.0
+        ):
+            pair = self._read(name)
+            cut, places = _tiles(pair, size, self.inputs[name])
+            if tiles and cut.shape[-2:] != tiles[0].shape[-2:]:
+                raise DataError(
+                    f"{self.inputs[name]} is of another size than the images before it; ask for tiles."
+                )
+            tiles.append(cut)
+            family += [str(families.get(name, "user"))] * len(places)
+            names += [name if len(places) == 1 else f"{name}@{y},{x}" for y, x in places]
+        first, second = torch.cat(tiles, dim=1).unsqueeze(2)
+        role = self.manifest.get("input", "sem" if direction == "sem2layout" else "layout")
+        sem, layout = (first, second) if role == "sem" else (second, first)
+        return PairedDataset(sem, layout, family, self.pixel_nm, names)
+
+    def _read(self, name: str) -> Tensor:
+        """Both images of a pair: (2, H, W) uint8."""
+        paths = self.inputs[name], self.targets[name]
+        first, second = (uint8_from_unit(read_image(path))[0] for path in paths)
+        if first.shape != second.shape:
+            sizes = [
+                f"{path} is {i.shape[1]} x {i.shape[0]} px"
+                for path, i in zip(paths, (first, second), strict=True)
+            ]
+            raise DataError(f"{sizes[0]}, but {sizes[1]}; the images of a pair must have one size.")
+        return torch.stack([first, second])
+
+    def _splits(self) -> dict[str, str]:
+        path = self.root / "split.csv"
+        if not path.is_file():
+            return {name: hash_split(name) for name in self.inputs}
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            table = csv.DictReader(file)
+            if not {"name", "split"} <= set(table.fieldnames or ()):
+                raise DataError(f"{path} needs a first line with the columns name,split.")
+            listed = {
+                Path(row["name"]).stem if _is_image(row["name"]) else row["name"]: row["split"]
+                for row in table
+            }
+        for name in self.inputs:
+            if listed.get(name) not in SPLITS[:3]:
+                raise DataError(
+                    f"{path} gives {name!r} the split {listed.get(name)!r}; write train, val or test."
+                )
+        return {name: listed[name] for name in self.inputs}
+
+
+def hash_split(name: str) -> str:
+    """The split of a name: 80 % train, 10 % val, 10 % test, the same on every machine and for ever."""
+    digit = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") % 10
+    return "train" if digit < 8 else "val" if digit == 8 else "test"
+
+
+def write_pairs(
+    dataset: PairedDataset,
+    directory: str | Path,
+    *,
+    source: str,
+    seed: int | None = None,
+    input_role: str = "sem",
+) -> Path:
+    """Write a dataset as a `PairedFolder`: 8-bit PNG, bit-exact, with a `pairs.json` manifest.
+
+    The folder appears complete or not at all. Names are the dataset's; they must be unique plain file names.
+
+    Raises:
+        DataError: when `directory` exists and is not empty (nothing is overwritten), or cannot be written.
+    """
+    directory = Path(directory)
+    if input_role not in ROLES:
+        raise DataError(f"input_role is {input_role!r}; choose one of {', '.join(ROLES)}.")
+    for name in dataset.names:
+        if Path(name).name != name or name.startswith("."):
+            raise DataError(f"The pair name {name!r} cannot be a file name; rename it.")
+    if len(set(dataset.names)) != len(dataset):
+        raise DataError("Two pairs of the dataset have the same name; give every pair its own.")
+    manifest = {
+        "format": 1,
+        "input": input_role,
+        "pixel_nm": dataset.pixel_nm,
+        "size": list(dataset.sem.shape[-2:]),
+        "source": source,
+        "seed": seed,
+        "family": dict(zip(dataset.names, dataset.family, strict=True)),
+    }
+    sem_folder, layout_folder = ("input", "target") if input_role == "sem" else ("target", "input")
+
+    def fill(folder: Path) -> None:
+        for kind, images in ((sem_folder, dataset.sem), (layout_folder, dataset.layout)):
+            (folder / kind).mkdir()
+            for name, image in zip(dataset.names, images, strict=True):
+                _write_png(image[0], folder / kind / f"{name}.png")
+        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+
+    _write_folder(directory, fill)
+    return directory
+
+
+def _write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
+    """Fill a temporary neighbour, then rename it, so that a crash leaves no half-written folder behind."""
+    if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
+        raise DataError(
+            f"{directory} already exists and is not empty; choose another folder or remove it first."
+        )
+    partial = directory.parent / f".{directory.name}.{os.getpid()}.partial"
+    try:
+        partial.mkdir(parents=True)
+        fill(partial)
+        if directory.exists():
+            directory.rmdir()
+        partial.rename(directory)
+    except OSError as error:
+        raise DataError(f"{directory} cannot be written: {error.strerror or error}.") from error
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _write_png(image: Tensor, path: Path) -> None:
+    from PIL import Image
+
+    Image.fromarray(image.numpy()).save(path, compress_level=1)
+
+
+def _is_image(name: str) -> bool:
+    return Path(name).suffix.lower() in SUFFIXES
+
+
+def _images(folder: Path) -> dict[str, Path]:
+    """Image files of a folder by name without suffix, sorted."""
+    if not folder.is_dir():
+        raise DataError(f"{folder} is missing; the folder needs both input/ and target/.")
+    found: dict[str, Path] = {}
+    for path in sorted(folder.iterdir()):
+        if path.name.startswith(".") or not _is_image(path.name):
+            continue
+        if path.stem in found:
+            raise DataError(f"{found[path.stem]} and {path} have the same name; keep one of them.")
+        found[path.stem] = path
+    if not found:
+        raise DataError(f"{folder} holds no PNG, TIFF or JPEG image.")
+    return found
+
+
+def _read_manifest(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        return {}
+    try:
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise DataError(f"{path} is not valid JSON ({error}); repair or remove it.") from error
+    if not isinstance(manifest, dict) or manifest.get("input") not in ROLES:
+        raise DataError(f'{path} must be an object with "input": "sem" or "layout".')
+    pixel = manifest.get("pixel_nm")
+    if pixel is not None and not (isinstance(pixel, int | float) and pixel > 0):
+        raise DataError(
+            f"{path} gives pixel_nm {pixel!r}; it must be a positive number of nanometres or null."
+        )
+    return manifest
+
+
+def _tiles(pair: Tensor, size: int | None, path: Path) -> tuple[Tensor, list[tuple[int, int]]]:
+    """Cut (2, H, W) into (2, n, size, size) tiles that cover it, and their upper left corners."""
+    height, width = pair.shape[-2:]
+    if size is None:
+        return pair.unsqueeze(1), [(0, 0)]
+    if min(height, width) < size:
+        raise DataError(
+            f"{path} is {width} x {height} px, smaller than the {size} px asked for; nothing is enlarged."
+        )
+    places = [(y, x) for y in tile_starts(height, size) for x in tile_starts(width, size)]
+    return torch.stack([pair[:, y : y + size, x : x + size] for y, x in places], dim=1), places
+
+
+def tile_starts(length: int, size: int) -> list[int]:
+    """Evenly spread first pixels of the fewest tiles of `size` that cover `length` (>= size)."""
+    count = -(-length // size)
+    return [round(i * (length - size) / max(1, count - 1)) for i in range(count)]

@@ -1,0 +1,210 @@
+"""Pairs of SEM image and drawn layout: datasets, and batches that are a pure function of (seed, step)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from gantrans.data.cells import LAYERS, SPLITS, CellConfig, cell_layouts
+from gantrans.data.imaging import PRESETS, ImagingConfig
+from gantrans.data.layouts import LayoutConfig, context_px, procedural_layouts
+from gantrans.data.simulator import simulate
+from gantrans.data.streams import stream_seeds
+from gantrans.errors import DataError
+from gantrans.images import network_from_uint8, uint8_from_unit
+
+DIRECTIONS = ("sem2layout", "layout2sem")
+SOURCES = ("procedural", "sky130")
+_BLOCK = 64  # clips drawn between two ticks of the progress bar
+
+Batch = dict[str, Tensor | list[str]]
+
+
+@dataclass(frozen=True)
+class PairedDataset:
+    """Aligned pairs, held as bytes: 2,048 pairs of 64 px take 17 MB.
+
+    sem, layout: (N, 1, H, W) uint8. family: the label of each pair. names: unique, one per pair.
+    pixel_nm: size of a pixel in nm, None when it is not known.
+    """
+
+    sem: Tensor
+    layout: Tensor
+    family: list[str]
+    pixel_nm: float | None
+    names: list[str]
+
+    def __post_init__(self) -> None:
+        n = len(self.sem)
+        if self.sem.shape != self.layout.shape or n != len(self.family) or n != len(self.names):
+            raise DataError(
+                f"A paired dataset needs equal numbers and sizes, but sem is {tuple(self.sem.shape)},"
+                f" layout {tuple(self.layout.shape)}, with {len(self.family)} families and {len(self.names)}"
+                " names."
+            )
+        if self.sem.dtype != torch.uint8 or self.layout.dtype != torch.uint8 or self.sem.ndim != 4:
+            raise DataError(
+                f"A paired dataset needs uint8 images (N, 1, H, W), not {self.sem.dtype}"
+                f" {tuple(self.sem.shape)} and {self.layout.dtype} {tuple(self.layout.shape)}."
+            )
+
+    def __len__(self) -> int:
+        return len(self.sem)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
+        """One pair: (sem (1, H, W) uint8, layout (1, H, W) uint8, family)."""
+        return self.sem[index], self.layout[index], self.family[index]
+
+    def subset(self, indices: Sequence[int]) -> "PairedDataset":
+        """The pairs `indices`, in that order."""
+        chosen = [int(i) for i in indices]
+        return PairedDataset(
+            self.sem[chosen],
+            self.layout[chosen],
+            [self.family[i] for i in chosen],
+            self.pixel_nm,
+            [self.names[i] for i in chosen],
+        )
+
+    def roles(self, direction: str) -> tuple[Tensor, Tensor]:
+        """(input, target), both uint8 (N, 1, H, W), for "sem2layout" or "layout2sem"."""
+        _check("direction", direction, DIRECTIONS)
+        return (self.sem, self.layout) if direction == "sem2layout" else (self.layout, self.sem)
+
+
+def make_pairs(
+    source: str,
+    *,
+    count: int,
+    split: str = "train",
+    size: int = 64,
+    pixel_nm: float = 20.0,
+    difficulty: str = "default",
+    seed: int = 0,
+    layer: str = "li1",
+    imaging: ImagingConfig | None = None,
+    progress: bool = True,
+) -> PairedDataset:
+    """Simulate `count` pairs.
+
+    Pair `i` depends on everything but `count`: a longer dataset begins with the shorter one. Splits never
+    share a random stream, and for "sky130" no cell family.
+
+    Args:
+        source: "procedural" (six drawn families) or "sky130" (real standard cells, layer li1, poly or licon).
+        size: side of the images in pixels of `pixel_nm` nm.
+        difficulty: "easy", "default" or "hard"; `imaging` replaces the preset by your own conditions.
+        progress: show a bar when it takes longer than two seconds.
+
+    Raises:
+        DataError: for an unknown source, split, difficulty or layer, or a count below one.
+    """
+    _check("source", source, SOURCES)
+    _check("split", split, SPLITS)
+    _check("difficulty", difficulty, tuple(PRESETS))
+    _check("layer", layer, tuple(LAYERS))
+    if count < 1:
+        raise DataError(f"count is {count}; ask for at least one pair.")
+    conditions = imaging or PRESETS[difficulty]
+    (stream,) = stream_seeds(seed, f"pairs/{source}/{split}", [0])
+    margin = context_px(pixel_nm)
+    sem, layout, family = [], [], []
+    blocks = range(0, count, _BLOCK)
+    for start in tqdm(blocks, desc=f"{source} {split} pairs", disable=not progress, delay=2.0, leave=False):
+        indices = range(start, min(start + _BLOCK, count))
+        if source == "procedural":
+            drawn = procedural_layouts(LayoutConfig(size, pixel_nm), stream, indices, margin_px=margin)
+        else:
+            drawn = cell_layouts(CellConfig(layer, split, size, pixel_nm), stream, indices, margin_px=margin)
+        sem.append(uint8_from_unit(simulate(drawn, conditions, stream, indices).sem))
+        layout.append(uint8_from_unit(drawn.clip))
+        family += drawn.family
+    names = [f"{source}-{split}-{seed}-{i:05d}" for i in range(count)]
+    return PairedDataset(torch.cat(sem), torch.cat(layout), family, pixel_nm, names)
+
+
+class StratifiedSampler:
+    """Batches in which every family is drawn equally often, whatever its share of the dataset.
+
+    Families take turns in a random order; within a family, every item comes once before any comes again.
+    Without stratification all items form one family. `indices(step)` is a pure function of (seed, step), so
+    a resumed training continues with the very batches that the interrupted one would have seen.
+    """
+
+    def __init__(
+        self, families: Sequence[str], batch_size: int, seed: int, *, stratified: bool = True
+    ) -> None:
+        if batch_size < 1 or not families:
+            raise DataError(
+                f"Cannot draw batches of {batch_size} from {len(families)} pairs; both must be positive."
+            )
+        labels = list(families) if stratified else ["all"] * len(families)
+        self.groups = [[i for i, f in enumerate(labels) if f == name] for name in sorted(set(labels))]
+        self.batch_size, self.seed = batch_size, seed
+        self._permutations: dict[tuple[str, int], list[int]] = {}
+
+    def indices(self, step: int) -> list[int]:
+        """The dataset indices of batch `step` (0, 1, ...)."""
+        chosen = []
+        for slot in range(step * self.batch_size, (step + 1) * self.batch_size):
+            turn, place = divmod(slot, len(self.groups))
+            group = self._permutation("turn", turn, len(self.groups))[place]
+            members = self.groups[group]
+            lap, position = divmod(turn, len(members))
+            chosen.append(members[self._permutation(f"family {group}", lap, len(members))[position]])
+        return chosen
+
+    def _permutation(self, name: str, lap: int, length: int) -> list[int]:
+        if (name, lap) not in self._permutations:
+            if len(self._permutations) > 1000:
+                self._permutations.clear()
+            generator = torch.Generator().manual_seed(stream_seeds(self.seed, f"sampler/{name}", [lap])[0])
+            self._permutations[name, lap] = torch.randperm(length, generator=generator).tolist()
+        return self._permutations[name, lap]
+
+
+class BatchSource:
+    """Training batches as a pure function of the step: `batch = source(step)`.
+
+    A batch holds "input" and "target", float32 (B, 1, H, W) in [-1, 1], and "family". Augmentation is
+    geometric only (the eight flips and quarter turns of the square) and the same for both images of a pair:
+    the grey values of an SEM image carry physics, so they are left alone.
+    """
+
+    def __init__(
+        self,
+        dataset: PairedDataset,
+        direction: str,
+        batch_size: int,
+        seed: int,
+        *,
+        stratified: bool = True,
+        augment: bool = True,
+    ) -> None:
+        self.input, self.target = dataset.roles(direction)
+        self.family = dataset.family
+        self.sampler = StratifiedSampler(dataset.family, batch_size, seed, stratified=stratified)
+        self.seed, self.augment = seed, augment
+
+    def __call__(self, step: int) -> Batch:
+        chosen = self.sampler.indices(step)
+        images = torch.stack([self.input[chosen], self.target[chosen]])  # (2, B, 1, H, W)
+        if self.augment:
+            generator = torch.Generator().manual_seed(stream_seeds(self.seed, "augment", [step])[0])
+            turns = torch.randint(8, (len(chosen),), generator=generator).tolist()
+            images = torch.stack([dihedral(images[:, i], turn) for i, turn in enumerate(turns)], dim=1)
+        inputs, targets = network_from_uint8(images)
+        return {"input": inputs, "target": targets, "family": [self.family[i] for i in chosen]}
+
+
+def dihedral(image: Tensor, element: int) -> Tensor:
+    """Element 0..7 of the square's symmetry group on (..., H, W): quarter turns, from 4 on with a flip."""
+    turned = torch.rot90(image, element % 4, (-2, -1))
+    return turned.flip(-1) if element >= 4 else turned
+
+
+def _check(name: str, value: str, choices: Sequence[str]) -> None:
+    if value not in choices:
+        raise DataError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")

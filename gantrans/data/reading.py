@@ -1,0 +1,134 @@
+"""Reading an image file safely: 8-bit, 16-bit and float, grey or colour, always to float32 in [0, 1].
+
+A naive "convert to grey" turns 16-bit images white and float images black; here every case is handled by
+name, and what cannot be handled is refused in one sentence that names the file and the reason.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gantrans.errors import DataError
+from gantrans.images import uint8_from_unit
+
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+_LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+
+
+def read_image(path: str | Path) -> Tensor:
+    """Read a PNG, TIFF or JPEG file as (1, H, W) float32 in [0, 1].
+
+    8-bit values are divided by 255, 16-bit values by 65,535, float values are taken as they are and must lie
+    in [0, 1]. Colour becomes luma (ITU-R BT.601, which leaves equal channels unchanged); an alpha channel
+    must be opaque. Orientation tags are not applied.
+
+    Raises:
+        DataError: naming the file and the reason.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise DataError(f"{path} does not exist or is not a file.")
+    if path.suffix.lower() not in SUFFIXES:
+        raise DataError(f"{path} is not a PNG, TIFF or JPEG file; convert it first.")
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty (0 bytes); copy it again.")
+    values = _scale(path, _decode(path))
+    return torch.from_numpy(_grey(path, values).astype(np.float32)).unsqueeze(0)
+
+
+def _decode(path: Path) -> np.ndarray:
+    """The stored values; whatever a decoder may raise on a damaged file becomes one sentence."""
+    try:
+        return _decode_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _decode_pillow(path)
+    except DataError:
+        raise
+    except Exception as error:
+        reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
+        raise DataError(f"{path} cannot be decoded, it may be truncated or damaged: {reason}.") from error
+
+
+def _decode_pillow(path: Path) -> np.ndarray:
+    from PIL import Image
+
+    with Image.open(path) as image:
+        if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
+            raise DataError(f"{path} is in colour mode {image.mode}; save it as grey or RGB.")
+        palette = image.mode == "P"
+        values = np.asarray(
+            image.convert("RGBA" if "transparency" in image.info else "RGB") if palette else image
+        )
+        # Older Pillow opens 16-bit grey PNG as 32-bit integers.
+        return values.astype(np.uint16) if image.mode == "I" and path.suffix.lower() == ".png" else values
+
+
+def _decode_tiff(path: Path) -> np.ndarray:
+    import tifffile
+
+    with tifffile.TiffFile(path) as tiff:
+        if len(tiff.pages) > 1:
+            raise DataError(f"{path} has {len(tiff.pages)} pages; save the one you mean as a single image.")
+        page = tiff.pages[0]
+        try:
+            return np.asarray(page.asarray())
+        except ValueError as error:
+            if "imagecodecs" not in str(error):
+                raise
+    return _decode_pillow(path)  # compressed in a way that Pillow knows
+
+
+def _scale(path: Path, values: np.ndarray) -> np.ndarray:
+    """Stored values to floats in [0, 1]."""
+    if values.size == 0:
+        raise DataError(f"{path} has no pixels (shape {values.shape}).")
+    if values.dtype == np.bool_:
+        return values.astype(np.float64)
+    if values.dtype in (np.uint8, np.uint16):
+        return values / float(np.iinfo(values.dtype).max)
+    if not np.issubdtype(values.dtype, np.floating):
+        raise DataError(
+            f"{path} holds {values.dtype} values, whose white level is unknown; save 8-bit, 16-bit or float."
+        )
+    if not np.isfinite(values).all():
+        raise DataError(f"{path} contains NaN or infinite values; repair or drop the image.")
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > 1:
+        raise DataError(f"{path} holds float values from {low:g} to {high:g}; scale them to [0, 1] first.")
+    return values.astype(np.float64)
+
+
+def _grey(path: Path, values: np.ndarray) -> np.ndarray:
+    """(H, W), (H, W, 1), (H, W, 3) or opaque (H, W, 2 or 4) -> (H, W)."""
+    if values.ndim == 2:
+        return values
+    if values.ndim != 3 or values.shape[-1] not in (1, 2, 3, 4):
+        raise DataError(
+            f"{path} has shape {values.shape}; a grey or RGB image (height, width, channels) is needed."
+        )
+    if values.shape[-1] in (2, 4):
+        if path.suffix.lower() in (".tif", ".tiff") and values.shape[-1] == 2:
+            raise DataError(f"{path} has 2 channels; save the one you mean as a grey image.")
+        if values[..., -1].min() < 1:
+            raise DataError(f"{path} has transparent pixels, which have no grey value; flatten it first.")
+        values = values[..., :-1]
+    return values[..., 0] if values.shape[-1] == 1 else values @ _LUMA
+
+
+def write_image(path: str | Path, image: Tensor) -> None:
+    """Write (1, H, W) in [0, 1] as an 8-bit grey PNG that appears complete or not at all.
+
+    Raises:
+        DataError: the file cannot be written.
+    """
+    from PIL import Image
+
+    path = Path(path)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        Image.fromarray(uint8_from_unit(image)[0].numpy()).save(draft, format="PNG", compress_level=1)
+        os.replace(draft, path)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -1,0 +1,37 @@
+"""The three ranges an image can have, and the only functions that change between them.
+
+uint8 [0, 255] on disk and on the wire; float32 [0, 1] in metrics and plots; float32 [-1, 1] inside networks.
+"""
+
+import torch
+from torch import Tensor
+
+
+def network_from_uint8(image: Tensor) -> Tensor:
+    """uint8 [0, 255] -> float32 [-1, 1] by x / 127.5 - 1 (any shape)."""
+    return image.to(torch.float32).div_(127.5).sub_(1.0)
+
+
+def network_from_unit(image: Tensor) -> Tensor:
+    """float [0, 1] -> float [-1, 1] (any shape)."""
+    return image * 2.0 - 1.0
+
+
+def unit_from_network(image: Tensor) -> Tensor:
+    """float [-1, 1] -> float32 [0, 1], clipped (any shape)."""
+    return (image.float() * 0.5 + 0.5).clamp(0.0, 1.0)
+
+
+def unit_from_uint8(image: Tensor) -> Tensor:
+    """uint8 [0, 255] -> float32 [0, 1] (any shape)."""
+    return image.to(torch.float32).div_(255.0)
+
+
+def uint8_from_unit(image: Tensor) -> Tensor:
+    """float [0, 1] -> uint8, rounded to nearest and clipped (any shape)."""
+    return (image * 255.0).round().clamp(0, 255).to(torch.uint8)
+
+
+def uint8_from_network(image: Tensor) -> Tensor:
+    """float [-1, 1] -> uint8, rounded to nearest and clipped (any shape)."""
+    return uint8_from_unit(image.float() * 0.5 + 0.5)

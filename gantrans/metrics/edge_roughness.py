@@ -1,0 +1,124 @@
+"""Line-edge roughness (LER), line-width roughness (LWR) and their power spectrum.
+
+All three depend on the length of the edge (a short one misses the long waves) and on the sampling distance (a
+coarse one misses the short waves), so numbers compare only at equal length and pixel size. Noise in the image
+moves the edges it finds: 9 sigma_noise^2 adds to LER^2, and a flat floor of sigma_noise^2 * pixel_nm to the
+spectrum. Nothing here subtracts that bias; LER of a noisy image is too high. The model spectrum is in
+`gantrans.roughness`. Sources: SEMI P47; C. Mack, J. Micro/Nanolith. MEMS MOEMS 17 (2018) 041006.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gantrans.errors import DataError
+from gantrans.metrics.contours import Floats
+from gantrans.metrics.cutlines import CUTS, STRAIGHT_PX, Cut, find_runs
+from gantrans.metrics.inputs import check_length, check_pair
+
+
+@dataclass(frozen=True)
+class LineEdges:
+    """Both edges of n lines, one position per cut line."""
+
+    image: Tensor
+    """int64 (n,) which image of the batch."""
+    left: Tensor
+    right: Tensor
+    """float64 (n, number of cut lines), nm from the first pixel's centre."""
+
+
+def line_edges(image: Tensor, layout: Tensor, pixel_nm: float, cut: Cut = "rows") -> LineEdges:
+    """Edges in `image` of the straight lines that run through the whole clip in `layout`.
+
+    Args:
+        image, layout: (B, 1, H, W) in [0, 1]. The drawn layout says which lines are straight, so that a jog
+            is not taken for roughness.
+        cut: "rows" follows vertical lines, "columns" horizontal ones.
+
+    Lines that are broken or reach the border in `image` are left out.
+    """
+    check_pair(image, layout)
+    check_length(pixel_nm, "pixel_nm")
+    drawn = find_runs(layout, cut)
+    _, lines, length = drawn.shape
+    chosen = drawn.complete & (drawn.line == lines // 2)
+    number, middle = drawn.image[chosen, None], drawn.middle[chosen, None]
+    start, end = drawn.at(number, np.arange(lines), middle)  # (n, lines)
+    straight = _is_straight(start, drawn.start[chosen]) & _is_straight(end, drawn.end[chosen])
+    number, middle = number[straight], middle[straight]
+
+    left, right = find_runs(image, cut).at(number, np.arange(lines), middle)
+    whole = ((left >= 0) & (right <= length - 1)).all(axis=1)
+    left, right = left[whole] * pixel_nm, right[whole] * pixel_nm
+    return LineEdges(torch.from_numpy(number[whole, 0]), torch.from_numpy(left), torch.from_numpy(right))
+
+
+def _is_straight(edge: Floats, at_middle: Floats) -> NDArray[np.bool_]:
+    """(n, lines) and (n,) -> (n,)"""
+    return np.all(np.abs(edge - at_middle[:, None]) < STRAIGHT_PX, axis=1)
+
+
+def edge_residuals(edge: Tensor) -> Tensor:
+    """What remains of edge positions (..., n) after subtracting the least-squares straight line."""
+    if edge.shape[-1] < 3:
+        raise DataError(f"An edge has {edge.shape[-1]} points; roughness about a line needs at least 3.")
+    x = torch.linspace(-1, 1, edge.shape[-1], dtype=edge.dtype, device=edge.device)
+    centred = edge - edge.mean(dim=-1, keepdim=True)
+    slope = (centred * x).sum(dim=-1, keepdim=True) / x.square().sum()
+    return centred - slope * x
+
+
+def ler(edge: Tensor) -> Tensor:
+    """3 sigma of the residuals about the fitted line, population sigma: (..., n) nm -> (...) nm."""
+    return 3 * edge_residuals(edge).square().mean(dim=-1).sqrt()
+
+
+def lwr(left: Tensor, right: Tensor) -> Tensor:
+    """3 sigma of the local CD, population sigma: two edges (..., n) nm -> (...) nm.
+
+    For two edges that are independent and equally rough this is sqrt(2) times their LER.
+    """
+    width = right - left
+    return 3 * (width - width.mean(dim=-1, keepdim=True)).square().mean(dim=-1).sqrt()
+
+
+@dataclass(frozen=True)
+class LineRoughness:
+    """Roughness per image: float64 (B,) nm, NaN for an image without a measurable line; int64 (B,) counts."""
+
+    ler: Tensor
+    lwr: Tensor
+    lines: Tensor
+    """How many lines were measured."""
+
+
+def line_roughness(image: Tensor, layout: Tensor, pixel_nm: float) -> LineRoughness:
+    """LER and LWR of all lines that `line_edges` finds, both ways; root mean square over an image's lines."""
+    variance = torch.zeros(2, len(image), dtype=torch.float64)
+    lines = torch.zeros(len(image), dtype=torch.int64)
+    for cut in CUTS:
+        edges = line_edges(image, layout, pixel_nm, cut)
+        both = (ler(edges.left).square() + ler(edges.right).square()) / 2
+        variance[0].index_add_(0, edges.image, both)
+        variance[1].index_add_(0, edges.image, lwr(edges.left, edges.right).square())
+        lines.index_add_(0, edges.image, torch.ones_like(edges.image))
+    pooled = (variance / lines).sqrt()  # 0 / 0 is NaN: no line
+    return LineRoughness(pooled[0], pooled[1], lines)
+
+
+def psd(residuals: Tensor, pixel_nm: float) -> tuple[Tensor, Tensor]:
+    """Periodogram of profiles (..., n) in nm: frequency (n,) in 1/nm and density (..., n) in nm^3.
+
+    Two-sided, in the order of `torch.fft.fftfreq`; plot the half with frequency > 0. The sum times the step
+    1 / (n pixel_nm) is exactly the mean square of the profile (Parseval): (LER / 3)^2 for residuals. The
+    values of one profile scatter by 100 %: average over profiles. No window is applied, so a profile whose
+    ends do not meet leaks power to high frequencies.
+    """
+    check_length(pixel_nm, "pixel_nm")
+    n = residuals.shape[-1]
+    freq = torch.fft.fftfreq(n, pixel_nm, dtype=residuals.dtype, device=residuals.device)
+    return freq, torch.fft.fft(residuals).abs().square() * (pixel_nm / n)

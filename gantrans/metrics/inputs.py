@@ -1,0 +1,60 @@
+"""What every metric accepts: two float images of one shape, (B, 1, H, W), finite and in the stated range."""
+
+import math
+
+import torch
+from torch import Tensor
+
+from gantrans.errors import DataError
+
+_ROUNDING = 1e-5  # how far a value may overshoot its range: float rounding, not another convention
+
+
+def check_pair(pred: Tensor, target: Tensor, *, data_range: float | None = None) -> None:
+    """Refuse a pair of images that would give a number without meaning.
+
+    Args:
+        pred, target: (B, 1, H, W), floating point, B at least 1.
+        data_range: None asks for values in [0, 1]; a number asks only that the values span at most that much.
+
+    Raises:
+        DataError: for another shape or type, NaN or infinity, or values outside the range.
+    """
+    if pred.shape != target.shape:
+        raise DataError(
+            f"The prediction has shape {tuple(pred.shape)} but the target has {tuple(target.shape)}; "
+            "metrics compare images of equal shape."
+        )
+    (low_p, high_p), (low_t, high_t) = check_image(pred, "prediction"), check_image(target, "target")
+    low, high = min(low_p, low_t), max(high_p, high_t)
+    if data_range is None:
+        if low < -_ROUNDING or high > 1 + _ROUNDING:
+            raise DataError(
+                f"The images span {low:.3g} to {high:.3g}, outside [0, 1]; "
+                "convert network output with gantrans.images.unit_from_network."
+            )
+    elif not (math.isfinite(data_range) and data_range > 0):
+        raise DataError(f"data_range is {data_range!r}; it must be the width of the values' range, above 0.")
+    elif high - low > data_range * (1 + _ROUNDING):
+        raise DataError(
+            f"The images span {low:.3g} to {high:.3g}, more than data_range = {data_range:g}; "
+            "state the range the values really have."
+        )
+
+
+def check_image(image: Tensor, name: str = "image") -> tuple[float, float]:
+    """Refuse anything but a finite floating-point (B, 1, H, W) batch; returns its least and largest value."""
+    if image.ndim != 4 or image.shape[1] != 1 or image.numel() == 0:
+        raise DataError(f"The {name} has shape {tuple(image.shape)}; it must be (B, 1, H, W), none 0.")
+    if not image.is_floating_point():
+        raise DataError(f"The {name} has type {image.dtype}; convert it: gantrans.images.unit_from_uint8.")
+    low, high = (v.item() for v in torch.aminmax(image.detach()))  # both are NaN if any value is
+    if not (math.isfinite(low) and math.isfinite(high)):
+        raise DataError(f"The {name} contains NaN or infinite values; look for a diverged network.")
+    return low, high
+
+
+def check_length(value: float, name: str) -> None:
+    """Refuse a pixel size or another length that is not a finite number above 0."""
+    if not (math.isfinite(value) and value > 0):
+        raise DataError(f"{name} is {value!r}; it must be a length above 0.")

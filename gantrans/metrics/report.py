@@ -1,0 +1,120 @@
+"""Every metric at once: per image, and per family with the counts that a mean alone would hide."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from gantrans.errors import DataError
+from gantrans.metrics.contours import epe
+from gantrans.metrics.edge_roughness import line_roughness
+from gantrans.metrics.image import iou, l1, psnr, ssim
+from gantrans.metrics.inputs import check_pair
+from gantrans.metrics.metrology import cd_error
+from gantrans.metrics.topology import compare_topology
+
+ALL = "all"
+"""The family that stands for all images together."""
+_CHUNK_PIXELS = 2**20
+
+
+@dataclass(frozen=True)
+class ImageReport:
+    """Metrics of a set of predictions. Lengths are in `unit`; NaN marks what an image does not define."""
+
+    unit: str
+    """"nm", or "px" if the pixel size is not known."""
+    family: list[str]
+    per_image: dict[str, NDArray[np.float64]]
+    """Metric name -> (N,). The names: l1, psnr, ssim, iou, epe, epe_p95, hausdorff, cd_error, cd_error_abs,
+    cd_cuts, cd_unmatched, ler, lwr, opens, bridges, missing, extra, features."""
+    per_family: dict[str, dict[str, dict[str, float]]]
+    """Family (and "all") -> metric -> mean, median and total over the `count` images that define it (NaN if
+    there are none), and how many do not, `undefined`. The PSNR of two equal images is infinite: undefined."""
+
+    def mean(self, metric: str, family: str = ALL) -> float:
+        """Mean of one metric over one family; `per_family` has the count behind it."""
+        return self.per_family[family][metric]["mean"]
+
+    def to_dict(self) -> dict[str, Any]:
+        """As plain Python for JSON; what is not finite becomes None."""
+        return {
+            "unit": self.unit,
+            "family": list(self.family),
+            "per_image": {name: [_plain(v) for v in values] for name, values in self.per_image.items()},
+            "per_family": {
+                family: {name: {k: _plain(v) for k, v in row.items()} for name, row in metrics.items()}
+                for family, metrics in self.per_family.items()
+            },
+        }
+
+
+def image_report(
+    pred: Tensor, target: Tensor, pixel_nm: float | None = None, families: Sequence[str] | None = None
+) -> ImageReport:
+    """All metrics of `gantrans.metrics` for a set of images.
+
+    Args:
+        pred, target: (N, 1, H, W) in [0, 1], on any device; worked on in chunks, to bound the memory.
+        pixel_nm: pixel size; None gives lengths in px.
+        families: one label per image, for the aggregates.
+
+    Raises:
+        DataError: for unequal shapes, NaN, values outside [0, 1], another number of labels.
+    """
+    check_pair(pred, target)
+    labels = list(families) if families is not None else [ALL] * len(pred)
+    if len(labels) != len(pred):
+        raise DataError(f"There are {len(pred)} images but {len(labels)} families; give one per image.")
+    chunk = max(1, _CHUNK_PIXELS // pred[0].numel())
+    pairs = zip(pred.split(chunk), target.split(chunk), strict=True)
+    parts = [_measure(p, t, 1.0 if pixel_nm is None else pixel_nm) for p, t in pairs]
+    per_image = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    members = {ALL: np.ones(len(labels), bool)}
+    members |= {family: np.array([label == family for label in labels]) for family in sorted(set(labels))}
+    per_family = {
+        family: {name: _aggregate(values[member]) for name, values in per_image.items()}
+        for family, member in members.items()
+    }
+    return ImageReport("px" if pixel_nm is None else "nm", labels, per_image, per_family)
+
+
+def _measure(pred: Tensor, target: Tensor, pixel: float) -> dict[str, NDArray[np.float64]]:
+    edges, cd = epe(pred, target, pixel), cd_error(pred, target, pixel)
+    rough, topology = line_roughness(pred, target, pixel), compare_topology(pred, target)
+    columns: dict[str, Tensor] = {
+        "l1": l1(pred, target),
+        "psnr": psnr(pred, target, data_range=1.0),
+        "ssim": ssim(pred, target, data_range=1.0),
+        "iou": iou(pred, target),
+        "epe": edges.mean,
+        "epe_p95": edges.p95,
+        "hausdorff": edges.hausdorff,
+        "cd_error": cd.signed,
+        "cd_error_abs": cd.absolute,
+        "cd_cuts": cd.cuts,
+        "cd_unmatched": cd.unmatched,
+        "ler": rough.ler,
+        "lwr": rough.lwr,
+        "opens": topology.opens,
+        "bridges": topology.bridges,
+        "missing": topology.missing,
+        "extra": topology.extra,
+        "features": topology.features,
+    }
+    return {name: values.detach().to("cpu", torch.float64).numpy() for name, values in columns.items()}
+
+
+def _aggregate(values: NDArray[np.float64]) -> dict[str, float]:
+    known = values[np.isfinite(values)]
+    statistics: dict[str, Callable[[Any], Any]] = {"mean": np.mean, "median": np.median, "total": np.sum}
+    row = {name: float(f(known)) if len(known) else float("nan") for name, f in statistics.items()}
+    return row | {"count": len(known), "undefined": len(values) - len(known)}
+
+
+def _plain(value: float) -> float | None:
+    return float(value) if np.isfinite(value) else None

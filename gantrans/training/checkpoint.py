@@ -1,0 +1,185 @@
+"""Checkpoints that survive a kill, a full disk and a change of mind; weights for serving.
+
+A checkpoint is one dict of tensors and plain Python, readable with `weights_only=True` (nothing in it can
+run code): format, task, step, settings, networks, optimisers, ema, task_state, random, seconds, best,
+history_length, window, environment. It is written to a hidden file beside its place, fsynced and renamed, so
+under its name there is always a complete one. `last.pt` is the newest; `best.pt` the one with the best
+validation score.
+"""
+
+import hashlib
+import io
+import json
+import os
+import platform
+import zipfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+import gantrans
+from gantrans.errors import CheckpointError
+
+FORMAT = 1
+_FIELDS = {"task", "step", "settings", "networks", "optimizers", "ema", "task_state", "random", "seconds"}
+
+
+def write_atomically(path: Path, data: bytes | memoryview) -> None:
+    """Put `data` at `path`, or leave what was there: hidden file, fsync, rename, fsync of the folder.
+
+    Raises:
+        CheckpointError: the disk is full or refuses; the earlier file is untouched, no rest is left behind.
+    """
+    draft = path.with_name(f".{path.name}.tmp")
+    try:
+        with draft.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(draft, path)
+        if os.name == "posix":
+            folder = os.open(path.parent, os.O_RDONLY)
+            try:
+                os.fsync(folder)
+            finally:
+                os.close(folder)
+    except OSError as error:
+        draft.unlink(missing_ok=True)
+        kept = f"the earlier {path.name} is intact" if path.exists() else "nothing was written"
+        reason = error.strerror or str(error)
+        raise CheckpointError(f"Cannot write {path} ({reason}); {kept}: make room and try again.") from error
+
+
+def save_checkpoint(path: Path, contents: Mapping[str, Any]) -> None:
+    """Write a checkpoint atomically; format version and environment are added.
+
+    Raises:
+        CheckpointError: see `write_atomically`.
+    """
+    buffer = io.BytesIO()
+    torch.save({"format": FORMAT, **contents, "environment": environment()}, buffer)
+    write_atomically(path, buffer.getbuffer())
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """Read a checkpoint on the CPU. For the folder of a run: its best.pt, or last.pt where there is no best.
+
+    Raises:
+        CheckpointError: missing, damaged, foreign, or of another format version.
+    """
+    path = Path(path)
+    if path.is_dir():
+        path = next((p for p in (path / "best.pt", path / "last.pt") if p.exists()), path / "last.pt")
+    if not path.is_file():
+        raise CheckpointError(f"There is no checkpoint at {path}; give the folder of a run or a .pt file.")
+    try:
+        with zipfile.ZipFile(path) as archive:
+            if archive.testzip():  # torch.load does not look at the checksums
+                raise zipfile.BadZipFile("a checksum is wrong")
+        contents = torch.load(path, map_location="cpu", weights_only=True)
+    except Exception as error:  # the unpickler raises whatever the damaged bytes lead it to
+        raise CheckpointError(
+            f"{path} cannot be read as a checkpoint (damaged, cut off, or written by another program); "
+            "use another checkpoint or train afresh."
+        ) from error
+    if not isinstance(contents, dict) or "format" not in contents:
+        raise CheckpointError(f"{path} is a PyTorch file but not a checkpoint of gantrans; choose another.")
+    if contents["format"] != FORMAT:
+        raise CheckpointError(
+            f"{path} has checkpoint format {contents['format']!r}, and gantrans {gantrans.__version__} reads "
+            f"format {FORMAT}; use the version of gantrans that wrote it, or train afresh."
+        )
+    if missing := sorted(_FIELDS - set(contents)):
+        raise CheckpointError(f"{path} lacks {', '.join(missing)}; use another checkpoint or train afresh.")
+    return contents
+
+
+def load_networks(path: Path, networks: Mapping[str, nn.Module], *, ema: bool = True) -> dict[str, Any]:
+    """Load weights for inference, without optimisers, and set eval mode; returns the checkpoint.
+
+    Args:
+        path: a checkpoint or the folder of a run.
+        networks: name -> module, any of those in the checkpoint.
+        ema: take the averaged weights of a network that has them.
+
+    Raises:
+        CheckpointError: see `load_checkpoint`, or the weights do not fit the networks.
+    """
+    contents = load_checkpoint(path)
+    for name, network in networks.items():
+        load_weights(network, weights_of(contents, name, ema=ema), f"{path} ({name})")
+        network.eval()
+    return contents
+
+
+def weights_of(contents: Mapping[str, Any], name: str, *, ema: bool = True) -> dict[str, Tensor]:
+    """The state dict of one network in a loaded checkpoint, averaged weights first."""
+    if name not in contents["networks"]:
+        there = ", ".join(contents["networks"])
+        raise CheckpointError(f"The checkpoint has no network {name!r}; choose one of {there}.")
+    averages = contents["ema"] or {}
+    return averages[name] if ema and name in averages else contents["networks"][name]
+
+
+def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
+    """`load_state_dict`, strict, with one sentence where keys or shapes differ; nothing is changed then."""
+    own = {key: tuple(value.shape) for key, value in network.state_dict().items()}
+    given = {key: tuple(value.shape) for key, value in weights.items()}
+    if own != given:
+        wrong = sorted(key for key in own.keys() | given.keys() if own.get(key) != given.get(key))
+        raise CheckpointError(
+            f"The weights of {where} do not fit this network: {len(wrong)} entries differ, as {wrong[0]!r} "
+            f"({given.get(wrong[0], 'absent')} there, {own.get(wrong[0], 'absent')} here); "
+            "build the network with the configuration stored in the checkpoint."
+        )
+    network.load_state_dict(weights)
+
+
+def export_weights(path: Path, out: Path, *, network: str, ema: bool = True) -> str:
+    """Write one network of a checkpoint as safetensors for serving; returns its SHA-256.
+
+    Task, step and settings travel as metadata; `out` + ".sha256" is written beside it for `sha256sum -c`.
+    """
+    from safetensors.torch import save
+
+    contents = load_checkpoint(path)
+    weights = {key: value.contiguous() for key, value in weights_of(contents, network, ema=ema).items()}
+    about = {key: contents[key] for key in ("task", "step", "settings", "environment")}
+    data = save(weights, metadata={"network": network, "gantrans": json.dumps(about)})
+    digest = hashlib.sha256(data).hexdigest()
+    write_atomically(Path(out), data)
+    write_atomically(Path(f"{out}.sha256"), f"{digest}  {Path(out).name}\n".encode())
+    return digest
+
+
+def check_same_run(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Raise a `CheckpointError` that lists the settings in which a stored run and this one differ."""
+    before, now = _flat(stored), _flat(wanted)
+    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    if differing:
+        pairs = [f"{k}: {before.get(k)!r} there, {now.get(k)!r} here" for k in differing[:4]]
+        listed = "; ".join(pairs + [f"and {len(differing) - 4} more"] * (len(differing) > 4))
+        raise CheckpointError(
+            f"{path} belongs to a run with other settings ({listed}); use the same settings or another --out."
+        )
+
+
+def environment() -> dict[str, str]:
+    """What wrote a checkpoint: resume is exact, bit for bit, where these are the same."""
+    return {
+        "gantrans": gantrans.__version__,
+        "torch": str(torch.__version__),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+    }
+
+
+def _flat(settings: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested settings with dotted names."""
+    flat: dict[str, Any] = {}
+    for key, value in settings.items():
+        flat |= _flat(value, f"{prefix}{key}.") if isinstance(value, Mapping) else {f"{prefix}{key}": value}
+    return flat

@@ -1,0 +1,171 @@
+"""Judge a trained translator on held-out pairs, per family, beside the classical baseline on the same ones.
+
+SEM -> layout: the output is compared with the drawn layout, and so is the best `DENOISE_OTSU` variant,
+chosen on the validation split. layout -> SEM: one noisy image is no ground truth for another, so besides
+the pixel metrics the geometry is read back from both the generated and the real image by that same variant
+and compared with the layout; the real image's row says what a perfect imitation would score.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gantrans.data import PairedDataset
+from gantrans.errors import DataError
+from gantrans.images import unit_from_uint8
+from gantrans.metrics import ImageReport, image_report
+from gantrans.training import pick_device
+from gantrans.translation.baselines import DENOISE_OTSU, choose_baseline, segment
+from gantrans.translation.predictor import Predictor, check_pixel_size
+from gantrans.translation.recipes import SIMULATED, DataSpec
+
+TEST_COUNT = 256
+PIXELS = ("l1", "ssim", "psnr")
+GEOMETRY = ("iou", "epe", "cd_error", "cd_error_abs")
+TOPOLOGY = ("opens", "bridges", "missing", "extra")
+_LENGTHS = {"epe", "cd_error", "cd_error_abs"}
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Reports by row name ("model" first, then the baseline); all rows judge the same images."""
+
+    direction: str
+    source: str
+    split: str
+    count: int
+    baseline: str
+    rows: dict[str, dict[str, ImageReport]]
+    """Row -> {"pixels": ..., "geometry": ...}; a part that makes no sense for a row is absent."""
+
+    def mean(self, row: str, metric: str, family: str = "all") -> float:
+        """Mean of a metric of one row over one family."""
+        return self._part(row, metric).mean(metric, family)
+
+    def _part(self, row: str, metric: str) -> ImageReport:
+        return self.rows[row]["pixels" if metric in PIXELS else "geometry"]
+
+    def metrics(self, row: str) -> tuple[str, ...]:
+        """The metrics a row has, in the order of the table."""
+        parts = self.rows[row]
+        return (PIXELS if "pixels" in parts else ()) + (GEOMETRY + TOPOLOGY if "geometry" in parts else ())
+
+    def families(self) -> list[str]:
+        """ "all", then the families that occur."""
+        return list(next(iter(self.rows["model"].values())).per_family)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python for JSON: per row and family, every metric's aggregates; what is undefined is null."""
+        plain = {
+            row: {name: report.to_dict()["per_family"] for name, report in parts.items()}
+            for row, parts in self.rows.items()
+        }
+        rows = {
+            row: {
+                family: {
+                    m: plain[row]["pixels" if m in PIXELS else "geometry"][family][m]
+                    for m in self.metrics(row)
+                }
+                for family in self.families()
+            }
+            for row in self.rows
+        }
+        unit = self.rows["model"]["geometry"].unit
+        about = {k: getattr(self, k) for k in ("direction", "source", "split", "count", "baseline")}
+        return {**about, "unit": unit, "rows": rows}
+
+    def table(self) -> str:
+        """One line per family and row: means, and totals for the topology errors."""
+        unit = self.rows["model"]["geometry"].unit
+        columns = (*PIXELS, *GEOMETRY, *TOPOLOGY)
+        head = ["family", "row", *(f"{c} [{unit}]" if c in _LENGTHS else c for c in columns)]
+        lines = [head]
+        for family in self.families():
+            for row in self.rows:
+                lines.append([family, row, *(self._cell(row, family, c) for c in columns)])
+        widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
+        text = "\n".join(
+            "  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() for line in lines
+        )
+        about = (
+            f"{self.count} pairs of {self.source} ({self.split}), {self.direction}; baseline {self.baseline}"
+        )
+        return f"{about}\n{text}"
+
+    def _cell(self, row: str, family: str, metric: str) -> str:
+        if metric not in self.metrics(row):
+            return "-"
+        entry = self._part(row, metric).per_family[family][metric]
+        return f"{entry['total']:.0f}" if metric in TOPOLOGY else f"{entry['mean']:.3g}"
+
+
+def evaluate_run(
+    run: Path,
+    source: str = "procedural",
+    *,
+    split: str = "test",
+    count: int | None = None,
+    pixel_nm: float | None = None,
+    device: str | None = None,
+) -> Evaluation:
+    """Evaluate a run folder on a source ("procedural", "sky130" or a `PairedFolder`).
+
+    Args:
+        split: "train", "val", "test", or (folders only) "all".
+        count: simulated pairs, or at most so many of a folder; default 256 simulated, all of a folder.
+        pixel_nm: pixel size of the images; must be the run's.
+
+    Raises:
+        DataError, CheckpointError: the source or the run cannot be used.
+    """
+    predictor = Predictor.load(Path(run), pick_device(device))
+    trained = predictor.recipe.data
+    simulated = source in SIMULATED
+    if simulated and split == "all":
+        raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
+    check_pixel_size(predictor.recipe, pixel_nm)
+    spec = replace(trained, source=source, pixel_nm=pixel_nm or trained.pixel_nm if simulated else pixel_nm)
+    direction = predictor.recipe.direction
+    pairs = spec.pairs(split, direction, count or TEST_COUNT)
+    check_pixel_size(predictor.recipe, pairs.pixel_nm)
+    if count is not None and len(pairs) > count:
+        pairs = pairs.subset(range(count))
+    return evaluate_pairs(predictor, pairs, source, split, baseline=_choose(spec, direction, pairs))
+
+
+def _choose(spec: DataSpec, direction: str, pairs: PairedDataset) -> str:
+    """The denoise + Otsu variant that suits the source's validation split (a small folder may have none)."""
+    try:
+        validation = spec.pairs("val", direction)
+    except DataError:
+        if spec.source in SIMULATED:
+            raise
+        return DENOISE_OTSU[1]  # nothing to choose on: the middle strength
+    return choose_baseline(unit_from_uint8(validation.sem), unit_from_uint8(validation.layout), DENOISE_OTSU)[
+        0
+    ]
+
+
+def evaluate_pairs(
+    predictor: Predictor, pairs: PairedDataset, source: str, split: str, *, baseline: str = DENOISE_OTSU[1]
+) -> Evaluation:
+    """Evaluate on pairs in memory; see the module's text for what is compared with what."""
+    direction = predictor.recipe.direction
+    sem, layout = unit_from_uint8(pairs.sem), unit_from_uint8(pairs.layout)
+
+    def report(image: Tensor, reference: Tensor) -> ImageReport:
+        return image_report(image, reference, pairs.pixel_nm, pairs.family)
+
+    if direction == "sem2layout":
+        outputs = {"model": predictor.translate(sem), "denoise+otsu": segment(sem, baseline)}
+        reports = {row: report(image, layout) for row, image in outputs.items()}
+        rows = {row: {"pixels": r, "geometry": r} for row, r in reports.items()}
+    else:
+        image = predictor.translate(layout)
+        rows = {
+            "model": {"pixels": report(image, sem), "geometry": report(segment(image, baseline), layout)},
+            "real image": {"geometry": report(segment(sem, baseline), layout)},
+        }
+    return Evaluation(direction, source, split, len(pairs), baseline, rows)

@@ -1,0 +1,78 @@
+"""Translate image files: a PNG of the same name and size for every input."""
+
+from pathlib import Path
+
+from tqdm.auto import tqdm
+
+from gantrans.data import IMAGE_SUFFIXES, read_image, write_image
+from gantrans.errors import DataError
+from gantrans.training import pick_device
+from gantrans.translation.predictor import Predictor, check_pixel_size
+
+
+def predict_files(
+    run: Path,
+    source: Path,
+    target: Path,
+    *,
+    pixel_nm: float | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    device: str | None = None,
+) -> list[Path]:
+    """Translate `source`, an image or a folder of images, into `target`; returns the files written.
+
+    All inputs are read and checked before the first output is written, so a bad file leaves nothing half
+    done.
+
+    Args:
+        run: folder of a training run.
+        target: a file for one image (a folder is fine, too), a folder for a folder.
+        pixel_nm: pixel size of the inputs, checked against the run's.
+        overwrite: replace files that exist; otherwise they are an error.
+
+    Raises:
+        DataError: an input cannot be read, two inputs would get one name, or an output exists.
+        CheckpointError: `run` holds no usable network.
+    """
+    predictor = Predictor.load(run, pick_device(device))
+    check_pixel_size(predictor.recipe, pixel_nm)
+    pairs = _outputs(Path(source), Path(target))
+    _refuse_collisions(pairs, overwrite)
+    for path, _ in pairs:
+        read_image(path)
+    for path, out in tqdm(pairs, desc="predict", unit="image", disable=len(pairs) < 8):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        write_image(out, predictor.translate_large(read_image(path), seed=seed))
+    return [out for _, out in pairs]
+
+
+def _outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
+    """Which file becomes which."""
+    if source.is_dir():
+        if target.is_file():
+            raise DataError(f"{source} is a folder but {target} is a file; give a folder as --output.")
+        images = sorted(p for p in source.iterdir() if p.suffix.lower() in IMAGE_SUFFIXES and p.is_file())
+        if not images:
+            raise DataError(f"{source} holds no image; supported are {', '.join(sorted(IMAGE_SUFFIXES))}.")
+        return [(path, target / f"{path.stem}.png") for path in images]
+    if not source.exists():
+        raise DataError(f"There is no {source}; give an image or a folder of images as --input.")
+    into_folder = target.is_dir() or target.suffix == ""
+    if not into_folder and target.suffix.lower() != ".png":
+        raise DataError(f"{target} is not a PNG; results are written as .png, which loses nothing.")
+    return [(source, target / f"{source.stem}.png" if into_folder else target)]
+
+
+def _refuse_collisions(pairs: list[tuple[Path, Path]], overwrite: bool) -> None:
+    seen: dict[Path, Path] = {}
+    for path, out in pairs:
+        if out in seen:
+            raise DataError(
+                f"{seen[out].name} and {path.name} would both become {out.name}; rename one of them."
+            )
+        seen[out] = path
+        if out.resolve() == path.resolve():
+            raise DataError(f"{path} would be overwritten by its own translation; give another --output.")
+        if out.exists() and not overwrite:
+            raise DataError(f"{out} exists and was left alone; remove it or add --overwrite.")

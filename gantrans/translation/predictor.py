@@ -1,0 +1,123 @@
+"""A trained generator as a function of images: load a run, translate batches and images of any size."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from gantrans.errors import DataError
+from gantrans.images import network_from_unit, unit_from_network
+from gantrans.networks import ResidualUNet, UNetGenerator
+from gantrans.training import load_networks, pick_device
+from gantrans.translation.pix2pix import build_generator
+from gantrans.translation.recipes import Recipe, load_recipe
+
+Generator = UNetGenerator | ResidualUNet
+NOISE_SEED = 0
+
+
+class Predictor:
+    """Translate images with the generator of a training run.
+
+    Args:
+        generator: the network; it is put into evaluation mode.
+        recipe: what it was trained on; says direction, tile size and pixel size.
+        device: where to compute.
+    """
+
+    def __init__(self, generator: Generator, recipe: Recipe, device: torch.device) -> None:
+        self.generator = generator.to(device).eval()
+        self.recipe = recipe
+        self.device = device
+
+    @classmethod
+    def load(cls, run: Path, device: torch.device | None = None) -> "Predictor":
+        """The best network of a run folder (the last one if the run has not been validated yet).
+
+        Raises:
+            CheckpointError: `run` is no training run, or its checkpoint cannot be read.
+        """
+        recipe = load_recipe(run)
+        generator = build_generator(recipe.task.generator)
+        load_networks(run, {"generator": generator})
+        return cls(generator, recipe, device or pick_device())
+
+    def translate(self, images: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
+        """(B, 1, H, W) in [0, 1] -> the same shape and range, on the CPU; H and W must suit the network.
+
+        `seed` draws the injected noise of a layout -> SEM generator: the same seed gives the same image.
+        """
+        return translate(self.generator, images, seed=seed)
+
+    def translate_large(self, image: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
+        """One image of any size, (1, H, W) in [0, 1]: tiles with half overlap, blended by a smooth window.
+
+        Tiles have the size the network was trained at, so every pixel is seen in the context it knows;
+        images smaller than a tile, and borders, are extended by reflection. Nothing is rescaled.
+        """
+        tile = self.recipe.data.size
+        if image.shape[-2:] == (tile, tile):
+            return self.translate(image[None], seed=seed)[0]
+        height, width = image.shape[-2:]
+        margin = tile // 4  # no output pixel comes from the outer rim of a tile alone
+        rows, columns = _starts(height + 2 * margin, tile), _starts(width + 2 * margin, tile)
+        padded = _reflect(image, margin, rows[-1] + tile, columns[-1] + tile)
+        tiles = torch.stack([padded[:, r : r + tile, c : c + tile] for r in rows for c in columns])
+        outputs = self.translate(tiles, seed=seed)
+        window = _window(tile)
+        total = torch.zeros_like(padded)
+        weight = torch.zeros_like(padded)
+        for output, (r, c) in zip(outputs, [(r, c) for r in rows for c in columns], strict=True):
+            total[:, r : r + tile, c : c + tile] += output * window
+            weight[:, r : r + tile, c : c + tile] += window
+        inner = (slice(None), slice(margin, margin + height), slice(margin, margin + width))
+        return (total[inner] / weight[inner]).clamp(0.0, 1.0)
+
+
+@torch.inference_mode()
+def translate(
+    generator: Generator, images: Tensor, *, batch_size: int = 32, seed: int = NOISE_SEED
+) -> Tensor:
+    """Run a generator, which must be in evaluation mode, over (B, 1, H, W) in [0, 1]; the result is on the
+    CPU.
+    """
+    device = next(generator.parameters()).device
+    noise = torch.Generator(device).manual_seed(seed)
+    parts = [generator(network_from_unit(part.to(device)), noise=noise) for part in images.split(batch_size)]
+    return unit_from_network(torch.cat(parts)).cpu()
+
+
+def check_pixel_size(recipe: Recipe, pixel_nm: float | None) -> None:
+    """Refuse images whose stated pixel size is not the one the network was trained at."""
+    trained = recipe.data.pixel_nm
+    if pixel_nm is not None and trained is not None and abs(pixel_nm - trained) > 0.01 * trained:
+        raise DataError(
+            f"The images have {pixel_nm:g} nm per pixel but the run was trained at {trained:g}; "
+            f"resample the images to {trained:g} nm per pixel first."
+        )
+
+
+def _starts(length: int, tile: int) -> Sequence[int]:
+    """Where tiles with half overlap begin so that they cover `length`; the last may reach past the end."""
+    step = tile // 2
+    return range(0, max(length - tile + step - 1, 0) // step * step + 1, step)
+
+
+def _reflect(image: Tensor, margin: int, height: int, width: int) -> Tensor:
+    """Extend (1, H, W) by mirror images, `margin` on the top and left, to (1, height, width)."""
+
+    def index(length: int, total: int) -> Tensor:
+        period = max(2 * (length - 1), 1)
+        position = (torch.arange(total) - margin).remainder(period)
+        return (
+            torch.minimum(position, period - position) if length > 1 else torch.zeros(total, dtype=torch.long)
+        )
+
+    return image[:, index(image.shape[-2], height)][:, :, index(image.shape[-1], width)]
+
+
+def _window(tile: int) -> Tensor:
+    """A squared-sine window (tile, tile), positive everywhere; half-overlapping copies sum to a constant."""
+    line = torch.sin(torch.pi * (torch.arange(tile) + 0.5) / tile) ** 2
+    return line[:, None] * line[None, :]

@@ -1,0 +1,205 @@
+"""Ready recipes: data, networks and optimisation for each direction and scale, and how to run one.
+
+The numbers were chosen by measurement (`benchmarks/translation.py`): at short budgets the learning rate
+matters most, and SEM -> layout, being nearly deterministic, needs no adversarial term, while layout -> SEM
+does.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gantrans.config import check_choice, check_range, from_dict, to_dict
+from gantrans.data import BatchSource, PairedDataset, PairedFolder, make_pairs
+from gantrans.errors import CheckpointError, ConfigError
+from gantrans.images import unit_from_uint8
+from gantrans.metrics import iou, l1
+from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
+from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
+from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+
+DIRECTIONS = ("sem2layout", "layout2sem")
+SIMULATED = ("procedural", "sky130")
+
+
+@dataclass(frozen=True)
+class DataSpec:
+    """Which pairs to train on.
+
+    source: "procedural", "sky130" or the path of a `PairedFolder`.
+    size: pixels along each side of what the network sees; larger images of a folder are cut into tiles.
+    pixel_nm: nm per pixel; None for a folder without a stated pixel size (results are then in pixels).
+    count, validation: simulated pairs for training and for choosing the best checkpoint.
+    layer: SKY130 layer.
+    """
+
+    source: str = "procedural"
+    size: int = 64
+    pixel_nm: float | None = 20.0
+    count: int = 2048
+    validation: int = 128
+    difficulty: str = "default"
+    layer: str = "li1"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(self, "size", 16, 2048)
+        check_range(self, "count", 1)
+        check_range(self, "validation", 1)
+        if self.pixel_nm is not None:
+            check_range(self, "pixel_nm", 0.0, 1e4, open_low=True)
+
+    def pairs(self, split: str, direction: str, count: int | None = None) -> PairedDataset:
+        """The pairs of a split ("train", "val" or "test"); `count` only matters for simulated sources.
+
+        Raises:
+            DataError: the source is a folder that cannot be used.
+        """
+        if self.source not in SIMULATED:
+            return PairedFolder(self.source, pixel_nm=self.pixel_nm).load(
+                direction, split=split, size=self.size
+            )
+        wanted = count or (self.count if split == "train" else self.validation)
+        return make_pairs(
+            self.source, split=split, size=self.size, pixel_nm=self.pixel_nm or 20.0,
+            difficulty=self.difficulty,
+            count=wanted, seed=self.seed, layer=self.layer,
+        )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Everything that decides a training run; stored in its checkpoints."""
+
+    direction: str
+    data: DataSpec
+    task: Pix2PixConfig
+    fit: FitConfig
+    batch_size: int = 8
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_choice(self, "direction", DIRECTIONS)
+        check_range(self, "batch_size", 1)
+
+
+def _translator(
+    base: int, multipliers: tuple[int, ...], steps: int, lr: float
+) -> tuple[Pix2PixConfig, FitConfig]:
+    """SEM -> layout: L1 alone, no dropout, one-cycle rate."""
+    generator = ResidualUNetConfig(base_filters=base, multipliers=multipliers)
+    task = Pix2PixConfig(generator, None, weight_l1=100.0, lr_generator=lr)
+    fitting = FitConfig(
+        steps, channels_last=True, lr_schedule="one_cycle", lr_params={"warmup": 0.15}, monitor="iou"
+    )
+    return task, fitting
+
+
+def _imitator(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[Pix2PixConfig, FitConfig]:
+    """layout -> SEM: resize-convolution, noise at every level, LSGAN with spectral norm, L1 weight 10."""
+    generator = UNetConfig(
+        base_filters=base, n_down=n_down, dropout=0.0, dropout_blocks=0, upsample="nearest",
+        noise_injection=True, full_resolution_head=True,
+    )  # fmt: skip
+    critic = PatchGANConfig(base_filters=ndf, n_layers=2, spectral_norm=True)
+    task = Pix2PixConfig(generator, critic, weight_l1=10.0, lr_generator=lr, lr_discriminator=lr)
+    fitting = FitConfig(
+        steps, channels_last=True, lr_schedule="linear_decay", monitor="l1", monitor_mode="min"
+    )
+    return task, fitting
+
+
+_TRAININGS = {
+    ("sem2layout", "smoke"): lambda: _translator(8, (1, 2), 20, 2e-3),
+    ("sem2layout", "reduced"): lambda: _translator(16, (1, 2, 2, 2), 3000, 4e-3),
+    ("sem2layout", "full"): lambda: _translator(48, (1, 2, 2, 2, 2), 20_000, 2e-3),
+    ("layout2sem", "smoke"): lambda: _imitator(8, 3, 20, 5e-4, 8),
+    ("layout2sem", "reduced"): lambda: _imitator(16, 4, 2400, 5e-4, 16),
+    ("layout2sem", "full"): lambda: _imitator(48, 5, 20_000, 2e-4, 48),
+}
+_DATA = {
+    "smoke": DataSpec(size=32, count=64, validation=16),
+    "reduced": DataSpec(size=64, count=2048, validation=128),
+    "full": DataSpec(size=256, pixel_nm=10.0, count=2000, validation=128),
+}
+_BATCH = {"smoke": 4, "reduced": 8, "full": 16}
+
+
+def recipe(
+    direction: str, scale: str, source: str = "procedural", *, seed: int = 0, pixel_nm: float | None = None
+) -> Recipe:
+    """The course's recipe for a direction, a scale and a source.
+
+    Args:
+        pixel_nm: nm per pixel. For a folder, None means what its manifest says, else unknown. Simulated
+            images are made at the scale's pixel size unless it is given.
+    """
+    if (direction, scale) not in _TRAININGS:
+        raise ConfigError(
+            f"There is no recipe for direction {direction!r} at scale {scale!r}; directions are "
+            f"{', '.join(DIRECTIONS)}, scales {', '.join(_DATA)}."
+        )
+    task, fitting = _TRAININGS[direction, scale]()
+    data = _DATA[scale]
+    simulated = source in SIMULATED
+    stated = pixel_nm or (data.pixel_nm if simulated else PairedFolder(source).pixel_nm)
+    data = replace(data, source=source, pixel_nm=stated, seed=seed)
+    return Recipe(direction, data, task, replace(fitting, seed=seed), _BATCH[scale], seed)
+
+
+def train_recipe(
+    chosen: Recipe,
+    out: Path | None,
+    *,
+    resume: bool = False,
+    max_seconds: float | None = None,
+    progress: bool = True,
+    device: str | None = None,
+) -> FitResult:
+    """Train; `out` gets last.pt, best.pt, config.json and history.jsonl, and the recipe inside them.
+
+    Raises:
+        DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
+    """
+    training = chosen.data.pairs("train", chosen.direction)
+    validation = chosen.data.pairs("val", chosen.direction)
+    batches = BatchSource(training, chosen.direction, chosen.batch_size, chosen.seed)
+    fitting = replace(chosen.fit, max_seconds=max_seconds or chosen.fit.max_seconds)
+    return fit(
+        Pix2PixTask(chosen.task, chosen.seed), batches, fitting, out=out, resume=resume,
+        validate=Validation(validation, chosen.direction), extra={"recipe": to_dict(chosen)},
+        progress=progress,
+        device=device,
+    )  # fmt: skip
+
+
+class Validation:
+    """Scores of a pix2pix task on held-out pairs: mean L1 in [0, 1], and IoU where the target is a layout."""
+
+    def __init__(self, pairs: PairedDataset, direction: str, batch_size: int = 64) -> None:
+        self.direction, self.batch_size = direction, batch_size
+        self.inputs, self.targets = pairs.roles(direction)
+
+    def __call__(self, task: Pix2PixTask) -> dict[str, float]:
+        from gantrans.translation.predictor import translate
+
+        outputs = translate(task.generator, unit_from_uint8(self.inputs), batch_size=self.batch_size)
+        targets = unit_from_uint8(self.targets)
+        scores = {"l1": float(l1(outputs, targets).mean())}
+        if self.direction == "sem2layout":
+            scores["iou"] = float(iou(outputs, targets).mean())
+        return scores
+
+
+def load_recipe(run: Path) -> Recipe:
+    """The recipe a run folder (or one of its checkpoints) was trained by.
+
+    Raises:
+        CheckpointError: no checkpoint there, or not one of a translator.
+    """
+    stored: dict[str, Any] = load_checkpoint(run)["settings"]["extra"]
+    if "recipe" not in stored:
+        raise CheckpointError(
+            f"{run} holds no translator; give a folder that `python -m gantrans train` wrote."
+        )
+    return from_dict(Recipe, stored["recipe"])

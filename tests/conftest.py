@@ -1,0 +1,137 @@
+"""What all tests share: no network, no progress bars, smoke scale, runs and progress in a temporary folder;
+JupyterLab and a browser for those that need them."""
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+FIXTURES = ROOT / "tests" / "fixtures"
+OFFLINE = FIXTURES / "offline"
+LONGEST_FIRST = [
+    *(f"tests/test_{name}.py" for name in ("notebooks", "browser", "style", "crash", "processes")),
+    "notebooks/",
+]
+CHROMIUM_OPTIONS = [
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage",
+]  # fmt: skip
+
+collect_ignore = ["fixtures"]  # its notebooks are driven by tests; most of them must fail
+
+sys.path.insert(0, str(OFFLINE))
+import offline  # noqa: E402
+
+offline.install()
+
+if "GANTRANS_TEST_FOLDER" not in os.environ:  # the first process of a run; workers and kernels inherit it
+    folder = tempfile.TemporaryDirectory(prefix="gantrans-tests-")
+    os.environ.update(
+        GANTRANS_TEST_FOLDER=folder.name,
+        GANTRANS_CACHE=os.path.join(folder.name, "cache"),
+        GANTRANS_CLAIMS=os.path.join(folder.name, "claims"),
+        GANTRANS_PROGRESS=os.path.join(folder.name, "progress.json"),
+        PYTHONPATH=os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")])),
+        TQDM_DISABLE="1",
+    )
+    os.environ.setdefault("GANTRANS_SCALE", "smoke")
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first, so that two workers end at about the same time."""
+
+    def place(item: pytest.Item) -> int:
+        return next((i for i, begin in enumerate(LONGEST_FIRST) if item.nodeid.startswith(begin)), 99)
+
+    items.sort(key=place)
+
+
+@pytest.fixture(scope="session")
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
+    """A JupyterLab on loopback with its own settings: its address and the folder it serves."""
+    home = tmp_path_factory.mktemp("lab")
+    served = home / "served"
+    served.mkdir()
+    write_settings(home / "settings")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    places = {
+        "JUPYTER_CONFIG_DIR": "config",
+        "JUPYTER_RUNTIME_DIR": "runtime",
+        "JUPYTERLAB_SETTINGS_DIR": "settings",
+        "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+    }
+    command = [
+        sys.executable, "-m", "jupyter", "lab", "--no-browser", "--allow-root", "--ServerApp.ip=127.0.0.1",
+        f"--ServerApp.port={port}", "--ServerApp.port_retries=0", "--IdentityProvider.token=",
+        "--ServerApp.password=", f"--ServerApp.root_dir={served}", "--LabApp.expose_app_in_browser=True",
+    ]  # fmt: skip
+    with open(home / "log", "w") as log:
+        environment = os.environ | {name: str(home / place) for name, place in places.items()}
+        server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
+        try:
+            wait_for(server, f"http://127.0.0.1:{port}/api", home / "log")
+            yield f"http://127.0.0.1:{port}", served
+        finally:
+            server.terminate()
+            try:
+                server.wait(20)
+            except subprocess.TimeoutExpired:
+                server.kill()
+
+
+def write_settings(folder: Path) -> None:
+    """No news, and every cell in the page (a hidden one cannot be clicked)."""
+    settings = {
+        "apputils-extension/notification": {
+            "fetchNews": "false", "checkForUpdates": False, "doNotDisturbMode": True,
+        },
+        "notebook-extension/tracker": {"windowingMode": "none"},
+    }  # fmt: skip
+    for name, content in settings.items():
+        path = folder / "@jupyterlab" / f"{name}.jupyterlab-settings"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(content))
+
+
+def wait_for(server: subprocess.Popen, url: str, log: Path) -> None:
+    end = time.monotonic() + 120
+    while True:
+        try:
+            urllib.request.urlopen(url, timeout=2).close()
+            return
+        except OSError:
+            if server.poll() is not None or time.monotonic() > end:
+                raise RuntimeError(f"JupyterLab did not start:\n{log.read_text()[-3000:]}") from None
+            time.sleep(0.2)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator:
+    """Headless Chromium: the system's, or the one that `playwright install chromium` brought."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+        system = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+        path = system or playwright.chromium.executable_path
+        if not Path(path).exists():
+            missing = "no Chromium: install it with your system's packages or `playwright install chromium`"
+            if os.environ.get("GANTRANS_REQUIRE_BROWSER"):
+                pytest.fail(missing)
+            pytest.skip(missing)
+        chromium = playwright.chromium.launch(executable_path=path, headless=True, args=CHROMIUM_OPTIONS)
+        yield chromium
+        chromium.close()
