@@ -37,7 +37,7 @@ WORK = ROOT / "runs" / "work"
 LEARNER, DEVELOPER = "requirements.txt", "requirements-dev.txt"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = 2.5
-PYTEST = "-q -n 2 --dist loadfile --no-loadscope-reorder"  # tests/conftest.py orders the files
+PYTEST = "-q -n 2 --dist loadfile --no-loadscope-reorder --timeout 600"  # tests/conftest.py orders the files
 NBVAL = "--nbval-lax --nbval-current-env --nbval-cell-timeout 300"
 
 

@@ -18,7 +18,6 @@ from gantrans.errors import ConfigError, GantransError
 
 LESSONS = ROOT / "notebooks"
 EXECUTED = ROOT / "runs" / "executed"
-QUIET_KERNEL = {"KernelManager": {"transport_encryption": "auto"}}  # without it, ipykernel prints a warning
 
 
 @dataclass(frozen=True)
@@ -58,7 +57,8 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], prog
         papermill.PapermillExecutionError: a cell failed.
     """
     import papermill
-    from traitlets.config import Config
+
+    from gantrans.course.kernels import kernel_config
 
     known = papermill.inspect_notebook(str(source))
     unknown = sorted(set(parameters) - set(known))
@@ -78,7 +78,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], prog
             cwd=str(output.parent),
             progress_bar={"desc": source.stem, "unit": "cell"} if progress else False,
             log_output=False,
-            config=Config(QUIET_KERNEL),
+            config=kernel_config(),
         )
     finally:
         if running.exists():

@@ -21,7 +21,6 @@ import nbformat
 from nbformat import NotebookNode
 
 from gantrans import ROOT
-from gantrans.course.lessons import QUIET_KERNEL
 from gantrans.course.notebook_rules import cell_name, rule_problems
 from gantrans.course.plots.display import committed_form, lighter_form
 from gantrans.course.scales import resolve_scale
@@ -47,7 +46,8 @@ def execute(path: Path, scale: str | None = None, *, timeout: float = 1800) -> N
         nbclient.exceptions.CellExecutionError: a cell failed; the file is left as it was.
     """
     from nbclient import NotebookClient
-    from traitlets.config import Config
+
+    from gantrans.course.kernels import kernel_config
 
     scale = resolve_scale(scale)
     notebook = nbformat.read(path, 4)
@@ -58,7 +58,7 @@ def execute(path: Path, scale: str | None = None, *, timeout: float = 1800) -> N
         record_timing=False,
         coalesce_streams=True,
         resources={"metadata": {"path": str(path.parent)}},
-        config=Config(QUIET_KERNEL),
+        config=kernel_config(),
     )
     with tempfile.TemporaryDirectory(prefix="gantrans-") as scratch:
         client.execute(env=kernel_environment(scale, Path(scratch)))
