@@ -22,7 +22,9 @@ LOOK_AGAIN = 0.5
 class LookingChannel(AsyncZMQSocketChannel):
     """A channel that does not rely on the signal alone."""
 
-    async def get_msg(self, timeout: float | None = None) -> dict[str, Any]:
+    async def get_msg(  # type: ignore[override]
+        self, timeout: float | None = None
+    ) -> dict[str, Any]:
         """The next message.
 
         Raises:

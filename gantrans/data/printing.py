@@ -53,7 +53,9 @@ def roughness_field(white: Tensor, size: int, pixel_nm: float, xi_nm: float, hur
         amplitudes.
     """
     amplitude = torch.view_as_complex(white) * _field_filter(size, pixel_nm, xi_nm, hurst)
-    return torch.fft.irfft2(amplitude, s=(size, size), norm="forward")
+    # On some processors MKL transforms a single image in another order than one of many: never give it one.
+    field = torch.fft.irfft2(amplitude.expand(max(len(white), 2), -1, -1), s=(size, size), norm="forward")
+    return field[: len(white)]
 
 
 def white_shape(size: int) -> tuple[int, int, int]:
