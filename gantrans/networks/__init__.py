@@ -1,5 +1,6 @@
-"""Generators and discriminators, and what one logit sees."""
+"""Generators and discriminators, what one logit sees, and how a network is told the time."""
 
+from gantrans.networks.embeddings import EMBEDDINGS, TimeEmbedding, TimeMLP, sinusoidal_embedding
 from gantrans.networks.patchgan import Discrimination, PatchGAN, PatchGANConfig
 from gantrans.networks.receptive_field import (
     Box,
@@ -16,6 +17,7 @@ from gantrans.networks.residual_unet import ResidualUNet, ResidualUNetConfig
 from gantrans.networks.unet import ShapeRow, UNetConfig, UNetGenerator, shape_table
 
 __all__ = [
+    "EMBEDDINGS",
     "Box",
     "ConvLayer",
     "Discrimination",
@@ -25,6 +27,8 @@ __all__ = [
     "ResidualUNet",
     "ResidualUNetConfig",
     "ShapeRow",
+    "TimeEmbedding",
+    "TimeMLP",
     "UNetConfig",
     "UNetGenerator",
     "field_box",
@@ -33,5 +37,6 @@ __all__ = [
     "minimum_size",
     "receptive_field",
     "shape_table",
+    "sinusoidal_embedding",
     "support_box",
 ]

@@ -1,0 +1,28 @@
+"""Classifier-free guidance: lean towards a class by exaggerating what the label changes."""
+
+from collections.abc import Callable
+
+from torch import Tensor
+
+from gantrans.diffusion.samplers import Model
+
+
+def guided(model: Callable[[Tensor, Tensor, bool], Tensor], scale: float) -> Model:
+    """A model without label from one with: unconditional + scale * (conditional - unconditional).
+
+    Ho and Salimans 2022, eq. 6, with scale = 1 + their w: 0 ignores the label, 1 is the conditional model,
+    more trades diversity for agreement with the label. Because every prediction is linear in epsilon at a
+    given x_t, the formula is the same for epsilon, x0 and v.
+
+    Args:
+        model: model(x_t, t, labelled) -> prediction; with `labelled` False it must not use the label.
+        scale: see above; 0 and 1 cost one evaluation of the network, other values two.
+    """
+
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        if scale in (0.0, 1.0):
+            return model(x_t, t, scale == 1.0)
+        unconditional = model(x_t, t, False)
+        return unconditional + scale * (model(x_t, t, True) - unconditional)
+
+    return predict

@@ -1,0 +1,160 @@
+"""What the network predicts - the noise, the image, or v - and how one follows from another.
+
+With x_t = a x_0 + s epsilon, a = sqrt(alpha_bar), s = sqrt(1 - alpha_bar): v = a epsilon - s x_0 (Salimans
+and Ho 2022), so x_0 = a x_t - s v and epsilon = s x_t + a v. The three carry the same information, but an
+equal error means different things: an error e of x_0 is an error e a / s of epsilon and e / s of v. The score
+of p(x_t) is -epsilon / s (Vincent 2011).
+"""
+
+import torch
+from torch import Tensor
+
+from gantrans.diffusion.schedules import Schedule
+from gantrans.errors import ConfigError, DataError
+
+PREDICTIONS = ("epsilon", "x0", "v")
+WEIGHTINGS = ("uniform", "snr", "truncated_snr", "min_snr", "bound")
+
+
+def check_prediction(schedule: Schedule, prediction: str) -> None:
+    """Refuse what cannot be trained or sampled.
+
+    Raises:
+        ConfigError: an unknown prediction, or epsilon where the last step holds nothing but noise.
+    """
+    if prediction not in PREDICTIONS:
+        raise ConfigError(
+            f"There is no prediction {prediction!r}; the predictions are {', '.join(PREDICTIONS)}."
+        )
+    if prediction == "epsilon" and schedule.alpha_bars[-1] == 0:
+        raise ConfigError(
+            "With zero terminal SNR the last x_t is pure noise, from which a predicted epsilon gives no "
+            "image; predict x0 or v, or use a schedule without zero_terminal_snr."
+        )
+
+
+def q_sample(schedule: Schedule, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """x_t at once: sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise (Ho et al. 2020, eq. 4).
+
+    Args:
+        x0, noise: (B, ...).
+        t: (B,) int64 timesteps 0, ..., T - 1.
+
+    Raises:
+        DataError: shapes that do not fit, or a timestep outside the schedule.
+    """
+    a, s = signal_and_sigma(schedule, t, x0)
+    if x0.shape != noise.shape:
+        raise DataError(f"x0 has shape {tuple(x0.shape)} and noise {tuple(noise.shape)}; give equal shapes.")
+    return a * x0 + s * noise
+
+
+def target(schedule: Schedule, prediction: str, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+    """What the network should answer to `q_sample(schedule, x0, t, noise)`, shape (B, ...)."""
+    check_prediction(schedule, prediction)
+    if prediction == "epsilon":
+        return noise
+    if prediction == "x0":
+        return x0
+    a, s = signal_and_sigma(schedule, t, x0)
+    return a * noise - s * x0
+
+
+def to_x0(schedule: Schedule, prediction: str, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    """The image that an output stands for, (B, ...).
+
+    Raises:
+        ConfigError: epsilon with zero terminal SNR.
+    """
+    check_prediction(schedule, prediction)
+    a, s = signal_and_sigma(schedule, t, x_t)
+    if prediction == "x0":
+        return output
+    if prediction == "epsilon":
+        return (x_t - s * output) / a
+    return a * x_t - s * output
+
+
+def to_epsilon(schedule: Schedule, prediction: str, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
+    """The noise that an output stands for, (B, ...)."""
+    check_prediction(schedule, prediction)
+    a, s = signal_and_sigma(schedule, t, x_t)
+    if prediction == "epsilon":
+        return output
+    if prediction == "x0":
+        return (x_t - a * output) / s
+    return s * x_t + a * output
+
+
+def convert(schedule: Schedule, output: Tensor, x_t: Tensor, t: Tensor, *, source: str, to: str) -> Tensor:
+    """An output of kind `source` as kind `to`, exactly; (B, ...)."""
+    check_prediction(schedule, source)
+    check_prediction(schedule, to)
+    if source == to:
+        return output
+    x0 = to_x0(schedule, source, output, x_t, t)
+    if to == "x0":
+        return x0
+    epsilon = to_epsilon(schedule, source, output, x_t, t)
+    if to == "epsilon":
+        return epsilon
+    a, s = signal_and_sigma(schedule, t, x_t)
+    return a * epsilon - s * x0
+
+
+def loss_weight(schedule: Schedule, prediction: str, weighting: str, t: Tensor) -> Tensor:
+    """Factor on the mean squared error of `prediction` at t, (B,) float64; "uniform" is 1 (the usual loss).
+
+    The others fix the weight w of the squared error of x_0, whatever is predicted:
+    - snr: w = SNR, as if the error of epsilon were taken (Ho et al. 2020, "simple");
+    - truncated_snr: w = max(SNR, 1) (Salimans and Ho 2022);
+    - min_snr: w = min(SNR, 5) (Hang et al. 2023);
+    - bound: w = (SNR(t - 1) - SNR(t)) / 2, the terms of the variational bound (Kingma et al. 2021, eq. 13);
+      at t = 0 it is SNR(0) / 2, the reconstruction by a Gaussian of variance 1 / SNR(0).
+
+    Raises:
+        ConfigError: an unknown prediction or weighting.
+    """
+    check_prediction(schedule, prediction)
+    if weighting not in WEIGHTINGS:
+        raise ConfigError(f"There is no weighting {weighting!r}; the weightings are {', '.join(WEIGHTINGS)}.")
+    _check_t(schedule, t)
+    where = t.to(schedule.betas.device)
+    snr = schedule.snr[where]
+    if weighting == "uniform":
+        return torch.ones_like(snr).to(t.device)
+    if weighting == "bound":
+        earlier = torch.where(where > 0, schedule.snr[(where - 1).clamp(min=0)], 2 * snr)
+        weight = (earlier - snr) / 2
+    elif weighting == "snr":
+        weight = snr
+    else:
+        weight = snr.clamp(min=1.0) if weighting == "truncated_snr" else snr.clamp(max=5.0)
+    # The error of x0 is s / a times that of epsilon and s times that of v.
+    per_output = {"x0": torch.ones_like(snr), "epsilon": 1.0 / snr, "v": 1.0 - schedule.alpha_bars[where]}
+    return (weight * per_output[prediction]).to(t.device)
+
+
+def signal_and_sigma(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
+    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) with the type of `like` (B, ...), shaped (B, 1, ...).
+
+    Raises:
+        DataError: t is not (B,) int64 within the schedule.
+    """
+    _check_t(schedule, t)
+    if len(t) != len(like):
+        raise DataError(f"There are {len(t)} timesteps for {len(like)} samples; give one for each.")
+    where, shape = t.to(schedule.betas.device), (-1,) + (1,) * (like.dim() - 1)
+    return schedule.signal[where].to(like).reshape(shape), schedule.sigma[where].to(like).reshape(shape)
+
+
+def _check_t(schedule: Schedule, t: Tensor) -> None:
+    if t.dim() != 1 or t.is_floating_point():
+        raise DataError(
+            f"Timesteps are whole numbers of shape (B,), not {t.dtype} of shape {tuple(t.shape)}."
+        )
+    if t.device.type == "cpu" and len(t) and not 0 <= int(t.min()) <= int(t.max()) < schedule.steps:
+        raise DataError(
+            f"The timesteps reach from {int(t.min())} to {int(t.max())}, but this schedule has "
+            f"0, ..., {schedule.steps - 1}."
+        )

@@ -1,0 +1,199 @@
+"""From noise to samples: DDPM, DDIM and DPM-Solver++(2M) as pure functions over a denoiser.
+
+One step goes from timestep t to an earlier one (primes; at the end a' = 1, s' = 0), in one form:
+
+    x' = image * D + rest * x_t + spread * z,   rest = sqrt(s'^2 - spread^2) / s,   image = a' - rest * a
+
+with a = sqrt(alpha_bar), s = sqrt(1 - alpha_bar), z standard normal. DDIM (Song et al. 2021, eq. 12 and 16)
+has D = the predicted x_0 and spread = eta (s' / s) sqrt(1 - alpha_bar / alpha_bar'); DDPM (Ho et al. 2020,
+eq. 7, the smaller variance, `fixed_small`) is eta = 1. DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) has
+spread = 0 and D = x_0 extrapolated by the step before. Because the step is written in x_0, clipping x_0
+changes epsilon with it.
+
+Where diffusers differs: its default "leading" timesteps never visit T - 1 (10 of 1000 steps start at 900);
+its DDIM keeps the raw epsilon beside a clipped x_0 unless `use_clipped_model_output=True`.
+"""
+
+import math
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from tqdm.auto import tqdm
+
+from gantrans.config import check_choice, check_range
+from gantrans.diffusion.parameterisation import check_prediction, to_x0
+from gantrans.diffusion.schedules import Schedule
+from gantrans.errors import ConfigError, DataError
+
+Model = Callable[[Tensor, Tensor], Tensor]
+"""(x_t (B, ...), t (B,) int64) -> the prediction, (B, ...)."""
+
+SAMPLERS = ("ddpm", "ddim", "dpm++")
+
+
+@dataclass(frozen=True)
+class SamplerConfig:
+    """How to sample.
+
+    Attributes:
+        sampler: one of `SAMPLERS`.
+        count: number of steps, each one evaluation of the network (NFE).
+        eta: noise of DDIM, 0 (deterministic) to 1 (DDPM); the other samplers have none to choose.
+        clip: clip the predicted image to [-1, 1].
+    """
+
+    sampler: str = "ddpm"
+    count: int = 50
+    eta: float = 0.0
+    clip: bool = True
+
+    def __post_init__(self) -> None:
+        check_choice(self, "sampler", SAMPLERS)
+        check_range(self, "count", 1)
+        check_range(self, "eta", 0.0, 1.0)
+        if self.eta and self.sampler != "ddim":
+            raise ConfigError(f"SamplerConfig.eta belongs to ddim; {self.sampler} has no such choice.")
+
+
+@dataclass(frozen=True)
+class Step:
+    """The coefficients of one step, float64; see the module's formula.
+
+    extrapolation: D = x_0 + extrapolation * (x_0 - x_0 of the step before); 0 but for DPM-Solver++.
+    """
+
+    t: int
+    image: float
+    rest: float
+    spread: float
+    extrapolation: float
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """What happened on the way.
+
+    Attributes:
+        t: the timesteps visited, descending.
+        x_t: (len(t) + 1, N, ...): the start noise, then the result of each step; the last is the samples.
+        x0: (len(t), N, ...): the predicted image at each step.
+    """
+
+    t: tuple[int, ...]
+    x_t: Tensor
+    x0: Tensor
+
+
+def sampling_steps(steps: int, count: int) -> tuple[int, ...]:
+    """`count` timesteps of 0, ..., steps - 1, descending, evenly spaced, the first always steps - 1.
+
+    This is "trailing" spacing (Lin et al. 2023, table 2): sampling starts where training ended in noise.
+
+    Raises:
+        ConfigError: more timesteps than the schedule has.
+    """
+    if not 1 <= count <= steps:
+        raise ConfigError(f"{count} sampling steps were asked of a schedule with {steps}; give 1 to {steps}.")
+    return tuple(round(steps - i * steps / count) - 1 for i in range(count))
+
+
+def sampler_steps(schedule: Schedule, config: SamplerConfig) -> tuple[Step, ...]:
+    """The coefficients of every step, computed once."""
+    times = sampling_steps(schedule.steps, config.count)
+    alpha_bars = schedule.alpha_bars.tolist()
+    eta = 1.0 if config.sampler == "ddpm" else config.eta
+    result, h_before = [], math.inf
+    for t, later in zip(times, (*times[1:], None), strict=True):
+        now, then = alpha_bars[t], 1.0 if later is None else alpha_bars[later]
+        a, s, a_then, s_then = math.sqrt(now), math.sqrt(1 - now), math.sqrt(then), math.sqrt(1 - then)
+        spread = eta * s_then / s * math.sqrt(1 - now / then)
+        rest = math.sqrt(max(s_then**2 - spread**2, 0.0)) / s
+        # h is the step in log(a / s): infinite from pure noise, where there is nothing to extrapolate, and to
+        # the image, where the solver falls back to first order.
+        h = math.log(a_then * s / (a * s_then)) if a and s_then else math.inf
+        second = config.sampler == "dpm++" and math.isfinite(h) and math.isfinite(h_before)
+        result.append(Step(t, a_then - rest * a, rest, spread, h / (2 * h_before) if second else 0.0))
+        h_before = h
+    return tuple(result)
+
+
+def take_step(step: Step, x0: Tensor, x_t: Tensor, before: Tensor | None, noise: Tensor | None) -> Tensor:
+    """One step: `x0` predicted at `step.t`, `before` the x0 of the step before, `noise` standard normal where
+    `step.spread` is not 0; all (B, ...)."""
+    if step.extrapolation and before is not None:
+        x0 = x0 + step.extrapolation * (x0 - before)
+    x = step.image * x0 + step.rest * x_t
+    return x + step.spread * noise if noise is not None and step.spread else x
+
+
+def sample(
+    model: Model,
+    shape: tuple[int, ...],
+    schedule: Schedule,
+    config: SamplerConfig | None = None,
+    *,
+    prediction: str,
+    generator: torch.Generator,
+    noise: Tensor | None = None,
+    chunk: int | None = None,
+    progress: bool = False,
+    trajectory: bool = False,
+) -> Tensor | Trajectory:
+    """Draw samples.
+
+    Args:
+        model: see `Model`; called without gradients, on the generator's device.
+        shape: (N, ...) of the samples.
+        config: None: `SamplerConfig()`, DDPM in 50 steps.
+        prediction: what the model predicts.
+        generator: of the start noise and of the noise on the way, both drawn for all N at once, so that
+            `chunk` does not change the samples.
+        noise: the start noise x_T, (N, ...); None draws it.
+        chunk: the model sees at most so many samples at a time, which bounds the memory; None: all.
+        progress: show a progress bar (TQDM_DISABLE=1 hides it as well).
+        trajectory: give back the whole way.
+
+    Raises:
+        ConfigError: more sampling steps than timesteps, epsilon with zero terminal SNR, or an unknown name.
+        DataError: start noise or a prediction of another shape.
+    """
+    config = config or SamplerConfig()
+    check_prediction(schedule, prediction)
+    if chunk is not None and chunk < 1:
+        raise ConfigError(f"chunk is {chunk}; give a positive number of samples, or None for all at once.")
+    steps = sampler_steps(schedule, config)
+    device = generator.device
+    x = torch.randn(shape, generator=generator, device=device) if noise is None else noise.to(device)
+    if x.shape != torch.Size(shape):
+        raise DataError(f"The start noise has shape {tuple(x.shape)}, but {tuple(shape)} was asked for.")
+    way, images, before = [x], [], None
+    hidden = not progress or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+    with torch.no_grad():
+        for step in tqdm(steps, disable=hidden, unit="step", desc=config.sampler):
+            parts = x.split(chunk or max(len(x), 1))
+            x0 = torch.cat([_predicted_image(model, schedule, prediction, part, step.t) for part in parts])
+            if config.clip:
+                x0 = x0.clamp_(-1.0, 1.0)
+            z = torch.randn(shape, generator=generator, device=device) if step.spread else None
+            x, before = take_step(step, x0, x, before, z), x0
+            if trajectory:
+                way.append(x)
+                images.append(x0)
+    if not trajectory:
+        return x
+    return Trajectory(tuple(step.t for step in steps), torch.stack(way), torch.stack(images))
+
+
+def _predicted_image(model: Model, schedule: Schedule, prediction: str, x_t: Tensor, t: int) -> Tensor:
+    times = torch.full((len(x_t),), t, dtype=torch.int64, device=x_t.device)
+    output = model(x_t, times)
+    if output.shape != x_t.shape:
+        raise DataError(
+            f"The model answered with shape {tuple(output.shape)} to x_t of {tuple(x_t.shape)}; "
+            "a prediction has the shape of x_t."
+        )
+    x0 = to_x0(schedule, prediction, output, x_t, times)
+    return x0.clone() if prediction == "x0" else x0  # the caller clips in place

@@ -1,0 +1,161 @@
+"""Noise schedules: how much of the image is left at each timestep, in float64.
+
+x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) epsilon, t = 0, ..., T - 1 (Ho et al. 2020, eq. 4, counted
+from 0 as in code). What a schedule decides is the signal-to-noise ratio alpha_bar / (1 - alpha_bar).
+
+Two schedules are called "sigmoid": sigmoid betas (GeoDiff, Xu et al. 2022) and sigmoid alpha-bar (Jabri et
+al. 2022); here they are `sigmoid` and `sigmoid_alpha_bar`.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+from gantrans.errors import ConfigError
+
+SCHEDULES = ("linear", "quadratic", "cosine", "sigmoid", "sigmoid_alpha_bar")
+BETA_RANGES = {"linear": (1e-4, 0.02), "quadratic": (1e-4, 0.02), "sigmoid": (1e-4, 0.02)}
+"""First and last beta of schedules that are defined by their betas; they belong to `REFERENCE_STEPS`."""
+REFERENCE_STEPS = 1000
+LARGEST_BETA = 0.999
+"""Cap on the betas that follow from an alpha-bar curve (Nichol and Dhariwal 2021, sec. 3.2)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Schedule:
+    """The T betas of a schedule, float64, and what follows from them; every tensor has shape (T,).
+
+    Only the last beta may be 1 (zero terminal SNR, Lin et al. 2023): a 1 before it would make later steps
+    meaningless.
+
+    Raises:
+        ConfigError: betas outside (0, 1], or 1 before the last step.
+    """
+
+    name: str
+    betas: Tensor
+
+    def __post_init__(self) -> None:
+        betas = self.betas.double()
+        object.__setattr__(self, "betas", betas)
+        if betas.dim() != 1 or len(betas) == 0:
+            raise ConfigError(
+                f"The betas of schedule {self.name!r} have shape {tuple(betas.shape)}; give (T,)."
+            )
+        if not bool(((betas > 0) & (betas <= 1)).all()):
+            raise ConfigError(
+                f"The betas of schedule {self.name!r} reach from {betas.min():.3g} to {betas.max():.3g}, "
+                "but a beta is a variance in (0, 1]; use smaller betas or more steps."
+            )
+        if bool((betas[:-1] == 1).any()):
+            raise ConfigError(
+                f"A beta of schedule {self.name!r} is 1 before the last step, so nothing of the image "
+                "would be left for the steps after it; only the last beta may be 1."
+            )
+
+    @property
+    def steps(self) -> int:
+        """T."""
+        return len(self.betas)
+
+    @cached_property
+    def alphas(self) -> Tensor:
+        """1 - beta."""
+        return 1.0 - self.betas
+
+    @cached_property
+    def alpha_bars(self) -> Tensor:
+        """Product of the alphas up to and including t: the share of the image's variance that is left."""
+        return torch.cumprod(self.alphas, 0)
+
+    @cached_property
+    def signal(self) -> Tensor:
+        """sqrt(alpha_bar), the factor of the image."""
+        return self.alpha_bars.sqrt()
+
+    @cached_property
+    def sigma(self) -> Tensor:
+        """sqrt(1 - alpha_bar), the factor of the noise."""
+        return (1.0 - self.alpha_bars).sqrt()
+
+    @cached_property
+    def snr(self) -> Tensor:
+        """alpha_bar / (1 - alpha_bar)."""
+        return self.alpha_bars / (1.0 - self.alpha_bars)
+
+    @cached_property
+    def log_snr(self) -> Tensor:
+        """Natural logarithm of the SNR; -inf at a last beta of 1."""
+        return torch.log(self.alpha_bars) - torch.log1p(-self.alpha_bars)
+
+
+def make_schedule(
+    name: str, steps: int = REFERENCE_STEPS, *, rescale: bool = True, zero_terminal_snr: bool = False
+) -> Schedule:
+    """One of `SCHEDULES` with T = `steps`.
+
+    - linear: betas from 1e-4 to 0.02 (Ho et al. 2020);
+    - quadratic: their square roots are evenly spaced (the `scaled_linear` of diffusers);
+    - sigmoid: betas follow a sigmoid of an argument from -6 to 6 (GeoDiff);
+    - cosine: alpha_bar(u) = cos^2(pi/2 (u + .008) / 1.008), betas at most .999 (Nichol and Dhariwal 2021);
+    - sigmoid_alpha_bar: alpha_bar(u) falls as a sigmoid of an argument from -3 to 3 (Jabri et al. 2022),
+      betas at most .999.
+
+    Args:
+        rescale: multiply betas that belong to T = 1000 by 1000 / T, so that the last step is noise for every
+            T. diffusers does not: with T = 200 its linear schedule leaves 36 % of the image at the end.
+        zero_terminal_snr: shift and stretch sqrt(alpha_bar) so that the last is exactly 0 (Lin et al. 2023,
+            algorithm 1). The noise then says nothing at the last step: predict x0 or v.
+
+    Raises:
+        ConfigError: an unknown name; no positive number of steps; so few that a rescaled beta reaches 1.
+    """
+    if name not in SCHEDULES:
+        raise ConfigError(f"There is no schedule {name!r}; the schedules are {', '.join(SCHEDULES)}.")
+    if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
+        raise ConfigError(f"A schedule needs at least 2 steps, and steps is {steps!r}.")
+    if name in BETA_RANGES:
+        betas = _betas(name, steps, REFERENCE_STEPS / steps if rescale else 1.0)
+    else:
+        betas = _betas_of_curve(name, steps)
+    if zero_terminal_snr:
+        betas = _end_in_noise(betas)
+    return Schedule(name, betas)
+
+
+def _betas(name: str, steps: int, factor: float) -> Tensor:
+    first, last = (factor * beta for beta in BETA_RANGES[name])
+    if last >= 1.0:
+        least = math.floor(REFERENCE_STEPS * BETA_RANGES[name][1]) + 1
+        raise ConfigError(
+            f"With {steps} steps the {name} schedule's last beta, scaled from T = {REFERENCE_STEPS}, would "
+            f"be {last:.3g}, and a beta must stay below 1; use at least {least} steps or the cosine schedule."
+        )
+    if name == "quadratic":
+        return torch.linspace(first**0.5, last**0.5, steps, dtype=torch.float64) ** 2
+    if name == "sigmoid":
+        ramp = torch.sigmoid(torch.linspace(-6.0, 6.0, steps, dtype=torch.float64))
+        return first + (last - first) * ramp
+    return torch.linspace(first, last, steps, dtype=torch.float64)
+
+
+def _betas_of_curve(name: str, steps: int) -> Tensor:
+    """beta_t = 1 - alpha_bar((t + 1) / T) / alpha_bar(t / T)."""
+    u = torch.arange(steps + 1, dtype=torch.float64) / steps
+    if name == "cosine":
+        alpha_bar = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
+    else:
+        start, end = (torch.sigmoid(torch.tensor(x, dtype=torch.float64)) for x in (-3.0, 3.0))
+        alpha_bar = (end - torch.sigmoid(-3.0 + 6.0 * u)) / (end - start)
+    return (1.0 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=LARGEST_BETA)
+
+
+def _end_in_noise(betas: Tensor) -> Tensor:
+    signal = torch.cumprod(1.0 - betas, 0).sqrt()
+    signal = (signal - signal[-1]) * signal[0] / (signal[0] - signal[-1])
+    alpha_bars = signal**2
+    alphas = torch.cat([alpha_bars[:1], alpha_bars[1:] / alpha_bars[:-1]])
+    return 1.0 - alphas
