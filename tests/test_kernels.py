@@ -2,7 +2,10 @@
 
 import asyncio
 import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
+from typing import Any
 
 import nbformat
 import pytest
@@ -13,6 +16,13 @@ from jupyter_client.session import Session
 
 from gantrans.course.kernels import LookingChannel
 from gantrans.course.notebooks import execute
+
+
+def run_apart(main: Callable[..., Coroutine], *arguments: Any) -> Any:
+    """A coroutine's result, from a thread of its own: where the browser's tests ran before, Playwright has left
+    an event loop running in this one."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(lambda: asyncio.run(main(*arguments))).result()
 
 
 async def reply_after_its_signal_was_taken(kind: type[AsyncZMQSocketChannel], patience: float) -> dict:
@@ -36,14 +46,14 @@ async def reply_after_its_signal_was_taken(kind: type[AsyncZMQSocketChannel], pa
 
 
 def test_reply_without_a_signal_is_found():
-    reply = asyncio.run(reply_after_its_signal_was_taken(LookingChannel, 20.0))
+    reply = run_apart(reply_after_its_signal_was_taken, LookingChannel, 20.0)
     assert reply["content"] == {"status": "ok"}
 
 
 def test_the_plain_channel_still_needs_the_remedy():
     """When this fails, jupyter_client has mended it: take `LookingChannel` out."""
     with pytest.raises(TimeoutError):
-        asyncio.run(reply_after_its_signal_was_taken(AsyncZMQSocketChannel, 3.0))
+        run_apart(reply_after_its_signal_was_taken, AsyncZMQSocketChannel, 3.0)
 
 
 @pytest.mark.parametrize("timeout", [0.0, 0.7])
@@ -58,7 +68,7 @@ def test_silence_is_reported_in_time(timeout):
         finally:
             context.destroy(linger=0)
 
-    assert asyncio.run(listen()) >= timeout
+    assert run_apart(listen) >= timeout
 
 
 def test_many_cells_that_print_into_output_widgets_come_to_an_end(tmp_path):
