@@ -1,5 +1,12 @@
 """Generators and discriminators, what one logit sees, and how a network is told the time."""
 
+from gantrans.networks.denoiser import (
+    DENOISER_NORMS,
+    Denoiser,
+    DenoiserConfig,
+    VectorDenoiser,
+    VectorDenoiserConfig,
+)
 from gantrans.networks.embeddings import EMBEDDINGS, TimeEmbedding, TimeMLP, sinusoidal_embedding
 from gantrans.networks.patchgan import Discrimination, PatchGAN, PatchGANConfig
 from gantrans.networks.receptive_field import (
@@ -17,9 +24,12 @@ from gantrans.networks.residual_unet import ResidualUNet, ResidualUNetConfig
 from gantrans.networks.unet import ShapeRow, UNetConfig, UNetGenerator, shape_table
 
 __all__ = [
+    "DENOISER_NORMS",
     "EMBEDDINGS",
     "Box",
     "ConvLayer",
+    "Denoiser",
+    "DenoiserConfig",
     "Discrimination",
     "PatchGAN",
     "PatchGANConfig",
@@ -31,6 +41,8 @@ __all__ = [
     "TimeMLP",
     "UNetConfig",
     "UNetGenerator",
+    "VectorDenoiser",
+    "VectorDenoiserConfig",
     "field_box",
     "gradient_support",
     "map_sizes",

@@ -72,7 +72,7 @@ class TimeEmbedding(nn.Module):
             angles = share * self.frequencies
             return torch.cat([angles.sin(), angles.cos()], dim=1)
         if self.kind == "raw":
-            line: Tensor = self.line(share)
+            line: Tensor = self.line(share.to(self.line.weight.dtype))
             return line
         return share.new_zeros(len(t), self.width)
 
@@ -87,5 +87,5 @@ class TimeMLP(nn.Module):
 
     def forward(self, t: Tensor) -> Tensor:
         """(B,) -> (B, out)."""
-        result: Tensor = self.layers(self.embedding(t))
+        result: Tensor = self.layers(self.embedding(t).to(self.layers[0].weight.dtype))
         return result

@@ -1,0 +1,187 @@
+"""Training a diffusion model: noise a batch at random timesteps, let the network answer, take the loss.
+
+Ho et al. 2020, algorithm 1, for every schedule, prediction and weighting of the course, with an image
+condition or class labels where the network takes them.
+"""
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.optim import AdamW, Optimizer
+
+from gantrans.config import check_choice, check_range
+from gantrans.diffusion.guidance import guided
+from gantrans.diffusion.parameterisation import (
+    PREDICTIONS,
+    WEIGHTINGS,
+    check_prediction,
+    loss_weight,
+    q_sample,
+    target,
+)
+from gantrans.diffusion.samplers import Model
+from gantrans.diffusion.schedules import Schedule, make_schedule
+from gantrans.errors import ConfigError, DataError
+from gantrans.networks import Denoiser, DenoiserConfig, VectorDenoiser, VectorDenoiserConfig
+from gantrans.training import Batch, Runtime
+
+LOSSES = ("l2", "cross_entropy")
+
+
+@dataclass(frozen=True)
+class DiffusionConfig:
+    """What is trained.
+
+    Attributes:
+        network: of the denoiser; its `steps` must be those of the schedule.
+        schedule, steps, rescale, zero_terminal_snr: see `make_schedule`.
+        prediction: "epsilon", "x0" or "v".
+        weighting: of the squared error over t, see `loss_weight`.
+        loss: "l2", or for x0 of binary images "cross_entropy": the network's output is then taken as logits,
+            and the predicted image is tanh(output / 2), the mean of the two values -1 and 1.
+        label_dropout: share of the samples whose label is withheld, so that the same network learns the
+            unconditional model that guidance needs (Ho and Salimans 2022).
+        lr, weight_decay: of AdamW.
+    """
+
+    network: DenoiserConfig | VectorDenoiserConfig = field(default_factory=DenoiserConfig)
+    schedule: str = "cosine"
+    steps: int = 1000
+    rescale: bool = True
+    zero_terminal_snr: bool = False
+    prediction: str = "epsilon"
+    weighting: str = "uniform"
+    loss: str = "l2"
+    label_dropout: float = 0.1
+    lr: float = 2e-3
+    weight_decay: float = 0.0
+
+    def __post_init__(self) -> None:
+        check_choice(self, "prediction", PREDICTIONS)
+        check_choice(self, "weighting", WEIGHTINGS)
+        check_choice(self, "loss", LOSSES)
+        check_range(self, "label_dropout", 0.0, 1.0)
+        check_range(self, "lr", 0.0, open_low=True)
+        check_range(self, "weight_decay", 0.0)
+        if self.network.steps != self.steps:
+            raise ConfigError(
+                f"DiffusionConfig.steps is {self.steps}, but the network was told of {self.network.steps}; "
+                "give both the same number."
+            )
+        if self.loss == "cross_entropy" and self.prediction != "x0":
+            raise ConfigError(
+                f"DiffusionConfig.loss 'cross_entropy' is a loss of x0, but the prediction is "
+                f"{self.prediction!r}; predict x0 or take 'l2'."
+            )
+        check_prediction(self.noise_schedule, self.prediction)
+
+    @cached_property
+    def noise_schedule(self) -> Schedule:
+        """The schedule, made once."""
+        return make_schedule(
+            self.schedule, self.steps, rescale=self.rescale, zero_terminal_snr=self.zero_terminal_snr
+        )
+
+
+class DiffusionTask:
+    """A diffusion model as a task for `gantrans.training.fit`; equal seeds give equal weights."""
+
+    name = "diffusion"
+
+    def __init__(self, config: DiffusionConfig, seed: int = 0) -> None:
+        self.config = config
+        self.schedule = config.noise_schedule
+        self.denoiser = build_denoiser(config.network, seed)
+        self.networks: dict[str, nn.Module] = {"denoiser": self.denoiser}
+        self.optimizers: dict[str, Optimizer] = {
+            "denoiser": AdamW(
+                self.denoiser.parameters(), lr=config.lr, weight_decay=config.weight_decay, fused=True
+            )
+        }
+
+    def step(self, batch: Batch, runtime: Runtime) -> dict[str, Tensor]:
+        """Add one batch's gradient; a batch holds "x0" (B, ...) in [-1, 1] and, where the network takes them,
+        "condition" and "label" (B,) int64.
+
+        Returns:
+            loss: weighted, as trained.
+        """
+        x0 = cast(Tensor, batch["x0"])
+        device, generator = x0.device, runtime.generator
+        t = torch.randint(self.schedule.steps, (len(x0),), generator=generator, device=device)
+        noise = torch.randn(x0.shape, generator=generator, device=device)
+        extra = _extra(batch)
+        if "label" in extra:
+            drop = torch.rand(len(x0), generator=generator, device=device) < self.config.label_dropout
+            extra["label"] = torch.where(drop, self.config.network.classes, extra["label"])
+        output = self.denoiser(q_sample(self.schedule, x0, t, noise), t, **extra)
+        errors = self._errors(output, x0, t, noise)
+        weight = loss_weight(self.schedule, self.config.prediction, self.config.weighting, t)
+        loss = (weight.to(errors) * errors).mean()
+        runtime.backward(loss)
+        return {"loss": loss.detach()}
+
+    def _errors(self, output: Tensor, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
+        """The loss of every sample, (B,)."""
+        if self.config.loss == "cross_entropy":
+            each = F.binary_cross_entropy_with_logits(output, (x0 + 1.0) / 2.0, reduction="none")
+        else:
+            wanted = target(self.schedule, self.config.prediction, x0, t, noise)
+            each = (output - wanted).square()
+        return each.flatten(1).mean(1)
+
+    def model(self, *, guidance: float | None = None, **extra: Tensor) -> Model:
+        """The denoiser as `sample` takes it; see `denoiser_model`."""
+        return denoiser_model(self.denoiser, self.config, guidance=guidance, **extra)
+
+    def state(self) -> dict[str, Any]:
+        """Nothing beyond network and optimiser."""
+        return {}
+
+    def load_state(self, state: dict[str, Any]) -> None:
+        """Nothing to restore; see `state`."""
+
+
+def denoiser_model(
+    denoiser: nn.Module,
+    config: DiffusionConfig,
+    *,
+    guidance: float | None = None,
+    condition: Tensor | None = None,
+    label: Tensor | None = None,
+) -> Model:
+    """A trained denoiser as a function (x_t, t) -> prediction of `config.prediction`, for `sample`.
+
+    Args:
+        condition, label: for all the samples at once; `sample` must then be called without `chunk`.
+        guidance: scale of classifier-free guidance for `label`, see `guided`; None: the label as it is.
+
+    Raises:
+        ConfigError: guidance without a label.
+    """
+    if guidance is not None and label is None:
+        raise ConfigError("guidance leans towards a label, and none was given; give label as well.")
+    given = {name: value for name, value in (("condition", condition), ("label", label)) if value is not None}
+
+    def answer(x_t: Tensor, t: Tensor, labelled: bool = True) -> Tensor:
+        for name, value in given.items():
+            if len(value) != len(x_t):
+                raise DataError(f"There are {len(value)} entries of {name} for {len(x_t)} samples.")
+        extra = given if labelled else {k: v for k, v in given.items() if k != "label"}
+        output: Tensor = denoiser(x_t, t, **extra)
+        return torch.tanh(output / 2.0) if config.loss == "cross_entropy" else output
+
+    return answer if guidance is None else guided(answer, guidance)
+
+
+def build_denoiser(config: DenoiserConfig | VectorDenoiserConfig, seed: int = 0) -> Denoiser | VectorDenoiser:
+    """The network that a configuration describes."""
+    return Denoiser(config, seed) if isinstance(config, DenoiserConfig) else VectorDenoiser(config, seed)
+
+
+def _extra(batch: Batch) -> dict[str, Tensor]:
+    return {name: cast(Tensor, batch[name]) for name in ("condition", "label") if name in batch}
