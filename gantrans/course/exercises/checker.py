@@ -105,7 +105,7 @@ def _leaves_device(ex: Exercise, answer: Answer) -> str | None:
 
     Code that needs values (`.item()`, NumPy) cannot run there; nothing is held against it.
     """
-    args = tuple(a.to("meta") if isinstance(a, Tensor) else duplicate(a) for a in ex.cases[-1])
+    args = tuple(_on_meta(a) for a in ex.cases[-1])
     if not any(isinstance(a, Tensor) for a in args):
         return None
     stays = "the values are right, but everything must stay on the device of the inputs, and {}."
@@ -115,6 +115,14 @@ def _leaves_device(ex: Exercise, answer: Answer) -> str | None:
         return stays.format("your code mixes them with a tensor that it made on the CPU") if mixed else None
     left = expected.error is None and difference(expected.value, got.value)
     return stays.format("your result comes back on the CPU") if left and "device" in left else None
+
+
+def _on_meta(value: Any) -> Any:
+    if isinstance(value, Tensor):
+        return value.to("meta")
+    if isinstance(value, (list, tuple)):
+        return type(value)(_on_meta(v) for v in value)
+    return duplicate(value)
 
 
 def _incorrect(ex: Exercise, failing: list[int], seen: list[Observation], printed: str) -> Result:

@@ -149,7 +149,10 @@ def show(value: Any) -> str:
             return f"{kind} tensor {_rounded(value.tolist())}"
         low, high = float(value.min()), float(value.max())
         return f"{kind} tensor of shape {tuple(value.shape)} with values {low:.4g} to {high:.4g}"
-    text = str(_rounded(value)) if isinstance(value, (list, tuple, float)) else repr(value)
+    if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in value):
+        text = f"({', '.join(map(show, value))})"
+    else:
+        text = str(_rounded(value)) if isinstance(value, (list, tuple, float)) else repr(value)
     return text if len(text) <= 160 else text[:157] + "..."
 
 
@@ -173,9 +176,9 @@ def _differentiable(value: Any) -> bool:
 
 
 def _gradient_difference(expected: Tensor | None, got: Tensor | None) -> str | None:
-    if expected is None and got is None:
-        return None
     if got is None:
+        if expected is None or not expected.any():  # no path and a path of slope 0 are the same
+            return None
         return "none arrives: something cuts the graph (detach, item, no_grad, numpy, or a new tensor)."
     if expected is None:
         return None if not got.any() else "it should not depend on this argument at all."
