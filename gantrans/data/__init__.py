@@ -2,6 +2,8 @@
 
 from gantrans.data.alignment import Alignment, RawFields, align, raw_fields, recovery_table, render_template
 from gantrans.data.cells import CellConfig, cell_layouts, load_cells
+from gantrans.data.clips import ClipConfig, Clips, make_clips, split_of
+from gantrans.data.digits import Digits, load_digits
 from gantrans.data.folder import PairedFolder, read_image, write_pairs
 from gantrans.data.imaging import PRESETS, ImagingConfig
 from gantrans.data.layouts import FAMILIES, LayoutConfig, Layouts, context_px, procedural_layouts
@@ -17,6 +19,9 @@ __all__ = [
     "Alignment",
     "BatchSource",
     "CellConfig",
+    "ClipConfig",
+    "Clips",
+    "Digits",
     "ImagingConfig",
     "LayoutConfig",
     "Layouts",
@@ -29,6 +34,8 @@ __all__ = [
     "cell_layouts",
     "context_px",
     "load_cells",
+    "load_digits",
+    "make_clips",
     "make_pairs",
     "procedural_layouts",
     "raw_fields",
@@ -36,6 +43,7 @@ __all__ = [
     "recovery_table",
     "render_template",
     "simulate",
+    "split_of",
     "write_image",
     "write_pairs",
 ]

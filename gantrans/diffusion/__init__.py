@@ -1,6 +1,15 @@
 """Denoising diffusion: noise schedules, what the network predicts, and how samples are drawn."""
 
 from gantrans.diffusion.guidance import guided
+from gantrans.diffusion.judge import (
+    Judge,
+    JudgeConfig,
+    JudgeTask,
+    Panel,
+    judge_accuracy,
+    judge_panel,
+    train_judge,
+)
 from gantrans.diffusion.parameterisation import (
     PREDICTIONS,
     WEIGHTINGS,
@@ -24,20 +33,38 @@ from gantrans.diffusion.samplers import (
     take_step,
 )
 from gantrans.diffusion.schedules import SCHEDULES, Schedule, make_schedule
+from gantrans.diffusion.task import (
+    LOSSES,
+    DiffusionConfig,
+    DiffusionTask,
+    build_denoiser,
+    denoiser_model,
+)
 
 __all__ = [
+    "LOSSES",
     "PREDICTIONS",
     "SAMPLERS",
     "SCHEDULES",
     "WEIGHTINGS",
+    "DiffusionConfig",
+    "DiffusionTask",
+    "Judge",
+    "JudgeConfig",
+    "JudgeTask",
     "Model",
+    "Panel",
     "SamplerConfig",
     "Schedule",
     "Step",
     "Trajectory",
+    "build_denoiser",
     "check_prediction",
     "convert",
+    "denoiser_model",
     "guided",
+    "judge_accuracy",
+    "judge_panel",
     "loss_weight",
     "make_schedule",
     "q_sample",
@@ -48,4 +75,5 @@ __all__ = [
     "target",
     "to_epsilon",
     "to_x0",
+    "train_judge",
 ]

@@ -1,7 +1,8 @@
-"""Metrics of images, edges, lines and topology, in batches. Images are (B, 1, H, W) in [0, 1], lengths nm."""
+"""Metrics of images, geometry, rules and whole sets. Images are (B, 1, H, W) in [0, 1], lengths nm."""
 
 from gantrans.metrics.contours import EPE, Contours, epe, find_contours
 from gantrans.metrics.cutlines import Runs, find_runs
+from gantrans.metrics.design_rules import measured_rule, rule_valid, rule_violations, violation_rate
 from gantrans.metrics.edge_roughness import (
     LineEdges,
     LineRoughness,
@@ -11,6 +12,18 @@ from gantrans.metrics.edge_roughness import (
     line_roughness,
     lwr,
     psd,
+)
+from gantrans.metrics.generative import (
+    copy_rate,
+    coverage,
+    density,
+    duplicate_share,
+    frechet_distance,
+    grey_share,
+    nearest_distance,
+    topology_counts,
+    topology_distance,
+    total_variation,
 )
 from gantrans.metrics.image import iou, l1, psnr, ssim, ssim_map
 from gantrans.metrics.metrology import CDError, SignedEPE, cd_error, critical_dimension, signed_epe
@@ -29,11 +42,17 @@ __all__ = [
     "Topology",
     "cd_error",
     "compare_topology",
+    "copy_rate",
+    "coverage",
     "critical_dimension",
+    "density",
+    "duplicate_share",
     "edge_residuals",
     "epe",
     "find_contours",
     "find_runs",
+    "frechet_distance",
+    "grey_share",
     "image_report",
     "iou",
     "l1",
@@ -41,9 +60,17 @@ __all__ = [
     "line_edges",
     "line_roughness",
     "lwr",
+    "measured_rule",
+    "nearest_distance",
     "psd",
     "psnr",
+    "rule_valid",
+    "rule_violations",
     "signed_epe",
     "ssim",
     "ssim_map",
+    "topology_counts",
+    "topology_distance",
+    "total_variation",
+    "violation_rate",
 ]

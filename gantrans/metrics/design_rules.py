@@ -1,0 +1,140 @@
+"""Design-rule check of layout images: are features wide enough, and spaces between them?
+
+Two tests find what is too narrow, of the features and, on the inverted image, of the spaces.
+
+*Opening* (Serra, "Image Analysis and Mathematical Morphology", 1982): a pixel that no k x k square of its
+own kind covers is in something thinner than k. An opening is blind at corners: two wide parts that share one
+pixel, or merely touch, are covered by squares on either side of a neck that no square could pass.
+
+*Facing corners* close that gap: two pixels of the other kind at opposite corners of a box whose every other
+pixel is of this kind face each other across a neck. Their distance is Euclidean, between the pixels' nearest
+vertices, as layout tools measure it (KLayout calls the metric "euclidian"): dy x dx pixels between them are
+sqrt(dy^2 + dx^2) apart. Distance 0 is a corner contact (a 2 x 2 checkerboard), wrong for both kinds.
+
+Nothing is known beyond the border, so nothing there is wrong: a feature or a space that leaves the clip may
+be as wide as it needs outside, and only boxes inside the clip are tested.
+"""
+
+from collections.abc import Callable
+from functools import reduce
+from operator import and_, or_
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gantrans.errors import DataError
+from gantrans.metrics.inputs import check_image
+
+
+def rule_violations(image: Tensor, width_px: int, space_px: int) -> Tensor:
+    """The pixels that break a rule: (B, 1, H, W) in [0, 1] -> bool of the same shape.
+
+    Args:
+        image: drawn where above 0.5.
+        width_px: least width of a feature, in pixels.
+        space_px: least distance between features, and of a feature from itself, in pixels.
+
+    Returns:
+        True on feature pixels that are too thin and on background pixels that are too narrow. In a neck all
+        pixels of its kind between the facing corners count; in a corner contact all four.
+
+    Raises:
+        DataError: for another shape, values outside [0, 1], NaN or a rule below 1.
+    """
+    high = drawn(image)
+    for name, rule in (("width_px", width_px), ("space_px", space_px)):
+        if rule < 1:
+            raise DataError(f"{name} is {rule!r}; it must be a whole number of pixels, at least 1.")
+    return (_narrow(high, width_px) | _narrow(~high, space_px)).unsqueeze(1)
+
+
+def rule_valid(image: Tensor, width_px: int, space_px: int) -> Tensor:
+    """Which clips have no violation at all: (B, 1, H, W) in [0, 1] -> bool (B,); see `rule_violations`."""
+    return ~rule_violations(image, width_px, space_px).flatten(1).any(1)
+
+
+def violation_rate(image: Tensor, width_px: int, space_px: int) -> Tensor:
+    """Share of each clip's pixels that break a rule: (B, 1, H, W) in [0, 1] -> float32 (B,) in [0, 1].
+
+    Early in training, while no clip is valid yet, this is the number that moves.
+    """
+    return rule_violations(image, width_px, space_px).flatten(1).float().mean(1)
+
+
+def measured_rule(image: Tensor, tolerance: float = 0.01) -> tuple[int, int]:
+    """The largest width and space in pixels that all but a share `tolerance` of these clips obey.
+
+    For layouts whose rule in pixels is not known, such as real cells after thresholding.
+
+    Args:
+        image: (B, 1, H, W) in [0, 1].
+        tolerance: share of clips that may break the rule, so that a few rasterised slivers do not decide.
+
+    Returns:
+        (width_px, space_px); 0 where more clips than that have corner contacts, at most half the side.
+    """
+    high = drawn(image)
+
+    def largest(kind: Tensor) -> int:
+        for rule in range(1, min(kind.shape[-2:]) // 2 + 1):
+            if _narrow(kind, rule).flatten(1).any(1).float().mean() > tolerance:
+                return rule - 1
+        return min(kind.shape[-2:]) // 2
+
+    return largest(high), largest(~high)
+
+
+def drawn(image: Tensor) -> Tensor:
+    """Which pixels are features: (B, 1, H, W) in [0, 1] -> bool (B, H, W), above 0.5.
+
+    Raises:
+        DataError: for another shape, NaN, or values outside [0, 1].
+    """
+    low, high = check_image(image)
+    if low < 0 or high > 1:
+        raise DataError(
+            f"The image spans {low:.3g} to {high:.3g}, outside [0, 1]; "
+            "convert network output with gantrans.images.unit_from_network."
+        )
+    return image.squeeze(1) > 0.5
+
+
+def _narrow(kind: Tensor, rule: int) -> Tensor:
+    """Pixels of `kind`, bool (B, H, W), in something narrower than `rule`."""
+    return (kind & ~_opened(kind, rule)) | _necks(kind, rule)
+
+
+def _opened(kind: Tensor, side: int) -> Tensor:
+    """What the squares of `side` inside `kind` cover; beyond the border everything is `kind`."""
+    padded = F.pad(kind, (side - 1,) * 4, value=True)
+    return _window(_window(padded, side, side, and_), side, side, or_)
+
+
+def _window(mask: Tensor, height: int, width: int, combine: Callable[[Tensor, Tensor], Tensor]) -> Tensor:
+    """AND or OR over windows: (B, H, W) -> (B, H - height + 1, W - width + 1)."""
+    rows, columns = mask.shape[1] - height + 1, mask.shape[2] - width + 1
+    mask = reduce(combine, (mask[:, i : i + rows] for i in range(height)))
+    return reduce(combine, (mask[:, :, i : i + columns] for i in range(width)))
+
+
+def _necks(kind: Tensor, rule: int) -> Tensor:
+    """Pixels of `kind` between facing corners nearer than `rule`; of a corner contact its two."""
+    found = torch.zeros_like(kind)
+    total = F.pad(kind, (1, 0, 1, 0)).cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32)
+    for dy in range(rule):
+        for dx in range(rule):
+            height, width = dy + 2, dx + 2
+            rows, columns = kind.shape[1] - height + 1, kind.shape[2] - width + 1
+            if dy**2 + dx**2 >= rule**2 or rows < 1 or columns < 1:
+                continue
+            below, above = total[:, height:], total[:, :rows]
+            inside = below[:, :, width:] - below[:, :, :columns] - above[:, :, width:] + above[:, :, :columns]
+            upper, lower = kind[:, :rows], kind[:, height - 1 :]
+            falling = upper[:, :, :columns] | lower[:, :, width - 1 :]  # one diagonal's corners
+            rising = upper[:, :, width - 1 :] | lower[:, :, :columns]
+            hit = (inside == height * width - 2) & ~(falling & rising)
+            if not hit.any():
+                continue
+            found |= _window(F.pad(hit, (width - 1, width - 1, height - 1, height - 1)), height, width, or_)
+    return found & kind
