@@ -46,8 +46,8 @@ def compare_topology(pred: Tensor, target: Tensor, *, diagonal: bool = False) ->
     """
     check_pair(pred, target)
     batch = len(pred)
-    p_label, p_image = _label(pred, diagonal)
-    t_label, t_image = _label(target, diagonal)
+    p_label, p_image = label_features(pred, diagonal)
+    t_label, t_image = label_features(target, diagonal)
     both = (p_label > 0) & (t_label > 0)
     pair = np.unique(p_label[both].astype(np.int64) * len(t_image) + t_label[both])
     p_links = np.bincount(pair // len(t_image), minlength=len(p_image))[1:]  # how many features each overlaps
@@ -65,7 +65,7 @@ def compare_topology(pred: Tensor, target: Tensor, *, diagonal: bool = False) ->
     )
 
 
-def _label(image: Tensor, diagonal: bool) -> tuple[NDArray[np.int32], Ints]:
+def label_features(image: Tensor, diagonal: bool) -> tuple[NDArray[np.int32], Ints]:
     """Label a whole batch at once: labels (B, H, W), 0 for background, and the image of every label."""
     from scipy import ndimage
 

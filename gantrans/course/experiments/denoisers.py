@@ -59,7 +59,7 @@ SAMPLER = SamplerConfig("ddpm", 50)
 
 @dataclass(frozen=True)
 class DenoiserSetting:
-    """Sizes at one scale."""
+    """Sizes at one scale; at 16 px there are no more than 1,070 training clips with equal shares of families."""
 
     clips: int
     batch: int
@@ -70,8 +70,8 @@ class DenoiserSetting:
 
 SETTINGS: Mapping[str, DenoiserSetting] = {
     "smoke": DenoiserSetting(128, 4, 3, 16, 2),
-    "reduced": DenoiserSetting(2048, 32, 450, 128, 6),
-    "full": DenoiserSetting(2048, 128, 8000, 512, 6),
+    "reduced": DenoiserSetting(1024, 32, 450, 128, 6),
+    "full": DenoiserSetting(1024, 128, 8000, 384, 6),
 }
 
 

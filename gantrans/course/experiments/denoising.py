@@ -171,5 +171,5 @@ def clips(size: int, split: str, count: int, seed: int = 0) -> Clips:
 @lru_cache(maxsize=4)
 def clips_judge(size: int) -> Judge:
     """The classifier that judges clips of a size; the same in every process."""
-    known = clips(size, "train", 2048)
-    return train_judge(known.network(), known.label, steps=300)
+    known = clips(size, "train", 1024)
+    return train_judge(known.network(), known.label, steps=300, turn=True)
