@@ -1,10 +1,11 @@
 """A training step and a sampling step of our denoiser against `UNet2DModel` of diffusers.
 
-Both networks have the same number of levels and, within a tenth, of parameters; each has a residual block per
-level on the way down and group norm in groups of 8. Ours joins one block per level on the way up where theirs
-has two, and hears the time as scale and shift, so its channels are wider for as many parameters. "folded" is
-ours on space-to-depth input (2 x 2 pixels in a channel), which has no counterpart there. Both sides train with
-fused AdamW on 32 x 32 images, batch 32, and are timed in turns in process CPU time on one thread.
+Both networks have the same number of levels and, within a tenth, of parameters; each has a residual block
+per level on the way down and group norm in groups of 8. Ours joins one block per level on the way up where
+theirs has two, and hears the time as scale and shift, so its channels are wider for as many parameters.
+"folded" is ours on space-to-depth input (2 x 2 pixels in a channel), which has no counterpart there. Both
+sides train with fused AdamW on 32 x 32 images, batch 32, and are timed in turns in process CPU time on one
+thread.
 """
 
 import statistics
@@ -42,7 +43,7 @@ def _rows(name: str, config: DenoiserConfig, channels: tuple[int, ...], rounds: 
     ours, theirs = Denoiser(config), _theirs(channels)
     counts = [sum(p.numel() for p in network.parameters()) for network in (ours, theirs)]
     if not 0.9 < counts[0] / counts[1] < 1.1:
-        raise RuntimeError(f"{name}: {counts[0]} and {counts[1]} parameters are no match; change the channels.")
+        raise RuntimeError(f"{name}: {counts[0]} and {counts[1]} parameters; choose channels that match.")
     ours.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     pairs = {
         "training step": (_our_step(ours, config), _their_step(theirs)),

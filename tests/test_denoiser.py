@@ -91,7 +91,8 @@ def test_attention_reaches_across_the_image() -> None:
         (gradient,) = torch.autograd.grad(network(x, torch.tensor([3]))[0, 0, 0, 0], x)
         return bool(gradient[0, 0, -1, -1] != 0)
 
-    assert seen(True) and not seen(False)
+    assert seen(True)
+    assert not seen(False)
 
 
 def test_same_seed_same_weights_and_global_state_untouched() -> None:

@@ -1,4 +1,4 @@
-"""The diffusion task: its loss is the formula's, training learns, resumes to the bit, and refuses nonsense."""
+"""The diffusion task: its loss is the formula's, it learns, resumes to the bit, and refuses nonsense."""
 
 from pathlib import Path
 

@@ -19,8 +19,8 @@ from gantrans.course.notebooks import execute
 
 
 def run_apart(main: Callable[..., Coroutine], *arguments: Any) -> Any:
-    """A coroutine's result, from a thread of its own: where the browser's tests ran before, Playwright has left
-    an event loop running in this one."""
+    """A coroutine's result, from a thread of its own: where the browser's tests ran before, Playwright has
+    left an event loop running in this one."""
     with ThreadPoolExecutor(1) as thread:
         return thread.submit(lambda: asyncio.run(main(*arguments))).result()
 

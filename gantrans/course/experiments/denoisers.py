@@ -59,7 +59,7 @@ SAMPLER = SamplerConfig("ddpm", 50)
 
 @dataclass(frozen=True)
 class DenoiserSetting:
-    """Sizes at one scale; at 16 px there are no more than 1,070 training clips with equal shares of families."""
+    """Sizes at one scale. At 16 px there are some 1,070 training clips with equal shares of the families."""
 
     clips: int
     batch: int
