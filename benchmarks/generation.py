@@ -30,13 +30,16 @@ from gantrans.training import FitConfig, fit
 SECONDS, SEEDS, SAMPLES = 80.0, 3, 256
 SAMPLERS = {
     "DDPM 50": SamplerConfig("ddpm", 50),
+    "DDPM 50, rho 2": SamplerConfig("ddpm", 50, rho=2.0),
     "DDIM 50": SamplerConfig("ddim", 50),
     "DDPM 10": SamplerConfig("ddpm", 10),
+    "DDPM 10, rho 2": SamplerConfig("ddpm", 10, rho=2.0),
+    "DDPM 10, rho 3": SamplerConfig("ddpm", 10, rho=3.0),
     "DPM++ 10": SamplerConfig("dpm++", 10),
 }
 GOALS = {50: 0.75, 10: 0.6}
 """Of the best sampler with so many steps."""
-ALSO = ("violation", "frechet", "class_tv", "coverage", "copies")
+ALSO = ("violation", "frechet", "class_tv", "coverage", "topology_tv", "copies")
 
 
 def run(quick: bool) -> list[dict[str, Any]]:

@@ -199,3 +199,16 @@ def test_bad_input_is_refused_in_a_sentence():
         sample(stub, SHAPE, zero, prediction="epsilon", generator=generator())
     x = sample(stub, SHAPE, zero, prediction="v", generator=generator())
     assert torch.isfinite(x).all()
+
+
+@pytest.mark.parametrize("rho", [1.0, 2.0, 3.0, 7.0])
+@pytest.mark.parametrize("steps", [20, 100, 1000])
+def test_spacing_by_rho_begins_in_noise_never_repeats_and_moves_towards_the_image(steps, rho):
+    for count in (1, 2, 5, 10, steps // 2, steps):
+        times = sampling_steps(steps, count, rho)
+        assert len(set(times)) == count
+        assert list(times) == sorted(times, reverse=True)
+        assert times[0] == steps - 1
+        assert times[-1] >= 0
+        assert all(t <= even for t, even in zip(times, sampling_steps(steps, count), strict=True))
+    assert sampling_steps(1000, 10, 2.0) == (999, 809, 639, 489, 359, 249, 159, 89, 39, 9)

@@ -44,17 +44,20 @@ class SamplerConfig:
         count: number of steps, each one evaluation of the network (NFE).
         eta: noise of DDIM, 0 (deterministic) to 1 (DDPM); the other samplers have none to choose.
         clip: clip the predicted image to [-1, 1].
+        rho: spacing of the timesteps, see `sampling_steps`; 1 is even.
     """
 
     sampler: str = "ddpm"
     count: int = 50
     eta: float = 0.0
     clip: bool = True
+    rho: float = 1.0
 
     def __post_init__(self) -> None:
         check_choice(self, "sampler", SAMPLERS)
         check_range(self, "count", 1)
         check_range(self, "eta", 0.0, 1.0)
+        check_range(self, "rho", 1.0, 10.0)
         if self.eta and self.sampler != "ddim":
             raise ConfigError(f"SamplerConfig.eta belongs to ddim; {self.sampler} has no such choice.")
 
@@ -90,23 +93,30 @@ class Trajectory:
     x0: Tensor
 
 
-def sampling_steps(steps: int, count: int) -> tuple[int, ...]:
-    """`count` timesteps of 0, ..., steps - 1, descending, evenly spaced, the first always steps - 1.
+def sampling_steps(steps: int, count: int, rho: float = 1.0) -> tuple[int, ...]:
+    """`count` timesteps of 0, ..., steps - 1, descending, the first always steps - 1.
 
-    This is "trailing" spacing (Lin et al. 2023, table 2): sampling starts where training ended in noise.
+    They follow steps * (1 - i / count)^rho - 1. rho = 1 is even, "trailing" spacing (Lin et al. 2023, table
+    2): sampling starts where training ended in noise. A larger rho spends more of few steps on the last,
+    almost clean images, where an imperfect network mends what it drew (after Karras et al. 2022, eq. 5).
 
     Raises:
         ConfigError: more timesteps than the schedule has.
     """
     if not 1 <= count <= steps:
         raise ConfigError(f"{count} sampling steps were asked of a schedule with {steps}; give 1 to {steps}.")
-    return tuple(round(steps - i * steps / count) - 1 for i in range(count))
+    result: list[int] = []
+    for i in reversed(range(count)):  # from the end, so that rounding never makes two of them equal
+        even = steps - i * steps / count
+        t = round(even if rho == 1.0 else steps * (even / steps) ** rho) - 1
+        result.append(max(t, result[-1] + 1 if result else 0))
+    return tuple(reversed(result))
 
 
 @lru_cache(maxsize=64)
 def sampler_steps(schedule: Schedule, config: SamplerConfig) -> tuple[Step, ...]:
     """The coefficients of every step, computed once for each schedule (the object) and configuration."""
-    times = sampling_steps(schedule.steps, config.count)
+    times = sampling_steps(schedule.steps, config.count, config.rho)
     alpha_bars = schedule.alpha_bars.tolist()
     eta = 1.0 if config.sampler == "ddpm" else config.eta
     result, h_before = [], math.inf

@@ -27,14 +27,15 @@ from gantrans.diffusion import DiffusionConfig, SamplerConfig, judge_panel
 from gantrans.networks import DenoiserConfig, UNetConfig, UNetGenerator
 from gantrans.training import FitConfig
 
+KINDS: Mapping[str, SamplerConfig] = {
+    "DDPM": SamplerConfig("ddpm"),
+    "DDIM": SamplerConfig("ddim"),
+    "DPM++": SamplerConfig("dpm++"),
+    "DDPM, rho 2": SamplerConfig("ddpm", rho=2.0),
+}
+COUNTS = (5, 10, 20, 50)
 SAMPLERS: Mapping[str, SamplerConfig] = {
-    f"{name} {count}": SamplerConfig(kind, count)
-    for name, kind, counts in (
-        ("DDPM", "ddpm", (5, 10, 20, 50)),
-        ("DDIM", "ddim", (5, 10, 20, 50)),
-        ("DPM++", "dpm++", (5, 10, 20)),
-    )
-    for count in counts
+    f"{kind} {count}": replace(config, count=count) for kind, config in KINDS.items() for count in COUNTS
 }
 GUIDANCE = (0.0, 1.0, 2.0, 4.0)
 GUIDED_SAMPLER = SamplerConfig("ddpm", 20)
@@ -73,7 +74,7 @@ class GenerationSetting:
 
 SETTINGS: Mapping[str, GenerationSetting] = {
     "smoke": GenerationSetting(16, 8, 64, 4, 3, 2e-3, 16, 2),
-    "reduced": GenerationSetting(32, 32, 4096, 32, 750, 2e-3, 96, 6),
+    "reduced": GenerationSetting(32, 32, 4096, 32, 600, 2e-3, 96, 6),
     "full": GenerationSetting(32, 64, 4096, 128, 20_000, 1e-3, 512, 6),
 }
 
