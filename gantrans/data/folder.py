@@ -120,6 +120,16 @@ class PairedFolder:
         sem, layout = (first, second) if role == "sem" else (second, first)
         return PairedDataset(sem, layout, family, self.pixel_nm, names)
 
+    def check(self, *splits: str, size: int | None = None, progress: bool = True) -> None:
+        """Read the pairs of some splits, which may be empty, as `load` would, and keep nothing.
+
+        Raises:
+            DataError: for the first image that cannot be used.
+        """
+        names = [name for name in self.inputs if self.split[name] in splits]
+        for name in tqdm(names, desc=f"checking {self.root.name}", disable=not progress, delay=2.0):
+            _tiles(self._read(name), size, self.inputs[name])
+
     def _read(self, name: str) -> Tensor:
         """Both images of a pair: (2, H, W) uint8."""
         paths = self.inputs[name], self.targets[name]
@@ -136,14 +146,16 @@ class PairedFolder:
         path = self.root / "split.csv"
         if not path.is_file():
             return {name: hash_split(name) for name in self.inputs}
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            table = csv.DictReader(file)
-            if not {"name", "split"} <= set(table.fieldnames or ()):
-                raise DataError(f"{path} needs a first line with the columns name,split.")
-            listed = {
-                Path(row["name"]).stem if _is_image(row["name"]) else row["name"]: row["split"]
-                for row in table
-            }
+        try:
+            table = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
+            rows = list(table)
+        except (ValueError, csv.Error) as error:
+            raise DataError(f"{path} is not a text file of comma-separated values ({error}).") from error
+        if not {"name", "split"} <= set(table.fieldnames or ()):
+            raise DataError(f"{path} needs a first line with the columns name,split.")
+        listed = {
+            Path(row["name"]).stem if _is_image(row["name"]) else row["name"]: row["split"] for row in rows
+        }
         for name in self.inputs:
             if listed.get(name) not in SPLITS[:3]:
                 raise DataError(
@@ -199,11 +211,11 @@ def write_pairs(
                 _write_png(image[0], folder / kind / f"{name}.png")
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
 
-    _write_folder(directory, fill)
+    write_folder(directory, fill)
     return directory
 
 
-def _write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
+def write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
     """Fill a temporary neighbour, then rename it, so that a crash leaves no half-written folder behind."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise DataError(

@@ -21,6 +21,7 @@ from gantrans.diffusion.parameterisation import (
     to_epsilon,
     to_x0,
 )
+from gantrans.diffusion.recipes import ClipGenerator, ClipRecipe, clip_recipe, train_clips, write_clips
 from gantrans.diffusion.samplers import (
     SAMPLERS,
     Model,
@@ -39,6 +40,7 @@ from gantrans.diffusion.task import (
     DiffusionTask,
     build_denoiser,
     denoiser_model,
+    random_batches,
 )
 
 __all__ = [
@@ -47,6 +49,8 @@ __all__ = [
     "SAMPLERS",
     "SCHEDULES",
     "WEIGHTINGS",
+    "ClipGenerator",
+    "ClipRecipe",
     "DiffusionConfig",
     "DiffusionTask",
     "Judge",
@@ -60,6 +64,7 @@ __all__ = [
     "Trajectory",
     "build_denoiser",
     "check_prediction",
+    "clip_recipe",
     "convert",
     "denoiser_model",
     "guided",
@@ -68,6 +73,7 @@ __all__ = [
     "loss_weight",
     "make_schedule",
     "q_sample",
+    "random_batches",
     "sample",
     "sampler_steps",
     "sampling_steps",
@@ -75,5 +81,7 @@ __all__ = [
     "target",
     "to_epsilon",
     "to_x0",
+    "train_clips",
     "train_judge",
+    "write_clips",
 ]

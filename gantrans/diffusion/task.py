@@ -4,6 +4,7 @@ Ho et al. 2020, algorithm 1, for every schedule, prediction and weighting of the
 condition or class labels where the network takes them.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, cast
@@ -14,6 +15,7 @@ from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
 from gantrans.config import check_choice, check_range
+from gantrans.data.streams import stream_seeds
 from gantrans.diffusion.guidance import guided
 from gantrans.diffusion.parameterisation import (
     PREDICTIONS,
@@ -176,6 +178,22 @@ def denoiser_model(
         return torch.tanh(output / 2.0) if config.loss == "cross_entropy" else output
 
     return answer if guidance is None else guided(answer, guidance)
+
+
+def random_batches(x0: Tensor, batch: int, seed: int, label: Tensor | None = None) -> Callable[[int], Batch]:
+    """Batch number n for `fit`, drawn with replacement: a pure function of (seed, n).
+
+    Args:
+        x0: (N, ...) in [-1, 1]. label: (N,) int64, or None.
+    """
+
+    def draw(number: int) -> Batch:
+        generator = torch.Generator().manual_seed(stream_seeds(seed, "diffusion batches", [number])[0])
+        chosen = torch.randint(len(x0), (batch,), generator=generator)
+        drawn: Batch = {"x0": x0[chosen]}
+        return drawn if label is None else {**drawn, "label": label[chosen]}
+
+    return draw
 
 
 def build_denoiser(config: DenoiserConfig | VectorDenoiserConfig, seed: int = 0) -> Denoiser | VectorDenoiser:

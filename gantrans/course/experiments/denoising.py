@@ -14,7 +14,6 @@ from torch import Tensor, nn
 
 from gantrans.course.runs import train_or_load
 from gantrans.data import ClipConfig, Clips, load_digits, make_clips
-from gantrans.data.streams import stream_seeds
 from gantrans.diffusion import (
     DiffusionConfig,
     DiffusionTask,
@@ -122,18 +121,6 @@ def fitting(steps: int, seed: int, *, ema_decay: float = 0.99) -> FitConfig:
         ema_decay=ema_decay,
         checkpoint_every=10**6,
     )
-
-
-def random_batches(x0: Tensor, batch: int, seed: int, label: Tensor | None = None) -> Callable[[int], Batch]:
-    """Batch number n, drawn with replacement, as a pure function of (seed, n)."""
-
-    def draw(number: int) -> Batch:
-        generator = torch.Generator().manual_seed(stream_seeds(seed, "diffusion batches", [number])[0])
-        chosen = torch.randint(len(x0), (batch,), generator=generator)
-        drawn: Batch = {"x0": x0[chosen]}
-        return drawn if label is None else {**drawn, "label": label[chosen]}
-
-    return draw
 
 
 # ---- digits

@@ -18,12 +18,11 @@ from gantrans.course.experiments.denoising import (
     clips,
     clips_judge,
     fitting,
-    random_batches,
     train_denoiser,
 )
 from gantrans.course.experiments.registry import experiment
 from gantrans.course.experiments.sweeps import Sweep, Table
-from gantrans.diffusion import DiffusionConfig, SamplerConfig, judge_panel
+from gantrans.diffusion import DiffusionConfig, SamplerConfig, judge_panel, random_batches
 from gantrans.networks import DenoiserConfig, UNetConfig, UNetGenerator
 from gantrans.training import FitConfig
 

@@ -42,8 +42,8 @@ class ModeSetting:
 
 SETTINGS: Mapping[str, ModeSetting] = {
     "smoke": ModeSetting(16, 10, 10, 2),
-    "reduced": ModeSetting(96, 1500, 2500, 6),
-    "full": ModeSetting(96, 6000, 10_000, 6),
+    "reduced": ModeSetting(96, 1500, 2500, 12),
+    "full": ModeSetting(96, 6000, 10_000, 12),
 }
 BATCH = 256
 

@@ -19,7 +19,6 @@ from gantrans.course.experiments.denoising import (
     digits,
     digits_distance,
     fitting,
-    random_batches,
     train_denoiser,
 )
 from gantrans.course.experiments.registry import experiment
@@ -30,6 +29,7 @@ from gantrans.diffusion import (
     SamplerConfig,
     Schedule,
     make_schedule,
+    random_batches,
     sampling_steps,
 )
 from gantrans.networks import VectorDenoiserConfig
