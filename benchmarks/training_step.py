@@ -1,9 +1,11 @@
 """One GAN training step: ours against an eager float32 step of the usual recipe, with the same networks.
 
-Ours: `Pix2PixTask` in bfloat16 autocast with channels_last, as the training loop runs it. The usual recipe:
-float32 and plain Adam; one generator pass; D is frozen while the generator steps, then judges the real pair
-and the detached fake in two more passes. Both are timed in turns, in process CPU time on one thread: a busy
-machine slows both alike. The ratio is the median of the paired ratios.
+Ours: `Pix2PixTask` with channels_last, in the precision that the training loop would choose: bfloat16
+autocast on a processor with AVX512-BF16, else float32. The goals need the former; in float32 both steps do
+nearly the same arithmetic. The usual recipe: float32 and plain Adam; one generator pass; D is frozen while
+the generator steps, then judges the real pair and the detached fake in two more passes. Both are timed in
+turns, in process CPU time on one thread: a busy machine slows both alike. The ratio is the median of the
+paired ratios.
 """
 
 import statistics
@@ -16,9 +18,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantrans.networks import PatchGANConfig, UNetConfig
-from gantrans.training import Batch, Runtime
+from gantrans.training import Batch, Runtime, resolve_precision
 from gantrans.translation import Pix2PixConfig, Pix2PixTask
 
+CPU = torch.device("cpu")
+PRECISION = resolve_precision("auto", CPU)
 CASES = {  # size: (batch, base_filters, n_down, n_layers, goal)
     64: (16, 16, 4, 3, 0.65),
     128: (4, 24, 5, 3, 0.55),
@@ -29,7 +33,7 @@ CASES = {  # size: (batch, base_filters, n_down, n_layers, goal)
 def our_step(config: Pix2PixConfig, batch: Batch) -> Callable[[], None]:
     """A full step of the course's task: gradients of both players, then both optimisers."""
     task = Pix2PixTask(config, seed=0)
-    runtime = Runtime(torch.device("cpu"), "bf16", accumulate=1, generator=torch.Generator().manual_seed(0))
+    runtime = Runtime(CPU, PRECISION, accumulate=1, generator=torch.Generator().manual_seed(0))
     for network in task.networks.values():
         network.train().to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
@@ -123,5 +127,8 @@ def _row(size: int, rounds: int) -> dict[str, Any]:
     source = (target * 0.4 + 0.3 * torch.randn(target.shape, generator=generator)).clamp(-1, 1)
     batch: Batch = {"input": source, "target": target}
     result = compare(our_step(config, batch), usual_step(config, batch), rounds)
-    case = {"benchmark": "training_step", "size_px": size, "batch": batch_size, "base_filters": base_filters}
+    case = {
+        "benchmark": "training_step", "size_px": size, "batch": batch_size, "base_filters": base_filters,
+        "precision": PRECISION,
+    }  # fmt: skip
     return {**case, **result, "goal": goal, "met": result["ratio"] <= goal}

@@ -105,7 +105,7 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
     source: Source = "procedural",
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
-    seed: Annotated[int, typer.Option(help="One seed makes everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
     max_seconds: Annotated[
         float | None, typer.Option(help="Stop (resumably) after this long.", min=0.0)
     ] = None,
@@ -157,7 +157,7 @@ def predict(
         Path, typer.Option("--output", help="The PNG, or the folder for the PNGs, to write.")
     ],
     pixel_nm: PixelNm = None,
-    seed: Annotated[int, typer.Option(help="Draws the noise of a layout -> SEM network.")] = 0,
+    seed: Annotated[int, typer.Option(help="Draws the noise of a layout -> SEM network.", min=0)] = 0,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace PNGs that exist.")] = False,
     device: Device = None,
 ) -> None:
@@ -180,7 +180,7 @@ def export(
     ] = Difficulty.default,
     size: Annotated[int, typer.Option(help="Pixels along each side.", min=8, max=2048)] = 64,
     count: Annotated[int, typer.Option(help="How many pairs.", min=1)] = 200,
-    seed: Annotated[int, typer.Option(help="One seed makes everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
     pixel_nm: Annotated[float, typer.Option(help="Nanometres per pixel.", min=1.0, max=200.0)] = 20.0,
     layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
 ) -> None:
@@ -201,7 +201,7 @@ def train_generator(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
     source: Annotated[Simulated, typer.Option(help="Where the layouts come from.")] = Simulated.procedural,
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
-    seed: Annotated[int, typer.Option(help="One seed makes everything.")] = 0,
+    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
     layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
     max_seconds: Annotated[
         float | None, typer.Option(help="Stop (resumably) after this long.", min=0.0)
@@ -233,7 +233,7 @@ def sample_clips(
     guidance: Annotated[
         float | None, typer.Option(help="Lean towards --family; 1 is none.", min=0.0, show_default="none")
     ] = None,
-    seed: Annotated[int, typer.Option(help="Names all the noise.")] = 0,
+    seed: Annotated[int, typer.Option(help="Names all the noise.", min=0)] = 0,
     judge: Annotated[bool, typer.Option("--judge", help="Say how good they are (some ten seconds).")] = False,
     device: Device = None,
 ) -> None:

@@ -164,10 +164,33 @@ def test_a_spoilt_folder_gets_one_sentence(
     assert not (tmp_path / "run").exists()
 
 
+def test_a_damaged_image_is_named_whichever_split_it_falls_into(
+    capsys, run: Path, folder: Path, tmp_path: Path
+) -> None:
+    import shutil
+
+    copy = tmp_path / "pairs"
+    shutil.copytree(folder, copy)
+    names = sorted(path.stem for path in (copy / "input").iterdir())
+    for damaged in ("train", "val", "test"):
+        others = [("train", "val", "test")[i % 3] for i in range(1, len(names))]
+        rows = [f"{n},{s}" for n, s in zip(names, [damaged, *others], strict=True)]
+        (copy / "split.csv").write_text("\n".join(["name,split", *rows]))
+        _damage(copy, "truncated")
+        for arguments in ([*TRAIN, "--out", tmp_path / "new"], ["evaluate", "--run", run]):
+            code, _, err = call(capsys, *arguments, "--source", copy)
+            _is_one_sentence(code, err, names[0])
+    assert not (tmp_path / "new").exists()
+
+
 TRAIN_ANYWHERE = ["train", "--direction", "sem2layout", "--scale", "smoke", "--out"]
 PREDICT = ["predict", "--run", "{run}", "--input"]
 MISTAKES = {
-    "nowhere": [*TRAIN_ANYWHERE, "{tmp}/r", "--source", "nowhere"],
+    "no source 'skye130': give procedural, sky130": [*TRAIN_ANYWHERE, "{tmp}/r", "--source", "skye130"],
+    "no source 'nowhere'": ["evaluate", "--run", "{run}", "--source", "nowhere"],
+    "max_seconds is 0.0": [*TRAIN_ANYWHERE, "{tmp}/r", "--max-seconds", "0"],
+    "pixel_nm is 0.0": [*TRAIN_ANYWHERE, "{tmp}/r", "--pixel-nm", "0"],
+    "cannot be made": [*PREDICT, "{folder}/input", "--output", "{folder}/pairs.json/x"],
     "not empty (": [*TRAIN_ANYWHERE, "{run}"],
     "other settings": [*TRAIN_ANYWHERE, "{run}", "--resume"],
     "no checkpoint": ["evaluate", "--run", "{tmp}/nothing"],
@@ -203,10 +226,32 @@ def test_a_checkpoint_of_another_version_is_refused(capsys, run: Path, tmp_path:
     _is_one_sentence(code, err, "format")
 
 
+def test_a_checkpoint_with_an_unknown_setting_is_refused(capsys, run: Path, tmp_path: Path) -> None:
+    import shutil
+
+    import torch
+
+    copy = tmp_path / "newer"
+    shutil.copytree(run, copy)
+    for path in copy.glob("*.pt"):
+        contents = torch.load(path, weights_only=True)
+        contents["settings"]["extra"]["recipe"]["data"]["colour"] = "red"
+        torch.save(contents, path)
+    code, _, err = call(capsys, "evaluate", "--run", copy)
+    _is_one_sentence(code, err, "newer are not of this version of gantrans: DataSpec has no field 'colour'")
+
+
 def test_programs_get_json(capsys) -> None:
     for arguments in (["doctor", "--json"], ["course", "claims", "--json"], ["course", "list", "--json"]):
         _, out, _ = call(capsys, *arguments)
         assert isinstance(json.loads(out), list)
+
+
+def test_a_rerun_shows_what_it_gave_not_what_is_committed(capsys) -> None:
+    code, out, _ = call(capsys, "course", "claims", "--rerun", "G03", "--scale", "smoke", "--json")
+    assert code == 0
+    (row,) = json.loads(out)
+    assert (row["id"], row["scale"], row["verdict"]) == ("G03", "smoke", "not decided at this scale")
 
 
 def test_help_of_every_command_explains_itself(capsys) -> None:

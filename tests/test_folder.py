@@ -196,6 +196,9 @@ def test_a_split_file_wins_and_is_checked(exported: Path) -> None:
     (exported / "split.csv").write_text("file,part\n")
     with pytest.raises(DataError, match="columns name,split"):
         PairedFolder(exported)
+    (exported / "split.csv").write_bytes(b"\xff\xfen\x00a\x00")
+    with pytest.raises(DataError, match=r"split\.csv is not a text file"):
+        PairedFolder(exported)
 
 
 def pair_folder(path: Path, shape: tuple[int, int] = (50, 70), target: tuple[int, int] | None = None) -> Path:

@@ -93,15 +93,14 @@ def claims_command(
     from gantrans.course.experiments import rerun as repeat
     from gantrans.course.scales import resolve_scale
 
-    ids = None
+    ledger, ids = None, None
     if stamp:
         claims.stamp()
     if rerun is not None:
-        repeat(rerun, resolve_scale(scale))
-        ids = [rerun]
+        ledger, ids = {rerun: repeat(rerun, resolve_scale(scale))}, [rerun]  # what it gave, a smoke run too
     if merge:
         claims.merge(claims.RUNS, claims.COMMITTED)
-    rows = [asdict(row) for row in claims.ledger_table(ids=ids)]
+    rows = [asdict(row) for row in claims.ledger_table(ledger, ids)]
     show_table(rows, json_output=json_output, width=44)
 
 

@@ -191,7 +191,7 @@ def sample(
     hidden = not progress or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     with torch.no_grad():
         visited = torch.tensor([step.t for step in steps], device=device)
-        times = visited[:, None].expand(-1, len(x))
+        times = visited[:, None].expand(-1, len(x)).unbind()  # not a look-up in every step
         for i, step in enumerate(tqdm(steps, disable=hidden, unit="step", desc=config.sampler)):
             if chunk is None or chunk >= len(x):
                 output = model(x, times[i])

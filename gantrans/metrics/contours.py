@@ -63,7 +63,10 @@ class Contours:
         count = parts + self.closing
         segment = np.repeat(np.arange(len(count)), count)
         step = np.arange(len(segment)) - np.repeat(np.cumsum(count) - count, count)
-        return self.start[segment] + (step / parts[segment])[:, None] * vector[segment], segment
+        points = vector.take(segment, axis=0)
+        points *= (step / parts.take(segment))[:, None]
+        points += self.start.take(segment, axis=0)
+        return points, segment
 
 
 def find_contours(image: Tensor, level: float = LEVEL) -> Contours:
@@ -159,10 +162,12 @@ def _epe_chunk(pred: Tensor, target: Tensor) -> Floats:
 def _directed(source: Contours, other: Contours) -> list[Floats]:
     """Per image, the distances from the source's points to the other contours; none where those are empty."""
     points, segment = source.points()
-    image = source.image[segment]
-    shared = np.bincount(other.image, minlength=source.shape[0])[image] > 0
-    points, segment, image = points[shared], segment[shared], image[shared]
-    distance = _nearest(points, source.cell[segment], image, other)
+    image = source.image.take(segment)
+    empty = np.bincount(other.image, minlength=source.shape[0]) == 0
+    if empty.any():
+        shared = ~empty[image]
+        points, segment, image = points[shared], segment[shared], image[shared]
+    distance = _nearest(points, source.cell.take(segment, axis=0), image, other)
     return np.split(distance, np.searchsorted(image, np.arange(1, source.shape[0])))
 
 
@@ -178,9 +183,11 @@ def _percentile(values: Floats, fraction: float) -> float:
 def _nearest(points: Floats, cell: Ints, image: Ints, contours: Contours) -> Floats:
     """Exact distance in px from each point (P, 2) to the nearest contour segment of the same image.
 
-    `cell` (P, 2) is the grid cell each point lies in; `image` (P,) has at least one segment. All segments of
-    the cells up to r rings away are tried. What they leave out is further away than r, so a nearest distance
-    of at most r is final; the few points that are still open after the last ring go to a k-d tree.
+    `cell` (P, 2) is the grid cell each point lies in; `image` (P,) has at least one segment. The segments of
+    the cells up to r rings away are tried, but for cells that lie further away than the best segment so far.
+    What they leave out is further away than r plus the way to the border of the point's own cell, so a
+    nearest distance of at most that is final; the few points that are still open after the last ring go to a
+    k-d tree.
     """
     batch, height, width = contours.shape
     rows, columns = height - 1 + 2 * _RINGS, width - 1 + 2 * _RINGS
@@ -198,22 +205,34 @@ def _nearest(points: Floats, cell: Ints, image: Ints, contours: Contours) -> Flo
     best = np.full(len(points), np.inf)  # squared
     pending, here = np.arange(len(points)), place(image, cell)
     row, column = points.T.copy()
+    into_row, into_column = (points - cell).T.copy()  # where in its cell a point lies, 0 to 1
     for ring in range(_RINGS + 1):
         nearest = best[pending]
-        reach = range(-ring, ring + 1)
-        shifts = [i * columns + j for i in reach for j in reach if max(abs(i), abs(j)) == ring]
-        for slot in slots[: 1 + again.any()]:
-            for shift in shifts:
-                candidate = slot.take(here + shift)
-                found = np.flatnonzero(candidate >= 0)
+        away_row, away_column = _ways(into_row, ring), _ways(into_column, ring)
+        reach = sorted(range(-ring, ring + 1), key=abs)  # the nearer cells first: they rule out others
+        for i, j in ((i, j) for i in reach for j in reach if max(abs(i), abs(j)) == ring):
+            near = away_row[i] + away_column[j] < nearest
+            for slot in slots[: 1 + again.any()]:
+                candidate = slot.take(here + (i * columns + j))
+                found = np.flatnonzero((candidate >= 0) & near)
                 squared = segments.squared(row.take(found), column.take(found), candidate.take(found))
                 nearest[found] = np.minimum(nearest.take(found), squared)
         best[pending] = nearest
-        still = nearest > ring**2
-        pending, here, row, column = (a[still] for a in (pending, here, row, column))
+        border = np.minimum(0.5 - np.abs(into_row - 0.5), 0.5 - np.abs(into_column - 0.5))
+        still = np.flatnonzero(nearest > (ring + border) ** 2)
+        pending, here = pending.take(still), here.take(still)
+        row, column, into_row, into_column = (a.take(still) for a in (row, column, into_row, into_column))
     if len(pending):
         best[pending] = _far(row, column, image[pending], contours, segments)
     return np.sqrt(best)
+
+
+def _ways(into: Floats, ring: int) -> dict[int, Floats]:
+    """Squared distances along one axis from points in their cells to the cells -ring ... ring away."""
+    ways = {0: np.zeros(len(into))}
+    for i in range(1, ring + 1):
+        ways[i], ways[-i] = (i - into) ** 2, (i - 1 + into) ** 2
+    return ways
 
 
 class _Segments:

@@ -15,8 +15,8 @@ from gantrans.metrics.inputs import check_pair
 WINDOW = 11
 """Taps of SSIM's Gaussian window: scikit-image's truncation of sigma 1.5 at 3.5 sigma gives a radius of 5."""
 SIGMA = 1.5
-_CACHE_VALUES = 2**19  # filtered at once: four float32 maps then fit a core's second-level cache
-_BLOCK = 18  # columns filtered by one matrix product
+_CHUNK_PIXELS = 3 * 2**15  # per chunk of the batch: its four maps then stay in a core's caches
+_BAND = 18  # columns filtered by one matrix product
 
 
 def l1(pred: Tensor, target: Tensor) -> Tensor:
@@ -51,7 +51,10 @@ def ssim(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
 
     The mean of `ssim_map`, whose docstring has the definition, the errors and what is refused.
     """
-    return torch.cat([part.mean(dim=(1, 2)) for part in _ssim(pred, target, data_range)])
+    windows = (pred.shape[-2] - WINDOW + 1) * (pred.shape[-1] - WINDOW + 1)
+    chunks = _ssim(pred, target, data_range)
+    sums = [torch.stack([band.sum(dim=(0, 2)) for band in bands]).sum(dim=0) for bands in chunks]
+    return torch.cat(sums) / windows
 
 
 def ssim_map(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
@@ -71,62 +74,75 @@ def ssim_map(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
     Raises:
         DataError: for unequal shapes, NaN, images under 11 px, or values that span more than `data_range`.
     """
-    return torch.cat(list(_ssim(pred, target, data_range))).unsqueeze(1)
+    maps = [torch.cat(bands).permute(1, 2, 0) for bands in _ssim(pred, target, data_range)]
+    return torch.cat(maps).unsqueeze(1)
 
 
-def _ssim(pred: Tensor, target: Tensor, data_range: float) -> Iterator[Tensor]:
-    """SSIM maps (b, H - 10, W - 10) of chunks of the batch that fit a core's cache."""
+def _ssim(pred: Tensor, target: Tensor, data_range: float) -> Iterator[list[Tensor]]:
+    """SSIM maps of chunks of the batch, as bands of columns (c, b, H - 10) whose c add up to W - 10."""
     check_pair(pred, target, data_range=data_range)
     height, width = pred.shape[-2:]
     if min(height, width) < WINDOW:
         raise DataError(f"SSIM needs at least {WINDOW} x {WINDOW} px; these images have {height} x {width}.")
-    chunk = max(1, _CACHE_VALUES // (4 * height * width))
+    chunk = max(1, _CHUNK_PIXELS // (height * width))
+    dtype = torch.promote_types(pred.dtype, target.dtype)
     if pred.is_cuda:
-        chunk, pred, target = 16 * chunk, pred.double(), target.double()
-    for x, y in zip(pred.squeeze(1).split(chunk), target.squeeze(1).split(chunk), strict=True):
-        yield _ssim_chunk(x, y, data_range)
-
-
-def _ssim_chunk(x: Tensor, y: Tensor, data_range: float) -> Tensor:
-    """(b, H, W) twice -> (b, H - 10, W - 10).
-
-    With a = mean_x mean_y + C1/2, n = covariance + C2/2, g = (mean_x - mean_y)^2 / 2 and
-    v = variance(x - y) / 2, Wang's formula reads a n / ((a + g) (n + v)). Written so, it needs four filtered
-    maps instead of five, and equal images give exactly 1.
-    """
-    c1, c2 = (0.01 * data_range) ** 2, (0.03 * data_range) ** 2
-    difference = x - y
-    maps = torch.stack((x, y, x * y, difference * difference))  # (4, b, H, W)
-    mean_x, mean_y, product, square = _blur(maps)
-    means = mean_x * mean_y
-    mean_gap = (mean_x - mean_y).square()
-    luminance = means + c1 / 2
-    structure = product - means + c2 / 2
-    variance = square - mean_gap  # of x - y
-    return luminance * structure / ((luminance + mean_gap / 2) * (structure + variance / 2))
-
-
-def _blur(maps: Tensor) -> Tensor:
-    """Gaussian filter, valid part only: (4, b, H, W) -> (4, b, H - 10, W - 10).
-
-    Columns by a depthwise convolution whose channels are the image's columns, rows by products with blocks of
-    a band matrix: on a CPU both are several times quicker than convolving one-channel images.
-    """
-    height, width = maps.shape[-2:]
+        chunk, dtype = 16 * chunk, torch.float64
+    pred, target = pred.to(dtype), target.to(dtype)
     taps = torch.arange(WINDOW, dtype=torch.float64) - WINDOW // 2
     taps = torch.exp(-0.5 * (taps / SIGMA).square())
-    taps = (taps / taps.sum()).to(maps)
+    taps = (taps / taps.sum()).to(pred)
+    c1, c2 = (pred.new_tensor((k * data_range) ** 2 / 2) for k in (0.01, 0.03))
+    for x, y in zip(pred.squeeze(1).split(chunk), target.squeeze(1).split(chunk), strict=True):
+        yield _ssim_chunk(x, y, taps, c1, c2)
+
+
+def _ssim_chunk(x: Tensor, y: Tensor, taps: Tensor, c1: Tensor, c2: Tensor) -> list[Tensor]:
+    """(b, H, W) twice -> bands of columns, each (c, b, H - 10). c1, c2: half of Wang's C1 and C2.
+
+    With l = mean_x mean_y + c1, g = (mean_x - mean_y)^2 / 2, s = covariance + c2 and v = variance(x - y) / 2,
+    Wang's formula reads l s / ((l + g) (s + v)). Written so, it needs four filtered maps instead of five, and
+    equal images give exactly 1. The constants go through the filter, whose weights sum to 1: time goes into
+    passes over memory, and this spares two.
+    """
+    maps = torch.stack((x, y, torch.addcmul(c1 + c2, x, y), (x - y).square()))
+    bands = []
+    for mean_x, mean_y, product, square in (band.unbind(1) for band in _filter(maps, taps)):
+        gap = mean_x - mean_y
+        luminance = torch.addcmul(c1, mean_x, mean_y)
+        structure = product - luminance
+        spread = torch.add(structure, torch.addcmul(square, gap, gap, value=-1), alpha=0.5)
+        bands.append(luminance * structure / (torch.addcmul(luminance, gap, gap, value=0.5) * spread))
+    return bands
+
+
+def _filter(maps: Tensor, taps: Tensor) -> list[Tensor]:
+    """Gaussian filter, valid part only: (4, b, H, W) -> bands of columns, each (c, 4, b, H - 10).
+
+    Along columns by a depthwise convolution whose channels are the image's columns, along rows by products of
+    a band matrix with overlapping windows: on a CPU both are several times quicker than convolving
+    one-channel images.
+    """
+    height, width = maps.shape[-2:]
+    out = width - WINDOW + 1
+    whole = out // _BAND * _BAND
     with torch.autocast(maps.device.type, enabled=False):
         columns = maps.reshape(1, -1, height, width).permute(0, 3, 1, 2)  # (1, W, 4b, H), channels last
         columns = F.conv2d(columns, taps.expand(width, 1, 1, -1), groups=width)
         rows = columns.permute(0, 2, 3, 1).reshape(-1, width)  # (4b (H - 10), W)
-        blocks = [rows[:, i : i + _BLOCK + WINDOW - 1] for i in range(0, width - WINDOW + 1, _BLOCK)]
-        filtered = torch.cat([block @ _band(taps, block.shape[1]) for block in blocks], dim=1)
-    return filtered.view(*maps.shape[:2], height - WINDOW + 1, width - WINDOW + 1)
+        bands = []
+        for start, stop, step in ((0, whole, _BAND), (whole, out, out - whole)):
+            if start < stop:
+                windows = (
+                    rows[:, start : stop + WINDOW - 1].unfold(1, step + WINDOW - 1, step).permute(1, 2, 0)
+                )
+                matrix = _band(taps, step).expand(len(windows), -1, -1)
+                bands.append(torch.bmm(matrix, windows).view(stop - start, *maps.shape[:2], -1))
+    return bands
 
 
-def _band(taps: Tensor, width: int) -> Tensor:
-    """The matrix (width, width - 10) that filters a row of `width` pixels."""
-    band = taps.new_zeros(width - WINDOW + 1, width)
-    band.as_strided((len(band), WINDOW), (width + 1, 1)).copy_(taps.expand(len(band), -1))
-    return band.t()
+def _band(taps: Tensor, rows: int) -> Tensor:
+    """The matrix (rows, rows + 10) that filters a window of `rows` + 10 pixels."""
+    band = taps.new_zeros(rows, rows + WINDOW - 1)
+    band.as_strided((rows, WINDOW), (rows + WINDOW, 1)).copy_(taps.expand(rows, -1))
+    return band

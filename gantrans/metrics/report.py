@@ -47,7 +47,10 @@ class ImageReport:
             "family": list(self.family),
             "per_image": {name: [_plain(v) for v in values] for name, values in self.per_image.items()},
             "per_family": {
-                family: {name: {k: _plain(v) for k, v in row.items()} for name, row in metrics.items()}
+                family: {
+                    name: {k: v if isinstance(v, int) else _plain(v) for k, v in row.items()}
+                    for name, row in metrics.items()
+                }
                 for family, metrics in self.per_family.items()
             },
         }

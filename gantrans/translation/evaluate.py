@@ -123,13 +123,16 @@ def evaluate_run(
     predictor = Predictor.load(Path(run), pick_device(device))
     trained = predictor.recipe.data
     simulated = source in SIMULATED
+    stated = trained.pixel_nm if simulated and pixel_nm is None else pixel_nm
     if simulated and split == "all":
         raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
     check_pixel_size(predictor.recipe, pixel_nm)
-    spec = replace(trained, source=source, pixel_nm=pixel_nm or trained.pixel_nm if simulated else pixel_nm)
+    spec = replace(trained, source=source, pixel_nm=stated)
     direction = predictor.recipe.direction
     pairs = spec.pairs(split, direction, count or TEST_COUNT)
     check_pixel_size(predictor.recipe, pairs.pixel_nm)
+    if split != "all":
+        spec.check(*({"train", "val", "test"} - {split}))
     if count is not None and len(pairs) > count:
         pairs = pairs.subset(range(count))
     return evaluate_pairs(predictor, pairs, source, split, baseline=_choose(spec, direction, pairs))

@@ -32,7 +32,8 @@ def predict_files(
         overwrite: replace files that exist; otherwise they are an error.
 
     Raises:
-        DataError: an input cannot be read, two inputs would get one name, or an output exists.
+        DataError: an input cannot be read, two inputs would get one name, an output exists or cannot be
+            written.
         CheckpointError: `run` holds no usable network.
     """
     predictor = Predictor.load(run, pick_device(device))
@@ -41,10 +42,18 @@ def predict_files(
     _refuse_collisions(pairs, overwrite)
     for path, _ in pairs:
         read_image(path)
+    for folder in {out.parent for _, out in pairs}:
+        _make_folder(folder)
     for path, out in tqdm(pairs, desc="predict", unit="image", disable=len(pairs) < 8):
-        out.parent.mkdir(parents=True, exist_ok=True)
         write_image(out, predictor.translate_large(read_image(path), seed=seed))
     return [out for _, out in pairs]
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
 
 
 def _outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:

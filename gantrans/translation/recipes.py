@@ -11,7 +11,7 @@ from typing import Any
 
 from gantrans.config import check_choice, check_range, from_dict, to_dict
 from gantrans.data import BatchSource, PairedDataset, PairedFolder, make_pairs
-from gantrans.errors import CheckpointError, ConfigError
+from gantrans.errors import CheckpointError, ConfigError, DataError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import iou, l1
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
@@ -56,15 +56,39 @@ class DataSpec:
             DataError: the source is a folder that cannot be used.
         """
         if self.source not in SIMULATED:
-            return PairedFolder(self.source, pixel_nm=self.pixel_nm).load(
-                direction, split=split, size=self.size
-            )
+            folder = open_folder(self.source, self.pixel_nm)
+            return folder.load(direction, split=split, size=self.size)
         wanted = count or (self.count if split == "train" else self.validation)
         return make_pairs(
             self.source, split=split, size=self.size, pixel_nm=self.pixel_nm or 20.0,
             difficulty=self.difficulty,
             count=wanted, seed=self.seed, layer=self.layer,
         )  # fmt: skip
+
+    def check(self, *splits: str) -> None:
+        """Read a folder's pairs of these splits once, though nothing needs them yet.
+
+        A damaged image is then named before any time is spent, whichever split its name falls into.
+
+        Raises:
+            DataError: for the first image that cannot be used.
+        """
+        if self.source not in SIMULATED:
+            open_folder(self.source, self.pixel_nm).check(*splits, size=self.size)
+
+
+def open_folder(source: str, pixel_nm: float | None = None) -> PairedFolder:
+    """The `PairedFolder` that a source which is not simulated names.
+
+    Raises:
+        DataError: there is no such folder (perhaps a simulated source was meant), or it cannot be used.
+    """
+    if not Path(source).is_dir():
+        raise DataError(
+            f"There is no source {source!r}: give {', '.join(SIMULATED)} or a folder that holds input/ and "
+            "target/."
+        )
+    return PairedFolder(source, pixel_nm=pixel_nm)
 
 
 @dataclass(frozen=True)
@@ -142,7 +166,8 @@ def recipe(
     task, fitting = _TRAININGS[direction, scale]()
     data = _DATA[scale]
     simulated = source in SIMULATED
-    stated = pixel_nm or (data.pixel_nm if simulated else PairedFolder(source).pixel_nm)
+    stated = data.pixel_nm if simulated else open_folder(source).pixel_nm
+    stated = stated if pixel_nm is None else pixel_nm
     data = replace(data, source=source, pixel_nm=stated, seed=seed)
     return Recipe(direction, data, task, replace(fitting, seed=seed), _BATCH[scale], seed)
 
@@ -164,7 +189,8 @@ def train_recipe(
     training = chosen.data.pairs("train", chosen.direction)
     validation = chosen.data.pairs("val", chosen.direction)
     batches = BatchSource(training, chosen.direction, chosen.batch_size, chosen.seed)
-    fitting = replace(chosen.fit, max_seconds=max_seconds or chosen.fit.max_seconds)
+    chosen.data.check("test")
+    fitting = chosen.fit if max_seconds is None else replace(chosen.fit, max_seconds=max_seconds)
     return fit(
         Pix2PixTask(chosen.task, chosen.seed), batches, fitting, out=out, resume=resume,
         validate=Validation(validation, chosen.direction), extra={"recipe": to_dict(chosen)},
@@ -195,11 +221,16 @@ def load_recipe(run: Path) -> Recipe:
     """The recipe a run folder (or one of its checkpoints) was trained by.
 
     Raises:
-        CheckpointError: no checkpoint there, or not one of a translator.
+        CheckpointError: no checkpoint there, not one of a translator, or one with settings unknown here.
     """
     stored: dict[str, Any] = load_checkpoint(run)["settings"]["extra"]
     if "recipe" not in stored:
         raise CheckpointError(
             f"{run} holds no translator; give a folder that `python -m gantrans train` wrote."
         )
-    return from_dict(Recipe, stored["recipe"])
+    try:
+        return from_dict(Recipe, stored["recipe"])
+    except ConfigError as error:
+        raise CheckpointError(
+            f"The settings in {run} are not of this version of gantrans: {error}"
+        ) from error
