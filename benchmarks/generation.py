@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.denoising import clips, clips_judge, random_batches
+from gantrans.course.experiments.denoising import clips, clips_judge
 from gantrans.course.experiments.generation import SETTINGS
 from gantrans.diffusion import (
     DiffusionConfig,
@@ -22,6 +22,7 @@ from gantrans.diffusion import (
     SamplerConfig,
     judge_panel,
     make_schedule,
+    random_batches,
     sample,
 )
 from gantrans.networks import Denoiser, DenoiserConfig
