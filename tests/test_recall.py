@@ -8,9 +8,13 @@ import torch.nn.functional as F
 
 from gantrans.course import forms, progress, recall
 from gantrans.course.exercises import exercise
+from gantrans.course.experiments.analytic import draw_twice
+from gantrans.course.lesson01 import impossible
 from gantrans.course.predictions import _asked, store
 from gantrans.course.questions import QUESTIONS
+from gantrans.diffusion import SamplerConfig, guided, make_schedule, sample, sampler_steps
 from gantrans.errors import ConfigError
+from gantrans.networks import Denoiser, DenoiserConfig, TimeEmbedding, sinusoidal_embedding
 
 PATCHGAN = [(4, 2, 1)] * 3 + [(4, 1, 1)] * 2  # (kernel, stride, padding), n_layers = 3
 
@@ -82,6 +86,124 @@ def _detach() -> str:
     return "The same values without their history" if shared else "A copy with its own memory"
 
 
+def _impossible() -> str:
+    names = {"x0": "The image, x0", "v": "v", "epsilon": "The noise, epsilon"}
+    (refused,) = impossible(make_schedule("linear", zero_terminal_snr=True))
+    return names[refused]
+
+
+def _half_way() -> str:
+    names = {"sigmoid": "Sigmoid betas", "sigmoid_alpha_bar": "Sigmoid alpha-bar"}
+    bars = {name: float(make_schedule(name).alpha_bars[499]) for name in names}
+    (half,) = [name for name, bar in bars.items() if abs(bar - 0.5) < 1e-3]
+    return names[half]
+
+
+def _scaled() -> str:
+    make = exercise("linear_betas").function
+    ratio = float(make(250, 1e-4, 0.02)[-1] / make(1000, 1e-4, 0.02)[-1])
+    return {4.0: "They are multiplied by 4", 0.25: "They are divided by 4"}[round(ratio, 6)]
+
+
+def _fewest() -> str:
+    def exists(steps: int) -> bool:
+        try:
+            exercise("linear_betas").function(steps, 1e-4, 0.02)
+        except ValueError:
+            return False
+        return True
+
+    return str(next(steps for steps in range(2, 1000) if exists(steps)))
+
+
+def _mixed_without_roots() -> str:
+    x, noise = torch.randn(2, 10**6, generator=torch.Generator().manual_seed(0))
+    return f"{float((0.36 * x + 0.64 * noise).var()):.2f}"
+
+
+def _what_similarity_depends_on() -> str:
+    t = torch.arange(40)
+    embedded = exercise("sinusoidal_embedding").function(t, 8, 100.0)
+    alike = exercise("embedding_similarity").function(embedded, embedded)
+    flat = [bool(d.std() < 1e-5) for d in (alike.diagonal(7), alike.flip(1).diagonal(7))]
+    return {(True, False): "On t - t' alone", (False, True): "On t + t'"}[(flat[0], flat[1])]
+
+
+def _map_after_a_layer_of_zeros() -> str:
+    h = torch.randn(2, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    made = exercise("time_modulation").function(h, torch.ones(2, 5), torch.zeros(6, 5), torch.zeros(6))
+    return "Nothing" if torch.equal(made, h) else "It sets the map to 0"
+
+
+def _typical_error_of_spread() -> str:
+    noise = torch.randn(20_000, 64, generator=torch.Generator().manual_seed(0))
+    return f"{float(100 * noise.std(1).std()):.0f} %"
+
+
+def _turn_of_the_fastest_clock() -> str:
+    t = torch.arange(0, 20, 0.01)
+    sine = exercise("sinusoidal_embedding").function(t, 64, 10_000.0)[:, 0]
+    upward = t[1:][(sine[:-1] < 0) & (sine[1:] >= 0)]
+    return f"{float(upward.diff().mean()):.1f}"
+
+
+def _points_of_a_linear_layer() -> str:
+    points = TimeEmbedding("raw", 64, 1000)(torch.arange(1000)).detach()
+    rank = int(torch.linalg.matrix_rank(points - points.mean(0), rtol=1e-4))
+    return {1: "A straight line", 2: "A plane"}.get(rank, "A cloud in 64 dimensions")
+
+
+def _embedding_of_zero() -> str:
+    embedded = exercise("sinusoidal_embedding").function(torch.tensor([0]), 6, 100.0)[0].tolist()
+    return {(0.0, 0.0, 0.0, 1.0, 1.0, 1.0): "Zeros, then ones"}[tuple(embedded)]
+
+
+def _twice_from_one_start() -> str:
+    return "Equal to the bit" if draw_twice(SamplerConfig("ddim", 10)) == 0 else "Different in the details"
+
+
+def _score() -> str:
+    noise, alpha_bar = 1.2, torch.tensor(0.64, dtype=torch.float64)
+    return f"{-noise / float((1 - alpha_bar).sqrt()):g}"
+
+
+def _step_without_noise() -> str:
+    spreads = [step.spread for step in sampler_steps(make_schedule("cosine"), SamplerConfig("ddpm", 6))]
+    return {(5,): "At the last", (0,): "At the first"}[tuple(i for i, s in enumerate(spreads) if s == 0)]
+
+
+def _predicted_image() -> str:
+    noise, x_t, t = torch.tensor([[0.5]]), torch.ones(1, 1), torch.tensor([0])
+    bars = torch.tensor([0.64], dtype=torch.float64)
+    return f"{float(exercise('predict_x0').function(noise, x_t, t, bars, 'epsilon')):g}"
+
+
+def _evaluations() -> str:
+    seen = []
+
+    def network(x_t, t, labelled):
+        seen.append(labelled)
+        return x_t
+
+    sample(
+        guided(network, 4.0), (1, 2), make_schedule("cosine"), SamplerConfig("ddpm", 20), prediction="x0",
+        generator=torch.Generator().manual_seed(0),
+    )  # fmt: skip
+    return f"{len(seen)} times"
+
+
+def _first_step_of_the_solver() -> str:
+    x_t, x0, noise = torch.rand(3, 1, 4, generator=torch.Generator().manual_seed(0)).double() / 2
+    solver = exercise("dpm_step").function(x_t, x0, None, 0.3, 0.6)
+    same = torch.allclose(solver, exercise("ddim_step").function(x_t, x0, noise, 0.3, 0.6, 0.0))
+    return "DDIM's, eta = 0" if same else "Neither's"
+
+
+def _first_average() -> str:
+    (average,) = exercise("ema_update").function([torch.zeros(1)], [torch.ones(1)], 0.99, 0)
+    return f"{float(average):.2g}"
+
+
 KEYS = {
     "basics_cat": lambda: str(tuple(torch.cat([torch.zeros(4, 1, 8, 8)] * 2, dim=1).shape)),
     "basics_uint8": lambda: str(int(torch.tensor(250, dtype=torch.uint8) + 10)),
@@ -94,6 +216,36 @@ KEYS = {
     "00_gain": _ncc_under_gain,
     "00_positions": lambda: str(torch.zeros(304).unfold(0, 250, 1).shape[0]),
     "00_resize": lambda: f"{250 * 10 / 256:.2f} nm",
+    "01_closed": lambda: f"{float(torch.tensor([0.5, 0.5]).prod()):g}",
+    "01_terminal": lambda: f"{float(make_schedule('linear', 100, rescale=False).signal[-1]):.2f}",
+    "01_zero": _impossible,
+    "01_sigmoid": _half_way,
+    "01_snr": lambda: f"{float(exercise('log_snr').function(torch.tensor([0.2]).double()).exp()):g}",
+    "01_scale": _scaled,
+    "01_fewest": _fewest,
+    "01_roots": _mixed_without_roots,
+    "02_difference": _what_similarity_depends_on,
+    "02_zero_layer": _map_after_a_layer_of_zeros,
+    "02_spread": _typical_error_of_spread,
+    "02_clock": _turn_of_the_fastest_clock,
+    "02_frequencies": lambda: str(
+        len({round(float(f), 6) for f in sinusoidal_embedding(torch.tensor([1.0]), 32)[0, :16].asin()})
+    ),
+    "02_origin": _embedding_of_zero,
+    "02_line": _points_of_a_linear_layer,
+    "02_numbers": lambda: str(
+        len(Denoiser(DenoiserConfig(base_filters=64, multipliers=(1, 2))).middle.modulation.bias)
+    ),
+    "03_eta": _twice_from_one_start,
+    "03_score": _score,
+    "03_last": _step_without_noise,
+    "03_predict_x0": _predicted_image,
+    "03_guidance": lambda: (
+        f"{float(exercise('guided_prediction').function(torch.tensor(0.2), torch.tensor(0.5), 3.0)):g}"
+    ),
+    "03_evaluations": _evaluations,
+    "03_first_order": _first_step_of_the_solver,
+    "03_ema": _first_average,
     "04_median": lambda: _best_constant(1),
     "04_bottleneck": lambda: "{0} x {0}".format(exercise("encoder_shapes").function(64, 16, 5, 256)[-1][1]),
     "04_channels": lambda: str(exercise("channel_rule").function(3, 48, 256)),
@@ -144,15 +296,12 @@ def test_pools_are_large_and_right_answers_do_not_always_stand_first():
 
 
 def test_recall_asks_about_earlier_lessons_only():
-    lessons = {
-        lesson: [q.lesson for q in recall.recall_questions(lesson)] for lesson in ("00", "04", "05", "06")
-    }
-    assert lessons == {
-        "00": ["basics"] * 3,
-        "04": ["00"] * 3,
-        "05": ["04", "04", "00"],
-        "06": ["05", "05", "04"],
-    }
+    known = sorted({q.lesson for q in QUESTIONS} - {"basics"})
+    assert [q.lesson for q in recall.recall_questions(known[0])] == ["basics"] * 3
+    for number, lesson in enumerate([*known[1:], "99"], 1):
+        *recent, older = (q.lesson for q in recall.recall_questions(lesson))
+        assert recent == [known[number - 1]] * 2
+        assert older == (known[: number - 1] or known[:1])[max(number - 2, 0) // 2]  # half way back
     for lesson in ("00", "04", "05"):
         asked = recall.recall_questions(lesson)
         assert len({q.id for q in asked}) == 3

@@ -37,7 +37,7 @@ def recall_questions(lesson: str) -> list[Recall]:
     if len(earlier) == 1:
         return _turn(earlier[0], 3, 3)
     further = earlier[:-1]
-    picked = further[(len(earlier) - 2) % len(further)]  # each earlier lesson in turn, the oldest first
+    picked = further[(len(further) - 1) // 2]  # half way back: the spacing grows with the course
     # the first three of a pool were its own wrap-up; go on behind them, further each time the pool comes back
     return [*_turn(earlier[-1], 3, 2), *_turn(picked, 3 + len(earlier), 1)]
 
