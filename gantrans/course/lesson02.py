@@ -50,6 +50,9 @@ def same_point_figure(schedule: Schedule, point: tuple[float, float], times: Seq
 def _square(ax: Axes, side: float) -> None:
     ax.set(xlim=(-side, side), ylim=(-side, side), xticks=(-2, 0, 2), yticks=(-2, 0, 2))
     ax.set_aspect("equal")
+    ax.set_xlabel("first coordinate")
+    if ax.get_subplotspec().get_geometry()[2] == 0:  # type: ignore[union-attr]
+        ax.set_ylabel("second coordinate")
 
 
 # ---- the embedding itself
