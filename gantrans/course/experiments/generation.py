@@ -6,7 +6,7 @@ samples). It predicts x0; since pixels are either drawn or not, the loss is the 
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
@@ -17,12 +17,18 @@ from gantrans.course.experiments.denoising import (
     Trained,
     clips,
     clips_judge,
-    fitting,
     train_denoiser,
 )
 from gantrans.course.experiments.registry import experiment
 from gantrans.course.experiments.sweeps import Sweep, Table
-from gantrans.diffusion import DiffusionConfig, SamplerConfig, judge_panel, random_batches
+from gantrans.diffusion import (
+    ClipRecipe,
+    DiffusionConfig,
+    SamplerConfig,
+    clip_recipe,
+    judge_panel,
+    random_batches,
+)
 from gantrans.networks import DenoiserConfig, UNetConfig, UNetGenerator
 from gantrans.training import FitConfig
 
@@ -44,37 +50,45 @@ BEST = "DDPM 50"
 
 @dataclass(frozen=True)
 class GenerationSetting:
-    """Sizes at one scale."""
+    """Sizes at one scale; how it is trained is the recipe's."""
 
     size: int
     base_filters: int
     clips: int
     batch: int
     steps: int
-    lr: float
     samples: int
     seeds: int
+    recipe: ClipRecipe = field(repr=False)
+
+    @classmethod
+    def of(cls, scale: str, samples: int, seeds: int) -> "GenerationSetting":
+        """The recipe of `python -m gantrans clips train`, judged by so many samples with so many seeds."""
+        recipe = clip_recipe("procedural", scale)
+        network = recipe.task.network
+        assert isinstance(network, DenoiserConfig)
+        sizes = (recipe.data.size, network.base_filters, recipe.count, recipe.batch, recipe.fit.steps)
+        return cls(*sizes, samples, seeds, recipe)
 
     @property
     def rule(self) -> int:
         """Minimum width and space of the clips in pixels."""
-        return 3 if self.size >= 28 else 2
+        return self.recipe.data.rule
 
     @property
     def task(self) -> DiffusionConfig:
         """What is trained."""
-        network = DenoiserConfig(base_filters=self.base_filters, multipliers=(1, 2), unshuffle=2, classes=4)
-        return DiffusionConfig(network, prediction="x0", loss="cross_entropy", lr=self.lr)
+        return self.recipe.task
 
     def fitting(self, seed: int) -> FitConfig:
-        """How; a long warm-up pays at a large rate."""
-        return replace(fitting(self.steps, seed), lr_schedule="one_cycle", lr_params={"warmup": 0.15})
+        """How."""
+        return replace(self.recipe.fit, seed=seed)
 
 
 SETTINGS: Mapping[str, GenerationSetting] = {
-    "smoke": GenerationSetting(16, 8, 64, 4, 3, 2e-3, 16, 2),
-    "reduced": GenerationSetting(32, 32, 4096, 32, 600, 2e-3, 96, 6),
-    "full": GenerationSetting(32, 64, 4096, 128, 20_000, 1e-3, 512, 6),
+    "smoke": GenerationSetting.of("smoke", 16, 2),
+    "reduced": GenerationSetting.of("reduced", 96, 6),
+    "full": GenerationSetting.of("full", 512, 6),
 }
 
 
