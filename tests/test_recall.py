@@ -2,10 +2,12 @@
 
 import json
 
+import nbformat
 import pytest
 import torch
 import torch.nn.functional as F
 
+from gantrans import ROOT
 from gantrans.course import forms, progress, recall
 from gantrans.course.exercises import exercise
 from gantrans.course.experiments.analytic import draw_twice
@@ -425,3 +427,17 @@ def test_a_kill_while_writing_leaves_the_old_file(monkeypatch):
     folder = progress.progress_path().parent
     assert [f.name for f in folder.iterdir()] == ["progress.json"]
     assert json.loads((folder / "progress.json").read_text())["recall"] == {"a": {"right": True}}
+
+
+@pytest.mark.parametrize(
+    "path", sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb")), ids=lambda p: p.stem
+)
+def test_committed_lessons_ask_todays_questions(path):
+    """A new question or lesson changes what others ask; their stamps, which are of code, do not notice."""
+    lesson = path.stem[:2]
+    shown = {"recall": recall.recall_questions(lesson), "wrap_up": recall.wrap_up_questions(lesson)}
+    cells = nbformat.read(path, 4).cells
+    for name, questions in shown.items():
+        (cell,) = (c for c in cells if c.source.strip() == f'{name}("{lesson}")')
+        outputs = [o.get("data", {}).get("text/markdown", "") for o in cell.outputs]
+        assert [q.text for q in questions if not any(q.text in text for text in outputs)] == []
