@@ -100,14 +100,14 @@ def _their_step(network: nn.Module) -> Callable[[], None]:
     """As in the training script of diffusers' documentation."""
     from diffusers import DDPMScheduler
 
-    scheduler = DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
+    scheduler: Any = DDPMScheduler(num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2")
     optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     x0 = torch.randn(BATCH, 1, SIZE, SIZE).sign()
 
     def steps() -> None:
         for _ in range(COUNT):
             noise, t = torch.randn_like(x0), torch.randint(1000, (BATCH,))
-            noised = scheduler.add_noise(x0, noise, t)  # type: ignore[arg-type]
+            noised = scheduler.add_noise(x0, noise, t)
             answer = network(noised, t, return_dict=False)[0]
             (answer - noise).square().mean().backward()
             optimizer.step()
@@ -127,7 +127,7 @@ def _our_sampling(network: Denoiser) -> Callable[[], object]:
 def _their_sampling(network: nn.Module) -> Callable[[], object]:
     from diffusers import DDIMScheduler
 
-    scheduler = DDIMScheduler(
+    scheduler: Any = DDIMScheduler(
         num_train_timesteps=1000, beta_schedule="squaredcos_cap_v2", timestep_spacing="trailing"
     )
 
@@ -137,7 +137,7 @@ def _their_sampling(network: nn.Module) -> Callable[[], object]:
         x = torch.randn(BATCH, 1, SIZE, SIZE)
         for t in scheduler.timesteps:
             answer = network(x, t, return_dict=False)[0]
-            x = scheduler.step(answer, t, x, use_clipped_model_output=True, return_dict=False)[0]  # type: ignore[arg-type]
+            x = scheduler.step(answer, t, x, use_clipped_model_output=True, return_dict=False)[0]
         return x
 
     return sampling
@@ -147,7 +147,7 @@ def _theirs(channels: tuple[int, ...]) -> nn.Module:
     from diffusers import UNet2DModel
 
     levels = len(channels)
-    network: nn.Module = UNet2DModel(
+    network: Any = UNet2DModel(
         sample_size=SIZE,
         in_channels=1,
         out_channels=1,
@@ -158,4 +158,5 @@ def _theirs(channels: tuple[int, ...]) -> nn.Module:
         down_block_types=("DownBlock2D",) * levels,
         up_block_types=("UpBlock2D",) * levels,
     )
+    assert isinstance(network, nn.Module)
     return network

@@ -36,7 +36,7 @@ def same_point_figure(schedule: Schedule, point: tuple[float, float], times: Seq
     figure = new_figure(2.35 * len(times), 2.75)
     for ax, t in zip(figure.subplots(1, len(times), squeeze=False)[0], times, strict=True):
         cloud = q_sample(schedule, x0, torch.full((len(x0),), t), noise)
-        ax.plot(*cloud.T, ".", color=COLOURS[3], markersize=2, alpha=0.5)
+        ax.plot(*cloud.T.numpy(), ".", color=COLOURS[3], markersize=2, alpha=0.5)
         (u, v) = exact(x, torch.tensor([t]))[0].tolist()
         head: Any = {"arrowstyle": "-|>", "color": COLOURS[1], "linewidth": 2}
         ax.annotate("", (point[0] + u, point[1] + v), point, arrowprops=head)
@@ -293,8 +293,8 @@ def points_figure(made: Mapping[str, Tensor]) -> Figure:
     """Samples (N, 2) in the plane by label, with the share of good ones; rings mark what counts as good."""
     figure = new_figure(1.95 * len(made), 2.45)
     for ax, (name, points) in zip(figure.subplots(1, len(made), squeeze=False)[0], made.items(), strict=True):
-        ax.plot(*points.T, ".", color=COLOURS[0], markersize=2, alpha=0.6)
-        ax.plot(*embeddings.ring_centres().T, "o", mfc="none", mec=COLOURS[1], markersize=13, mew=1)
+        ax.plot(*points.T.numpy(), ".", color=COLOURS[0], markersize=2, alpha=0.6)
+        ax.plot(*embeddings.ring_centres().T.numpy(), "o", mfc="none", mec=COLOURS[1], markersize=13, mew=1)
         ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
         ax.set_aspect("equal")
         share = embeddings.good_share(points)
