@@ -50,6 +50,10 @@ def same_point_figure(schedule: Schedule, point: tuple[float, float], times: Seq
 def _square(ax: Axes, side: float) -> None:
     ax.set(xlim=(-side, side), ylim=(-side, side), xticks=(-2, 0, 2), yticks=(-2, 0, 2))
     ax.set_aspect("equal")
+    _coordinates(ax)
+
+
+def _coordinates(ax: Axes) -> None:
     ax.set_xlabel("first coordinate")
     if ax.get_subplotspec().get_geometry()[2] == 0:  # type: ignore[union-attr]
         ax.set_ylabel("second coordinate")
@@ -293,6 +297,7 @@ def points_figure(made: Mapping[str, Tensor]) -> Figure:
     """Samples (N, 2) in the plane by label, with the share of good ones; rings mark what counts as good."""
     figure = new_figure(1.95 * len(made), 2.45)
     for ax, (name, points) in zip(figure.subplots(1, len(made), squeeze=False)[0], made.items(), strict=True):
+        _coordinates(ax)
         ax.plot(*points.T.numpy(), ".", color=COLOURS[0], markersize=2, alpha=0.6)
         ax.plot(*embeddings.ring_centres().T.numpy(), "o", mfc="none", mec=COLOURS[1], markersize=13, mew=1)
         ax.set(xlim=(-1.15, 1.15), ylim=(-1.15, 1.15), xticks=(-1, 0, 1), yticks=(-1, 0, 1))
