@@ -94,10 +94,11 @@ def test_gradients_equal_the_textbook_recipe_with_injected_noise():
     assert_same_gradients(gradients(task), textbook_gradients(config, data, noise_seed=4))
 
 
-def test_one_generator_pass_two_discriminator_passes_one_power_iteration():
-    config = dataclasses.replace(
-        CONFIG, discriminator=PatchGANConfig(base_filters=4, n_layers=2, spectral_norm=True)
-    )
+@pytest.mark.parametrize("buffer, passes", [(0, 1), (5, 2)])
+def test_one_generator_pass_one_discriminator_pass_one_power_iteration(buffer, passes):
+    """Real and fake go through D together; fakes from the buffer need one pass more."""
+    critic = PatchGANConfig(base_filters=4, n_layers=2, spectral_norm=True)
+    config = dataclasses.replace(CONFIG, discriminator=critic, weight_fm=10.0, buffer=buffer)
     task, calls = Pix2PixTask(config), {"generator": 0, "discriminator": 0, "spectral": 0}
 
     def count(name):
@@ -107,7 +108,7 @@ def test_one_generator_pass_two_discriminator_passes_one_power_iteration():
     task.discriminator.register_forward_hook(count("discriminator"))
     task.discriminator.to_logits.parametrizations.weight.register_forward_hook(count("spectral"))
     task.step(batch(), runtime())
-    assert calls == {"generator": 1, "discriminator": 2, "spectral": 1}
+    assert calls == {"generator": 1, "discriminator": passes, "spectral": 1}
 
 
 def test_accumulated_half_batches_equal_one_batch():
@@ -135,6 +136,7 @@ def test_step_steps_nothing_and_log_is_detached_and_finite():
         "d_accuracy",
         "gradient_gan",
         "gradient_ratio",
+        "spread",
     ]
     assert list(log) == names
     assert all(v.ndim == 0 and not v.requires_grad and torch.isfinite(v) for v in log.values())
@@ -158,7 +160,7 @@ def test_gradient_ratio_is_measured_at_the_fake():
     log = task.step(data, runtime())
     reference = Pix2PixTask(config)
     fake = reference.generator(data["input"])
-    adversarial = 0.5 * task.adversarial.generator(reference.discriminator(data["input"], fake).logits)
+    adversarial = 0.5 * task.stakes.adversarial.generator(reference.discriminator(data["input"], fake).logits)
     pixel = 5.0 * F.l1_loss(fake, data["target"])
     norms = [torch.autograd.grad(loss, fake, retain_graph=True)[0].norm() for loss in (adversarial, pixel)]
     torch.testing.assert_close(log["gradient_gan"], norms[0])

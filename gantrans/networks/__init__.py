@@ -1,5 +1,6 @@
 """Generators and discriminators, what one logit sees, and how a network is told the time."""
 
+from gantrans.networks.attention import SelfAttention, attention_weights, fused_attention
 from gantrans.networks.denoiser import (
     DENOISER_NORMS,
     Denoiser,
@@ -36,6 +37,7 @@ __all__ = [
     "ReceptiveField",
     "ResidualUNet",
     "ResidualUNetConfig",
+    "SelfAttention",
     "ShapeRow",
     "TimeEmbedding",
     "TimeMLP",
@@ -43,7 +45,9 @@ __all__ = [
     "UNetGenerator",
     "VectorDenoiser",
     "VectorDenoiserConfig",
+    "attention_weights",
     "field_box",
+    "fused_attention",
     "gradient_support",
     "map_sizes",
     "minimum_size",

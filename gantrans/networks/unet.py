@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from gantrans.config import check_choice, check_range
 from gantrans.errors import ConfigError, DataError
+from gantrans.networks.attention import SelfAttention
 from gantrans.networks.blocks import (
     LEAK,
     NORMS,
@@ -38,6 +39,9 @@ class UNetConfig:
         noise_injection: fresh noise at every decoder level, with learned scales that start at noise_init.
         full_resolution_head: upsample to head_filters maps at full size (with noise if it is on), then
             Conv 3x3; without it the last upsampling makes the image directly.
+        attention: where `SelfAttention` stands: 0 is the bottleneck, k the output of decoder block k - 1
+            before its concatenation, at size / 2**(n_down - k). (0, 1) are SAGAN's 8 x 8 and 16 x 16 here.
+        gamma_init, fused_attention: see `SelfAttention`.
     """
 
     in_channels: int = 1
@@ -55,6 +59,9 @@ class UNetConfig:
     noise_init: float = 0.5
     full_resolution_head: bool = False
     head_filters: int = 8
+    attention: tuple[int, ...] = ()
+    gamma_init: float = 0.0
+    fused_attention: bool = True
 
     def __post_init__(self) -> None:
         for field in ("in_channels", "out_channels", "base_filters", "channel_cap", "head_filters"):
@@ -72,6 +79,14 @@ class UNetConfig:
                 f"n_down - 1 = {self.n_down - 1} of them, the finest level first."
             )
 
+        if len(set(self.attention)) < len(self.attention) or not set(self.attention) <= set(
+            range(self.n_down)
+        ):
+            raise ConfigError(
+                f"UNetConfig.attention is {self.attention!r}; it must be different numbers from 0 "
+                f"(bottleneck) to n_down - 1 = {self.n_down - 1} (last decoder block)."
+            )
+
     @property
     def channels(self) -> tuple[int, ...]:
         """Output channels of encoder block 0, 1, ..., by the channel rule."""
@@ -81,6 +96,9 @@ class UNetConfig:
     def skip_levels(self) -> tuple[bool, ...]:
         """One switch per level, the finest first."""
         return (self.skips,) * (self.n_down - 1) if isinstance(self.skips, bool) else tuple(self.skips)
+
+
+_ATTENTION_SEED = 2**40
 
 
 class UNetGenerator(nn.Module):
@@ -99,6 +117,8 @@ class UNetGenerator(nn.Module):
             kaiming_(self.final, None if self.head is None else 0.0)
             if self.head is not None:
                 kaiming_(self.head, None)  # Tanh follows, not a rectifier
+        with weights_from(seed + _ATTENTION_SEED):  # so that all other weights are those without attention
+            self.attention = nn.ModuleDict({str(k): self._attention(k) for k in config.attention})
 
     def _build(self, config: UNetConfig) -> None:
         channels, noise_init = config.channels, config.noise_init if config.noise_injection else None
@@ -140,6 +160,10 @@ class UNetGenerator(nn.Module):
                 config.upsample, width, config.out_channels, config.kernel_size, bias=True
             )
 
+    def _attention(self, place: int) -> SelfAttention:
+        channels = self.config.channels[self.config.n_down - 1 - place]
+        return SelfAttention(channels, gamma_init=self.config.gamma_init, fused=self.config.fused_attention)
+
     def forward(
         self, x: Tensor, *, noise: torch.Generator | None = None, skip_gains: Sequence[float] | None = None
     ) -> Tensor:
@@ -155,7 +179,9 @@ class UNetGenerator(nn.Module):
         return self.decode(self.encode(x), noise=noise, skip_gains=skip_gains)[-1]
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Every encoder block's output, (B, C_k, H / 2**(k+1), W / 2**(k+1)); the last is the bottleneck."""
+        """Every encoder block's output, (B, C_k, H / 2**(k+1), W / 2**(k+1)); the last is the bottleneck,
+        before its attention.
+        """
         self._check(x)
         maps = []
         for block in self.encoder:
@@ -170,15 +196,16 @@ class UNetGenerator(nn.Module):
         noise: torch.Generator | None = None,
         skip_gains: Sequence[float] | None = None,
     ) -> list[Tensor]:
-        """The output of every decoder block before its concatenation; the last entry is the image."""
+        """Every decoder block's output, after its attention and before its concatenation, and the image."""
         gains = (1.0,) * len(self.decoder) if skip_gains is None else tuple(skip_gains)
         if len(gains) != len(self.decoder):
             raise ConfigError(
                 f"skip_gains has {len(gains)} values; give one per level, {len(self.decoder)} in all."
             )
-        outputs, x = [], maps[-1]
-        for level, block in zip(reversed(range(len(self.decoder))), self.decoder, strict=True):
-            x = block(x, noise)
+        outputs, x = [], self._attend(0, maps[-1])
+        for k, block in enumerate(self.decoder):
+            level = len(self.decoder) - 1 - k
+            x = self._attend(k + 1, block(x, noise))
             outputs.append(x)
             if self.config.skip_levels[level]:
                 skip = maps[level] if gains[level] == 1.0 else maps[level] * gains[level]
@@ -186,6 +213,9 @@ class UNetGenerator(nn.Module):
         x = self.final(x) if self.head is None else self.head(self.final(x, noise))
         # Tanh in float32: near +-1 bfloat16 has steps of 0.004, and L1's gradient would vanish on rounding.
         return [*outputs, torch.tanh(full_precision(x))]
+
+    def _attend(self, place: int, x: Tensor) -> Tensor:
+        return self.attention[str(place)](x) if place in self.config.attention else x
 
     def _check(self, x: Tensor) -> None:
         factor, (batch, channels, height, width) = 2**self.config.n_down, x.shape

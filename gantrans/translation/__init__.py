@@ -1,7 +1,10 @@
 """Image-to-image translation between SEM and layout."""
 
 from gantrans.translation.baselines import BASELINES, DENOISE_OTSU, choose_baseline, denoise, segment
+from gantrans.translation.bidirectional import BidirectionalConfig, BidirectionalTask
+from gantrans.translation.buffer import ImageBuffer
 from gantrans.translation.evaluate import Evaluation, evaluate_pairs, evaluate_run
+from gantrans.translation.feature_matching import FM_CONVENTIONS, feature_matching
 from gantrans.translation.files import predict_files
 from gantrans.translation.losses import ADVERSARIAL_LOSSES, AdversarialLoss
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask, build_generator
@@ -12,6 +15,7 @@ from gantrans.translation.recipes import (
     Recipe,
     Validation,
     load_recipe,
+    production_recipe,
     recipe,
     train_recipe,
 )
@@ -21,9 +25,13 @@ __all__ = [
     "BASELINES",
     "DENOISE_OTSU",
     "DIRECTIONS",
+    "FM_CONVENTIONS",
     "AdversarialLoss",
+    "BidirectionalConfig",
+    "BidirectionalTask",
     "DataSpec",
     "Evaluation",
+    "ImageBuffer",
     "Pix2PixConfig",
     "Pix2PixTask",
     "Predictor",
@@ -34,8 +42,10 @@ __all__ = [
     "denoise",
     "evaluate_pairs",
     "evaluate_run",
+    "feature_matching",
     "load_recipe",
     "predict_files",
+    "production_recipe",
     "recipe",
     "segment",
     "train_recipe",

@@ -133,6 +133,24 @@ def _imitator(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[
     return task, fitting
 
 
+def _production(
+    base: int, n_down: int, steps: int, lr: float, ndf: int, layers: int
+) -> tuple[Pix2PixConfig, FitConfig]:
+    """SEM -> layout with a discriminator: attention U-Net, and what stabilises (LSGAN, 0.9, spectral norm)."""
+    generator = UNetConfig(base_filters=base, n_down=n_down, dropout_blocks=0, attention=(0, 1))
+    critic = PatchGANConfig(base_filters=ndf, n_layers=layers, spectral_norm=True)
+    task = Pix2PixConfig(
+        generator, critic, real_label=0.9, weight_l1=100.0, buffer=50, lr_generator=lr, lr_discriminator=lr
+    )
+    fitting = FitConfig(steps, channels_last=True, lr_schedule="linear_decay", monitor="iou")
+    return task, fitting
+
+
+_PRODUCTION = {
+    "smoke": lambda: _production(8, 3, 20, 1e-3, 8, 2),
+    "reduced": lambda: _production(16, 4, 1500, 1e-3, 16, 2),
+    "full": lambda: _production(48, 5, 20_000, 2e-4, 48, 3),
+}
 _TRAININGS = {
     ("sem2layout", "smoke"): lambda: _translator(8, (1, 2), 20, 2e-3),
     ("sem2layout", "reduced"): lambda: _translator(16, (1, 2, 2, 2), 3000, 4e-3),
@@ -164,6 +182,28 @@ def recipe(
             f"{', '.join(DIRECTIONS)}, scales {', '.join(_DATA)}."
         )
     task, fitting = _TRAININGS[direction, scale]()
+    return _recipe(direction, scale, source, task, fitting, seed, pixel_nm)
+
+
+def production_recipe(
+    scale: str, source: str = "procedural", *, seed: int = 0, pixel_nm: float | None = None
+) -> Recipe:
+    """The model that the lessons on operation watch and improve: SEM -> layout with a discriminator."""
+    if scale not in _PRODUCTION:
+        raise ConfigError(f"There is no production recipe at scale {scale!r}; scales are {', '.join(_DATA)}.")
+    task, fitting = _PRODUCTION[scale]()
+    return _recipe("sem2layout", scale, source, task, fitting, seed, pixel_nm)
+
+
+def _recipe(
+    direction: str,
+    scale: str,
+    source: str,
+    task: Pix2PixConfig,
+    fitting: FitConfig,
+    seed: int,
+    pixel_nm: float | None,
+) -> Recipe:
     data = _DATA[scale]
     simulated = source in SIMULATED
     stated = data.pixel_nm if simulated else open_folder(source).pixel_nm

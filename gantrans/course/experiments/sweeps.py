@@ -8,7 +8,8 @@ on disk at once, and the same command after a kill goes on with the seeds that a
 import argparse
 import json
 import os
-from collections.abc import Callable, Mapping
+import platform
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -16,17 +17,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from tqdm.auto import tqdm
 
 from gantrans import ROOT
 from gantrans.course import claims
 from gantrans.course.runs import code_version, config_hash, from_scratch
 from gantrans.errors import ConfigError
+from gantrans.training import pick_device
 from gantrans.training.checkpoint import write_atomically
 
 TABLES = ROOT / "notebooks" / "ablations" / "results"
 Row = Mapping[str, Mapping[str, float]]
 """Of one seed: {arm: {quantity: value}}."""
+RunSeed = Callable[[int, str], Row]
+"""(seed, scale) -> the row: all arms, trained from that seed."""
 
 
 @dataclass(frozen=True)
@@ -66,22 +71,26 @@ class Table:
     def source(self) -> str:
         """One line on where the numbers come from."""
         a = self.about
+        device = f" on {a['device']}" if a.get("device") else ""
         return (
-            f"{len(self.rows)} seeds at scale {a['scale']}, {a['date'][:10]}, code {a['code']}; "
+            f"{len(self.rows)} seeds at scale {a['scale']}{device}, {a['date'][:10]}, code {a['code']}; "
             f"again with `{a['command']}`"
         )
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """A sweep: `run_seed(seed, scale)` gives the row of a seed; `seeds` and `config` by scale.
+    """A sweep: `run_seed(seed, scale)` gives the row of a seed; `seeds` (how many, or which) and `config` by
+    scale.
 
+    A sweep with several settings gives one function per setting, {setting: run_seed}; their arms have
+    different names, and the row of a seed holds them all. One setting and one seed is the unit of work.
     `claims` maps an id to a function of the table that gives what `claims.record` takes: data and numbers.
     """
 
     name: str
-    run_seed: Callable[[int, str], Row]
-    seeds: Mapping[str, int]
+    run_seed: RunSeed | Mapping[str, RunSeed]
+    seeds: Mapping[str, int | Sequence[int]]
     config: Callable[[str], Any]
     claims: Mapping[str, Callable[[Table], Mapping[str, Any]]]
 
@@ -89,6 +98,47 @@ class Sweep:
     def path(self) -> Path:
         """Its committed table."""
         return TABLES / f"{self.name}.json"
+
+    @property
+    def settings(self) -> Mapping[str, RunSeed]:
+        """What runs one seed of each setting; a sweep with one setting calls it "all"."""
+        return self.run_seed if isinstance(self.run_seed, Mapping) else {"all": self.run_seed}
+
+    def seeds_at(self, scale: str) -> tuple[int, ...]:
+        """The seeds of a scale."""
+        seeds = self.seeds[scale]
+        return tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+
+    def part(self, setting: str, seed: int, scale: str) -> Row:
+        """All arms of one setting, from scratch, no caches.
+
+        Raises:
+            ConfigError: there is no such setting.
+        """
+        if setting not in self.settings:
+            known = ", ".join(self.settings)
+            raise ConfigError(f"Sweep {self.name!r} has no setting {setting!r}; choose one of {known}.")
+        with from_scratch():
+            return self.settings[setting](seed, scale)
+
+    def joined(self, parts: Mapping[str, Row]) -> Row:
+        """The row of a seed from those of its settings, in the order of the settings.
+
+        Raises:
+            ConfigError: two settings have an arm of one name.
+        """
+        row: dict[str, Mapping[str, float]] = {}
+        for setting in self.settings:
+            if twice := sorted(set(parts[setting]) & set(row)):
+                raise ConfigError(
+                    f"Sweep {self.name!r} has an arm {twice[0]!r} twice; setting {setting!r} must rename it."
+                )
+            row |= parts[setting]
+        return row
+
+    def row(self, seed: int, scale: str) -> Row:
+        """All arms of all settings; see `part` and `joined`."""
+        return self.joined({setting: self.part(setting, seed, scale) for setting in self.settings})
 
     def run(self, scale: str, out: Path | None = None) -> Table:
         """All seeds from scratch, no caches; with `out` every finished seed is kept there, and not repeated.
@@ -102,6 +152,7 @@ class Sweep:
             "config": config_hash(self.config(scale)),
             "code": code_version(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
+            "device": device_name(),
         }
         rows: dict[int, Row] = {}
         if out is not None and out.exists():
@@ -111,18 +162,34 @@ class Sweep:
                 was, now = (f"scale {a['scale']}, code {a['code']}" for a in (earlier.about, about))
                 raise ConfigError(f"{out} was measured with {was}, not {now}; move it or name another --out.")
             about, rows = dict(earlier.about), dict(earlier.rows)
-        for seed in tqdm(range(self.seeds[scale]), desc=self.name, unit="seed"):
+        for seed in tqdm(self.seeds_at(scale), desc=self.name, unit="seed"):
             if seed not in rows:
-                with from_scratch():
-                    rows[seed] = self.run_seed(seed, scale)
+                rows[seed] = self.row(seed, scale)
                 if out is not None:
-                    _write(Table(about, rows), out)
+                    write_table(Table(about, rows), out)
         return Table(about, rows)
 
     def experiment(self, claim_id: str, scale: str) -> dict[str, Any]:
         """What `claims.record` needs of a fresh run; see `experiments.registry`."""
         table = self.run(scale)
         return {**self.claims[claim_id](table), "seeds": table.seeds, "config": self.config(scale)}
+
+    def record_claims(self, table: Table, scale: str) -> list[str]:
+        """Record the claims that a table decides; a line for each."""
+        lines = []
+        for claim_id, judged in self.claims.items():
+            entry = claims.record(
+                claim_id,
+                **judged(table),
+                scale=scale,
+                seeds=table.seeds,
+                started=table.about["date"],
+                config=self.config(scale),
+                notebook="lesson " + ", ".join(claims.get(claim_id).lessons),
+                command=table.about["command"],
+            )
+            lines.append(f"{claim_id}: {entry['verdict']}")
+        return lines
 
     def main(self) -> None:
         """The command: repeat the sweep, write its table and record its claims."""
@@ -132,19 +199,21 @@ class Sweep:
         options = parser.parse_args()
         out = options.out or ROOT / "runs" / "sweeps" / f"{self.name}-{options.scale}.json"
         table = self.run(options.scale, out)
-        for claim_id, judged in self.claims.items():
-            entry = claims.record(
-                claim_id,
-                **judged(table),
-                scale=options.scale,
-                seeds=table.seeds,
-                started=table.about["date"],
-                config=self.config(options.scale),
-                notebook="lesson " + ", ".join(claims.get(claim_id).lessons),
-                command=table.about["command"],
-            )
-            print(f"{claim_id}: {entry['verdict']}")
+        print("\n".join(self.record_claims(table, options.scale)))
         print(f"The table is {os.path.relpath(out)}; copy it to {os.path.relpath(self.path)} to commit it.")
+
+
+@cache
+def device_name() -> str:
+    """What `fit` computes on here, by kind and not by host: "NVIDIA H100 80GB HBM3", "AMD EPYC"."""
+    device = pick_device()
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    cpuinfo = Path("/proc/cpuinfo")
+    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    name = models[0] if models else platform.processor() or platform.machine()
+    return name if device.type == "cpu" else f"{name} ({device.type})"
 
 
 @cache
@@ -158,6 +227,7 @@ def _read(path: Path) -> Table:
     return Table(stored["about"], {int(seed): row for seed, row in stored["rows"].items()})
 
 
-def _write(table: Table, path: Path) -> None:
+def write_table(table: Table, path: Path) -> None:
+    """Write a table so that under its name there is always a complete one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_atomically(path, json.dumps({"about": table.about, "rows": table.rows}, indent=1).encode() + b"\n")
