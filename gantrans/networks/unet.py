@@ -160,6 +160,12 @@ class UNetGenerator(nn.Module):
                 config.upsample, width, config.out_channels, config.kernel_size, bias=True
             )
 
+    @property
+    def gammas(self) -> dict[int, float]:
+        """Gamma of each attention by its place."""
+        layers = {int(k): layer for k, layer in self.attention.items()}
+        return {k: layer.gamma.item() for k, layer in layers.items() if isinstance(layer, SelfAttention)}
+
     def _attention(self, place: int) -> SelfAttention:
         channels = self.config.channels[self.config.n_down - 1 - place]
         return SelfAttention(channels, gamma_init=self.config.gamma_init, fused=self.config.fused_attention)
