@@ -8,6 +8,7 @@ other weights of a seed are the same in all arms. Sources: Zhang et al. 2019 (SA
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from statistics import fmean
 from typing import Any
 
 from torch import Tensor
@@ -50,6 +51,10 @@ PLACES = {"8 x 8": 8, "16 x 16": 16, "32 x 32": 32}
 BOTH = (0, 1)
 POINTS = 40
 """So often in a run losses and gamma are noted; ten of the gammas go into the table."""
+FOUNDATIONS = {"baseline": False, "stabilised": True}
+"""Names in the table, and whether everything that stabilises is on."""
+ADDITIONS: Mapping[str, tuple[tuple[int, ...], float]] = {"plain": ((), 0.0), "attention + FM": (BOTH, 10.0)}
+"""Names in the table; where attention stands, and the weight of feature matching."""
 HOSTILE = {"weight_l1": 1.0, "lr_discriminator_factor": 5.0}
 """Where D can win (lesson 06): hardly any L1, and a discriminator that learns five times as fast."""
 
@@ -102,14 +107,20 @@ def scores(generator: UNetGenerator, scale: str, seed: int) -> dict[str, float]:
     return {"IoU": float(iou(output, layout).mean()), "EPE": float(distance.double().nanmean())}
 
 
+def place_of(side: int, scale: str) -> int:
+    """Which place has a map of this side; where the scale's network has none, the bottleneck, 0."""
+    s = SETTINGS[scale]
+    place = s.n_down - (s.size // side).bit_length() + 1  # size / 2**(n_down - place) = side
+    return place if 0 <= place < s.n_down else 0
+
+
 def gamma_start(seed: int, scale: str) -> Row:
     """One attention, gamma from 0 or from 1, in three places: training loss after a tenth, and at the end."""
     s, row = SETTINGS[scale], {}
     for name, side in PLACES.items():
-        place = s.n_down - (s.size // side).bit_length() + 1  # size / 2**(n_down - place) = side
         for gamma in (0.0, 1.0):
             config = Pix2PixConfig(
-                generator_config(scale, (place,) if 0 <= place < s.n_down else (0,), gamma), None,
+                generator_config(scale, (place_of(side, scale),), gamma), None,
                 lr_generator=s.lr,
             )  # fmt: skip
             generator, history = train(config, seed, scale, "linear_decay")
@@ -160,8 +171,8 @@ def adversarial_config(
 def foundations(seed: int, scale: str) -> Row:
     """{baseline, stabilised} x {plain, attention + feature matching}, where D can win."""
     row = {}
-    for base, stabilised in (("baseline", False), ("stabilised", True)):
-        for extra, attention, weight in (("plain", (), 0.0), ("attention + FM", BOTH, 10.0)):
+    for base, stabilised in FOUNDATIONS.items():
+        for extra, (attention, weight) in ADDITIONS.items():
             task = adversarial_config(scale, attention, weight_fm=weight, stabilised=stabilised, hostile=True)
             generator, history = train(task, seed, scale, "linear_decay" if stabilised else "constant")
             last = history.records[-1]
@@ -197,31 +208,28 @@ def gamma_from_one(table: Table) -> Mapping[str, Any]:
         }
         for name in PLACES
     }
-    return {"data": data, "numbers": _means(table, "early loss", "late loss", only=", gamma ")}
+    arms = [f"{name}, gamma {g}" for name in PLACES for g in (0, 1)]
+    means = table.means(*arms)
+    numbers = {f"{arm}: {q}": means[arm][q] for arm in arms for q in ("early loss", "late loss")}
+    return {"data": data, "numbers": numbers}
 
 
 def stability_first(table: Table) -> Mapping[str, Any]:
     """What the rule of G32 asks for: the gain in IoU on either foundation."""
-    values = table.values("IoU")
+    arms = [f"{base}, {extra}" for base in FOUNDATIONS for extra in ADDITIONS]
+    values = table.values("IoU", *arms)
     gains = {
         f"gain on {base}": [
             more - less
             for more, less in zip(values[f"{base}, attention + FM"], values[f"{base}, plain"], strict=True)
         ]
-        for base in ("baseline", "stabilised")
+        for base in FOUNDATIONS
     }
-    numbers = {f"{arm}: worst": min(v) for arm, v in values.items() if arm.startswith(("base", "stab"))}
-    numbers |= {f"{arm}: best": max(v) for arm, v in values.items() if arm.startswith(("base", "stab"))}
-    return {"data": gains, "numbers": numbers | _means(table, "IoU", only="d, ")}
-
-
-def _means(table: Table, *quantities: str, only: str) -> dict[str, float]:
-    arms = [arm for arm in table.arms if only in arm]
+    numbers = {f"{arm}: worst": min(found) for arm, found in values.items()}
+    numbers |= {f"{arm}: best": max(found) for arm, found in values.items()}
     return {
-        f"{arm}: {q}": table.means(arm)[arm][q]
-        for arm in arms
-        for q in quantities
-        if q in table.means(arm)[arm]
+        "data": gains,
+        "numbers": numbers | {f"{arm}: IoU": fmean(found) for arm, found in values.items()},
     }
 
 
