@@ -118,10 +118,12 @@ def train(
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
     """
     from gantrans.course.scales import resolve_scale
-    from gantrans.translation import recipe, train_recipe
+    from gantrans.translation import diagnose, recipe, train_recipe
 
     chosen = recipe(direction.value, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
     result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
+    if chosen.task.discriminator is not None:
+        typer.echo(f"Diagnosis of the two players: {diagnose(result.history)}")
     typer.echo(f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}")
 
 
@@ -170,6 +172,139 @@ def predict(
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 
 
+@app.command()
+def review(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.", show_default=False)],
+    source: Source = "procedural",
+    split: Annotated[EvaluationSplit, typer.Option(help="Which part of the source; all: a whole folder.")] = (
+        EvaluationSplit.test
+    ),
+    count: Annotated[
+        int | None, typer.Option(help="How many pairs.", min=1, show_default="50, or all of a folder")
+    ] = None,
+    pixel_nm: PixelNm = None,
+    port: Annotated[int, typer.Option(help="Where the page is served; 0: any.", min=0, max=65535)] = 8765,
+    store: Annotated[
+        Path | None, typer.Option(help="SQLite file of the verdicts.", show_default="RUN/review.sqlite")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the verdicts to this CSV file and end.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Shuffles the items, so that no order leads you.", min=0)] = 0,
+    in_order: Annotated[bool, typer.Option("--in-order", help="Do not shuffle.")] = False,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    device: Device = None,
+) -> None:
+    """Judge a run's outputs by eye, beside input and reference, in a local page; verdicts are saved at once.
+
+    Example: python -m gantrans review runs/first --source sky130
+    """
+    from gantrans.operations.exports import write_verdicts
+    from gantrans.operations.hosting import listen, serve
+    from gantrans.operations.review import Review
+    from gantrans.operations.review_app import review_app
+    from gantrans.operations.store import Store
+
+    path = store or run / "review.sqlite"
+    if export is not None:
+        typer.echo(f"Wrote {write_verdicts(Store(path, create=False), export)} verdicts to {export}.")
+        return
+    items = Review.open(
+        run, source, split=split.value, count=count, pixel_nm=pixel_nm, seed=None if in_order else seed,
+        device=device,
+    )  # fmt: skip
+    verdicts = Store(path)
+    items.measured(0)  # the slow imports now rather than under the first verdict
+    listening = listen("127.0.0.1", port)
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    typer.echo(f"{len(items)} items at {address} - Ctrl+C ends; verdicts are saved in {verdicts.path}.")
+    serve(review_app(items, verdicts), listening, browser=browser)
+
+
+@app.command()
+def ablate(
+    name: Annotated[
+        str | None, typer.Argument(help="An ablation (see --list), or the path of a grid file.")
+    ] = None,
+    scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
+    workers: Annotated[int, typer.Option(help="Runs at a time on this machine.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads of each run on this machine.", min=1)] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Use this Dask scheduler, tcp://HOST:PORT, and its workers.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder that all workers see.", show_default="runs/ablations/NAME-SCALE"),
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Start no run after this long; resumable.", min=0.0)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
+    ] = False,
+    write_notebook: Annotated[
+        bool, typer.Option("--write-notebook", help="Write the notebook of a sweep of the course.")
+    ] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="The ablations there are.")] = False,
+) -> None:
+    """Run a notebook over a grid of settings and seeds; the same command resumes.
+
+    Example: python -m gantrans ablate schedules --scale reduced --workers 2
+    """
+    from gantrans.course.ablations import commands
+
+    if show_list or name is None:
+        commands.list_grids()
+    elif write_notebook:
+        commands.write_notebook(name)
+    else:
+        code = commands.run(
+            name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,
+            max_hours=max_hours, dry_run=dry_run,
+        )  # fmt: skip
+        raise typer.Exit(code)
+
+
+@app.command()
+def serve(
+    store: Annotated[
+        Path, typer.Option(help="SQLite file of predictions, labels and verdicts.", show_default=False)
+    ],
+    run: Annotated[
+        list[Path] | None, typer.Option("--run", help="Folder of a training run; one per direction.")
+    ] = None,
+    registry: Annotated[Path | None, typer.Option(help="Serve the champions of this registry.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address; another than this machine needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any.", min=0, max=65535)] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GANTRANS_TOKEN", help="What clients must send as a bearer token.", show_default=False
+        ),
+    ] = None,
+    waiting: Annotated[int, typer.Option(help="Requests in the house; more get 503.", min=1, max=1000)] = 16,
+    drift: Annotated[
+        list[str] | None, typer.Option(help="DIRECTION=FILE: watch inputs with this saved detector.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
+    device: Device = None,
+) -> None:
+    """Serve translators over HTTP, with monitors, review and correction; every prediction is registered.
+
+    Example: python -m gantrans serve --run runs/first --store runs/feedback.sqlite
+    """
+    from gantrans.operations.serving import ServeConfig, run_service
+
+    run_service(
+        ServeConfig(
+            store, tuple(run or ()), registry, host, port, token, waiting, tuple(drift or ()), browser, device
+        ),
+        typer.echo,
+    )
+
+
 @data_app.command("export")
 def export(
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
@@ -194,6 +329,23 @@ def export(
     )  # fmt: skip
     write_pairs(pairs, out, source=source.value, seed=seed)
     typer.echo(f"Wrote {len(pairs)} pairs to {out}.")
+
+
+@data_app.command("feedback")
+def export_feedback(
+    store: Annotated[Path, typer.Option(help="SQLite file of `serve`.")],
+    direction: Annotated[Direction, typer.Option(help="Which pairs.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    since: Annotated[
+        str | None, typer.Option(help="ISO 8601, UTC: only pairs made later.", show_default="all")
+    ] = None,
+) -> None:
+    """Write reviewed and corrected pairs of a feedback store as a folder to train on."""
+    from gantrans.operations.exports import write_feedback
+    from gantrans.operations.store import Store
+
+    count = write_feedback(Store(store, create=False), out, direction.value, since=since)
+    typer.echo(f"Wrote {count} pairs to {out}.")
 
 
 @clips_app.command("train")

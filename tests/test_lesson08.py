@@ -101,7 +101,8 @@ def test_claims_of_the_usual_task_from_a_made_up_table():
         arms["usual, attention"] = {"IoU": 0.8, **gammas}
         for base, gain in (("baseline", -0.1), ("stabilised", 0.05)):
             arms[f"{base}, plain"] = {"IoU": 0.5 + 0.01 * seed}
-            arms[f"{base}, attention + FM"] = {"IoU": 0.5 + 0.01 * seed + gain}
+            for extra in ("attention", "FM", "attention + FM"):
+                arms[f"{base}, {extra}"] = {"IoU": 0.5 + 0.01 * seed + gain}
         return arms
 
     made = table(attention_training, row)

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from gantrans.course.experiments import attention_cost
 from gantrans.course.experiments.attention_range import LINES, PERIOD, SHOWN, SIZE
-from gantrans.course.experiments.attention_training import PLACES
+from gantrans.course.experiments.attention_training import FOUNDATIONS, PLACES
 from gantrans.course.experiments.sweeps import Table as SweepTable
 from gantrans.course.plots import (
     COLOURS,
@@ -225,11 +225,12 @@ def start_figure(table: SweepTable, ax: Axes | None = None) -> Axes:
 @styled
 def foundation_figure(table: SweepTable) -> Figure:
     """IoU where D can win, on either foundation, without and with the additions, joined by seed."""
-    figure = new_figure(8.6, 3.4)
-    for ax, base in zip(figure.subplots(1, 2, sharey=True), ("baseline", "stabilised"), strict=True):
+    figure = new_figure(9.4, 3.4)
+    labels = {"plain": "plain", "attention": "attention", "FM": "FM", "attention + FM": "both"}
+    for ax, base in zip(figure.subplots(1, 2, sharey=True), FOUNDATIONS, strict=True):
         groups = {
-            extra: table.values("IoU", f"{base}, {extra}")[f"{base}, {extra}"]
-            for extra in ("plain", "attention + FM")
+            label: table.values("IoU", f"{base}, {extra}")[f"{base}, {extra}"]
+            for extra, label in labels.items()
         }
         bars_with_intervals(groups, quantity="held-out IoU", title=base, ax=ax)
     figure.axes[1].set_ylabel("")

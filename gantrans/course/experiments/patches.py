@@ -16,6 +16,7 @@ import torch
 from torch import Tensor
 
 from gantrans.course.experiments.registry import experiment
+from gantrans.course.experiments.sweeps import Sweep, Table
 from gantrans.course.plots import radial_spectrum
 from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
@@ -231,13 +232,26 @@ def summary(rows: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, floa
     return means | remembered
 
 
+def remembered(table: Table) -> dict[str, Any]:
+    """The data of G04 and the numbers that go with it."""
+    rows = [table.rows[seed] for seed in table.seeds]
+    return {"data": claim_data(rows), "numbers": summary(rows)}
+
+
+SWEEP = Sweep(
+    "patches",
+    lambda seed, scale: run_seed(seed, scale, (*ARMS, AUGMENTED)),
+    {scale: setting.seeds for scale, setting in SETTINGS.items()},
+    lambda scale: SETTINGS[scale],
+    {"G04": remembered},
+)
+"""All arms and the control with augmentation, paired seeds."""
+
+
 @experiment("G04")
 def patches_and_global(scale: str) -> dict[str, Any]:
-    """All arms and the control with augmentation, paired seeds."""
-    setting = SETTINGS[scale]
-    seeds = tuple(range(setting.seeds))
-    rows = [run_seed(seed, scale, (*ARMS, AUGMENTED)) for seed in seeds]
-    return {"data": claim_data(rows), "seeds": seeds, "numbers": summary(rows), "config": setting}
+    """The sweep, from scratch."""
+    return SWEEP.experiment("G04", scale)
 
 
 def support_side(norm: str, size: int = 256) -> int:
@@ -254,3 +268,7 @@ def one_logit(scale: str) -> dict[str, Any]:
     sides = {"no norm": support_side("none"), "instance norm": support_side("instance")}
     fields = {f"n_layers {n}": float(PatchGANConfig(n_layers=n).receptive_field or 0) for n in range(1, 6)}
     return {"data": sides, "numbers": fields}
+
+
+if __name__ == "__main__":
+    SWEEP.main()

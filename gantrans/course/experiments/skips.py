@@ -21,6 +21,7 @@ from gantrans.course.experiments.skip_levels import (
     level_names,
     predict_layout,
 )
+from gantrans.course.experiments.sweeps import Sweep
 from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
@@ -179,12 +180,22 @@ def claim_data(rows: Sequence[Mapping[str, Mapping[str, float]]]) -> dict[str, d
     return {metric: {arm: [row[arm][metric] for row in rows] for arm in ARMS} for metric in ("IoU", "EPE")}
 
 
+SWEEP = Sweep(
+    "skips",
+    run_seed,
+    {"smoke": SETTINGS["smoke"].seeds, "reduced": SWEEP_SEEDS, "full": SWEEP_SEEDS},
+    lambda scale: SETTINGS[scale],
+    {},
+)
+"""The paired arms; the claim wants more, see `skips_and_no_skips`."""
+
+
 @experiment("G02")
 def skips_and_no_skips(scale: str) -> dict[str, Any]:
     """Sixteen paired seeds; on three others a wider and a longer-trained network without skips."""
     setting = SETTINGS[scale]
     smoke = tuple(range(setting.seeds))
-    seeds, few = (smoke, smoke) if scale == "smoke" else (SWEEP_SEEDS, CONTROL_SEEDS)
+    seeds, few = SWEEP.seeds_at(scale), smoke if scale == "smoke" else CONTROL_SEEDS
     rows = [run_seed(seed, scale) for seed in seeds]
     numbers = {f"{arm} {metric}": _mean(rows, arm, metric) for arm in ARMS for metric in METRICS}
     numbers |= {f"{arm} stuck": float(sum(row[arm]["IoU"] < STUCK for row in rows)) for arm in ARMS}

@@ -1,0 +1,216 @@
+"""Lesson 11, claim G22: which drifts does the article's rule see, and which do windows and charts see?
+
+A seed is a line of production: its own reference of 8,000 in-control images, and one stream of 1,000 images
+for every kind of drift. All levels watch the same streams. `drift_lots` measures everything again on streams
+in which 25 images in a row share part of their conditions.
+
+When does a rule for single images raise an alarm? If one flagged image is an alarm, it alarms in every stream
+of a thousand, in control or not. So its flags are counted per window, and an alarm is what it is for level 2:
+two windows in a row with more flags than any of the reference's 40 chunks had. Rule and windows then have the
+same rate of false alarms, and differ in what they look at.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any
+
+from torch import Tensor
+
+from gantrans.course.experiments.drift_streams import measured_stream
+from gantrans.course.experiments.registry import experiment
+from gantrans.course.experiments.sweeps import Sweep, Table
+from gantrans.operations.drift import DriftConfig, DriftDetector
+from gantrans.operations.drift_profile import Measured
+from gantrans.operations.sequential import ChartConfig
+
+
+@dataclass(frozen=True)
+class Watched:
+    """One kind of stream: a drift of `drift_streams`, and the images over which it ramps up (0: a step)."""
+
+    drift: str
+    ramp: int = 0
+
+
+STREAMS: Mapping[str, Watched] = {
+    "in control": Watched("none"),
+    "brightness ramp": Watched("brightness", 1000),
+    "contrast ramp": Watched("contrast", 1000),
+    "blur ramp": Watched("blur", 1000),
+    "noise ramp": Watched("noise", 1000),
+    "noise step": Watched("noise"),
+    "gross brightness": Watched("gross brightness"),
+    "pitch": Watched("pitch"),
+    "rotation": Watched("rotation"),
+    "jogs": Watched("jogs"),
+    "bridges": Watched("bridges"),
+    "new family": Watched("new family"),
+}
+PARTS: Mapping[str, str] = {
+    "rotation": "rotation",
+    "pitch": "pitch",
+    "noise +25 %": "noise step",
+    "slow intensity": "brightness ramp",
+    "gross intensity": "gross brightness",
+}
+"""Part of claim G22: the stream that decides it."""
+GOALS = (
+    "brightness ramp",
+    "contrast ramp",
+    "blur ramp",
+    "noise ramp",
+    "rotation",
+    "jogs",
+    "bridges",
+    "new family",
+)
+"""Streams in which levels 2 and 3 together shall find the drift within 1,000 images."""
+
+
+@dataclass(frozen=True)
+class DriftSetting:
+    """Sizes at one scale: side of the images, images of a reference and of a stream, lines of production."""
+
+    size: int
+    reference: int
+    images: int
+    seeds: int
+
+
+SETTINGS: Mapping[str, DriftSetting] = {
+    "smoke": DriftSetting(32, 8000, 600, 1),
+    "reduced": DriftSetting(64, 8000, 1000, 100),
+    "full": DriftSetting(64, 8000, 1000, 100),
+}
+RUN_LENGTHS = {"smoke": 20_000.0, "reduced": 200_000.0, "full": 200_000.0}
+"""Images per alarm that the chart's limit is set for; it takes seconds to find the limit for a long one."""
+_REFERENCE_SEED, _STREAM_SEED = 1_000_000, 2_000_000
+"""Added to a line's seed, so that reference and streams never share a random number."""
+
+
+def monitors(scale: str) -> DriftConfig:
+    """The settings of every line's monitors."""
+    return DriftConfig(chart=ChartConfig(run_length=RUN_LENGTHS[scale]))
+
+
+@dataclass(frozen=True)
+class Line:
+    """A line of production in control: its reference, and a detector fitted to it (for copies by `fresh`)."""
+
+    reference: Measured
+    fitted: DriftDetector
+    most_flags: int
+
+    def fresh(self) -> DriftDetector:
+        """A detector that has seen nothing yet."""
+        f = self.fitted
+        return DriftDetector(f.config, f.profile, f.windows, f.chart)
+
+
+@lru_cache(maxsize=4)
+def line(scale: str, seed: int, lots: bool = False) -> Line:
+    """Measure a reference and calibrate all levels on it."""
+    setting = SETTINGS[scale]
+    reference = measured_stream(
+        "none", setting.reference, _REFERENCE_SEED + seed, lots=lots, size=setting.size
+    )
+    detector = DriftDetector.fit(reference, monitors(scale), seed=seed)
+    flags = detector.profile.judge(reference).flagged
+    return Line(reference, detector, max(_per_window(flags, detector.config.window)))
+
+
+@lru_cache(maxsize=64)
+def watched(name: str, scale: str, seed: int, lots: bool = False) -> Measured:
+    """What the monitors measure of one of `STREAMS`."""
+    kind, setting = STREAMS[name], SETTINGS[scale]
+    return measured_stream(
+        kind.drift, setting.images, _STREAM_SEED + seed, ramp=kind.ramp, lots=lots, size=setting.size
+    )
+
+
+def _per_window(flags: Tensor, window: int) -> list[int]:
+    return [int(w.sum()) for w in flags.split(window) if len(w) == window]
+
+
+def rule_alarm(of: Line, measured: Measured) -> int | None:
+    """The image at which the article's rule, counted per window, alarms; None if it does not."""
+    window = of.fitted.config.window
+    counts = _per_window(of.fitted.profile.judge(measured).flagged, window)
+    beyond = [count > of.most_flags for count in counts]
+    both = [i + 2 for i, pair in enumerate(pairwise(beyond)) if all(pair)]
+    return both[0] * window if both else None
+
+
+def first_alarms(of: Line, measured: Measured) -> dict[str, int | None]:
+    """The image of the first alarm of each level, and of levels 2 and 3 together; None without one."""
+    alarms = of.fresh().update(measured).alarms
+    first = {
+        level: next((a.image for a in alarms if a.level == level), None) for level in ("windows", "chart")
+    }
+    return {"rule": rule_alarm(of, measured), **first, "both": alarms[0].image if alarms else None}
+
+
+def score(of: Line, measured: Measured) -> dict[str, float]:
+    """Level 1's flags per 10,000 images, is there one at all; for every level whether it alarmed and where.
+
+    Where there is no alarm, the image is the stream's length.
+    """
+    flagged = of.fitted.profile.judge(measured).flagged
+    numbers = {"flags per 10,000": 1e4 * float(flagged.double().mean()), "any flag": float(flagged.any())}
+    for level, image in first_alarms(of, measured).items():
+        numbers[f"{level} alarm"] = float(image is not None)
+        numbers[f"{level} image"] = float(len(flagged) if image is None else image)
+    return numbers
+
+
+def run_line(
+    seed: int, scale: str, lots: bool, names: Sequence[str] = tuple(STREAMS)
+) -> dict[str, dict[str, float]]:
+    """One line of production: every stream, watched by every level."""
+    of = line(scale, seed, lots)
+    return {name: score(of, watched(name, scale, seed, lots)) for name in names}
+
+
+def run_seed(seed: int, scale: str) -> dict[str, dict[str, float]]:
+    """Independent images: what the claim is about."""
+    return run_line(seed, scale, lots=False)
+
+
+def shares(table: Table, level: str, streams: Sequence[str] = tuple(STREAMS)) -> dict[str, tuple[int, int]]:
+    """{stream: (lines in which a level alarmed, lines)}."""
+    alarmed = table.values(f"{level} alarm", *streams)
+    return {name: (int(sum(values)), len(values)) for name, values in alarmed.items()}
+
+
+def judged(table: Table) -> dict[str, Any]:
+    """The data of claim G22, and the shares of every level in every stream as numbers."""
+    rule = shares(table, "rule")
+    numbers = {
+        f"{level}: {arm}": k / n
+        for level in ("rule", "windows", "chart", "both")
+        for arm, (k, n) in shares(table, level).items()
+    }
+    for quantity in ("flags per 10,000", "any flag"):
+        numbers |= {f"{quantity}: {arm}": row[quantity] for arm, row in table.means().items()}
+    return {"data": {part: rule[name] for part, name in PARTS.items()}, "numbers": numbers}
+
+
+SWEEP = Sweep(
+    "drift",
+    run_seed,
+    {scale: setting.seeds for scale, setting in SETTINGS.items()},
+    lambda scale: [SETTINGS[scale], monitors(scale), *STREAMS.values()],
+    {"G22": judged},
+)
+
+
+@experiment("G22")
+def rule_and_drifts(scale: str) -> dict[str, Any]:
+    """100 lines of production, five kinds of drift; at reduced about half an hour on one core."""
+    return SWEEP.experiment("G22", scale)
+
+
+if __name__ == "__main__":
+    SWEEP.main()
