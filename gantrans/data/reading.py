@@ -6,6 +6,7 @@ name, and what cannot be handled is refused in one sentence that names the file 
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -13,6 +14,9 @@ from torch import Tensor
 
 from gantrans.errors import DataError
 from gantrans.images import uint8_from_unit
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
@@ -35,14 +39,43 @@ def read_image(path: str | Path) -> Tensor:
         raise DataError(f"{path} is not a PNG, TIFF or JPEG file; convert it first.")
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty (0 bytes); copy it again.")
-    values = _scale(path, _decode(path))
-    return torch.from_numpy(_grey(path, values).astype(np.float32)).unsqueeze(0)
+    return unit_from_values(_decode(path), str(path), tiff=_is_tiff(path))
+
+
+def unit_from_values(values: np.ndarray, name: str, *, tiff: bool = False) -> Tensor:
+    """Stored values, (H, W) or (H, W, channels), as (1, H, W) float32 in [0, 1]; rules as in `read_image`.
+
+    Args:
+        name: names the image in messages.
+        tiff: two channels are two images rather than grey and alpha.
+
+    Raises:
+        DataError: naming the image and the reason.
+    """
+    grey = _grey(name, _scale(name, values), tiff)
+    return torch.from_numpy(grey.astype(np.float32)).unsqueeze(0)
+
+
+def pillow_values(image: "Image", name: str) -> np.ndarray:
+    """The stored values of an open Pillow image; a palette is looked up.
+
+    Raises:
+        DataError: the colour mode has no grey value without a colour profile.
+    """
+    if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
+        raise DataError(f"{name} is in colour mode {image.mode}; save it as grey or RGB.")
+    palette = image.mode == "P"
+    values = np.asarray(
+        image.convert("RGBA" if "transparency" in image.info else "RGB") if palette else image
+    )
+    # Older Pillow opens 16-bit grey PNG as 32-bit integers.
+    return values.astype(np.uint16) if image.mode == "I" and image.format == "PNG" else values
 
 
 def _decode(path: Path) -> np.ndarray:
     """The stored values; whatever a decoder may raise on a damaged file becomes one sentence."""
     try:
-        return _decode_tiff(path) if path.suffix.lower() in (".tif", ".tiff") else _decode_pillow(path)
+        return _decode_tiff(path) if _is_tiff(path) else _decode_pillow(path)
     except DataError:
         raise
     except Exception as error:
@@ -54,14 +87,11 @@ def _decode_pillow(path: Path) -> np.ndarray:
     from PIL import Image
 
     with Image.open(path) as image:
-        if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
-            raise DataError(f"{path} is in colour mode {image.mode}; save it as grey or RGB.")
-        palette = image.mode == "P"
-        values = np.asarray(
-            image.convert("RGBA" if "transparency" in image.info else "RGB") if palette else image
-        )
-        # Older Pillow opens 16-bit grey PNG as 32-bit integers.
-        return values.astype(np.uint16) if image.mode == "I" and path.suffix.lower() == ".png" else values
+        return pillow_values(image, str(path))
+
+
+def _is_tiff(path: Path) -> bool:
+    return path.suffix.lower() in (".tif", ".tiff")
 
 
 def _decode_tiff(path: Path) -> np.ndarray:
@@ -79,39 +109,39 @@ def _decode_tiff(path: Path) -> np.ndarray:
     return _decode_pillow(path)  # compressed in a way that Pillow knows
 
 
-def _scale(path: Path, values: np.ndarray) -> np.ndarray:
+def _scale(name: str, values: np.ndarray) -> np.ndarray:
     """Stored values to floats in [0, 1]."""
     if values.size == 0:
-        raise DataError(f"{path} has no pixels (shape {values.shape}).")
+        raise DataError(f"{name} has no pixels (shape {values.shape}).")
     if values.dtype == np.bool_:
         return values.astype(np.float64)
     if values.dtype in (np.uint8, np.uint16):
         return values / float(np.iinfo(values.dtype).max)
     if not np.issubdtype(values.dtype, np.floating):
         raise DataError(
-            f"{path} holds {values.dtype} values, whose white level is unknown; save 8-bit, 16-bit or float."
+            f"{name} holds {values.dtype} values, whose white level is unknown; save 8-bit, 16-bit or float."
         )
     if not np.isfinite(values).all():
-        raise DataError(f"{path} contains NaN or infinite values; repair or drop the image.")
+        raise DataError(f"{name} contains NaN or infinite values; repair or drop the image.")
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 1:
-        raise DataError(f"{path} holds float values from {low:g} to {high:g}; scale them to [0, 1] first.")
+        raise DataError(f"{name} holds float values from {low:g} to {high:g}; scale them to [0, 1] first.")
     return values.astype(np.float64)
 
 
-def _grey(path: Path, values: np.ndarray) -> np.ndarray:
+def _grey(name: str, values: np.ndarray, tiff: bool) -> np.ndarray:
     """(H, W), (H, W, 1), (H, W, 3) or opaque (H, W, 2 or 4) -> (H, W)."""
     if values.ndim == 2:
         return values
     if values.ndim != 3 or values.shape[-1] not in (1, 2, 3, 4):
         raise DataError(
-            f"{path} has shape {values.shape}; a grey or RGB image (height, width, channels) is needed."
+            f"{name} has shape {values.shape}; a grey or RGB image (height, width, channels) is needed."
         )
     if values.shape[-1] in (2, 4):
-        if path.suffix.lower() in (".tif", ".tiff") and values.shape[-1] == 2:
-            raise DataError(f"{path} has 2 channels; save the one you mean as a grey image.")
+        if tiff and values.shape[-1] == 2:
+            raise DataError(f"{name} has 2 channels; save the one you mean as a grey image.")
         if values[..., -1].min() < 1:
-            raise DataError(f"{path} has transparent pixels, which have no grey value; flatten it first.")
+            raise DataError(f"{name} has transparent pixels, which have no grey value; flatten it first.")
         values = values[..., :-1]
     return values[..., 0] if values.shape[-1] == 1 else values @ _LUMA
 

@@ -1,0 +1,116 @@
+"""The service under load on loopback: what HTTP, decoding, encoding and registering cost on top of the
+forward pass, and what happens when four times more clients come than there are places.
+
+Goals: p50 overhead at most 10 ms; no error at capacity; only 503 beyond; liveness p99 under 100 ms.
+"""
+
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from gantrans.data import make_pairs
+from gantrans.images import unit_from_uint8
+from gantrans.operations.hosting import listen
+from gantrans.operations.pictures import encode_png
+from gantrans.translation import recipe, train_recipe
+
+PLACES = 4
+
+
+def run(quick: bool) -> list[dict[str, Any]]:
+    """One row per number of clients; the network is the reduced one, barely trained: its cost counts."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        scale = "smoke" if quick else "reduced"
+        train_recipe(recipe("sem2layout", scale), folder / "run", max_seconds=5, progress=False)
+        size = recipe("sem2layout", scale).data.size
+        png = encode_png(unit_from_uint8(make_pairs("procedural", count=1, size=size, progress=False).sem[0]))
+        with listen("127.0.0.1", 0) as free:
+            port = free.getsockname()[1]
+        command = [
+            sys.executable, "-m", "gantrans", "serve", "--run", str(folder / "run"), "--port", str(port),
+            "--store", str(folder / "store.sqlite"), "--waiting", str(PLACES),
+        ]  # fmt: skip
+        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        try:
+            address = f"http://127.0.0.1:{port}"
+            _wait(server, address)
+            return [_load(address, png, clients, 2 if quick else 20) for clients in (1, PLACES, 4 * PLACES)]
+        finally:
+            server.terminate()
+            server.wait()
+
+
+def _wait(server: subprocess.Popen, address: str) -> None:
+    while True:
+        try:
+            if httpx.get(f"{address}/v2/health/ready").status_code == 200:
+                return
+        except httpx.TransportError:
+            if server.poll() is not None:
+                raise RuntimeError("the service did not start") from None
+            time.sleep(0.2)
+
+
+def _load(address: str, png: bytes, clients: int, seconds: float) -> dict[str, Any]:
+    ready = threading.Barrier(clients + 1)  # making a client takes longer than a request
+    statuses: Counter[int] = Counter()
+    whole: list[float] = []
+    overhead: list[float] = []
+    live: list[float] = []
+
+    def translate() -> None:
+        with httpx.Client(base_url=address, timeout=60) as web:
+            ready.wait()
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                start = time.perf_counter()
+                answer = web.post(
+                    "/translate", params={"direction": "sem2layout", "format": "json"}, files={"image": png}
+                )
+                took = 1000 * (time.perf_counter() - start)
+                statuses[answer.status_code] += 1
+                if answer.status_code == 200:
+                    whole.append(took)
+                    overhead.append(took - answer.json()["milliseconds"]["forward"])
+                else:
+                    time.sleep(0.05)
+
+    def watch() -> None:
+        with httpx.Client(base_url=address, timeout=60) as web:
+            ready.wait()
+            end = time.monotonic() + seconds
+            while time.monotonic() < end:
+                start = time.perf_counter()
+                web.get("/v2/health/live")
+                live.append(1000 * (time.perf_counter() - start))
+                time.sleep(0.02)
+
+    threads = [threading.Thread(target=f) for f in [*[translate] * clients, watch]]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return {
+        "clients": clients,
+        "places": PLACES,
+        "per_s": round(statuses[200] / seconds, 1),
+        **{f"p{q}_ms": _percentile(whole, q) for q in (50, 95, 99)},
+        "overhead_p50_ms": _percentile(overhead, 50)
+        if clients == 1
+        else "",  # else it holds the waiting, too
+        "live_p99_ms": _percentile(live, 99),
+        "answers": ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())),
+    }
+
+
+def _percentile(values: list[float], q: int) -> float:
+    return round(statistics.quantiles(values, n=100)[q - 1], 1)

@@ -1,0 +1,1 @@
+"""Operating a translator: service, monitors, drift, human review, feedback, fine-tuning, gate, registry."""

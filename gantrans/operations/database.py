@@ -1,0 +1,139 @@
+"""One SQLite file whose commits survive a kill and a power cut, opened the same way by everybody.
+
+Write-ahead log with `synchronous=FULL`: COMMIT returns only after the log has been flushed to the disk (one
+fdatasync), so whoever acknowledges after `transaction()` has ended can never lose what was acknowledged
+(https://www.sqlite.org/pragma.html#pragma_synchronous). `NORMAL` would also survive a kill of the process,
+but not of the machine.
+"""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gantrans.errors import GantransError
+
+APPLICATION = 0x67616E74  # "gant": tells our files from those of other programs
+VERSION = 1
+WAIT_S = 10.0  # how long a writer waits for another process to finish its transaction
+SCHEMA = """
+CREATE TABLE verdict (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, item TEXT NOT NULL,
+    verdict TEXT CHECK (verdict IN ('accept', 'minor', 'reject')), note TEXT NOT NULL, model TEXT NOT NULL,
+    measured TEXT NOT NULL, made_at TEXT NOT NULL);
+CREATE INDEX verdict_item ON verdict (item, number);
+CREATE TABLE image (
+    sha256 TEXT PRIMARY KEY, height INTEGER NOT NULL, width INTEGER NOT NULL, png BLOB NOT NULL);
+CREATE TABLE prediction (
+    id TEXT PRIMARY KEY, direction TEXT NOT NULL, model TEXT NOT NULL,
+    input TEXT NOT NULL REFERENCES image, output TEXT NOT NULL REFERENCES image,
+    pixel_nm REAL, seconds REAL NOT NULL, made_at TEXT NOT NULL);
+CREATE INDEX prediction_model ON prediction (direction, model);
+CREATE TABLE label (
+    id TEXT PRIMARY KEY, prediction TEXT NOT NULL, kind TEXT NOT NULL CHECK (kind IN ('truth', 'corrected')),
+    image TEXT NOT NULL REFERENCES image, made_at TEXT NOT NULL);
+CREATE INDEX label_prediction ON label (prediction);
+CREATE TABLE score (
+    prediction TEXT NOT NULL, label TEXT NOT NULL, metrics TEXT NOT NULL, PRIMARY KEY (prediction, label));
+"""
+
+
+class StoreError(GantransError, RuntimeError):
+    """A store cannot be opened, read or written; what was acknowledged before is untouched."""
+
+
+class Database:
+    """A connection that threads may share. Every statement runs under one lock.
+
+    Args:
+        path: the file. create: make it if it does not exist (its folder must).
+
+    Raises:
+        StoreError: the file is damaged, of another program, of a newer version, or cannot be written.
+    """
+
+    def __init__(self, path: str | Path, *, create: bool = True) -> None:
+        self.path = Path(path)
+        self._lock = threading.RLock()
+        if not create and not self.path.is_file():
+            raise StoreError(f"There is no store at {self.path}; give the file that holds the verdicts.")
+        if not self.path.parent.is_dir():
+            raise StoreError(f"The folder {self.path.parent} of the store does not exist; make it first.")
+        with self._explained("opened"):
+            self._connection = sqlite3.connect(
+                self.path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
+            )
+            try:
+                self._prepare()
+            except BaseException:
+                self._connection.close()
+                raise
+
+    def _prepare(self) -> None:
+        mode = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            raise StoreError(f"{self.path} cannot use a write-ahead log ({mode}); put it on a local disk.")
+        self._connection.execute("PRAGMA synchronous = FULL")
+        self._connection.execute("PRAGMA foreign_keys = ON")
+        with self.transaction() as connection:  # two processes may open a new file at the same time
+            application, version = (
+                connection.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("application_id", "user_version")
+            )
+            tables = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]
+            if not tables and not version:
+                for statement in SCHEMA.split(";")[:-1]:
+                    connection.execute(statement)
+                connection.execute(f"PRAGMA application_id = {APPLICATION}")
+                connection.execute(f"PRAGMA user_version = {VERSION}")
+            elif application != APPLICATION:
+                raise StoreError(f"{self.path} is a database of another program; choose another file.")
+            elif version != VERSION:
+                raise StoreError(
+                    f"{self.path} is a store of version {version} and this gantrans knows version {VERSION}; "
+                    "use the gantrans that wrote it."
+                )
+
+    @contextmanager
+    def transaction(self) -> Iterator[sqlite3.Connection]:
+        """Everything inside happens together and is on the disk when the block has ended, or not at all.
+
+        Raises:
+            StoreError: the disk refuses (nothing of the block remains), or another process writes for too
+                long.
+        """
+        with self._lock, self._explained("written"):
+            self._connection.execute("BEGIN IMMEDIATE")
+            try:
+                yield self._connection
+                self._connection.execute("COMMIT")
+            except BaseException:
+                if self._connection.in_transaction:  # SQLite ends it by itself after some errors
+                    self._connection.execute("ROLLBACK")
+                raise
+
+    def rows(self, query: str, values: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a SELECT.
+
+        Raises:
+            StoreError: the file cannot be read.
+        """
+        with self._lock, self._explained("read"):
+            return self._connection.execute(query, values).fetchall()
+
+    def close(self) -> None:
+        """Close the file; a store that was never closed loses nothing either."""
+        with self._lock:
+            self._connection.close()
+
+    @contextmanager
+    def _explained(self, done: str) -> Iterator[None]:
+        try:
+            yield
+        except sqlite3.Error as error:
+            raise StoreError(
+                f"{self.path} cannot be {done} ({error}); make room, stop other writers or choose another "
+                "file. What was acknowledged before is kept."
+            ) from error

@@ -1,0 +1,166 @@
+"""Writes that survive a kill, a full disk and a power cut, in one place: tests can make any of them fail.
+
+What is safe rests on four facts of POSIX file systems: data are on the disk only after fsync of the file; a
+name is only after fsync of its folder; a rename replaces one file by another at once; and a write may stop
+half way.
+"""
+
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+
+from gantrans.errors import GantransError
+
+
+class DiskError(GantransError, RuntimeError):
+    """The disk refuses: full, read-only, or damaged. What was there before is untouched."""
+
+
+class Disk:
+    """The steps that everything here is made of; a test replaces one to make its n-th call fail."""
+
+    def write(self, handle: int, data: bytes | memoryview) -> int:
+        """Write to an open file; returns how many bytes it took, which may be fewer."""
+        return os.write(handle, data)
+
+    def fsync(self, handle: int) -> None:
+        """Wait until an open file, or the names in an open folder, are on the disk."""
+        os.fsync(handle)
+
+    def rename(self, source: Path, target: Path) -> None:
+        """Give a file or a folder another name; a file of that name is replaced at once."""
+        os.replace(source, target)
+
+    # ---- made of the steps above
+
+    def put(self, path: Path, data: bytes) -> None:
+        """Replace the contents of `path` so that every reader, after any kill, finds the old or the new ones.
+
+        Raises:
+            DiskError: the disk refuses.
+        """
+        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+        with _explained(path):
+            try:
+                self._fill(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, data)
+                self.rename(draft, path)
+            except OSError:
+                draft.unlink(missing_ok=True)
+                raise
+            self.sync_folder(path.parent)
+
+    def append(self, path: Path, line: bytes) -> None:
+        """Add a line to a file and wait until it is on the disk. After a kill its last line may be cut off.
+
+        A line that was cut off is ended first, so that the new one stands alone.
+
+        Raises:
+            DiskError: the disk refuses; a part of the line may be in the file.
+        """
+        with _explained(path):
+            new = not path.exists()
+            if not new and path.stat().st_size:
+                with path.open("rb") as file:
+                    file.seek(-1, os.SEEK_END)
+                    line = line if file.read() == b"\n" else b"\n" + line
+            self._fill(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, line + b"\n")
+            if new:
+                self.sync_folder(path.parent)
+
+    def fill(self, path: Path, data: bytes) -> None:
+        """Write a new file and wait until its contents are on the disk; nothing is said about its name.
+
+        Raises:
+            DiskError: the disk refuses.
+        """
+        with _explained(path):
+            self._fill(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, data)
+
+    def sync_folder(self, folder: Path) -> None:
+        """Wait until the names in a folder are on the disk (Windows has no such call)."""
+        if os.name != "posix":
+            return
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            self.fsync(handle)
+        finally:
+            os.close(handle)
+
+    def publish(self, draft: Path, folder: Path) -> None:
+        """Give a finished folder its name: before, nobody sees it; after, it is complete.
+
+        Raises:
+            DiskError: the disk refuses.
+        """
+        with _explained(folder):
+            self.sync_folder(draft)
+            self.rename(draft, folder)
+            self.sync_folder(folder.parent)
+
+    def _fill(self, path: Path, flags: int, data: bytes) -> None:
+        handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o644)
+        try:
+            rest = memoryview(data)
+            while rest:
+                rest = rest[self.write(handle, rest) :]
+            self.fsync(handle)
+        finally:
+            os.close(handle)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file that `Disk.put` wrote.
+
+    Raises:
+        DiskError: it cannot be read or is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DiskError(f"{path} cannot be read ({error}); restore it from a backup.") from error
+    if not isinstance(found, dict):
+        raise DiskError(f"{path} holds no JSON object; restore it from a backup.")
+    return found
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """One line of JSON, keys sorted, so that equal values are equal bytes."""
+    return json.dumps(value, sort_keys=True, allow_nan=False).encode()
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold an operating-system lock on a file: other processes wait, and it ends with its process."""
+    with path.open("a+b") as handle:
+        _lock(handle)
+        yield  # closing the file ends the lock
+
+
+def _lock(handle: IO[bytes]) -> None:
+    if sys.platform == "win32":
+        import msvcrt
+
+        while True:
+            handle.seek(0)
+            try:
+                msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
+                return
+            except OSError:  # gives up after ten seconds
+                continue
+    import fcntl
+
+    fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"Cannot write {path} ({error.strerror or error}); make room or mend the disk, and try again."
+        ) from error

@@ -1,0 +1,270 @@
+"""The gate: is a challenger demonstrably better than the champion, and worse in nothing that matters?
+
+Both are judged on the same held-out images. Several images show one layout, so images are not independent:
+differences are resampled by cluster (the layout), never by image. Sources: Efron and Tibshirani 1993, ch. 13
+(percentile bootstrap); Cameron, Gelbach and Miller 2008 (few clusters; here the t interval with the
+cluster-robust variance).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.special import stdtrit
+
+from gantrans.config import check_range
+from gantrans.errors import ConfigError, DataError
+
+Array = np.ndarray[Any, np.dtype[np.float64]]
+INSUFFICIENT = "insufficient data"
+
+
+@dataclass(frozen=True)
+class GateConfig:
+    """What "demonstrably better" means; written down before a challenger exists.
+
+    alpha: one-sided error of each bound. Small, because challengers keep coming: at .05, twelve equal ones
+        have an even chance that one gets through.
+    old_margin: largest loss of mean quality on old images that counts as none.
+    family_margin, family_margins: largest loss of one family's mean, in general and by name.
+    new_defects: how many more opens and bridges, in all, each hold-out may have.
+    latency_factor: largest ratio of the 95th percentiles of the latencies.
+    few_clusters: below this many clusters the t interval is used, since the bootstrap is then too narrow.
+    fewest_clusters: below this many nothing is decided.
+    resamples, seed: of the bootstrap; equal data always get an equal decision.
+    """
+
+    alpha: float = 0.01
+    old_margin: float = 0.01
+    family_margin: float = 0.03
+    family_margins: Mapping[str, float] = field(default_factory=dict)
+    new_defects: int = 0
+    latency_factor: float = 1.25
+    few_clusters: int = 40
+    fewest_clusters: int = 10
+    resamples: int = 4000
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(self, "alpha", 0.0, 0.5, open_low=True)
+        for name in ("old_margin", "family_margin", "new_defects"):
+            check_range(self, name, 0.0)
+        check_range(self, "latency_factor", 1.0)
+        check_range(self, "fewest_clusters", 2)
+        check_range(self, "resamples", 100)
+        if self.alpha * self.resamples < 10:
+            raise ConfigError(
+                f"GateConfig.resamples is {self.resamples!r}; a bound at alpha {self.alpha:g} needs at least "
+                f"{10 / self.alpha:.0f}."
+            )
+
+
+@dataclass(frozen=True)
+class Compared:
+    """Champion and challenger on the same held-out images, one entry per image.
+
+    champion, challenger: quality, higher is better, such as IoU. cluster: which layout the image shows.
+    family: its kind. champion_defects, challenger_defects: opens plus bridges.
+    """
+
+    champion: Array
+    challenger: Array
+    cluster: Sequence[str]
+    family: Sequence[str]
+    champion_defects: Array
+    challenger_defects: Array
+
+    def __post_init__(self) -> None:
+        lengths = {
+            len(x)
+            for x in (
+                self.champion,
+                self.challenger,
+                self.cluster,
+                self.family,
+                self.champion_defects,
+                self.challenger_defects,
+            )
+        }
+        if len(lengths) != 1 or lengths == {0}:
+            raise DataError(
+                f"The gate needs one entry per image in every field, not {sorted(lengths)} entries."
+            )
+        if not (np.isfinite(self.champion).all() and np.isfinite(self.challenger).all()):
+            raise DataError(
+                "The gate needs finite qualities; an image has none: leave it out of both or mend it."
+            )
+
+    @property
+    def differences(self) -> Array:
+        """Challenger minus champion, per image."""
+        return np.asarray(self.challenger, np.float64) - np.asarray(self.champion, np.float64)
+
+    def family_changes(self) -> dict[str, float]:
+        """Mean difference per family, names ascending."""
+        labels = np.asarray(self.family)
+        return {name: float(self.differences[labels == name].mean()) for name in sorted(set(self.family))}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One condition: `measured` against `limit`, in words in `text`; `passed` is None for want of data."""
+
+    name: str
+    passed: bool | None
+    measured: float
+    limit: float
+    text: str
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What the gate says: promote only if every check passed."""
+
+    checks: tuple[Check, ...]
+
+    @property
+    def promoted(self) -> bool:
+        """Whether every condition was met."""
+        return all(check.passed is True for check in self.checks)
+
+    @property
+    def verdict(self) -> str:
+        """ "promote", "keep the champion" (a condition failed), or "insufficient data"."""
+        if self.promoted:
+            return "promote"
+        failed = any(check.passed is False for check in self.checks)
+        return "keep the champion" if failed else INSUFFICIENT
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain Python for the registry's history."""
+        return {"verdict": self.verdict, "checks": [dict(vars(check)) for check in self.checks]}
+
+    def __str__(self) -> str:
+        mark = {True: "passed", False: "FAILED", None: "no data"}
+        return "\n".join([self.verdict, *(f"  {mark[c.passed]:8}{c.text}" for c in self.checks)])
+
+
+def decide(
+    new: Compared,
+    old: Compared,
+    *,
+    latency: tuple[ArrayLike, ArrayLike],
+    smoke_problem: str,
+    config: GateConfig | None = None,
+) -> Decision:
+    """Apply the rule.
+
+    Args:
+        new, old: hold-outs of the new and of the old conditions; no image of either was trained on.
+        latency: (champion's, challenger's) seconds per request, measured in turns in one process.
+        smoke_problem: what `smoke_inference` found wrong with the challenger's files; empty if nothing.
+
+    Raises:
+        DataError: fields of unequal length, qualities or latencies that are not finite.
+    """
+    config = config or GateConfig()
+    checks = [
+        _bound_check("new", new, 0.0, config),
+        _bound_check("old", old, -config.old_margin, config),
+        *(_family_check(name, compared, config) for name, compared in (("new", new), ("old", old))),
+        *(_defect_check(name, compared, config) for name, compared in (("new", new), ("old", old))),
+        _latency_check(latency, config),
+        Check(
+            "smoke inference", not smoke_problem, float(bool(smoke_problem)), 0.0,
+            f"smoke inference from the registered files: {smoke_problem or 'sane'}",
+        ),
+    ]  # fmt: skip
+    return Decision(tuple(checks))
+
+
+def lower_bound(
+    differences: ArrayLike,
+    cluster: Sequence[str],
+    *,
+    alpha: float = 0.01,
+    few_clusters: int = 40,
+    fewest_clusters: int = 10,
+    resamples: int = 4000,
+    seed: int = 0,
+) -> float | None:
+    """One-sided lower bound of the mean over images at error `alpha`; None for too few clusters.
+
+    From `few_clusters` on the alpha quantile of the cluster bootstrap, below it the cluster-robust t bound.
+    """
+    values = np.asarray(differences, np.float64)
+    _, which = np.unique(np.asarray(cluster), return_inverse=True)
+    sums, sizes = np.bincount(which, values), np.bincount(which).astype(np.float64)
+    groups = len(sums)
+    if groups < fewest_clusters:
+        return None
+    if groups >= few_clusters:
+        counts = _resampled(groups, resamples, seed)
+        return float(np.quantile((counts @ sums) / (counts @ sizes), alpha))
+    mean = sums.sum() / sizes.sum()
+    residual = sums - mean * sizes
+    error = np.sqrt(groups / (groups - 1) * (residual**2).sum()) / sizes.sum()
+    return float(mean - stdtrit(groups - 1, 1 - alpha) * error)
+
+
+@lru_cache(maxsize=8)
+def _resampled(groups: int, resamples: int, seed: int) -> Array:
+    """How often each cluster is drawn in each resample, (resamples, groups)."""
+    generator = np.random.default_rng(seed)
+    return generator.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(np.float64)
+
+
+def _bound_check(name: str, compared: Compared, limit: float, config: GateConfig) -> Check:
+    bound = lower_bound(
+        compared.differences,
+        compared.cluster,
+        alpha=config.alpha,
+        few_clusters=config.few_clusters,
+        fewest_clusters=config.fewest_clusters,
+        resamples=config.resamples,
+        seed=config.seed,
+    )
+    clusters = len(set(compared.cluster))
+    if bound is None:
+        text = f"{name} images: {INSUFFICIENT}, {clusters} of at least {config.fewest_clusters} layouts"
+        return Check(f"{name} bound", None, float(clusters), float(config.fewest_clusters), text)
+    mean = compared.differences.mean()
+    text = (
+        f"{name} images: mean change {mean:+.4f}, lower bound {bound:+.4f} must be above {limit:+.4f} "
+        f"({len(compared.differences)} images of {clusters} layouts)"
+    )
+    return Check(f"{name} bound", bound > limit, bound, limit, text)
+
+
+def _family_check(name: str, compared: Compared, config: GateConfig) -> Check:
+    """The family that is worst off, measured by its own margin."""
+    changes = compared.family_changes()
+    margins = {f: config.family_margins.get(f, config.family_margin) for f in changes}
+    worst = min(changes, key=lambda f: changes[f] + margins[f])
+    text = (
+        f"{name} images: worst family {worst} {changes[worst]:+.4f} must not be below {-margins[worst]:+.4f}"
+    )
+    return Check(f"{name} families", changes[worst] >= -margins[worst], changes[worst], -margins[worst], text)
+
+
+def _defect_check(name: str, compared: Compared, config: GateConfig) -> Check:
+    before, after = float(np.sum(compared.champion_defects)), float(np.sum(compared.challenger_defects))
+    limit = before + config.new_defects
+    text = (
+        f"{name} images: {after:.0f} opens and bridges, at most {limit:.0f} allowed (champion {before:.0f})"
+    )
+    return Check(f"{name} topology", after <= limit, after, limit, text)
+
+
+def _latency_check(latency: tuple[ArrayLike, ArrayLike], config: GateConfig) -> Check:
+    champion, challenger = (np.asarray(side, np.float64) for side in latency)
+    if min(champion.size, challenger.size) < 20 or not (
+        np.isfinite(champion).all() and np.isfinite(challenger).all() and champion.min() > 0
+    ):
+        raise DataError("The gate needs at least 20 positive latencies of each model for a 95th percentile.")
+    ratio = float(np.quantile(challenger, 0.95) / np.quantile(champion, 0.95))
+    text = f"latency: p95 is {ratio:.2f} times the champion's, at most {config.latency_factor:g} allowed"
+    return Check("latency", ratio <= config.latency_factor, ratio, config.latency_factor, text)

@@ -1,0 +1,92 @@
+"""What the review page and the service share: a hardened FastAPI application, served on one address."""
+
+import signal
+import socket
+import threading
+import webbrowser
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import MutableHeaders
+from starlette.middleware.trustedhost import TrustedHostMiddleware
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gantrans.errors import ConfigError
+
+WEB = Path(__file__).parent / "web"
+LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_HEADERS = {
+    # The pages are ours alone: nothing is loaded from elsewhere, nobody may frame them or guess types.
+    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'",
+    "x-content-type-options": "nosniff",
+    "referrer-policy": "no-referrer",
+    "cache-control": "no-store",
+}
+
+
+class SecureHeaders:
+    """Adds the headers above to every answer."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self.app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in _HEADERS.items():
+                    headers.setdefault(name, value)
+            await send(message)
+
+        await self.app(scope, receive, send_with_headers if scope["type"] == "http" else send)
+
+
+def add_pages(app: FastAPI, page: str, hosts: tuple[str, ...] = LOOPBACK) -> None:
+    """Serve `page` of the web folder at / and its files at /web, and harden the application.
+
+    Requests that name another host than `hosts` are refused: a page elsewhere could otherwise reach this
+    service under a name of its own (DNS rebinding).
+    """
+
+    @app.get("/", include_in_schema=False)
+    def root() -> FileResponse:
+        return FileResponse(WEB / page)
+
+    app.mount("/web", StaticFiles(directory=WEB), name="web")
+    app.add_middleware(TrustedHostMiddleware, allowed_hosts=[*hosts], www_redirect=False)
+    app.add_middleware(SecureHeaders)
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """An open socket; port 0 takes a free one.
+
+    Raises:
+        ConfigError: the address is taken or not this machine's.
+    """
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise ConfigError(
+            f"Cannot listen on {host}, port {port} ({error.strerror or error}); stop what uses it or choose "
+            "another --port."
+        ) from error
+
+
+def serve(app: FastAPI, listening: socket.socket, *, browser: bool = False, **settings: Any) -> None:
+    """Answer requests until Ctrl+C or SIGTERM; call it from the main thread."""
+    import uvicorn
+
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the caller's `finally` is reached
+
+    host, port = listening.getsockname()[:2]
+    if browser:
+        opener = threading.Timer(0.5, webbrowser.open, (f"http://{host}:{port}/",))
+        opener.daemon = True
+        opener.start()
+    config = uvicorn.Config(app, log_level="warning", server_header=False, **settings)
+    with suppress(KeyboardInterrupt):  # the person's way to say that it is enough
+        uvicorn.Server(config).run(sockets=[listening])

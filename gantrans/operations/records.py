@@ -1,0 +1,48 @@
+"""What a feedback store holds: verdicts, predictions, and the pairs they become."""
+
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+VerdictWord = Literal["accept", "minor", "reject"]
+LabelKind = Literal["truth", "corrected"]
+VERDICTS: tuple[str, ...] = get_args(VerdictWord)
+KINDS: tuple[str, ...] = get_args(LabelKind)
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a person says about one item."""
+
+    item: str
+    verdict: VerdictWord
+    note: str
+    model: str
+    measured: dict[str, float | None]
+    made_at: str
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One translation; `input` and `output` name images of the store."""
+
+    id: str
+    direction: str
+    model: str
+    input: str
+    output: str
+    pixel_nm: float | None
+    seconds: float
+    made_at: str
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A prediction's input with what it should give: a true or corrected label, or the accepted output."""
+
+    prediction: str
+    input: str
+    target: str
+    origin: str
+    model: str
+    pixel_nm: float | None
+    made_at: str
