@@ -5,11 +5,18 @@ peers, both with `skimage.measure.find_contours` and contours sampled at 0.25 px
 every segment (the definition, which ours equals to the last digits), one asks a SciPy k-d tree for the
 nearest sample (quicker, but up to an eighth of a pixel too large). One thread, in process CPU time, which a
 busy machine lengthens for all alike; all variants take turns.
+
+Memory: `image_report`, all metrics at once, over 1,000 and over 10,000 images, each in a process of its own;
+what counts is how far the peak rises above the images themselves.
 """
 
+import multiprocessing
+import resource
 import statistics
+import sys
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
 from itertools import pairwise
 from typing import Any
 
@@ -21,24 +28,57 @@ from skimage.measure import find_contours
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from gantrans.metrics import epe, ssim
+from gantrans.metrics import epe, image_report, ssim
 
 Measure = Callable[[], object]
 GOALS = {"ssim": 20.0, "epe": 10.0}
+MOST_MB = 50.0
+"""By so much the peak may grow, at most, when there are ten times as many images."""
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """One row per metric, size and peer: milliseconds per image, and the ratio peer / ours with its spread.
 
-    The goals hold at 64 px: SSIM at least 20 times, EPE at least 10 times as fast.
+    The goals hold at 64 px: SSIM at least 20 times, EPE at least 10 times as fast. Then a row on memory.
     """
     threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         sizes = {64: 256} if quick else {64: 256, 128: 64, 256: 16}
-        return [row for size, count in sizes.items() for row in _rows(size, count, 5 if quick else 15)]
+        timed = [row for size, count in sizes.items() for row in _rows(size, count, 5 if quick else 15)]
     finally:
         torch.set_num_threads(threads)
+    return [*timed, memory_row(200 if quick else 1000)]
+
+
+def memory_row(few: int) -> dict[str, Any]:
+    """How the peak memory of `image_report` grows over `few` images of 64 px, and over ten times as many."""
+    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn"), max_tasks_per_child=1) as pool:
+        small, large = (pool.submit(peak_growth_mb, count).result() for count in (few, 10 * few))
+    return {
+        "metric": "image_report, memory",
+        "size_px": 64,
+        "images": 10 * few,
+        "peak_grows_mb": large,
+        "peak_grows_mb_tenth": small,
+        "goal": MOST_MB,
+        "met": large - small <= MOST_MB,
+    }
+
+
+def peak_growth_mb(count: int) -> float:
+    """By how many MB the process's peak rises above its images while all metrics of them are computed."""
+    torch.set_num_threads(1)
+    some = clips(64, 100)
+    pred, target = (image.repeat(count // 100, 1, 1, 1) for image in some)
+    image_report(pred[:8], target[:8], 20.0)  # load what is loaded late
+    before = _peak_mb()
+    image_report(pred, target, 20.0)
+    return _peak_mb() - before
+
+
+def _peak_mb() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1024 if sys.platform == "linux" else 1024**2)
 
 
 def _rows(size: int, count: int, repeats: int) -> list[dict[str, Any]]:

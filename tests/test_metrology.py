@@ -19,8 +19,10 @@ from gantrans.metrics import (
     line_edges,
     line_roughness,
     lwr,
+    noise_variance,
     psd,
     signed_epe,
+    unbiased_ler,
 )
 from gantrans.roughness import palasantzas_psd, rough_profile, thorsos_profile
 
@@ -191,6 +193,21 @@ def test_synthesised_edges_have_the_spectrum_they_were_asked_for():
     scatter = (density.mean(0) / model - 1).abs().max()  # of 512 values, each 1 / sqrt(2000)
     assert scatter < 0.13
     torch.testing.assert_close(edges.var(dim=(0, 2)), sigma.double() ** 2, rtol=0.05, atol=0)
+
+
+def test_the_floor_of_the_spectrum_is_the_noise_and_its_bias_is_subtracted():
+    """sigma 4 nm, xi 60 nm, sampled at 4 nm, found with a noise of 3 nm: LER 12 nm, 15 nm as it is seen."""
+    draw = torch.Generator().manual_seed(0)
+    edges = thorsos_profile(1024, 4.0, 4.0, 60.0, 0.75, draw, (64,)).double()
+    seen = edges + 3.0 * torch.randn(edges.shape, generator=draw, dtype=torch.float64)
+    true, raw = (3 * float(edge_residuals(e).square().mean()) ** 0.5 for e in (edges, seen))
+    assert noise_variance(seen, 4.0) == pytest.approx(9.0, rel=0.05)
+    assert raw > 1.2 * true
+    assert unbiased_ler(seen, 4.0) == pytest.approx(true, rel=0.03)
+    noise = 3.0 * torch.randn(64, 256, generator=draw, dtype=torch.float64)
+    assert unbiased_ler(noise, 4.0) < 2.0  # of 9 nm
+    with pytest.raises(DataError, match="share"):
+        noise_variance(noise, 4.0, 0.0)
 
 
 def test_roughness_is_a_pure_function_of_the_noise_and_refuses_impossible_parameters():

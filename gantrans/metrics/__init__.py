@@ -1,6 +1,7 @@
 """Metrics of images, geometry, rules and whole sets. Images are (B, 1, H, W) in [0, 1], lengths nm."""
 
 from gantrans.metrics.contours import EPE, Contours, epe, find_contours
+from gantrans.metrics.corners import CornerRadius, corner_radius
 from gantrans.metrics.cutlines import Runs, find_runs
 from gantrans.metrics.design_rules import measured_rule, rule_valid, rule_violations, violation_rate
 from gantrans.metrics.edge_roughness import (
@@ -11,7 +12,9 @@ from gantrans.metrics.edge_roughness import (
     line_edges,
     line_roughness,
     lwr,
+    noise_variance,
     psd,
+    unbiased_ler,
 )
 from gantrans.metrics.generative import (
     copy_rate,
@@ -34,6 +37,7 @@ __all__ = [
     "EPE",
     "CDError",
     "Contours",
+    "CornerRadius",
     "ImageReport",
     "LineEdges",
     "LineRoughness",
@@ -43,6 +47,7 @@ __all__ = [
     "cd_error",
     "compare_topology",
     "copy_rate",
+    "corner_radius",
     "coverage",
     "critical_dimension",
     "density",
@@ -62,6 +67,7 @@ __all__ = [
     "lwr",
     "measured_rule",
     "nearest_distance",
+    "noise_variance",
     "psd",
     "psnr",
     "rule_valid",
@@ -72,5 +78,6 @@ __all__ = [
     "topology_counts",
     "topology_distance",
     "total_variation",
+    "unbiased_ler",
     "violation_rate",
 ]

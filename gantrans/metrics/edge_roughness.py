@@ -3,8 +3,10 @@
 All three depend on the length of the edge (a short one misses the long waves) and on the sampling distance (a
 coarse one misses the short waves), so numbers compare only at equal length and pixel size. Noise in the image
 moves the edges it finds: 9 sigma_noise^2 adds to LER^2, and a flat floor of sigma_noise^2 * pixel_nm to the
-spectrum. Nothing here subtracts that bias; LER of a noisy image is too high. The model spectrum is in
-`gantrans.roughness`. Sources: SEMI P47; C. Mack, J. Micro/Nanolith. MEMS MOEMS 17 (2018) 041006.
+spectrum. `ler` and `lwr` leave that bias in, so LER of a noisy image is too high; `noise_variance` reads it
+off the floor and `unbiased_ler` subtracts it. The model spectrum is in `gantrans.roughness`. Sources: SEMI
+P47; C. Mack, J. Micro/Nanolith. MEMS MOEMS 17 (2018) 041006; J. Villarrubia and B. Bunday, "Unbiased
+estimation of linewidth roughness", Proc. SPIE 5752 (2005) 480.
 """
 
 from dataclasses import dataclass
@@ -122,3 +124,30 @@ def psd(residuals: Tensor, pixel_nm: float) -> tuple[Tensor, Tensor]:
     n = residuals.shape[-1]
     freq = torch.fft.fftfreq(n, pixel_nm, dtype=residuals.dtype, device=residuals.device)
     return freq, torch.fft.fft(residuals).abs().square() * (pixel_nm / n)
+
+
+def noise_variance(edges: Tensor, pixel_nm: float, share: float = 0.25) -> float:
+    """Variance in nm^2 of the noise with which edges (..., n) were found: the floor of their mean spectrum.
+
+    Noise that is independent from one cut line to the next has the flat density noise_variance * pixel_nm.
+    Roughness falls off with frequency, so what is left in the highest `share` of the band is taken for noise.
+    That holds if the edge was found on every cut line by itself (no filter along the edge), and if the pixel
+    is well below the correlation length; else roughness is taken for noise and subtracted too.
+
+    Raises:
+        DataError: for fewer than 3 points per edge, or a share that is not above 0 and at most 1.
+    """
+    if not 0 < share <= 1:
+        raise DataError(f"share is {share!r}; it must be above 0 and at most 1.")
+    freq, density = psd(edge_residuals(edges), pixel_nm)
+    high = freq.abs() >= (1 - share) * freq.abs().max()
+    return float(density[..., high].mean()) / pixel_nm
+
+
+def unbiased_ler(edges: Tensor, pixel_nm: float, share: float = 0.25) -> float:
+    """LER in nm of a set of edges (..., n), nm, all imaged alike, without the bias that noise gives it.
+
+    3 sqrt(mean square of all residuals - `noise_variance`); 0 where noise explains everything.
+    """
+    power = float(edge_residuals(edges).square().mean())
+    return 3 * max(0.0, power - noise_variance(edges, pixel_nm, share)) ** 0.5

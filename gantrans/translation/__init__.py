@@ -3,6 +3,7 @@
 from gantrans.translation.baselines import BASELINES, DENOISE_OTSU, choose_baseline, denoise, segment
 from gantrans.translation.bidirectional import BidirectionalConfig, BidirectionalTask
 from gantrans.translation.buffer import ImageBuffer
+from gantrans.translation.diagnostics import DIAGNOSES, Diagnosis, Thresholds, diagnose
 from gantrans.translation.evaluate import Evaluation, evaluate_pairs, evaluate_run
 from gantrans.translation.feature_matching import FM_CONVENTIONS, feature_matching
 from gantrans.translation.files import predict_files
@@ -24,22 +25,26 @@ __all__ = [
     "ADVERSARIAL_LOSSES",
     "BASELINES",
     "DENOISE_OTSU",
+    "DIAGNOSES",
     "DIRECTIONS",
     "FM_CONVENTIONS",
     "AdversarialLoss",
     "BidirectionalConfig",
     "BidirectionalTask",
     "DataSpec",
+    "Diagnosis",
     "Evaluation",
     "ImageBuffer",
     "Pix2PixConfig",
     "Pix2PixTask",
     "Predictor",
     "Recipe",
+    "Thresholds",
     "Validation",
     "build_generator",
     "choose_baseline",
     "denoise",
+    "diagnose",
     "evaluate_pairs",
     "evaluate_run",
     "feature_matching",

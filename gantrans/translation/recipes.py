@@ -136,7 +136,7 @@ def _imitator(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[
 def _production(
     base: int, n_down: int, steps: int, lr: float, ndf: int, layers: int
 ) -> tuple[Pix2PixConfig, FitConfig]:
-    """SEM -> layout with a discriminator: attention U-Net, and what stabilises (LSGAN, 0.9, spectral norm)."""
+    """SEM -> layout: attention U-Net, and a D held back by LSGAN, smoothing, spectral norm and decay."""
     generator = UNetConfig(base_filters=base, n_down=n_down, dropout_blocks=0, attention=(0, 1))
     critic = PatchGANConfig(base_filters=ndf, n_layers=layers, spectral_norm=True)
     task = Pix2PixConfig(

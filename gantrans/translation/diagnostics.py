@@ -1,0 +1,145 @@
+"""What a GAN's log says about its health: dominance, collapse, oscillation, or none of them.
+
+A pix2pix run logs all that is needed at no cost (see `duel`): D's accuracy, the norm of the adversarial
+gradient at the fake over that of the L1 gradient, and how much fakes differ from each other. No single one
+tells the failures apart: D's accuracy is 1 both when G is starved and when it is shouted at; the ratio says
+which.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from gantrans.training import History
+
+HEALTHY, NON_FINITE, TOO_SHORT = "healthy", "non-finite", "too short"
+DOMINANCE, COLLAPSE, OSCILLATION = "discriminator dominance", "collapse", "oscillation"
+DIAGNOSES = (HEALTHY, DOMINANCE, COLLAPSE, OSCILLATION, NON_FINITE, TOO_SHORT)
+Records = Sequence[Mapping[str, float]]
+
+
+@dataclass(frozen=True)
+class Thresholds:
+    """Where healthy ends; a very different task deserves its own.
+
+    Chosen on pilot runs at 32 px with 40 records each, whose seeds are not those of the runs that judge them
+    (claim G33, `gantrans/course/experiments/failures.py`).
+
+    Attributes:
+        spread: below it, fakes are alike: in units of how much the targets differ.
+        swing: above it, D's accuracy goes up and down.
+        crossings: so often at least must it cross its trend; a run that merely bends does so twice.
+        accuracy: from it on, D dominates.
+        loud: from this ratio of gradients on, the adversarial term decides what G does.
+        quiet: below it, L1 alone trains G.
+        records: fewest records with a verdict of D.
+    """
+
+    spread: float = 0.25
+    swing: float = 0.06
+    crossings: int = 3
+    accuracy: float = 0.95
+    loud: float = 1.0
+    quiet: float = 0.05
+    records: int = 12
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A name of `DIAGNOSES`, the evidence in one sentence, and the numbers behind it by name."""
+
+    name: str
+    evidence: str
+    numbers: Mapping[str, float]
+
+    def __str__(self) -> str:
+        return f"{self.name}: {self.evidence}"
+
+
+def diagnose(history: History | Records, thresholds: Thresholds | None = None) -> Diagnosis:
+    """Name what happened in a GAN's training, from its records alone.
+
+    The first that applies, in this order: non-finite, collapse, oscillation, dominance, healthy; a collapsed
+    run often oscillates as well, and a dominated one does neither. Means are over the second half of
+    training, the swing over all but its first quarter.
+
+    Args:
+        history: the history of a run, or its records: with "step" and what `duel` logs. Records without
+            "d_accuracy" (validation) are passed over; "spread" and "gradient_ratio" may be missing.
+    """
+    limits = thresholds or Thresholds()
+    records = history.records if isinstance(history, History) else list(history)
+    logged = [record for record in records if "d_accuracy" in record]
+    bad = [(key, r) for r in records for key, value in r.items() if not np.isfinite(value)]
+    if bad:
+        key, record = bad[0]
+        words = f"{key} is {record[key]} at step {record.get('step', float('nan')):.0f}."
+        return Diagnosis(NON_FINITE, words, {"step": float(record.get("step", np.nan))})
+    if len(logged) < limits.records:
+        count = float(len(logged))
+        words = f"{count:.0f} of the {limits.records} records of D's accuracy that a diagnosis needs."
+        return Diagnosis(TOO_SHORT, words, {"records": count})
+    return _judge(_numbers(logged), limits)
+
+
+def _numbers(logged: Records) -> dict[str, float]:
+    late = logged[len(logged) // 2 :]
+    numbers = {"accuracy": _mean(late, "d_accuracy")}
+    for name, key in (("spread", "spread"), ("ratio", "gradient_ratio"), ("gradient", "gradient_gan")):
+        if key in late[-1]:
+            numbers[name] = _mean(late, key)
+    accuracy = np.array([record["d_accuracy"] for record in logged[len(logged) // 4 :]])
+    numbers["swing"], numbers["crossings"] = swing(accuracy)
+    return numbers
+
+
+def _mean(records: Records, key: str) -> float:
+    return float(np.mean([record[key] for record in records]))
+
+
+def swing(series: np.ndarray) -> tuple[float, float]:
+    """How far a series swings about its straight trend: standard deviation and number of crossings.
+
+    A running mean over three records comes first, so that what counts is slow and not the noise of batches.
+    """
+    smooth = np.convolve(series, np.full(3, 1 / 3), mode="valid")
+    place = np.arange(len(smooth))
+    residual = smooth - np.polyval(np.polyfit(place, smooth, 1), place)
+    crossings = np.count_nonzero(np.diff(np.signbit(residual)))
+    return float(residual.std()), float(crossings)
+
+
+def _judge(numbers: Mapping[str, float], limits: Thresholds) -> Diagnosis:
+    accuracy, apart = numbers["accuracy"], numbers.get("spread", np.inf)
+    if apart < limits.spread:
+        words = f"fakes differ {apart:.2f} times as much from each other as their targets do."
+        return Diagnosis(COLLAPSE, words, numbers)
+    if numbers["swing"] > limits.swing and numbers["crossings"] >= limits.crossings:
+        words = (
+            f"D's accuracy swings by {numbers['swing']:.2f} about its trend and crosses it "
+            f"{numbers['crossings']:.0f} times."
+        )
+        return Diagnosis(OSCILLATION, words, numbers)
+    if accuracy >= limits.accuracy:
+        return Diagnosis(
+            DOMINANCE, f"D is right {accuracy:.0%} of the time; {_consequence(numbers, limits)}.", numbers
+        )
+    words = f"D is right {accuracy:.0%} of the time and holds still"
+    return Diagnosis(HEALTHY, f"{words}{_apart(numbers)}.", numbers)
+
+
+def _apart(numbers: Mapping[str, float]) -> str:
+    return f"; fakes differ {numbers['spread']:.2f} times as much as targets" if "spread" in numbers else ""
+
+
+def _consequence(numbers: Mapping[str, float], limits: Thresholds) -> str:
+    """What D's victory does to G: dominance is harmless as long as L1 carries the training."""
+    if "ratio" not in numbers:
+        return f"no L1 loss carries G, and its gradient is {numbers.get('gradient', float('nan')):.2g}"
+    ratio = f"the adversarial gradient is {numbers['ratio']:.2g} times that of L1"
+    if numbers["ratio"] < limits.quiet:
+        return f"{ratio}, so L1 alone trains G and D might as well be left out"
+    if numbers["ratio"] < limits.loud:
+        return f"{ratio}, so L1 carries the training and the dominance may be harmless"
+    return f"{ratio}, so D shouts L1 down: lower its pace, weigh L1 up or use least squares"
