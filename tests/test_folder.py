@@ -283,3 +283,14 @@ def test_nothing_is_overwritten_and_nothing_half_written(
     with pytest.raises(DataError, match="No space left on device"):
         write_pairs(pairs, tmp_path / "new", source="procedural")
     assert [p.name for p in tmp_path.iterdir()] == ["full"]
+
+
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_a_tiff_in_which_zero_is_white_is_not_read_as_its_negative(tmp_path, kind):
+    grey = np.linspace(0.0, 1.0, 48).reshape(6, 8)
+    top = 1.0 if kind is np.float32 else np.iinfo(kind).max
+    for name, values in (("miniswhite", 1.0 - grey), ("minisblack", grey)):
+        stored = (values * top).round().astype(kind) if top > 1 else values.astype(kind)
+        tifffile.imwrite(tmp_path / f"{name}.tif", stored, photometric=name)
+    white, black = (read_image(tmp_path / f"{name}.tif") for name in ("miniswhite", "minisblack"))
+    torch.testing.assert_close(white, black, atol=1.01 / 255 if kind is np.uint8 else 1e-4, rtol=0)

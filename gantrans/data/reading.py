@@ -102,11 +102,19 @@ def _decode_tiff(path: Path) -> np.ndarray:
             raise DataError(f"{path} has {len(tiff.pages)} pages; save the one you mean as a single image.")
         page = tiff.pages[0]
         try:
-            return np.asarray(page.asarray())
+            values = np.asarray(page.asarray())
+            return _inverted(values) if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE else values
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
     return _decode_pillow(path)  # compressed in a way that Pillow knows
+
+
+def _inverted(values: np.ndarray) -> np.ndarray:
+    """The values of a TIFF file in which zero is white, turned round so that zero is black."""
+    if values.dtype == np.bool_:
+        return ~values
+    return np.iinfo(values.dtype).max - values if np.issubdtype(values.dtype, np.integer) else 1.0 - values
 
 
 def _scale(name: str, values: np.ndarray) -> np.ndarray:
