@@ -9,6 +9,7 @@ two. Wrong sites make the pitch uneven. Source of the layer: Zhang et al. 2019 (
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,9 +17,10 @@ from torch import Tensor
 
 from gantrans.course.experiments.registry import experiment
 from gantrans.course.experiments.sweeps import Row, Sweep, Table
+from gantrans.course.runs import train_or_load
 from gantrans.data.streams import stream_seeds
 from gantrans.networks import UNetConfig, UNetGenerator
-from gantrans.training import FitConfig, fit
+from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
 
 LINES, PERIOD, WIDTH = 16, 8, 3
@@ -113,13 +115,24 @@ def generator_config(arm: str, setting: RangeSetting) -> UNetConfig:
 
 
 def train(arm: str, seed: int, scale: str) -> UNetGenerator:
-    """A generator trained with L1 alone, in evaluation mode, where it was trained."""
+    """A generator trained with L1 alone, in evaluation mode; loaded if this machine has trained it before."""
     setting = SETTINGS[scale]
-    task = Pix2PixTask(Pix2PixConfig(generator_config(arm, setting), None, lr_generator=setting.lr), seed)
-    fitting = FitConfig(setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay")
-    fit(task, Arrays(setting, seed), fitting, progress=False)
-    assert isinstance(task.generator, UNetGenerator)
-    return task.generator
+    config = Pix2PixConfig(generator_config(arm, setting), None, lr_generator=setting.lr)
+    fitting = FitConfig(
+        setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+    )
+
+    def learn(folder: Path) -> dict[str, float]:
+        result = fit(Pix2PixTask(config, seed), Arrays(setting, seed), fitting, out=folder)
+        return {"steps": float(result.step), "L1": result.history.records[-1]["loss_l1"] / 2}
+
+    def load(folder: Path) -> UNetGenerator:
+        network = UNetGenerator(generator_config(arm, setting))
+        load_networks(folder, {"generator": network})
+        return network.eval()
+
+    about = {"task": config, "fit": fitting, "seed": seed}
+    return train_or_load(about, learn, load, name="arrays", data=setting)
 
 
 def positions(image: Tensor) -> Tensor:

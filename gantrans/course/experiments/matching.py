@@ -8,6 +8,7 @@ conditions, noise at every decoder level and L1 weight 10, so that texture can c
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,12 +19,13 @@ from torch import Tensor
 from gantrans.course.experiments.patches import spectrum_distance
 from gantrans.course.experiments.registry import experiment
 from gantrans.course.experiments.sweeps import Row, Sweep, Table
+from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_uint8, unit_from_uint8
 from gantrans.metrics import epe, iou, l1, psnr
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
-from gantrans.training import FitConfig, History, fit
+from gantrans.training import FitConfig, History, fit, load_networks
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, feature_matching, translate
 
 PIXEL_NM = 20.0
@@ -88,12 +90,31 @@ def task_config(arm: str, direction: str, scale: str) -> Pix2PixConfig:
 
 
 def train(arm: str, direction: str, seed: int, scale: str) -> tuple[Pix2PixTask, History]:
-    """One run; the networks are where they were trained, in evaluation mode."""
-    s = SETTINGS[scale]
-    task = Pix2PixTask(task_config(arm, direction, scale), seed)
-    fitting = FitConfig(s.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", log_every=1)
-    batches = BatchSource(pairs("train", scale, seed, direction), direction, s.batch_size, seed)
-    return task, fit(task, batches, fitting, progress=False).history
+    """One run, its networks in evaluation mode; loaded if this machine has trained it before."""
+    s, config = SETTINGS[scale], task_config(arm, direction, scale)
+    fitting = FitConfig(
+        s.steps,
+        seed=seed,
+        channels_last=True,
+        lr_schedule="linear_decay",
+        log_every=1,
+        checkpoint_every=10**6,
+    )
+
+    def learn(folder: Path) -> dict[str, float]:
+        batches = BatchSource(pairs("train", scale, seed, direction), direction, s.batch_size, seed)
+        result = fit(Pix2PixTask(config, seed), batches, fitting, out=folder)
+        return {"steps": float(result.step), "L1": result.history.records[-1]["loss_l1"] / 2}
+
+    def load(folder: Path) -> tuple[Pix2PixTask, History]:
+        task = Pix2PixTask(config, seed)
+        load_networks(folder, task.networks)
+        for network in task.networks.values():
+            network.eval()
+        return task, History.load(folder / "history.jsonl")
+
+    about = {"task": config, "fit": fitting, "seed": seed, "batch": s.batch_size}
+    return train_or_load(about, learn, load, name="matching", data=[s, direction])
 
 
 def edge_slope(images: Tensor) -> Tensor:
