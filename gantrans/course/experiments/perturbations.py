@@ -129,7 +129,7 @@ def _across(image: Tensor, value: bool, rng: np.random.Generator) -> Iterator[tu
             starts, ends = np.flatnonzero(step[line] == 1) + 1, np.flatnonzero(step[line] == -1)
             for first in starts:
                 last = ends[ends >= first][:1]
-                inside = MARGIN + 1 < first and len(last) and last[0] < len(mask) - MARGIN - 2
+                inside = first > MARGIN + 1 and len(last) and last[0] < len(mask) - MARGIN - 2
                 if inside and last[0] - first < 12:
                     runs.append((line, int(first), int(last[0]), turned))
     for k in rng.permutation(len(runs))[:40]:
