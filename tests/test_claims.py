@@ -322,30 +322,29 @@ def test_every_lesson_agrees_with_the_committed_ledger():
         assert claims.check_prose(path, committed) == []
 
 
-def test_rerun_starts_from_scratch_and_records(run, tmp_path, capsys):
+def test_rerun_starts_from_scratch_and_records(run, tmp_path, capsys, monkeypatch):
     def fresh(folder: Path) -> float:
         return json.loads((folder / "value.json").read_text())
 
     def train(folder: Path) -> None:
         (folder / "value.json").write_text("1.0")
 
+    others = {claim: function for claim, function in experiments.experiments().items() if claim != "G05"}
+    monkeypatch.setattr(experiments.registry, "_EXPERIMENTS", others)
     train_or_load({"lr": 1}, train, fresh, name="g05", root=tmp_path)
 
     @experiments.experiment("G05")
     def gradient(scale: str):
         return {"measured": train_or_load({"lr": 1}, train, fresh, name="g05")}
 
-    try:
-        with pytest.raises(ClaimError, match="No experiment is registered"):
-            experiments.rerun("G99", "reduced", run=run)
-        entry = experiments.rerun("G05", "reduced", run=run)
-        assert entry["verdict"] == "refuted"
-        assert entry["command"] == "python -m gantrans course claims --rerun G05 --scale reduced"
-        assert "trained run" in capsys.readouterr().out.splitlines()[-1]
-        with pytest.raises(ClaimError, match="two experiments"):
-            experiments.experiment("G05")(lambda scale: {"measured": 0.0})
-    finally:
-        experiments.registry._EXPERIMENTS.pop("G05")
+    with pytest.raises(ClaimError, match="No experiment is registered"):
+        experiments.rerun("G99", "reduced", run=run)
+    entry = experiments.rerun("G05", "reduced", run=run)
+    assert entry["verdict"] == "refuted"
+    assert entry["command"] == "python -m gantrans course claims --rerun G05 --scale reduced"
+    assert "trained run" in capsys.readouterr().out.splitlines()[-1]
+    with pytest.raises(ClaimError, match="two experiments"):
+        experiments.experiment("G05")(lambda scale: {"measured": 0.0})
     with from_scratch() as folder:
         assert folder.exists()
     assert not folder.exists()

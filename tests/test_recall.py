@@ -1,22 +1,49 @@
 """Predictions and recall: answer keys computed where they can be, scores by hand, forms that answer."""
 
 import json
+import math
 
 import nbformat
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
+from scipy import stats
+from scipy.special import rel_entr
 
 from gantrans import ROOT
-from gantrans.course import forms, progress, recall
+from gantrans.course import claims, forms, lesson07, progress, recall
 from gantrans.course.exercises import exercise
+from gantrans.course.exercises.lesson12._toy_disk import ToyDisk
+from gantrans.course.experiments import promotion
 from gantrans.course.experiments.analytic import draw_twice
+from gantrans.course.experiments.attention_cost import map_bytes, size_words
+from gantrans.course.experiments.drift_streams import stream
+from gantrans.course.experiments.gradients import curves
+from gantrans.course.experiments.matching import detach_gradients, two_conventions
 from gantrans.course.lesson01 import impossible
+from gantrans.course.lesson13 import through_pillow
+from gantrans.course.live_quarter import png_16_bit
 from gantrans.course.predictions import _asked, store
 from gantrans.course.questions import QUESTIONS
 from gantrans.diffusion import SamplerConfig, guided, make_schedule, sample, sampler_steps
 from gantrans.errors import ConfigError
-from gantrans.networks import Denoiser, DenoiserConfig, TimeEmbedding, sinusoidal_embedding
+from gantrans.metrics import compare_topology, epe, iou, ler, psnr, ssim
+from gantrans.networks import (
+    Denoiser,
+    DenoiserConfig,
+    PatchGAN,
+    PatchGANConfig,
+    SelfAttention,
+    TimeEmbedding,
+    sinusoidal_embedding,
+)
+from gantrans.operations.drift_features import FEATURES, image_features
+from gantrans.operations.drift_profile import js_distance
+from gantrans.operations.gate import lower_bound
+from gantrans.operations.triggers import Signals, advise
+from gantrans.translation import BidirectionalConfig, ImageBuffer, feature_matching
+from gantrans.translation.duel import l1_gradient_norm
 
 PATCHGAN = [(4, 2, 1)] * 3 + [(4, 1, 1)] * 2  # (kernel, stride, padding), n_layers = 3
 
@@ -206,6 +233,212 @@ def _first_average() -> str:
     return f"{float(average):.2g}"
 
 
+def _sums_that_are_one() -> str:
+    seen = SelfAttention(8).attention_map(torch.randn(1, 8, 3, 3))
+    rows, columns = ((seen.sum(axis) - 1).abs().max() < 1e-5 for axis in (-1, -2))
+    return {(True, False): "The rows: over all places that are looked at", (False, True): "The columns"}[
+        bool(rows), bool(columns)
+    ]
+
+
+def _first_gradients() -> str:
+    layer = SelfAttention(8)
+    (layer(torch.randn(2, 8, 4, 4)) ** 2).sum().backward()
+    moved = [name for name, p in layer.named_parameters() if p.grad is not None and p.grad.abs().max() > 0]
+    return "Gamma alone" if moved == ["gamma"] else "All of them"
+
+
+def _what_detaching_changes() -> str:
+    return (
+        "Nothing" if detach_gradients(True).generator.equal(detach_gradients(False).generator) else "Its sign"
+    )
+
+
+def _even(kernel: int) -> bool:
+    counts = exercise("overlap_counts").function(12, kernel, 2, 1)
+    return len(set(counts[kernel:-kernel])) == 1
+
+
+def _who_gets_gradients() -> str:
+    real, fake = torch.ones(2, requires_grad=True), torch.zeros(2, requires_grad=True)
+    feature_matching([real], [fake]).backward()
+    return {(True, True): "Both", (True, False): "The real ones", (False, True): "The made ones"}[
+        real.grad is not None, fake.grad is not None
+    ]
+
+
+def _shuffled_places() -> str:
+    layer, x = SelfAttention(8, gamma_init=1.0), torch.randn(1, 8, 4, 4)
+    order = torch.randperm(16, generator=torch.Generator().manual_seed(1))
+    out = layer(x.flatten(2)[..., order].view_as(x))
+    if torch.allclose(out, layer(x).flatten(2)[..., order].view_as(x), atol=1e-5):
+        return "It is shuffled in the same way"
+    return "It does not change"
+
+
+def _fall_for_a_bridge() -> str:
+    fall = claims.read(claims.COMMITTED)["G23"]["parts"]["bridge"]["measured"]
+    sizes = {0.003: "By about 0.003", 0.05: "By about 0.05", 0.3: "By about 0.3"}
+    return sizes[min(sizes, key=lambda size: abs(math.log(size / fall)))]
+
+
+def _epe_of_nothing() -> str:
+    target = torch.zeros(1, 1, 8, 8)
+    target[..., 2:5] = 1.0
+    lost = bool(epe(torch.zeros_like(target), target, 1.0).undefined)
+    return "None: it is not defined, and counted apart" if lost else "0 nm"
+
+
+def _ler_with_noise() -> str:
+    draw = torch.Generator().manual_seed(0)
+    edge, noise = torch.randn(2, 64, 512, generator=draw, dtype=torch.float64)
+    return f"{float(ler(4 * edge + 3 * noise).mean()):.0f} nm"
+
+
+def _opens_of_three_pieces() -> str:
+    target = torch.zeros(1, 1, 4, 9)
+    target[..., 1:3, :] = 1.0
+    pieces = target.clone()
+    pieces[..., [2, 5]] = 0.0
+    return str(int(compare_topology(pieces, target).opens))
+
+
+def _ssim_with_a_wrong_range() -> str:
+    one, other = torch.rand(2, 1, 1, 32, 32, generator=torch.Generator().manual_seed(0)).unbind(0)
+    return f"About {float(ssim(one, other, data_range=255.0)):.2g}"
+
+
+def _psnr_of_half_the_error() -> str:
+    zero, error = torch.zeros(1, 1, 4, 4), torch.full((1, 1, 4, 4), 0.2)
+    rise = psnr(error / 2, zero, data_range=1.0) - psnr(error, zero, data_range=1.0)
+    return f"{float(rise):.0f} dB"
+
+
+def _iou_of_a_wide_line() -> str:
+    target, made = torch.zeros(2, 1, 1, 4, 120)
+    target[..., 10:110], made[..., 5:115] = 1.0, 1.0
+    return f"{float(iou(made, target)):.2f}"
+
+
+def _nearest_to_a_noisy_image() -> str:
+    numbers = claims.read(claims.COMMITTED)["G23"]["numbers"]
+    words = {
+        "SEM: another draw": "Another noisy image of the same place",
+        "SEM: moved": "The same image moved by a pixel",
+        "SEM: no noise": "The image without noise",
+    }
+    return words[max(words, key=lambda name: numbers[name])]
+
+
+def _features_gained() -> str:
+    drawn, output = torch.zeros(2, 5, 7, dtype=torch.bool)
+    drawn[:, 0], drawn[2, 5] = True, True
+    output[:, 0], output[:, 3] = True, True
+    count = exercise("invented_features").function
+    invented, missing = count(drawn, output)
+    assert (invented, missing) == (1, 1)
+    return str(invented - missing)
+
+
+def _lopsided() -> str:
+    best = exercise("best_grey").function(torch.tensor([[0.3]]), 0.0, 1.0, "l1", 3.0)
+    return {0.0: "dark", 1.0: "bright"}.get(float(best), "in between")
+
+
+def _rate_after_loading() -> str:
+    weight = torch.nn.Parameter(torch.zeros(1))
+    stored, fresh = (torch.optim.Adam([weight], lr=lr) for lr in (2e-6, 2e-4))
+    fresh.param_groups[0]["lr"] = 2e-5
+    fresh.load_state_dict(stored.state_dict())
+    return {2e-4: "2e-4", 2e-5: "2e-5", 2e-6: "2e-6"}[fresh.param_groups[0]["lr"]]
+
+
+def _renamed_before_synced() -> str:
+    disk = ToyDisk("live", "old")
+    disk.write("draft", "new")
+    disk.rename("draft", "live")
+    found = {
+        ("new", "old"): "The old or the new contents",
+        ("new", "old", "torn"): "The old ones, the new ones, or half a file",
+    }
+    return found[tuple(sorted(disk.at_the_end()))]
+
+
+def _bound_with_copies() -> str:
+    hold = promotion.Hold(layouts=50, images=2)
+    values = hold.draw(np.random.default_rng(0))
+    once = lower_bound(values, hold.clusters)
+    copied = lower_bound(np.repeat(values, 10), [c for c in hold.clusters for _ in range(10)])
+    assert once is not None
+    assert copied is not None
+    return "It stays" if abs(once - copied) < 1e-12 else "It rises" if copied > once else "It falls"
+
+
+def _silent_loss() -> str:
+    names = {"minimax": "log(1 - D)", "non_saturating": "-log D", "lsgan": "(f - 1)^2 on the raw output f"}
+    size = {kind: float(curves(kind, torch.tensor([-10.0]), sigmoid=False)[1].abs()) for kind in names}
+    return names[min(size, key=size.__getitem__)]
+
+
+def _smallest_after_spectral_norm() -> str:
+    weight, u = torch.diag(torch.tensor([3.0, 1.0])).view(2, 2, 1, 1), torch.tensor([0.8, 0.6])
+    divided = exercise("spectral_normalise").function(weight, u, 50)[0]
+    return f"{float(torch.linalg.svdvals(divided.flatten(1))[-1]):.2f}"
+
+
+def _share_of_new_fakes() -> str:
+    buffer = ImageBuffer(50)
+    images = torch.arange(2000.0).view(-1, 1, 1, 1)
+    given = torch.cat([buffer.exchange(part, part)[1] for part in images.split(10)])
+    new = float((given[50:] == images[50:]).float().mean())
+    return "About half" if 0.45 < new < 0.55 else f"{new:.2f}"
+
+
+def _credited_after_a_rollback() -> str:
+    events = [("prediction", "p", "Version 2's", 0.0, 1.0), ("prediction", "q", "Version 1's", 0.0, 1.0)]
+    (version,) = exercise("join_labels").function([*events, ("label", "l", "p", 9.0, 0.0)])
+    return version
+
+
+def _label_sent_twice() -> str:
+    def joined(times: int) -> dict[str, dict[str, float]]:
+        label = ("label", "l", "p", 9.0, 0.0)
+        return exercise("join_labels").function([("prediction", "p", "v1", 0.0, 1.0), *[label] * times])
+
+    return "Nothing" if joined(2) == joined(1) else "It counts twice"
+
+
+def _who_sees_a_changed_relation() -> str:
+    plain, moved = (stream("relation", 25, 0, most=progress) for progress in (0.0, 4.0))
+    assert not torch.equal(plain.layout, moved.layout)
+    return "None" if torch.equal(plain.sem, moved.sem) else "The windows"
+
+
+def _strange_among_equals() -> str:
+    """One of 41 draws is the largest, and it is as often the last one as any other."""
+    draws = torch.rand(41_000, 41, generator=torch.Generator().manual_seed(0))
+    share = float((draws.argmax(1) == 40).double().mean())
+    return min(("1 in 41", "1 in 20"), key=lambda words: abs(1 / int(words[5:]) - share))
+
+
+def _what_a_turn_moves() -> str:
+    lines = stream("none", 25, 0).sem
+    moved = (image_features(lines.transpose(2, 3)) - image_features(lines)).abs().mean(0)
+    names = ("contrast", "edge density", "anisotropy")
+    return max(names, key=lambda name: float(moved[FEATURES.index(name)])).capitalize()
+
+
+def _divergence_with_an_empty_bin() -> str:
+    p, q = np.array([0.5, 0.5, 0.0]), np.array([0.5, 0.0, 0.5])
+    return "Infinite" if math.isinf(rel_entr(p, q).sum()) else "log 2"
+
+
+def _values_in_eight_lots() -> str:
+    """Variance of one value over the variance of the window's mean."""
+    offsets = torch.randn(4000, 8, generator=torch.Generator().manual_seed(0)).repeat_interleave(25, dim=1)
+    return f"{float(offsets.var() / offsets.mean(1).var()):.0f}"
+
+
 KEYS = {
     "basics_cat": lambda: str(tuple(torch.cat([torch.zeros(4, 1, 8, 8)] * 2, dim=1).shape)),
     "basics_uint8": lambda: str(int(torch.tensor(250, dtype=torch.uint8) + 10)),
@@ -266,6 +499,96 @@ KEYS = {
     ),
     "05_instance_norm": _instance_norm_field,
     "05_corner": _corner_rows,
+    "06_vanishes": lambda: (
+        f"{float(curves('non_saturating', torch.tensor([-10.0]), sigmoid=False)[1].abs()):.0f}"
+    ),
+    "06_smooth": lambda: (
+        f"{float(exercise('optimal_discriminator').function(torch.ones(1), torch.ones(1), 0.9, 0.0)):.2f}"
+    ),
+    "06_last_rate": lambda: f"{exercise('decayed_rate').function(1.0, 9, 10):g}",
+    "06_saturates": _silent_loss,
+    "06_smallest": _smallest_after_spectral_norm,
+    "06_undecided": lambda: (
+        f"{float(exercise('discriminator_loss').function(*torch.zeros(2, 1), 'non_saturating')):.2f}"
+    ),
+    "06_buffer": _share_of_new_fakes,
+    "07_cost": lambda: f"{lesson07.measured_trade(1.0):.0f} dB",
+    "07_net": _features_gained,
+    "07_weights": lambda: f"{BidirectionalConfig().weight_l1 / BidirectionalConfig().weight_gan:g}",
+    "07_l1_gradient": lambda: (
+        f"{float(l1_gradient_norm(100.0, torch.ones(1, 1, 64, 64), torch.zeros(1, 1, 64, 64))):g}"
+    ),
+    "07_off": lambda: {True: "NaN", False: "0"}[bool((0 * torch.tensor(torch.nan)).isnan())],
+    "07_lopsided": _lopsided,
+    "07_half_grain": lambda: "{:.0f} dB and {:.0f} dB".format(*map(abs, lesson07.grain_trade(0.5))),
+    "08_rows": _sums_that_are_one,
+    "08_start": _first_gradients,
+    "08_square": lambda: f"{map_bytes(128) // map_bytes(64)} times",
+    "08_gib": lambda: size_words(map_bytes(128)),
+    "08_parameters": lambda: f"{sum(p.numel() for p in SelfAttention(64).parameters()):,}",
+    "08_scale": lambda: f"{256**0.5:.0f}",
+    "08_order": _shuffled_places,
+    "09_conventions": lambda: f"{10 / two_conventions('smoke')['data']:.1f}",
+    "09_detach": _what_detaching_changes,
+    "09_even": lambda: str(next(k for k in (3, 4, 5) if _even(k))),
+    "09_places": lambda: str(
+        sum((row in (0, 32)) and (column in (0, 32)) for row in range(64) for column in range(64)) - 1
+    ),
+    "09_real_constant": _who_gets_gradients,
+    "09_layers": lambda: str(
+        len(PatchGAN(PatchGANConfig(base_filters=2))(*torch.zeros(2, 1, 1, 64, 64)).features)
+    ),
+    "09_constant": lambda: f"{float(feature_matching([torch.ones(2, 3)], [torch.ones(2, 3)])):.0f}",
+    "10_bridge": _fall_for_a_bridge,
+    "10_empty": _epe_of_nothing,
+    "10_ler": _ler_with_noise,
+    "10_pieces": _opens_of_three_pieces,
+    "10_range": _ssim_with_a_wrong_range,
+    "10_psnr": _psnr_of_half_the_error,
+    "10_iou": _iou_of_a_wide_line,
+    "10_no_noise": _nearest_to_a_noisy_image,
+    "11_gauss": lambda: f"About {1e4 * 2 * stats.norm.sf(3):.0f}",
+    "11_relation": _who_sees_a_changed_relation,
+    "11_chunks": _strange_among_equals,
+    "11_turn": _what_a_turn_moves,
+    "11_empty_bin": _divergence_with_an_empty_bin,
+    "11_js": lambda: f"{float(js_distance(torch.eye(2)[0].double(), torch.eye(2)[1].double())):g}",
+    "11_ks": lambda: f"{stats.ks_2samp([1, 2, 3, 4], [3, 4, 5, 6]).statistic:g}",
+    "11_cusum": lambda: f"{float(exercise('cusum').function(torch.ones(3), 0.5)[-1, 0]):g}",
+    "11_lots": _values_in_eight_lots,
+    "12_rate": _rate_after_loading,
+    "12_equal": lambda: {0: "Never", 1: "In about half of the cases"}[
+        round(2 * promotion.share("mean SSIM > 0", promotion.Hold(), 400)[0] / 400)
+    ],
+    "12_swap": _renamed_before_synced,
+    "12_replay": lambda: str(sum(len(exercise("replay_slots").function(s, 8, 0.25)[0]) for s in range(10))),
+    "12_copies": _bound_with_copies,
+    "12_twelve": lambda: f"About {100 * (1 - 0.99**12):.0f} %",
+    "12_drift": lambda: {(False, True): "Labelling, with priority", (True, False): "A fine-tuning"}[
+        (advise(Signals(0, drift=True)).train, advise(Signals(0, drift=True)).label_first)
+    ],
+    "12_nine": lambda: {True: "Insufficient data", False: "Promote"}[
+        lower_bound([0.1] * 9, [str(i) for i in range(9)]) is None
+    ],
+    "12_clock": lambda: "No" if not exercise("cool_down").function(-10 * 3600.0, 0.0, 24.0)[0] else "Yes",
+    "13_credit": _credited_after_a_rollback,
+    "13_silence": lambda: {None: "Unknown"}[exercise("three_monitors").function([(200, False, None)])[2]],
+    "13_drift_start": lambda: {(): "On none", (0,): "On the first"}[
+        tuple(exercise("start_days").function([(0, 0.0, True)] * 10, 240, 72, 0.08, 1))
+    ],
+    "13_white": lambda: {1.0: "White", 0.5: "Mid grey"}[
+        round(float(through_pillow(png_16_bit(torch.full((1, 8, 8), 0.5))).mean()), 1)
+    ],
+    "13_dark": lambda: {True: "Refuse and ask", False: "Divide by 65535"}[
+        exercise("decode_depth").function(torch.tensor([[0.0, 3000.0]]), "uint16", None) is None
+    ],
+    "13_twice": _label_sent_twice,
+    "13_refused": lambda: {(0.0, 0.0): "Neither of the two", (0.5, 0.0): "That of failures"}[
+        exercise("three_monitors").function([(200, False, True), (422, False, None)])[:2]
+    ],
+    "13_enough": lambda: (
+        f"Day {exercise('start_days').function([(12, 0.0, False)] * 40, 240, 72, 0.08, 1)[0]}"
+    ),
 }
 
 
@@ -287,7 +610,13 @@ def test_every_key_belongs_to_a_question_and_few_cannot_be_computed():
     ids = [q.id for q in QUESTIONS]
     assert len(set(ids)) == len(ids)
     assert set(KEYS) <= set(ids)
-    assert set(ids) - set(KEYS) == {"00_photometric", "00_low_score", "04_where", "05_condition"}
+    assert set(ids) - set(KEYS) == {
+        "00_photometric",
+        "00_low_score",
+        "04_where",
+        "05_condition",
+        "07_cycle_layout",
+    }
 
 
 def test_pools_are_large_and_right_answers_do_not_always_stand_first():

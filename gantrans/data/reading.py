@@ -100,7 +100,7 @@ def _decode_tiff(path: Path) -> np.ndarray:
     with tifffile.TiffFile(path) as tiff:
         if len(tiff.pages) > 1:
             raise DataError(f"{path} has {len(tiff.pages)} pages; save the one you mean as a single image.")
-        page = tiff.pages[0]
+        page = tiff.pages.first
         try:
             values = np.asarray(page.asarray())
             return _inverted(values) if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE else values

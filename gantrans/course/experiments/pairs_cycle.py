@@ -47,7 +47,6 @@ ARMS: Mapping[str, tuple[int, str]] = {
     for cycle in (*CYCLES, UNPAIRED)
     if (n, cycle) != (POOL, UNPAIRED)
 }
-"""Arm -> number of pairs and kind of cycle; with all pairs of the pool there are no images without a partner."""
 
 
 @dataclass(frozen=True)
