@@ -3,8 +3,8 @@
 In control: three lines of production, each with its own reference of 8,000 images, watch 10,000 images, once
 independent and once in lots of 25. The run length is that of charts whose limit is set for one alarm in 5,000
 images, over all six streams of 10,000: at 200,000, which the detector uses, sixty thousand images would
-hold no alarm to count. Detection, over 100 and 20 lines, is the sweeps' part
-(`gantrans/course/experiments/drift.py` and `drift_lots.py`).
+hold no alarm to count. Detection, over 20 lines, is measured by the sweep in
+`gantrans/course/experiments/drift.py`.
 """
 
 import statistics

@@ -148,9 +148,11 @@ def stream(
     if count % LOT or start % LOT:
         raise ConfigError(f"start and count are multiples of {LOT}, not {start} and {count}.")
     parts = []
-    for first in range(start, start + count, LOT):
+    step = LOT if ramp or lots else 10 * LOT  # images that share their conditions are simulated together
+    for first in range(start, start + count, step):
         progress = most if ramp == 0 else min(most, first / ramp)
-        parts.append(_lot(DRIFTS[drift], seed, first, progress, lots, size))
+        indices = range(first, min(first + step, start + count))
+        parts.append(_piece(DRIFTS[drift], seed, indices, progress, lots, size))
     return Images(*(torch.cat(p) for p in zip(*parts, strict=True)))
 
 
@@ -163,16 +165,16 @@ def measured_stream(drift: str, count: int, seed: int, **how: Any) -> Measured:
     return Measured(*(torch.cat(p) for p in zip(*parts, strict=True)))
 
 
-def _lot(kind: Drift, seed: int, first: int, progress: float, lots: bool, size: int) -> Images:
-    indices = range(first, first + LOT)
-    conditions = _of_lot(DEFAULT, seed, first // LOT) if lots else DEFAULT
+def _piece(kind: Drift, seed: int, indices: range, progress: float, lots: bool, size: int) -> Images:
+    """Images under one set of conditions; with lots, no more than one lot."""
+    conditions = _of_lot(DEFAULT, seed, indices.start // LOT) if lots else DEFAULT
     if kind.change is not None:
         conditions = kind.change(conditions, progress)
     layouts = _layouts(kind, progress, seed, indices, size)
     sem = simulate(layouts, conditions, seed, indices).sem
     if kind.retarget_nm:
         layouts = _layouts(kind, progress, seed, indices, size, moved=kind.retarget_nm * progress)
-    return Images(sem, layouts.clip, torch.full((LOT,), progress))
+    return Images(sem, layouts.clip, torch.full((len(indices),), progress))
 
 
 def _of_lot(conditions: ImagingConfig, seed: int, lot: int) -> ImagingConfig:
