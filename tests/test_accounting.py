@@ -1,5 +1,7 @@
 """What networks cost, counted by hand."""
 
+from functools import partial
+
 import torch
 from torch import nn
 
@@ -20,7 +22,7 @@ def test_attention_grows_with_the_square_of_the_places():
     for side in (4, 8):
         n = side * side
         projections, products = 2 * n * 16 * (2 + 2 + 16), 2 * n * n * (2 + 16)
-        assert flops(lambda: layer(torch.zeros(1, 16, side, side))) == projections + products
+        assert flops(partial(layer, torch.zeros(1, 16, side, side))) == projections + products
     assert parameters(layer) == 16 * 20 + 20 + 1
 
 

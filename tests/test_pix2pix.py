@@ -94,7 +94,7 @@ def test_gradients_equal_the_textbook_recipe_with_injected_noise():
     assert_same_gradients(gradients(task), textbook_gradients(config, data, noise_seed=4))
 
 
-@pytest.mark.parametrize("buffer, passes", [(0, 1), (5, 2)])
+@pytest.mark.parametrize(("buffer", "passes"), [(0, 1), (5, 2)])
 def test_one_generator_pass_one_discriminator_pass_one_power_iteration(buffer, passes):
     """Real and fake go through D together; fakes from the buffer need one pass more."""
     critic = PatchGANConfig(base_filters=4, n_layers=2, spectral_norm=True)
