@@ -1,0 +1,11 @@
+"""The pool of recall questions. Answers that can be computed are computed, by `tests/test_recall.py`.
+
+The first three questions of a lesson close it; the others come back at the start of later lessons.
+"""
+
+from gantrans.course.questions import diffusion, operation, translation
+from gantrans.course.questions.question import Recall
+
+QUESTIONS: tuple[Recall, ...] = (*diffusion.QUESTIONS, *translation.QUESTIONS, *operation.QUESTIONS)
+
+__all__ = ["QUESTIONS", "Recall"]
