@@ -191,3 +191,16 @@ def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
         return None
     others = (means.sum() - means) / (len(means) - 1)
     return torch.maximum((means - others).max(), (others - means).max())
+
+
+@ex.right
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    count = len(values) // window
+    if count < fewest:
+        return None
+    number = torch.arange(count * window, device=values.device) // window  # the chunk of every value
+    kept, far = values[: count * window], []
+    for chunk in range(count):
+        inside = number == chunk
+        far.append((kept[inside].mean() - kept[~inside].mean()).abs())
+    return torch.stack(far).amax()
