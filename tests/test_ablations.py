@@ -187,7 +187,7 @@ def test_dry_run_and_list_start_nothing(tmp_path, capsys) -> None:
     assert commands.run(str(tmp_path / "tiny.toml"), "reduced", out, dry_run=True, **arguments) == 0
     printed = capsys.readouterr().out
     assert printed.splitlines()[0].strip() == "mode=a, seed 4"
-    assert "4 of 4 runs to do at scale reduced: about 8.3 minutes of work, 4.2 with 2 at a time" in printed
+    assert "4 of 4 runs to do at scale reduced: about 8.2 minutes of work, 4.1 with 2 at a time" in printed
     assert not out.exists()
     commands.list_grids()
     assert "Skip connections" in capsys.readouterr().out

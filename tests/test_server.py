@@ -5,6 +5,7 @@ import base64
 import io
 import re
 import signal
+import socket
 import subprocess
 import sys
 import threading
@@ -30,6 +31,7 @@ from gantrans.data import PairedFolder
 from gantrans.errors import ConfigError
 from gantrans.operations.database import StoreError
 from gantrans.operations.exports import write_feedback
+from gantrans.operations.hosting import listen
 from gantrans.operations.intake import Intake, IntakeConfig
 from gantrans.operations.models import Models
 from gantrans.operations.monitors import Operational, compare, performance
@@ -521,3 +523,11 @@ def command_line(arguments: list[str]) -> int:
     finally:
         sys.argv = argv
     return code
+
+
+def test_small_answers_do_not_wait_for_acknowledgements():
+    """Without TCP_NODELAY every answer took 40 ms more."""
+    with listen("127.0.0.1", 0) as listening, socket.create_connection(listening.getsockname()):
+        connection, _ = listening.accept()
+        with connection:
+            assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)

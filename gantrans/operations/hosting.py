@@ -68,7 +68,13 @@ def listen(host: str, port: int) -> socket.socket:
         ConfigError: the address is taken or not this machine's.
     """
     try:
-        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+        listening = socket.create_server(
+            (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
+        )
+        # Connections inherit it. asyncio sets it itself, but not for a socket made like this one: then the
+        # second half of an answer waits 40 ms for the client's acknowledgement of the first.
+        listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return listening
     except OSError as error:
         raise ConfigError(
             f"Cannot listen on {host}, port {port} ({error.strerror or error}); stop what uses it or choose "

@@ -26,7 +26,7 @@ from gantrans.errors import ConfigError
 
 RETRIES = 2
 """Further tries for a run whose kernel or worker died; a notebook that fails is not tried again."""
-START_UP_SECONDS = 5.0
+START_UP_SECONDS = 2.5
 """Of a run: a kernel and its imports (`benchmarks/ablations.py`)."""
 
 
