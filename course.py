@@ -183,7 +183,7 @@ def prepare(requirements: str, allow_cuda: bool = False) -> None:
         raise Stop("PyTorch no longer has builds for Intel Macs: use Linux, Windows or an Apple silicon Mac.")
     make_environment(state)
     if not installed:
-        print(f"Setting up the course in {ENV}: 141 packages, 1.6 GB, two to ten minutes, once.", flush=True)
+        print(f"Setting up the course in {ENV}: 166 packages, 1.7 GB, two to ten minutes, once.", flush=True)
     made_here = read_json(STATE).get("made_here", False)
     write_json(STATE, {"made_here": made_here, "installing": requirements})  # stays if we are killed
     try:
