@@ -111,5 +111,7 @@ def test_configuration_round_trip_and_refusals():
         dataclasses.replace(CONFIG, generator_b=dataclasses.replace(NETWORK, in_channels=3))
     with pytest.raises(ConfigError, match=r"PatchGANConfig\.in_channels"):
         dataclasses.replace(CONFIG, discriminator=PatchGANConfig(in_channels=3))
+    with pytest.raises(ConfigError, match=r"BidirectionalConfig\.betas is \(0\.5, 1\.0\)"):
+        dataclasses.replace(CONFIG, betas=(0.5, 1.0))
     with pytest.raises(ConfigError, match=r"BidirectionalConfig\.weight_cycle"):
         dataclasses.replace(CONFIG, weight_cycle=-1.0)

@@ -12,15 +12,13 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from gantrans.config import check_choice, check_range
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGAN, PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import Batch, Runtime
 from gantrans.translation.buffer import ImageBuffer
 from gantrans.translation.duel import Stakes, duel, l1_gradient_norm, spread
-from gantrans.translation.feature_matching import FM_CONVENTIONS
 from gantrans.translation.losses import AdversarialLoss
-from gantrans.translation.pix2pix import adam, build_generator
+from gantrans.translation.pix2pix import adam, build_generator, check_players
 
 
 @dataclass(frozen=True)
@@ -52,26 +50,13 @@ class BidirectionalConfig:
     betas: tuple[float, float] = (0.5, 0.999)
 
     def __post_init__(self) -> None:
-        AdversarialLoss(self.adversarial, self.real_label)
-        for name in ("weight_l1", "weight_gan", "weight_cycle", "weight_fm", "weight_identity", "buffer"):
-            check_range(self, name, 0.0)
-        check_choice(self, "fm_convention", FM_CONVENTIONS)
-        for name in ("lr_generator", "lr_discriminator"):
-            check_range(self, name, 0.0, open_low=True)
         a, b = self.generator_a, self.generator_b
         if (a.in_channels, a.out_channels) != (b.out_channels, b.in_channels):
             raise ConfigError(
                 f"generator_a maps {a.in_channels} channels to {a.out_channels}, generator_b {b.in_channels} "
                 f"to {b.out_channels}; each must take what the other gives."
             )
-        if (
-            self.discriminator is not None
-            and self.discriminator.in_channels != a.in_channels + a.out_channels
-        ):
-            raise ConfigError(
-                f"PatchGANConfig.in_channels is {self.discriminator.in_channels!r}; condition and image have "
-                f"{a.in_channels + a.out_channels} channels together."
-            )
+        check_players(self, a.in_channels + a.out_channels)
 
 
 class BidirectionalTask:

@@ -4,7 +4,7 @@ Source: Isola et al. 2017 (pix2pix). Both players' gradients are taken at the sa
 gradient descent), which lets them share one generator pass and one discriminator pass over the fake.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any, cast
 
 import torch.nn.functional as F
@@ -51,20 +51,35 @@ class Pix2PixConfig:
     betas: tuple[float, float] = (0.5, 0.999)
 
     def __post_init__(self) -> None:
-        AdversarialLoss(self.adversarial, self.real_label)
-        for name in ("weight_l1", "weight_gan", "weight_fm", "buffer"):
-            check_range(self, name, 0.0)
-        check_choice(self, "fm_convention", FM_CONVENTIONS)
-        for name in ("lr_generator", "lr_discriminator"):
-            check_range(self, name, 0.0, open_low=True)
-        if len(self.betas) != 2 or not all(0.0 <= beta < 1.0 for beta in self.betas):
-            raise ConfigError(f"Pix2PixConfig.betas is {self.betas!r}; it must be two numbers in [0, 1).")
-        channels = self.generator.in_channels + self.generator.out_channels
-        if self.discriminator is not None and self.discriminator.in_channels != channels:
-            raise ConfigError(
-                f"PatchGANConfig.in_channels is {self.discriminator.in_channels!r}; condition and image have "
-                f"{channels} channels together."
-            )
+        check_players(self, self.generator.in_channels + self.generator.out_channels)
+
+
+def check_players(config: Any, channels: int) -> None:
+    """What holds for the settings of every game between generators and discriminators.
+
+    Args:
+        config: has the loss, its weights (`weight_*`), rates, betas, buffer and discriminator.
+        channels: of condition and image together.
+
+    Raises:
+        ConfigError: naming the field, its value and what is allowed.
+    """
+    AdversarialLoss(config.adversarial, config.real_label)
+    names = [field.name for field in fields(config)]
+    for name in (*(name for name in names if name.startswith("weight_")), "buffer"):
+        check_range(config, name, 0.0)
+    check_choice(config, "fm_convention", FM_CONVENTIONS)
+    for name in ("lr_generator", "lr_discriminator"):
+        check_range(config, name, 0.0, open_low=True)
+    if len(config.betas) != 2 or not all(0.0 <= beta < 1.0 for beta in config.betas):
+        raise ConfigError(
+            f"{type(config).__name__}.betas is {config.betas!r}; it must be two numbers in [0, 1)."
+        )
+    if config.discriminator is not None and config.discriminator.in_channels != channels:
+        raise ConfigError(
+            f"PatchGANConfig.in_channels is {config.discriminator.in_channels!r}; condition and image have "
+            f"{channels} channels together."
+        )
 
 
 class Pix2PixTask:

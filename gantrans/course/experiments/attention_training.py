@@ -13,6 +13,7 @@ from typing import Any
 
 from torch import Tensor
 
+from gantrans.course.experiments.gan_setting import GanSetting
 from gantrans.course.experiments.registry import experiment
 from gantrans.course.experiments.sweeps import Row, Sweep, Table
 from gantrans.data import BatchSource, PairedDataset, make_pairs
@@ -26,19 +27,8 @@ PIXEL_NM = 20.0
 
 
 @dataclass(frozen=True)
-class AttentionSetting:
-    """Sizes at one scale; the decoder's blocks give size / 2**(n_down - 1) and so on up."""
-
-    size: int
-    n_down: int
-    base_filters: int
-    d_filters: int
-    pairs: int
-    test_pairs: int
-    batch_size: int
-    steps: int
-    lr: float
-    seeds: int
+class AttentionSetting(GanSetting):
+    """Of lesson 08."""
 
 
 SETTINGS: Mapping[str, AttentionSetting] = {

@@ -13,7 +13,6 @@ from math import isfinite
 from pathlib import Path
 from typing import Any, cast
 
-import torch
 import torch.nn.functional as F
 from torch import Tensor
 
@@ -21,11 +20,12 @@ from gantrans.course.experiments.registry import experiment
 from gantrans.course.experiments.sweeps import Row, Sweep, Table
 from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
-from gantrans.images import network_from_uint8, network_from_unit, unit_from_network, unit_from_uint8
+from gantrans.images import network_from_unit, unit_from_uint8
 from gantrans.metrics import cd_error, compare_topology, corner_radius, epe, grey_share, iou, l1, ssim
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from gantrans.translation.predictor import translate
 
 PIXEL_NM = 20.0
 BY_SSIM, BY_L1, BY_BOTH = "trained on SSIM", "trained on L1", "trained on both"
@@ -125,14 +125,6 @@ def train_arm(arm: str, seed: int, scale: str) -> UNetGenerator:
     return train_or_load([config, fitting, {"seed": seed}], train, load, name="gaming", data=about)
 
 
-@torch.inference_mode()
-def translate(network: UNetGenerator, sem: Tensor) -> Tensor:
-    """SEM images uint8 (N, 1, S, S) -> layouts in [0, 1] on the CPU, wherever the network is."""
-    device = next(network.parameters()).device
-    parts = [network(network_from_uint8(x).to(device)) for x in sem.split(32)]
-    return unit_from_network(torch.cat(parts)).cpu()
-
-
 def score(made: Tensor, layout: Tensor) -> dict[str, float]:
     """Every judge on layouts (N, 1, S, S) in [0, 1]: means over images for which it is defined, nm."""
     cd, topology = cd_error(made, layout, PIXEL_NM), compare_topology(made, layout)
@@ -152,8 +144,8 @@ def score(made: Tensor, layout: Tensor) -> dict[str, float]:
 def run_seed(seed: int, scale: str) -> Row:
     """Train all arms with one seed and judge them on the held-out pairs."""
     test = gaming_pairs("test", seed, scale)
-    layout = unit_from_uint8(test.layout)
-    return {arm: score(translate(train_arm(arm, seed, scale), test.sem), layout) for arm in WEIGHTS}
+    sem, layout = unit_from_uint8(test.sem), unit_from_uint8(test.layout)
+    return {arm: score(translate(train_arm(arm, seed, scale), sem), layout) for arm in WEIGHTS}
 
 
 def judged(table: Table) -> dict[str, Any]:

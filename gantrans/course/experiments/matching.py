@@ -16,6 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from gantrans.course.experiments.gan_setting import GanSetting
 from gantrans.course.experiments.patches import spectrum_distance
 from gantrans.course.experiments.registry import experiment
 from gantrans.course.experiments.sweeps import Row, Sweep, Table
@@ -40,19 +41,8 @@ DIRECTIONS = ("layout2sem", "sem2layout")
 
 
 @dataclass(frozen=True)
-class MatchingSetting:
-    """Sizes at one scale."""
-
-    size: int
-    n_down: int
-    base_filters: int
-    d_filters: int
-    pairs: int
-    test_pairs: int
-    batch_size: int
-    steps: int
-    lr: float
-    seeds: int
+class MatchingSetting(GanSetting):
+    """Of lesson 09."""
 
 
 SETTINGS: Mapping[str, MatchingSetting] = {
