@@ -3,9 +3,14 @@
 The first three questions of a lesson close it; the others come back at the start of later lessons.
 """
 
-from gantrans.course.questions import diffusion, operation, translation
+from gantrans.course.questions import diffusion, operation, refinements, translation
 from gantrans.course.questions.question import Recall
 
-QUESTIONS: tuple[Recall, ...] = (*diffusion.QUESTIONS, *translation.QUESTIONS, *operation.QUESTIONS)
+QUESTIONS: tuple[Recall, ...] = (
+    *diffusion.QUESTIONS,
+    *translation.QUESTIONS,
+    *refinements.QUESTIONS,
+    *operation.QUESTIONS,
+)
 
 __all__ = ["QUESTIONS", "Recall"]

@@ -1,0 +1,64 @@
+"""`clips train` and `clips sample`: layouts from a diffusion model."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gantrans.command_line.options import Device, Run, Sampler, Scale, Simulated
+
+app = typer.Typer(help="Generate layout clips with a diffusion model.", no_args_is_help=True)
+
+
+@app.command("train")
+def train_generator(
+    out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
+    source: Annotated[Simulated, typer.Option(help="Where the layouts come from.")] = Simulated.procedural,
+    scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
+    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
+    layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
+    max_seconds: Annotated[
+        float | None, typer.Option(help="Stop (resumably) after this long.", min=0.0)
+    ] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    device: Device = None,
+) -> None:
+    """Train a generator of layout clips.
+
+    Example: python -m gantrans clips train --source sky130 --scale reduced --out runs/clips
+    """
+    from gantrans.course.scales import resolve_scale
+    from gantrans.diffusion import clip_recipe, train_clips
+
+    recipe = clip_recipe(source.value, resolve_scale(scale.value), seed=seed, layer=layer)
+    result = train_clips(recipe, out, resume=resume, max_seconds=max_seconds, device=device)
+    typer.echo(f"{result.summary()}\nNext: python -m gantrans clips sample --run {out} --out {out}-clips")
+
+
+@app.command("sample")
+def sample_clips(
+    run: Run,
+    out: Annotated[Path, typer.Option(help="Folder for the PNGs; must be new or empty.")],
+    count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 64,
+    sampler: Annotated[Sampler, typer.Option(help="How noise becomes a clip.")] = Sampler.ddpm,
+    steps: Annotated[int, typer.Option(help="Evaluations of the network for each clip.", min=1)] = 50,
+    rho: Annotated[float, typer.Option(help="Above 1: more of the steps near the end.", min=1.0)] = 1.0,
+    family: Annotated[str | None, typer.Option(help="Draw this family.", show_default="any")] = None,
+    guidance: Annotated[
+        float | None, typer.Option(help="Lean towards --family; 1 is none.", min=0.0, show_default="none")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Names all the noise.", min=0)] = 0,
+    judge: Annotated[bool, typer.Option("--judge", help="Say how good they are (some ten seconds).")] = False,
+    device: Device = None,
+) -> None:
+    """Draw layout clips from a trained generator, as PNGs."""
+    from gantrans.diffusion import ClipGenerator, SamplerConfig, write_clips
+
+    generator = ClipGenerator.load(run, device)
+    config = SamplerConfig(sampler.value, steps, rho=rho)
+    drawn = generator.draw(count, config, family=family, guidance=guidance, seed=seed, progress=True)
+    write_clips(drawn, out)
+    typer.echo(f"Wrote {count} clips to {out}.")
+    if judge:
+        for name, value in generator.judge(drawn).as_dict().items():
+            typer.echo(f"{name:<16} {value:.3g}")

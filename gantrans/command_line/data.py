@@ -1,0 +1,53 @@
+"""`data export` and `data feedback`: pairs as a folder."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gantrans.command_line.options import Difficulty, Direction, Simulated, Split
+
+app = typer.Typer(help="Make image pairs.", no_args_is_help=True)
+
+
+@app.command("export")
+def export(
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    source: Annotated[Simulated, typer.Option(help="Where the layouts come from.")] = Simulated.procedural,
+    split: Annotated[Split, typer.Option(help="Which part of the source.")] = Split.test,
+    difficulty: Annotated[
+        Difficulty, typer.Option(help="How hard the SEM image is to read.")
+    ] = Difficulty.default,
+    size: Annotated[int, typer.Option(help="Pixels along each side.", min=8, max=2048)] = 64,
+    count: Annotated[int, typer.Option(help="How many pairs.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
+    pixel_nm: Annotated[float, typer.Option(help="Nanometres per pixel.", min=1.0, max=200.0)] = 20.0,
+    layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
+) -> None:
+    """Write simulated pairs as a folder: SEM images in input/, drawn layouts in target/."""
+    from gantrans.data import make_pairs, write_pairs
+
+    pairs = make_pairs(
+        source.value, split=split.value, size=size, pixel_nm=pixel_nm, difficulty=difficulty.value,
+        count=count,
+        seed=seed, layer=layer,
+    )  # fmt: skip
+    write_pairs(pairs, out, source=source.value, seed=seed)
+    typer.echo(f"Wrote {len(pairs)} pairs to {out}.")
+
+
+@app.command("feedback")
+def export_feedback(
+    store: Annotated[Path, typer.Option(help="SQLite file of `serve`.")],
+    direction: Annotated[Direction, typer.Option(help="Which pairs.")],
+    out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
+    since: Annotated[
+        str | None, typer.Option(help="ISO 8601, UTC: only pairs made later.", show_default="all")
+    ] = None,
+) -> None:
+    """Write reviewed and corrected pairs of a feedback store as a folder to train on."""
+    from gantrans.operations.exports import write_feedback
+    from gantrans.operations.store import Store
+
+    count = write_feedback(Store(store, create=False), out, direction.value, since=since)
+    typer.echo(f"Wrote {count} pairs to {out}.")

@@ -1,0 +1,100 @@
+"""`review` and `serve`: a model in people's hands."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from gantrans.command_line.options import Device, EvaluationSplit, PixelNm, Source
+
+app = typer.Typer()
+"""Joined to the top level."""
+
+
+@app.command()
+def review(
+    run: Annotated[Path, typer.Argument(help="Folder of a training run.", show_default=False)],
+    source: Source = "procedural",
+    split: Annotated[EvaluationSplit, typer.Option(help="Which part of the source; all: a whole folder.")] = (
+        EvaluationSplit.test
+    ),
+    count: Annotated[
+        int | None, typer.Option(help="How many pairs.", min=1, show_default="50, or all of a folder")
+    ] = None,
+    pixel_nm: PixelNm = None,
+    port: Annotated[int, typer.Option(help="Where the page is served; 0: any.", min=0, max=65535)] = 8765,
+    store: Annotated[
+        Path | None, typer.Option(help="SQLite file of the verdicts.", show_default="RUN/review.sqlite")
+    ] = None,
+    export: Annotated[
+        Path | None, typer.Option(help="Write the verdicts to this CSV file and end.", show_default=False)
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Shuffles the items, so that no order leads you.", min=0)] = 0,
+    in_order: Annotated[bool, typer.Option("--in-order", help="Do not shuffle.")] = False,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
+    device: Device = None,
+) -> None:
+    """Judge a run's outputs by eye, beside input and reference, in a local page; verdicts are saved at once.
+
+    Example: python -m gantrans review runs/first --source sky130
+    """
+    from gantrans.operations.exports import write_verdicts
+    from gantrans.operations.hosting import listen, serve
+    from gantrans.operations.review import Review
+    from gantrans.operations.review_app import review_app
+    from gantrans.operations.store import Store
+
+    path = store or run / "review.sqlite"
+    if export is not None:
+        typer.echo(f"Wrote {write_verdicts(Store(path, create=False), export)} verdicts to {export}.")
+        return
+    items = Review.open(
+        run, source, split=split.value, count=count, pixel_nm=pixel_nm, seed=None if in_order else seed,
+        device=device,
+    )  # fmt: skip
+    verdicts = Store(path)
+    items.measured(0)  # the slow imports now rather than under the first verdict
+    listening = listen("127.0.0.1", port)
+    address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
+    typer.echo(f"{len(items)} items at {address} - Ctrl+C ends; verdicts are saved in {verdicts.path}.")
+    serve(review_app(items, verdicts), listening, browser=browser)
+
+
+@app.command()
+def serve(
+    store: Annotated[
+        Path, typer.Option(help="SQLite file of predictions, labels and verdicts.", show_default=False)
+    ],
+    run: Annotated[
+        list[Path] | None, typer.Option("--run", help="Folder of a training run; one per direction.")
+    ] = None,
+    registry: Annotated[Path | None, typer.Option(help="Serve the champions of this registry.")] = None,
+    host: Annotated[
+        str, typer.Option(help="Address; another than this machine needs a token.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(help="0: any.", min=0, max=65535)] = 8000,
+    token: Annotated[
+        str | None,
+        typer.Option(
+            envvar="GANTRANS_TOKEN", help="What clients must send as a bearer token.", show_default=False
+        ),
+    ] = None,
+    waiting: Annotated[int, typer.Option(help="Requests in the house; more get 503.", min=1, max=1000)] = 16,
+    drift: Annotated[
+        list[str] | None, typer.Option(help="DIRECTION=FILE: watch inputs with this saved detector.")
+    ] = None,
+    browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
+    device: Device = None,
+) -> None:
+    """Serve translators over HTTP, with monitors, review and correction; every prediction is registered.
+
+    Example: python -m gantrans serve --run runs/first --store runs/feedback.sqlite
+    """
+    from gantrans.operations.serving import ServeConfig, run_service
+
+    run_service(
+        ServeConfig(
+            store, tuple(run or ()), registry, host, port, token, waiting, tuple(drift or ()), browser, device
+        ),
+        typer.echo,
+    )
