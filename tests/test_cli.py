@@ -83,9 +83,9 @@ def test_train_evaluate_predict(capsys, run: Path, folder: Path, tmp_path: Path)
 
 def test_a_stopped_run_resumes_to_the_same_weights(capsys, run: Path, folder: Path, tmp_path: Path) -> None:
     arguments = [*TRAIN, "--source", folder, "--out", tmp_path / "again"]
-    call(capsys, *arguments, "--max-seconds", "0.001")
+    assert call(capsys, *arguments, "--max-seconds", "1e-9")[0] == 0
     first = load_checkpoint(tmp_path / "again" / "last.pt")
-    assert 1 <= first["step"] < 20
+    assert first["step"] == 1
     assert call(capsys, *arguments, "--resume")[0] == 0
     whole, parts = (load_checkpoint(r / "last.pt") for r in (run, tmp_path / "again"))
     weights = whole["networks"]["generator"]

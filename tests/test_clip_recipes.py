@@ -10,6 +10,7 @@ from gantrans.__main__ import app
 from gantrans.data import make_clips
 from gantrans.diffusion import ClipGenerator, SamplerConfig, clip_recipe, train_clips
 from gantrans.errors import CheckpointError, ConfigError, GantransError
+from gantrans.training import load_checkpoint
 
 
 def call(*arguments: object) -> None:
@@ -48,7 +49,8 @@ def test_draws_are_png_files_of_what_the_seed_names(run: Path, tmp_path: Path) -
 
 def test_a_resumed_run_is_the_uninterrupted_one(run: Path, tmp_path: Path) -> None:
     recipe = clip_recipe("procedural", "smoke")
-    train_clips(recipe, tmp_path / "r", max_seconds=1e-9)  # a call takes at least one step
+    train_clips(recipe, tmp_path / "r", max_seconds=1e-9)
+    assert load_checkpoint(tmp_path / "r" / "last.pt")["step"] == 1
     train_clips(recipe, tmp_path / "r", resume=True)
     one, other = (ClipGenerator.load(folder).network.state_dict() for folder in (run, tmp_path / "r"))
     assert all(torch.equal(one[key], other[key]) for key in one)

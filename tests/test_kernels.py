@@ -2,27 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable, Coroutine
-from concurrent.futures import ThreadPoolExecutor
 from queue import Empty
-from typing import Any
 
 import nbformat
 import pytest
 import zmq
 import zmq.asyncio
+from apart import run_apart
 from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.session import Session
 
 from gantrans.course.kernels import LookingChannel
 from gantrans.course.notebooks import execute
-
-
-def run_apart(main: Callable[..., Coroutine], *arguments: Any) -> Any:
-    """A coroutine's result, from a thread of its own: where the browser's tests ran before, Playwright has
-    left an event loop running in this one."""
-    with ThreadPoolExecutor(1) as thread:
-        return thread.submit(lambda: asyncio.run(main(*arguments))).result()
 
 
 async def reply_after_its_signal_was_taken(kind: type[AsyncZMQSocketChannel], patience: float) -> dict:

@@ -193,6 +193,14 @@ def test_a_schedule_by_time_arrives_when_the_time_is_up(tmp_path: Path, clock: l
     assert (again.step, again.stopped_by) == (4, "time")
 
 
+@pytest.mark.parametrize("schedule_by", ["step", "time"])
+def test_a_call_takes_a_step_however_short_its_budget(tmp_path: Path, schedule_by: str) -> None:
+    config = FitConfig(5, max_seconds=1e-9, schedule_by=schedule_by, precision="fp32")
+    result = train(ToyTask(), config, out=tmp_path / "run")
+    assert (result.step, result.stopped_by) == (1, "time")
+    assert (tmp_path / "run" / "last.pt").exists()
+
+
 def test_a_finished_run_returns_at_once(tmp_path: Path) -> None:
     config = FitConfig(2, precision="fp32", ema_decay=0.9)
     done, task = ToyTask(), ToyTask()

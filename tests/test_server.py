@@ -20,6 +20,7 @@ import nasty_images
 import numpy as np
 import pytest
 import torch
+from apart import run_apart
 from fastapi.testclient import TestClient
 from page_checks import check_page
 from PIL import Image
@@ -273,7 +274,7 @@ def run_intake(config: IntakeConfig, scope: dict[str, Any], chunks: list[bytes],
 
     gate = Intake(app, config, ("/open", "/web/"), lambda *a: None, lambda change: None)
     whole = {"type": "http", "path": "/translate", "method": "POST", "headers": [], **scope}
-    asyncio.run(gate(whole, receive, send))  # type: ignore[arg-type]
+    run_apart(gate, whole, receive, send)
     assert gate.inside == 0
     return statuses[0], read, received
 

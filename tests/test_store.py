@@ -296,6 +296,28 @@ def test_threads_and_connections_write_at_the_same_time(tmp_path: Path) -> None:
     store.close()
 
 
+def test_a_new_file_is_opened_by_many_at_once(tmp_path: Path) -> None:
+    """SQLite does not wait by itself while the log is turned on: without ours, some of these are "locked"."""
+    many, errors = 12, []
+
+    def work(path: Path, barrier: threading.Barrier) -> None:
+        barrier.wait()
+        try:
+            Store(path).close()
+        except StoreError as error:
+            errors.append(error)
+
+    for number in range(20):
+        barrier = threading.Barrier(many)
+        arguments = (tmp_path / f"{number}.sqlite", barrier)
+        workers = [threading.Thread(target=work, args=arguments) for _ in range(many)]
+        for one in workers:
+            one.start()
+        for one in workers:
+            one.join()
+    assert errors == []
+
+
 def test_scores_are_kept(store: Store) -> None:
     assert store.score("p", "l") is None
     store.keep_score("p", "l", {"l1": 0.5, "epe": None})

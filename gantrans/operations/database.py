@@ -8,6 +8,7 @@ but not of the machine.
 
 import sqlite3
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -72,7 +73,7 @@ class Database:
                 raise
 
     def _prepare(self) -> None:
-        mode = self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        mode = self._turn_log_on()
         if mode != "wal":
             raise StoreError(f"{self.path} cannot use a write-ahead log ({mode}); put it on a local disk.")
         self._connection.execute("PRAGMA synchronous = FULL")
@@ -95,6 +96,18 @@ class Database:
                     f"{self.path} is a store of version {version} and this gantrans knows version {VERSION}; "
                     "use the gantrans that wrote it."
                 )
+
+    def _turn_log_on(self) -> str:
+        """The journal's mode. Where several connections open a new file at once, SQLite answers "busy" here
+        at once instead of waiting (https://www.sqlite.org/c3ref/busy_handler.html), so we wait."""
+        until = time.monotonic() + WAIT_S
+        while True:
+            try:
+                return self._connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+            except sqlite3.OperationalError as error:
+                if error.sqlite_errorcode & 0xFF != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise
+                time.sleep(0.01)
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -86,7 +86,7 @@ def _train(
     """Take steps until something ends the call; returns what."""
     config = run.config
     first, last = run.step, config.steps if until is None else min(config.steps, until)
-    stopped_by = _stopped_by(run, until)
+    stopped_by = _stopped_by(run, until, at_start=True)
     stream = batches(data, range(first * config.accumulate, last * config.accumulate), run.device)
     hidden = not progress or run.processes.rank > 0 or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     with (
@@ -164,14 +164,19 @@ def _progress(run: Run) -> float:
     return min(1.0, max(by_step, run.processes.agree(run.seconds) / (run.config.max_seconds or math.inf)))
 
 
-def _stopped_by(run: Run, until: int | None) -> str:
-    """ "steps", "time" or "until" when this call of `fit` is over, else the empty string."""
+def _stopped_by(run: Run, until: int | None, *, at_start: bool = False) -> str:
+    """ "steps", "time" or "until" when this call of `fit` is over, else the empty string.
+
+    At the start of a call only a budget that earlier calls have used up counts: a call takes a step.
+    """
     config = run.config
     if run.step >= config.steps:
         return "steps"
     if config.max_seconds is not None:
-        seconds = run.seconds if config.schedule_by == "time" else run.seconds_of_call
-        if run.processes.agree(seconds) >= config.max_seconds:
+        of_run = config.schedule_by == "time"
+        seconds = run.seconds if of_run else run.seconds_of_call
+        counts = not at_start or (of_run and run.step > 0)
+        if counts and run.processes.agree(seconds) >= config.max_seconds:
             return "time"
     return "until" if until is not None and run.step >= until else ""
 
