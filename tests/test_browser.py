@@ -120,6 +120,7 @@ def test_an_explorer_that_does_not_redraw_is_noticed(lab, browser, tmp_path):
     nbformat.write(notebook, served / "stuck.ipynb")
     context = browser.new_context()
     page = context.new_page()
+    page.set_default_timeout(90_000)
     try:
         run_all(page, f"{url}/lab/tree/stuck.ipynb?reset")
         explorer = page.locator(EXPLORER).first

@@ -37,7 +37,7 @@ def test_bad_files_are_refused_in_one_sentence(name: str) -> None:
     assert sentence.endswith(".")
     assert "\n" not in sentence
     assert len(sentence) < 400
-    assert time.process_time() - start < 2.0  # a bomb would take much longer
+    assert time.process_time() - start < 10.0  # a bomb would take much longer
 
 
 @pytest.mark.parametrize(

@@ -28,8 +28,9 @@ async def reply_after_its_signal_was_taken(kind: type[AsyncZMQSocketChannel], pa
         waiting = asyncio.ensure_future(kind(socket, session).get_msg(timeout=None))
         await asyncio.sleep(0.1)  # now it waits for the signal
         session.send(kernel, "execute_reply", {"status": "ok"}, ident=b"client")
-        time.sleep(0.1)  # the reply is in; the event loop has not run
-        zmq.Socket.shadow(socket.underlying).get(zmq.EVENTS)  # what every plain send does first
+        plain = zmq.Socket.shadow(socket.underlying)
+        while not plain.get(zmq.EVENTS) & zmq.POLLIN:  # a plain send asks this first; the loop has not run
+            time.sleep(0.01)
         return await asyncio.wait_for(waiting, patience)
     finally:
         kernel.close(linger=0)

@@ -148,6 +148,7 @@ def test_the_quarter_over_http_is_the_quarter(site, tmp_path):
 
 
 def test_labels_after_a_rollback_go_to_the_version_that_predicted(site):
+    site.translate(quarter.phase_pairs("old", "before", SMOKE.size, 0, 2))  # so that v0001 has predicted
     pairs = quarter.phase_pairs("redrawn", "after", SMOKE.size, 0, 12)
     old = quarter.phase_pairs("old", "some", SMOKE.size, 0, 24)
     decision = site.challenge(old.subset(range(8)), old.subset(range(8, 24)), day=99)

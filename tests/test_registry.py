@@ -158,9 +158,14 @@ def test_a_fault_at_any_step_leaves_one_valid_champion(
 @pytest.mark.skipif(not hasattr(kills.os, "fork"), reason="this system cannot fork")
 def test_killed_promotions_lose_nothing(prepared: Path, tmp_path: Path) -> None:
     shutil.copytree(prepared / "registry", tmp_path / "registry")
-    found = kills.in_a_process("promotions", tmp_path, 12)
-    assert (found.kills, found.lost, found.unreadable, found.without_champion) == (12, 0, 0, 0)
-    assert found.acknowledged > 0
+    acknowledged = 0
+    for _ in range(5):  # where the disk is slow, twelve kills may all come before the first change
+        found = kills.in_a_process("promotions", tmp_path, 12)
+        assert (found.kills, found.lost, found.unreadable, found.without_champion) == (12, 0, 0, 0)
+        acknowledged += found.acknowledged
+        if acknowledged:
+            break
+    assert acknowledged > 0
 
 
 def test_the_shim_really_fails(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ import re
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import dataclass
 
 import pytest
@@ -83,12 +84,14 @@ def test_a_failed_or_killed_training_leaves_no_run(tmp_path, monkeypatch):
     assert len([p for p in tmp_path.iterdir() if p.is_dir()]) == 1
 
 
-def test_racing_trainings_of_one_key_train_once(tmp_path, capsys):
+def test_racing_trainings_of_one_key_train_once(tmp_path, monkeypatch):
+    said: list[str] = []  # not capsys: what a thread prints while it is being emptied is lost
+    monkeypatch.setattr(runs, "print", said.append, raising=False)
     calls, started, go = [], threading.Event(), threading.Event()
 
     def slow(folder):
         started.set()
-        assert go.wait(20)
+        assert go.wait(120)
         return trainer(calls)(folder)
 
     def first():
@@ -99,14 +102,15 @@ def test_racing_trainings_of_one_key_train_once(tmp_path, capsys):
 
     one = threading.Thread(target=first)
     one.start()
-    assert started.wait(20)
+    assert started.wait(120)
     two = threading.Thread(target=second)
     two.start()
-    while "waiting for another process" not in capsys.readouterr().out:
+    while not any("waiting for another process" in line for line in said):
         assert two.is_alive()
+        time.sleep(0.01)
     go.set()
-    one.join(20)
-    two.join(20)
+    one.join(120)
+    two.join(120)
     assert len(calls) == 1
 
 

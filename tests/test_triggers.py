@@ -35,6 +35,13 @@ def test_what_signals_ask_for(signals: Signals, train: bool, label: bool) -> Non
 
 def test_drift_alone_says_why_it_starts_nothing() -> None:
     assert "there is no target to train on yet" in advise(Signals(0, drift=True)).reasons[0]
+    assert "too little to train on yet" in advise(Signals(5, drift=True)).reasons[0]
+
+
+def test_drift_beside_enough_pairs_does_not_deny_the_pairs() -> None:
+    pairs, drifted = advise(Signals(50, drift=True)).reasons
+    assert pairs == "50 new pairs, enough to train"
+    assert drifted == "the input has drifted: label what comes in now"
 
 
 def test_the_configuration_is_checked() -> None:
@@ -64,11 +71,11 @@ def test_one_start_in_24_hours_with_a_fake_clock(tmp_path: Path) -> None:
 
 
 def test_the_real_clock(tmp_path: Path) -> None:
-    short = CoolDown(tmp_path / "last.json", hours=0.2 / 3600)
-    assert short.claim().granted
-    assert not short.claim().granted
-    time.sleep(0.25)
-    assert short.claim().granted
+    path = tmp_path / "last.json"
+    assert CoolDown(path).claim().granted
+    assert 23 < CoolDown(path).claim().wait_hours <= 24
+    time.sleep(0.01)
+    assert CoolDown(path, hours=0.001 / 3600).claim().granted
 
 
 def test_nothing_is_granted_that_is_not_on_disk(tmp_path: Path) -> None:

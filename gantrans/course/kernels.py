@@ -17,6 +17,8 @@ from traitlets.config import Config
 
 LOOK_AGAIN = 0.5
 """Seconds between two looks at a channel that gave no signal."""
+START_SECONDS = 180
+"""How long a kernel may take to start; on a busy machine a minute is not enough."""
 
 
 class LookingChannel(AsyncZMQSocketChannel):

@@ -58,7 +58,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], prog
     """
     import papermill
 
-    from gantrans.course.kernels import kernel_config
+    from gantrans.course.kernels import START_SECONDS, kernel_config
 
     known = papermill.inspect_notebook(str(source))
     unknown = sorted(set(parameters) - set(known))
@@ -78,6 +78,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], prog
             cwd=str(output.parent),
             progress_bar={"desc": source.stem, "unit": "cell"} if progress else False,
             log_output=False,
+            start_timeout=START_SECONDS,
             config=kernel_config(),
         )
     finally:
@@ -102,6 +103,8 @@ def run_lesson(source: Path, scale: str, *, out: Path = EXECUTED, progress: bool
         error = f"In [{failure.exec_count}] {failure.ename}: {failure.evalue}"
     except DeadKernelError:
         error = "the kernel died: is there enough memory?"
+    except RuntimeError as failure:  # nbclient's word for a kernel that does not answer
+        error = str(failure)
     return LessonRun(source.stem, time.perf_counter() - start, declared, error)
 
 

@@ -47,13 +47,14 @@ def execute(path: Path, scale: str | None = None, *, timeout: float = 1800) -> N
     """
     from nbclient import NotebookClient
 
-    from gantrans.course.kernels import kernel_config
+    from gantrans.course.kernels import START_SECONDS, kernel_config
 
     scale = resolve_scale(scale)
     notebook = nbformat.read(path, 4)
     client = NotebookClient(
         notebook,
         timeout=timeout,
+        startup_timeout=START_SECONDS,
         kernel_name="python3",
         record_timing=False,
         coalesce_streams=True,

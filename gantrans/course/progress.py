@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
+from gantrans.operations.disk import locked
 
 SECTIONS = ("exercises", "predictions", "recall")
 FORMAT = 1
@@ -50,11 +51,14 @@ def get(section: str, key: str) -> dict[str, Any]:
 
 def update(section: str, key: str, **changes: Any) -> dict[str, Any]:
     """Merge `changes` (plain JSON values) into one entry, store the file atomically, return the entry."""
-    stored = load()
-    entry = stored[section].setdefault(key, {})
-    entry.update(changes)
-    _write({"format": FORMAT, **stored})
-    return dict(entry)
+    path = progress_path()
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with locked(path.with_name(f".{path.name}.lock")):  # two lessons may run at a time
+        stored = load()
+        entry = stored[section].setdefault(key, {})
+        entry.update(changes)
+        _write({"format": FORMAT, **stored})
+        return dict(entry)
 
 
 def reset() -> None:
@@ -64,7 +68,6 @@ def reset() -> None:
 
 def _write(content: dict[str, Any]) -> None:
     path = progress_path()
-    path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
     try:
         with open(temporary, "w", encoding="utf-8") as file:

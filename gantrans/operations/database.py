@@ -18,7 +18,7 @@ from gantrans.errors import GantransError
 
 APPLICATION = 0x67616E74  # "gant": tells our files from those of other programs
 VERSION = 1
-WAIT_S = 10.0  # how long a writer waits for another process to finish its transaction
+WAIT_S = 30.0  # how long a writer waits for another process to finish its transaction
 SCHEMA = """
 CREATE TABLE verdict (
     number INTEGER PRIMARY KEY AUTOINCREMENT, id TEXT NOT NULL UNIQUE, item TEXT NOT NULL,

@@ -5,7 +5,7 @@ from pathlib import Path
 import typer
 
 from gantrans import ROOT
-from gantrans.course.ablations.engine import estimate, plan, run_grid
+from gantrans.course.ablations.engine import at_once, estimate, plan, run_grid
 from gantrans.course.ablations.grid import find_grid, grid_paths, read_grid
 from gantrans.course.commands import show_table
 from gantrans.course.scales import resolve_scale
@@ -43,10 +43,11 @@ def run(
     """Run a grid or, with `dry_run`, say what would be run; the exit code (1: a run failed, 130: Ctrl-C)."""
     grid, scale = find_grid(name), resolve_scale(scale)
     out = out or ROOT / "runs" / "ablations" / f"{grid.name}-{scale}"
+    places = at_once(workers, scheduler)
     if dry_run:
-        typer.echo(plan(grid, scale, out, workers))
+        typer.echo(plan(grid, scale, out, places))
         return 0
-    typer.echo(estimate(grid, scale, out, workers))
+    typer.echo(estimate(grid, scale, out, places))
     report = run_grid(
         grid, scale, out, workers=workers, threads=threads, scheduler=scheduler, max_hours=max_hours
     )

@@ -61,21 +61,38 @@ class Report:
         return "\n".join(lines)
 
 
+def at_once(workers: int, scheduler: str | None) -> int:
+    """How many runs go on at a time: the workers of the embedded cluster, or all threads of the scheduler's.
+
+    Raises:
+        ConfigError: no such scheduler.
+    """
+    if scheduler is None:
+        return workers
+    with _client(workers, 1, scheduler) as client:
+        return sum(worker["nthreads"] for worker in client.scheduler_info()["workers"].values())
+
+
 def plan(grid: Grid, scale: str, out: Path, workers: int) -> str:
-    """The runs, those that are done marked, and the estimated time of the rest."""
+    """The runs, those that are done marked, and the estimated time of the rest; `workers`: see `estimate`."""
     runs = grid.runs(scale)
     lines = [f"{'done' if _done(out, run) else '':4}  {run.label}, seed {run.seed}" for run in runs]
     return "\n".join([*lines, estimate(grid, scale, out, workers)])
 
 
 def estimate(grid: Grid, scale: str, out: Path, workers: int) -> str:
-    """How many runs are left and how long they take, by the minutes that the grid declares."""
+    """How many runs are left and how long they take, by the minutes that the grid declares.
+
+    Args:
+        workers: how many runs go on at a time, see `at_once`; 0: none yet.
+    """
     runs = grid.runs(scale)
     left = sum(not _done(out, run) for run in runs)
     minutes = grid.minutes[scale] + START_UP_SECONDS / 60
+    lasting = f"{-(-left // workers) * minutes:.1f} with {workers} at a time" if workers else "no worker yet"
     return (
         f"{left} of {len(runs)} runs to do at scale {scale}: about {left * minutes:.1f} minutes of work, "
-        f"{-(-left // workers) * minutes:.1f} with {workers} at a time; results go to {out}."
+        f"{lasting}; results go to {out}."
     )
 
 
@@ -150,14 +167,14 @@ def _outcomes(
             futures[future] = order
         for future in as_completed(list(futures), loop=client.loop):
             key = futures[future].key
-            if future.status == "finished":
-                yield future.result()
-            elif future.status == "error":
+            if future.status == "error":
                 yield Outcome(key, "failed", error=_in_words(future.exception()))
-            else:  # cancelled or lost
+            elif future.cancelled():
                 raise ConfigError(
                     f"The Dask scheduler gave up run {key}; see that it is alive, and run again."
                 )
+            else:  # done; if its worker has died since, this waits until another has found the run done
+                yield future.result()
 
 
 def _in_words(error: BaseException | None) -> str:

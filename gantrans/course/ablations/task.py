@@ -24,8 +24,6 @@ from gantrans.errors import ConfigError
 ABOUT, NOTEBOOK, RUNS, FAILED, ATTEMPTS = "about.json", "notebook.ipynb", "runs", "failed", "attempts"
 """In the folder of a sweep: what it is, its notebook, the runs that finished, failed, and are under way."""
 EXECUTED, LOG = "executed.ipynb", "log.txt"
-START_SECONDS = 180
-"""A kernel that does not answer within this time is given up: long, since the machine may be busy."""
 
 
 class KernelDiedError(RuntimeError):
@@ -94,7 +92,7 @@ def _run_notebook(order: Order, attempt: Path) -> str:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from gantrans.course.kernels import kernel_config
+    from gantrans.course.kernels import START_SECONDS, kernel_config
 
     places = [str(ROOT), order.beside, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ.update(  # the kernel inherits these

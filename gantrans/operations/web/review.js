@@ -12,7 +12,8 @@ const items = about.items;
 const shown = { output: true, reference: true, difference: false };
 const made = []; // indices in the order in which they were judged, for undo
 const drafts = {}; // notes that wait for a verdict
-let index = 0;
+let index = 0; // of the item that is shown
+let wanted = 0; // of the one that is asked for
 let current = null;
 let saving = null; // the timer that clears "Saved"
 
@@ -44,11 +45,14 @@ function say(text, bad = false) {
 
 async function go(to) {
   if (to < 0 || to >= items.length) return;
-  index = to;
+  wanted = to;
   const answer = await fetch(`/api/items/${to}`).catch(() => null);
+  if (wanted !== to) return; // a later key was faster
+  if (!answer?.ok) wanted = index;
   if (!answer?.ok) return say(answer ? (await answer.json()).detail : "The server does not answer; start it again.", true);
   const item = await answer.json();
-  if (index !== to) return; // a later key was faster
+  if (wanted !== to) return;
+  index = to;
   current = item;
   const waiting = outbox.pending(item.item);
   if (waiting) Object.assign(current, { verdict: waiting.verdict, note: waiting.note, measured: null });
@@ -159,7 +163,7 @@ function toggle(name) {
 
 const KEYS = {
   1: () => judge("accept"), 2: () => judge("minor"), 3: () => judge("reject"), u: undo,
-  n: () => $("note").focus(), ArrowLeft: () => go(index - 1), ArrowRight: () => go(index + 1), Enter: nextOpen,
+  n: () => $("note").focus(), ArrowLeft: () => go(wanted - 1), ArrowRight: () => go(wanted + 1), Enter: nextOpen,
   o: () => toggle("output"), r: () => toggle("reference"), d: () => toggle("difference"),
   "+": () => viewer.zoom(1.5), "=": () => viewer.zoom(1.5), "-": () => viewer.zoom(1 / 1.5), 0: () => viewer.fit(),
   "?": () => $("keys").showModal(),

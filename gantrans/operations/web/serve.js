@@ -8,6 +8,7 @@ const WORDS = { accept: "accepted", minor: "minor fault", reject: "rejected" };
 const EVERY = 5000;
 const painter = new Painter($("output"));
 let list = [];
+let asked = 0, drawn = 0; // questions for the list, and the one whose answer it is
 let chosen = null; // id of the prediction that is shown
 let loading = null; // until its pictures are there
 
@@ -73,9 +74,14 @@ function drawList() {
 }
 
 async function refresh(select = null) {
+  const turn = ++asked;
   const answer = await ask("/predictions?last=50").catch(() => null);
   if (!answer?.ok) return;
-  list = await answer.json();
+  const found = await answer.json();
+  if (turn > drawn) { // an earlier question may be answered later
+    drawn = turn;
+    list = found;
+  }
   if (select || !list.some(one => one.id === chosen)) await show(select ?? list[0]?.id ?? null);
   else drawList();
 }
