@@ -40,7 +40,7 @@ from gantrans.operations.registry import Registry
 from gantrans.operations.server import serve_app
 from gantrans.operations.service import Service
 from gantrans.operations.serving import ServeConfig
-from gantrans.operations.store import Store
+from gantrans.operations.store import ConflictError, Store
 from gantrans.translation import recipe, train_recipe
 
 GOOD, BAD = nasty_images.good(), nasty_images.bad()
@@ -92,6 +92,39 @@ def test_a_translation_is_answered_and_registered(store: Store) -> None:
     assert store.counts()["predictions"] == 2
     assert web.get("/predictions/mine/input.png").content == store.png(kept.input)
     assert [p["id"] for p in web.get("/predictions", params={"last": 1}).json()] == ["mine"]
+
+
+def test_a_retry_gets_the_stored_answer_whatever_model_serves_now(store: Store) -> None:
+    models, seen = Inverter("one"), []
+    inputs = SimpleNamespace(observe=lambda *given: seen.append(given))
+    service = make_service(store, models, inputs)
+    first = service.translate(PNG, "sem2layout", id="mine")
+    models.model = Inverter("two").model
+    models.model.predictor.translate_large = lambda *_, **__: pytest.fail("it went to the network")
+    again = service.translate(PNG, "sem2layout", id="mine")
+    assert (again.version, again.png) == ("one", first.png)
+    with pytest.raises(ConflictError):
+        service.translate(GOOD["jpeg grey"], "sem2layout", id="mine")
+    counted = service.monitor.predictions.labels("sem2layout", "one")._value.get()
+    assert (len(seen), counted, store.counts()["predictions"]) == (1, 1, 1)
+
+
+def test_concurrent_equal_requests_get_one_answer_and_count_once(store: Store) -> None:
+    seen: list[Any] = []
+    service = make_service(store, Inverter(pause=0.2), SimpleNamespace(observe=lambda *a: seen.append(a)))
+    answers: list[Any] = []
+    threads = [
+        threading.Thread(target=lambda: answers.append(service.translate(PNG, "sem2layout", id="mine")))
+        for _ in range(3)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(answers) == 3
+    assert len({answer.png for answer in answers}) == 1
+    assert len(seen) == 1
+    assert service.monitor.predictions.labels("sem2layout", "one")._value.get() == 1
 
 
 @pytest.mark.parametrize("name", ["png 16", "tiff float", "tiff lzw", "bmp rgb", "jpeg progressive"])
@@ -280,14 +313,15 @@ def run_intake(config: IntakeConfig, scope: dict[str, Any], chunks: list[bytes],
 
 
 def test_the_body_is_counted_while_it_arrives() -> None:
-    config = IntakeConfig(body_bytes=1000, upload_s=0.2)
+    config = IntakeConfig(body_bytes=1000)
     assert run_intake(config, {}, [b"x" * 100] * 10) == (200, 10, [b"x" * 1000])
     assert run_intake(config, {}, [b"x" * 100] * 50) == (413, 11, [])  # no length stated: stops at once
     stated = {"headers": [(b"content-length", b"5000")]}
     assert run_intake(config, stated, [b"x" * 100] * 50) == (413, 0, [])
     lie = {"headers": [(b"content-length", b"10")]}
     assert run_intake(config, lie, [b"x" * 100] * 50) == (413, 11, [])
-    status, _, received = run_intake(config, {}, [b"x"] * 50, wait=0.05)
+    slow = IntakeConfig(body_bytes=1000, upload_s=0.2)
+    status, _, received = run_intake(slow, {}, [b"x"] * 50, wait=0.05)
     assert (status, received) == (408, [])
 
 
@@ -338,7 +372,7 @@ def test_another_address_needs_a_token() -> None:
 
 def test_a_full_house_says_so_and_stays_alive(store: Store, served) -> None:
     """Four times more clients than places: every answer is 200 or 503, health is quick, nothing is lost."""
-    address = served(serve_app(make_service(store, Inverter(pause=0.05)), IntakeConfig(places=3)))
+    address = served(serve_app(make_service(store, Inverter(pause=0.2)), IntakeConfig(places=3)))
     statuses: list[int] = []
 
     def work() -> None:

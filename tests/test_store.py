@@ -107,14 +107,14 @@ def test_an_event_sent_again_changes_nothing_and_another_under_its_id_is_refused
     def judge(verdict):
         return store.judge("a", verdict, "n", id="1")
 
-    def register(model):
-        return store.register("2", "sem2layout", model, image(0), image(1))
+    def register(number):
+        return store.register("2", "sem2layout", "one", image(number), image(1))
 
     def label(kind):
         return store.add_label("3", "p", kind, image(2))
 
     for send, content, other in (
-        (judge, "accept", "reject"), (register, "one", "two"), (label, "truth", "corrected"),
+        (judge, "accept", "reject"), (register, 0, 5), (label, "truth", "corrected"),
     ):  # fmt: skip
         assert send(content) is True
         before = store.counts()
@@ -122,6 +122,8 @@ def test_an_event_sent_again_changes_nothing_and_another_under_its_id_is_refused
         with pytest.raises(ConflictError, match="used before"):
             send(other)
         assert store.counts() == before
+    assert store.register("2", "sem2layout", "two", image(0), image(9)) is False  # the first answer stays
+    assert store.prediction("2").model == "one"
 
 
 def _history() -> list[tuple]:

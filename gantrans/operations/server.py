@@ -114,7 +114,7 @@ def _add_translation(app: FastAPI, service: Service) -> None:
         answer = service.translate(
             image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed
         )
-        about = {"x-prediction-id": answer.id, "x-model-version": answer.model.version}
+        about = {"x-prediction-id": answer.id, "x-model-version": answer.version}
         if format == "png":
             return Response(answer.png, media_type="image/png", headers=about)
         return JSONResponse(_translation(answer).model_dump(), headers=about)
@@ -231,8 +231,8 @@ def _translation(answer: Answer) -> s.Translation:
 
     return s.Translation(
         id=answer.id,
-        direction=answer.model.direction,
-        model=answer.model.version,
+        direction=answer.direction,
+        model=answer.version,
         width=answer.output.shape[-1],
         height=answer.output.shape[-2],
         milliseconds={stage: 1000 * seconds for stage, seconds in answer.seconds.items()},

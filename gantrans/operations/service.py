@@ -16,6 +16,7 @@ from gantrans.operations.decode import decode
 from gantrans.operations.models import Model, Models
 from gantrans.operations.monitors import InputMonitor, Operational
 from gantrans.operations.pictures import encode_png
+from gantrans.operations.records import Prediction
 from gantrans.operations.store import Store
 from gantrans.translation import DIRECTIONS
 from gantrans.translation.predictor import check_pixel_size
@@ -30,7 +31,8 @@ class Answer:
     """A translation as it was registered; images (1, H, W) in [0, 1], `png` the encoded output."""
 
     id: str
-    model: Model
+    direction: str
+    version: str
     input: Tensor
     output: Tensor
     png: bytes
@@ -56,14 +58,15 @@ class Service:
         pixel_nm: float | None = None,
         seed: int = 0,
     ) -> Answer:
-        """Translate the bytes of an image file.
+        """Translate the bytes of an image file; a request that was answered before gets its stored answer.
 
         Args:
-            id: names the prediction; the same id and image may come again.
+            id: names the prediction; with the same direction and image it may come again.
             bits: see `decode`. pixel_nm: must be the model's if both are known. seed: draws the noise.
 
         Raises:
             DataError: no such direction, no usable image, another pixel size.
+            ConflictError: `id` names another request.
             StoreError: the prediction could not be registered, so there is no answer.
         """
         seconds: dict[str, float] = {}
@@ -71,23 +74,32 @@ class Service:
         check_pixel_size(model.predictor.recipe, pixel_nm)
         with self._timed("decode", seconds):
             image = decode(data, bits=bits)
+        if known := self.store.answered(id, direction, image):
+            return self._stored(known, image, seconds)
         trained_nm = model.predictor.recipe.data.pixel_nm
         stated_nm = pixel_nm if pixel_nm is not None else trained_nm
-        with self._turn:
-            with self._timed("forward", seconds):
-                output = model.predictor.translate_large(image, seed=seed)
-            if self.inputs is not None:
-                self.inputs.observe(direction, image, stated_nm)
+        with self._turn, self._timed("forward", seconds):
+            output = model.predictor.translate_large(image, seed=seed)
         with self._timed("encode", seconds):
             png = encode_png(output)
         with self._timed("store", seconds):
-            self.store.register(
+            new = self.store.register(
                 id, direction, model.version, image, output, seconds=seconds["forward"], pixel_nm=stated_nm
             )
+        if not new:  # an equal request was answered while this one was at the network
+            known = self.store.answered(id, direction, image)
+            assert known is not None  # nothing is ever deleted
+            return self._stored(known, image, seconds)
+        if self.inputs is not None:
+            self.inputs.observe(direction, image, stated_nm)
         self.monitor.predictions.labels(direction, model.version).inc()
         for side, picture in (("input", image), ("output", output)):
             self.monitor.pixels.labels(side).observe(float(picture.mean()))
-        return Answer(id, model, image, output, png, seconds)
+        return Answer(id, direction, model.version, image, output, png, seconds)
+
+    def _stored(self, known: Prediction, image: Tensor, seconds: dict[str, float]) -> Answer:
+        output, png = self.store.image(known.output), self.store.png(known.output)
+        return Answer(known.id, known.direction, known.model, image, output, png, seconds)
 
     def model(self, direction: str) -> Model:
         """The translator for a direction.

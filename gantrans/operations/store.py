@@ -103,20 +103,22 @@ class Store(Database):
     ) -> bool:
         """Record a prediction with the model version that made it; False if it is known already.
 
+        The direction and the input make the request: if another version answered it, its first answer stays.
+
         Raises:
-            DataError: input and output differ in size. ConflictError: `id` names another prediction.
+            DataError: input and output differ in size. ConflictError: `id` names another request.
         """
         if not _NAME.fullmatch(id):  # it becomes a file name
             raise DataError(f"{id!r} cannot name a prediction; use letters, digits, - and _.")
         if input.shape != output.shape:
             raise DataError(f"Input {tuple(input.shape)} and output {tuple(output.shape)} differ in size.")
         with self.transaction() as connection:
-            content = (direction, model, _put(connection, input), _put(connection, output))
             known = connection.execute(
-                "SELECT direction, model, input, output FROM prediction WHERE id = ?", (id,)
+                "SELECT direction, input FROM prediction WHERE id = ?", (id,)
             ).fetchone()
             if known:
-                return _same(id, known, content)
+                return _same(id, known, (direction, _name(input)))
+            content = (direction, model, _put(connection, input), _put(connection, output))
             connection.execute(
                 "INSERT INTO prediction VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
                 (id, *content, pixel_nm, seconds, _utc(made_at)),
@@ -159,6 +161,17 @@ class Store(Database):
                 )
             connection.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", (id, *content, _utc(made_at)))
         return True
+
+    def answered(self, id: str, direction: str, input: Tensor) -> Prediction | None:
+        """The prediction that answered this request before, None if `id` is new.
+
+        Raises:
+            ConflictError: `id` names another request.
+        """
+        known = self.prediction(id)
+        if known is not None:
+            _same(id, (known.direction, known.input), (direction, _name(input)))
+        return known
 
     def prediction(self, id: str) -> Prediction | None:
         """A registered prediction, None if there is none of that id."""
@@ -249,13 +262,17 @@ def now() -> str:
 
 
 def _put(connection: Connection, image: Tensor) -> str:
-    """Store an image unless it is there; the name is a hash of its pixels, which no PNG encoder changes."""
-    pixels = uint8_from_unit(image)
-    height, width = pixels.shape[-2:]
-    name = hashlib.sha256(f"{height} {width} ".encode() + pixels.numpy().tobytes()).hexdigest()
+    """Store an image unless it is there."""
+    name, (height, width) = _name(image), image.shape[-2:]
     if not connection.execute("SELECT 1 FROM image WHERE sha256 = ?", (name,)).fetchone():
         connection.execute("INSERT INTO image VALUES (?, ?, ?, ?)", (name, height, width, encode_png(image)))
     return name
+
+
+def _name(image: Tensor) -> str:
+    """A hash of the pixels, which no PNG encoder changes."""
+    size = "{} {} ".format(*image.shape[-2:]).encode()
+    return hashlib.sha256(size + uint8_from_unit(image).numpy().tobytes()).hexdigest()
 
 
 def _verdict(row: tuple[Any, ...]) -> Verdict:
