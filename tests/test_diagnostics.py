@@ -7,7 +7,7 @@ import pytest
 
 from gantrans.training import History
 from gantrans.translation import DIAGNOSES, Thresholds, diagnose
-from gantrans.translation.diagnostics import swing
+from gantrans.translation.diagnostics import REMEDY, judge, swing
 
 
 def log(accuracy, count=40, **others):
@@ -30,6 +30,7 @@ def wave(place, periods=3.0, height=0.2):
 CASES = {
     "healthy": log(0.8, spread=0.9, gradient_ratio=0.2),
     "discriminator dominance": log(0.99, spread=0.9, gradient_ratio=0.2),
+    "adversarial excess": log(0.8, spread=0.9, gradient_ratio=2.6),
     "collapse": log(0.8, spread=0.1, gradient_ratio=0.2),
     "oscillation": log(wave, spread=0.9, gradient_ratio=0.2),
     "non-finite": [*log(0.8, spread=0.9), {"step": 500.0, "d_accuracy": 0.8, "loss_d": math.nan}],
@@ -102,6 +103,42 @@ def test_dominance_says_whether_it_hurts():
     assert "no L1 loss" in diagnose(log(1.0, spread=0.9, gradient_gan=0.4)).evidence
 
 
+def test_a_loud_adversarial_gradient_is_an_excess_at_any_accuracy_below_dominance():
+    """The limit itself counts; 1, where both gradients are equal, does not."""
+    names = {r: diagnose(log(0.8, spread=0.9, gradient_ratio=r)).name for r in (1.0, 1.49, 1.5, 40.0)}
+    excess = "adversarial excess"
+    assert names == {1.0: "healthy", 1.49: "healthy", 1.5: excess, 40.0: excess}
+    undecided = diagnose(log(0.5, spread=0.9, gradient_ratio=40.0))
+    assert undecided.name == "adversarial excess"
+    assert "is 40 times that of L1 while D is right 50% of the time" in undecided.evidence
+    assert REMEDY in undecided.evidence
+
+
+def test_the_other_failures_come_before_the_excess():
+    loud = {"gradient_ratio": 20.0}
+    assert diagnose(log(0.8, spread=0.1, **loud)).name == "collapse"
+    assert diagnose(log(wave, spread=0.9, **loud)).name == "oscillation"
+    assert diagnose(log(0.99, spread=0.9, **loud)).name == "discriminator dominance"
+
+
+def test_without_an_l1_loss_there_is_no_excess():
+    assert diagnose(log(0.8, spread=0.9, gradient_gan=40.0)).name == "healthy"
+
+
+def test_an_excess_that_ended_in_the_first_half_does_not_count():
+    falling = diagnose(log(0.8, spread=0.9, gradient_ratio=lambda p: 30.0 if p < 0.4 else 0.2))
+    assert falling.name == "healthy"
+    assert "0.2 times that of L1" in falling.evidence
+
+
+@pytest.mark.parametrize("name", [name for name in CASES if name not in ("non-finite", "too short")])
+def test_numbers_that_were_kept_are_judged_alike(name):
+    diagnosis = diagnose(CASES[name])
+    assert judge(diagnosis.numbers) == diagnosis
+    everything = Thresholds(spread=math.inf)
+    assert judge(diagnosis.numbers, everything).name == "collapse"
+
+
 def test_infinite_numbers_are_named_with_their_step():
     diagnosis = diagnose([*log(0.8), {"step": 410.0, "loss_gan_g": math.inf}])
     assert diagnosis.name == "non-finite"
@@ -112,6 +149,8 @@ def test_infinite_numbers_are_named_with_their_step():
 def test_thresholds_can_be_changed():
     assert diagnose(CASES["healthy"], Thresholds(accuracy=0.75)).name == "discriminator dominance"
     assert diagnose(CASES["too short"], Thresholds(records=4)).name == "discriminator dominance"
+    assert diagnose(CASES["healthy"], Thresholds(excess=0.1)).name == "adversarial excess"
+    assert diagnose(CASES["adversarial excess"], Thresholds(excess=3.0)).name == "healthy"
 
 
 def test_swing_of_a_known_wave():

@@ -7,19 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson06, lesson06_results
+from gantrans.course import claims, lesson06, lesson06_results, lesson06_warnings
 from gantrans.course.exercises import exercise
 from gantrans.course.experiments import factorial as plan
 from gantrans.course.experiments import failures, gradients, spectral, stabilization
 from gantrans.course.experiments import stabilization_arms as arms
-from gantrans.course.experiments.sweeps import Table
+from gantrans.course.experiments.sweeps import Table, committed
 from gantrans.course.explorers import Choice, Explorer, Slider
 from gantrans.course.plots import alt_text
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGAN, PatchGANConfig
 from gantrans.training import History
 from gantrans.training.lr import linear_decay
-from gantrans.translation import AdversarialLoss
+from gantrans.translation import AdversarialLoss, Thresholds
 
 EFFECTS = {"least squares": 0.2, "spectral norm": 0.05, "smoothing": 0.0, "decay": -0.1}
 QUANTITIES = ("IoU", "EPE", "gradient", "gradient ratio", "D accuracy", "D(real)", "late swing", "growth")
@@ -369,7 +369,67 @@ def test_confusion_counts_runs():
     assert failures.missed(table, "collapse")["seed 3"] == {"accuracy": 0.5}
     findings = {n: claims.judge_part(claims.get("G33").part(n), d) for n, d in result["data"].items()}
     assert {n for n, finding in findings.items() if finding.verdict == "refuted"} == {"collapse"}
-    assert "collapse: 0 of 20" in alt_text(lesson06_results.confusion_figure(counts))
+    assert "collapse: 0 of 20" in alt_text(lesson06_warnings.confusion_figure(counts))
+
+
+SEEN = {"accuracy": 0.7, "spread": 0.8, "ratio": 9.0, "gradient": 0.1, "swing": 0.05, "crossings": 2.0}
+
+
+def provoked_rows(*oscillating):
+    """A row per run set up to oscillate, {name: numbers}; the other kinds are as they should be."""
+    right = {
+        "healthy": {"ratio": 0.1},
+        "discriminator dominance": {"accuracy": 1.0},
+        "collapse": {"spread": 0.1},
+    }
+    return {
+        seed: {kind: {f"diagnosed {kind}": 1.0, **SEEN, **numbers} for kind, numbers in right.items()}
+        | {"oscillation": {f"diagnosed {name}": 1.0, **numbers}}
+        for seed, (name, numbers) in enumerate(oscillating)
+    }
+
+
+def test_tables_older_and_newer_than_a_diagnosis_are_counted_together():
+    """An older row lacks the key of a newer name, and a run that was not finite lacks the numbers."""
+    rows = provoked_rows(
+        ("healthy", SEEN), ("adversarial excess", SEEN), ("non-finite", {"step": 40.0}),
+        ("oscillation", SEEN | {"swing": 0.2, "crossings": 5.0}),
+    )  # fmt: skip
+    table = Table(ABOUT, rows)
+    as_written = failures.confusion(table)["oscillation"]
+    assert {n: c for n, c in as_written.items() if c} == {
+        "healthy": 1, "adversarial excess": 1, "non-finite": 1, "oscillation": 1,
+    }  # fmt: skip
+    anew = failures.confusion(table, Thresholds())["oscillation"]
+    assert {n: c for n, c in anew.items() if c} == {
+        "adversarial excess": 2, "non-finite": 1, "oscillation": 1,
+    }  # fmt: skip
+    result = failures.recognised(table)
+    assert result["data"]["oscillation"] == (1, 4)
+    assert result["numbers"]["oscillation called adversarial excess"] == 1
+    assert result["numbers"]["oscillation: ratio"] == pytest.approx(9.0)
+    assert result["numbers"]["oscillation: step"] == 40.0
+    strict = failures.confusion(table, Thresholds(swing=0.04, crossings=2))["oscillation"]
+    assert strict["oscillation"] == 3
+    assert "adversarial\nexcess" in [
+        label.get_text()
+        for label in lesson06_warnings.confusion_figure({"oscillation": anew}).axes[0].get_xticklabels()
+    ]
+
+
+def test_the_words_on_missed_runs_are_counted():
+    rows = provoked_rows(
+        ("healthy", SEEN), ("healthy", SEEN | {"crossings": 4.0, "ratio": 3.0}),
+        ("healthy", SEEN | {"swing": 0.1}), ("oscillation", SEEN | {"swing": 0.2, "crossings": 5.0}),
+    )  # fmt: skip
+    rows[0]["collapse"] = SEEN | {"spread": 0.4, "ratio": 0.2, "diagnosed healthy": 1.0}
+    words = lesson06_warnings.missed_words(Table(ABOUT, rows))
+    assert words == (
+        "- **collapse**, 4 runs; called otherwise: healthy 1. Their spread: 0.4; the limit is 0.25.\n"
+        "- **oscillation**, 4 runs; called otherwise: adversarial excess 3. Fewer than 3 crossings: 2; a "
+        "swing of 0.06 or less: 2; both: 1. Their gradient ratio: 3 to 9."
+    )
+    assert lesson06_warnings.missed_words(Table(ABOUT, {3: rows[3]})).startswith("Every run got the name")
 
 
 # ---- figures of results
@@ -389,8 +449,8 @@ def test_result_figures_have_words(rows):
 
 def test_figures_of_the_factorial_tell_the_numbers():
     assert "hostile, mean IoU: baseline 1.25; " in alt_text(lesson06_results.arms_figure(TABLE))
-    words = alt_text(lesson06_results.indicators_figure(TABLE))
-    assert "IoU against gradient ratio, one point per arm: rank correlation +1.00" in words
+    words = alt_text(lesson06_warnings.indicators_figure(TABLE))
+    assert "IoU against gradient ratio, one point per arm: rank correlation usual +1.00, between" in words
     figure = partial(lesson06_results.effects_figure, TABLE.rows)
     quantity = Choice("quantity", "quantity", ("IoU", "EPE", "late swing"), "IoU")
     explorer = Explorer(figure, (quantity,), "effects")
@@ -399,3 +459,71 @@ def test_figures_of_the_factorial_tell_the_numbers():
     assert "usual: least squares +0.2 (" in alt_text(figure(quantity="IoU"))
     record = {"parts": {"main effect": {"data": {"least squares": [1.0, 2.0], "BCE": [0.5, 1.0]}}}}
     assert "least squares 1.5" in alt_text(lesson06_results.claim_figure(record, {"main effect": "IoU"}))
+
+
+# ---- which number warned
+
+
+def test_correlations_are_within_settings_and_together():
+    """The ratio falls as IoU rises within each setting; both rise between them: together the sign turns."""
+    rows = {seed: {arm: dict(v) for arm, v in row.items()} for seed, row in TABLE.rows.items()}
+    for row in rows.values():
+        for k, setting in enumerate(plan_settings()):
+            for arm in arms.ARMS:
+                own = row[plan.arm_in(setting, arm)]
+                own["gradient ratio"] = 100.0 * (k + 1) - own["IoU"]
+                own["IoU"] += 100.0 * k
+    found = lesson06_warnings.correlations(Table(ABOUT, rows))["gradient ratio"]
+    assert [found[setting] for setting in plan_settings()] == pytest.approx([-1, -1, -1])
+    assert found["all together"] > 0.7
+
+
+def plan_settings():
+    return [setting for setting in arms.TERMS if not arms.TERMS[setting].few]
+
+
+def test_the_limit_of_the_excess_is_where_iou_falls_below_l1_only():
+    """What the docstring of `Thresholds` and the lesson say of the committed tables."""
+    runs, limit = lesson06_warnings.runs_of(committed("stabilization")), Thresholds().excess
+    spoilt = [run.lead <= -lesson06_warnings.LOSS for run in runs]
+    loud = [run.ratio >= limit for run in runs]
+    assert (sum(loud), sum(s and q for s, q in zip(spoilt, loud, strict=True))) == (175, 173)
+    assert (len(runs) - sum(loud), sum(s and not q for s, q in zip(spoilt, loud, strict=True))) == (167, 19)
+    between = [run for run in runs if run.setting == arms.BETWEEN and run.ratio >= limit]
+    assert np.mean([run.lead <= -lesson06_warnings.LOSS for run in between]) > 0.95
+    free = committed("loss_weights").values("gradient ratio", "L1 weight 10")["L1 weight 10"]
+    assert 0.75 < min(free) < max(free) < 1.35
+
+
+def test_tables_of_warnings():
+    table = lesson06_warnings.ratio_table(committed("stabilization"))
+    assert table.header[1] == "runs"
+    assert sum(int(row[1]) for row in table.rows) == len(
+        lesson06_warnings.runs_of(committed("stabilization"))
+    )
+    assert [row[0] for row in table.rows][-1] == "3 and more"
+    beside = lesson06_warnings.against_l1(TABLE)
+    assert [row[0] for row in beside.rows] == plan_settings()
+    assert beside.rows[0][2].startswith("+0.15")
+    part = {"measured": 0.625, "count": 24, "low": 0.41, "high": 0.81, "verdict": "refuted"}
+    shares = lesson06_warnings.shares_table({"verdict": "refuted", "parts": {"oscillation": part}})
+    assert shares.rows == [["oscillation", "62% of 24", "41% to 81%", "refuted"]]
+
+
+def test_what_the_lesson_says_of_the_committed_factorial():
+    found = lesson06_warnings.correlations(committed("stabilization"))
+    accuracy, ratio = found["D accuracy"], found["gradient ratio"]
+    assert ratio["all together"] < accuracy["all together"]
+    assert ratio[arms.BETWEEN] < accuracy[arms.BETWEEN] < 0
+    assert accuracy[arms.HOSTILE] < ratio[arms.HOSTILE] < 0
+    table = committed("stabilization")
+    for setting in plan_settings():
+        assert plan.compare(table.rows, setting, "all four", "L1 only", "IoU").high < 0
+    sure = {
+        arm: row["D accuracy"] for arm, row in table.means(*[a for a in table.arms if "L1" not in a]).items()
+    }
+    names = [plan.arm_in(s, plan.arm_name(f)) for s in plan_settings() for f in plan.factorial()]
+    assert max(names, key=sure.get) == "hostile: decay"
+    assert {
+        v for values in table.values("D accuracy, held-out", "few pairs: baseline").values() for v in values
+    } == {0.5}

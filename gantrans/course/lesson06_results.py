@@ -1,10 +1,9 @@
-"""The figures of lesson 06, part two: trainings, the factorial, what D knows by heart, diagnoses."""
+"""The figures of lesson 06, part two: trainings, the factorial, what D knows by heart."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor
@@ -15,7 +14,6 @@ from gantrans.course.experiments.stabilization_arms import (
     BETWEEN,
     FULL,
     HOSTILE,
-    L1_ONLY,
     USUAL,
     Trained,
 )
@@ -31,7 +29,6 @@ from gantrans.course.plots import (
 )
 from gantrans.course.plots.style import LINES
 from gantrans.training import History
-from gantrans.translation.diagnostics import DIAGNOSES
 
 WORDS: Mapping[str, str] = {
     USUAL: "L1 weight 100,\nD at G's pace",
@@ -75,7 +72,7 @@ def outputs_figure(sem: Tensor, layout: Tensor, made: Mapping[str, Tensor], pick
     return image_grid(rows, list(columns), pixel_nm=20.0, size=1.4)
 
 
-def _arms_of(table: Table, setting: str) -> dict[str, str]:
+def arms_of(table: Table, setting: str) -> dict[str, str]:
     """{arm: its name in the table} for every arm of a setting that the table has."""
     start = arm_in(setting, "")
     return {arm.removeprefix(start): arm for arm in table.arms if arm.startswith(start)}
@@ -85,13 +82,13 @@ def _arms_of(table: Table, setting: str) -> dict[str, str]:
 def arms_figure(table: Table, quantity: str = "IoU", settings: Sequence[str] = FULL) -> Figure:
     """Every arm of every setting: a dot per seed and the mean as a bar; the factorial's arms come first.
 
-    LS is least squares, SN spectral norm.
+    LS is least squares, SN spectral norm. All panels share both axes.
     """
-    names = list(_arms_of(table, settings[0]))
+    names = list(arms_of(table, settings[0]))
     figure = new_figure(9.6, 1.2 + 0.235 * len(names))
-    axes = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, len(settings), sharex=True, sharey=True, squeeze=False)[0]
     for ax, setting in zip(axes, settings, strict=True):
-        arms, words = _arms_of(table, setting), []
+        arms, words = arms_of(table, setting), []
         for i, name in enumerate(names):
             values = [v for v in _present(table, arms[name], quantity) if np.isfinite(v)]
             if not values:
@@ -168,33 +165,6 @@ def _logarithms(rows: Rows, quantity: str) -> Rows:
 
 
 @styled
-def indicators_figure(table: Table) -> Figure:
-    """Mean IoU of every arm against what its log said: D's accuracy, and the ratio of gradients."""
-    figure = new_figure(9.4, 3.4)
-    means = table.means(*[arm for setting in FULL for arm in _arms_of(table, setting).values()])
-    for ax, name in zip(figure.subplots(1, 2, sharey=True), ("D accuracy", "gradient ratio"), strict=True):
-        for i, setting in enumerate(FULL):
-            arms = [means[arm] for arm in _arms_of(table, setting).values() if name in means[arm]]
-            x, y = [row[name] for row in arms], [row["IoU"] for row in arms]
-            ax.plot(x, y, MARKERS[i], color=COLOURS[i], label=setting, markerfacecolor="none")
-            alone = means[arm_in(setting, L1_ONLY)]["IoU"]
-            ax.axhline(alone, color=COLOURS[i], linestyle=LINES[i], linewidth=0.8)
-        ax.set(xlabel=name, xscale="log" if name == "gradient ratio" else "linear")
-        every = [(row[name], row["IoU"]) for row in means.values() if name in row]
-        tied = np.corrcoef(*_ranks(np.array(every)))[0, 1]
-        ax.set_title(f"rank correlation {tied:+.2f}")
-        describe(ax, f"Held-out IoU against {name}, one point per arm: rank correlation {tied:+.2f}.")
-    figure.axes[0].set_ylabel("held-out IoU")
-    figure.axes[1].axvline(1, color="black", linewidth=0.8)
-    figure.axes[0].legend(title="setting (line: L1 only)", loc="lower left")
-    return figure
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    return np.argsort(np.argsort(values, axis=0), axis=0).T.astype(np.float64)
-
-
-@styled
 def claim_figure(record: Mapping[str, Any], quantities: Mapping[str, str]) -> Figure:
     """Parts of a claim as the ledger holds them: both arms' values, joined by seed.
 
@@ -224,32 +194,4 @@ def failures_figure(histories: Mapping[str, History]) -> Figure:
         describe(ax, f"{quantity}. {'; '.join(words)}.")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    return figure
-
-
-@styled
-def confusion_figure(counts: Mapping[str, Mapping[str, int]]) -> Figure:
-    """The confusion matrix of the diagnoses: a row per provoked failure, a column per diagnosis."""
-    columns = [name for name in DIAGNOSES if any(row[name] for row in counts.values()) or name in counts]
-    shares = np.array([[row[name] for name in columns] for row in counts.values()], dtype=np.float64)
-    runs = shares.sum(1, keepdims=True)
-    figure = new_figure(7.2, 3.6)
-    ax: Axes = figure.add_subplot()
-    ax.imshow(shares / runs, cmap="cividis", vmin=0, vmax=1, interpolation="nearest", aspect="auto")
-    for i, row in enumerate(shares):
-        for j, count in enumerate(row):
-            ax.text(
-                j,
-                i,
-                f"{count:.0f}",
-                ha="center",
-                va="center",
-                color="black" if count > runs[i] / 2 else "white",
-            )
-    ax.set_xticks(range(len(columns)), [name.replace(" ", "\n") for name in columns])
-    ax.set_yticks(range(len(counts)), list(counts))
-    ax.set(xlabel="diagnosed", ylabel="provoked", title=f"runs, of {runs[0, 0]:.0f} each")
-    ax.grid(visible=False)
-    named = "; ".join(f"{name}: {row[name]} of {sum(row.values())}" for name, row in counts.items())
-    describe(ax, f"Runs that were diagnosed as provoked: {named}.")
     return figure

@@ -19,10 +19,21 @@ from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.training import FitConfig, History, fit
-from gantrans.translation.diagnostics import COLLAPSE, DIAGNOSES, DOMINANCE, HEALTHY, OSCILLATION, diagnose
+from gantrans.translation.diagnostics import (
+    COLLAPSE,
+    DIAGNOSES,
+    DOMINANCE,
+    HEALTHY,
+    OSCILLATION,
+    Thresholds,
+    diagnose,
+    judge,
+)
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 
 RECORDS = 40
+CALLED = "diagnosed "
+"""Begins the quantities that say which name a run got."""
 
 
 @dataclass(frozen=True)
@@ -102,26 +113,35 @@ def train(provoked: str, seed: int, scale: str) -> History:
 def run_seed(provoked: str, seed: int, scale: str) -> Row:
     """One run and its diagnosis: {provoked: {"diagnosed as ...": 0 or 1, and the numbers behind it}}."""
     diagnosis = diagnose(train(provoked, seed, scale))
-    named = {f"diagnosed {name}": float(name == diagnosis.name) for name in DIAGNOSES}
+    named = {f"{CALLED}{name}": float(name == diagnosis.name) for name in DIAGNOSES}
     return {provoked: {**named, **diagnosis.numbers}}
 
 
-def confusion(table: Table) -> dict[str, dict[str, int]]:
-    """How many runs of each kind got each diagnosis: {provoked: {diagnosis: runs}}."""
-    return {
-        provoked: {
-            name: int(sum(table.values(f"diagnosed {name}", provoked)[provoked])) for name in DIAGNOSES
-        }
-        for provoked in PROVOKED
-    }
+def called(row: Mapping[str, float], thresholds: Thresholds | None = None) -> str:
+    """The name in a row of the table; with thresholds, the one that the row's numbers get under them."""
+    numbers = numbers_of(row)
+    if thresholds is not None and "swing" in numbers:
+        return judge(numbers, thresholds).name
+    return max(DIAGNOSES, key=lambda name: row.get(f"{CALLED}{name}", 0.0))
 
 
-def missed(table: Table, provoked: str) -> dict[str, dict[str, float]]:
+def numbers_of(row: Mapping[str, float]) -> dict[str, float]:
+    """What the diagnosis looked at in a row of the table."""
+    return {name: value for name, value in row.items() if not name.startswith(CALLED)}
+
+
+def confusion(table: Table, thresholds: Thresholds | None = None) -> dict[str, dict[str, int]]:
+    """How many runs of each kind got each diagnosis: {provoked: {diagnosis: runs}}; see `called`."""
+    names = {kind: [called(row[kind], thresholds) for row in table.rows.values()] for kind in PROVOKED}
+    return {kind: {name: found.count(name) for name in DIAGNOSES} for kind, found in names.items()}
+
+
+def missed(table: Table, provoked: str, thresholds: Thresholds | None = None) -> dict[str, dict[str, float]]:
     """What the diagnosis saw in the runs of a kind that got another name: {"seed 3": {number: value}}."""
     return {
-        f"seed {seed}": {name: value for name, value in row[provoked].items() if "diagnosed" not in name}
+        f"seed {seed}": numbers_of(row[provoked])
         for seed, row in table.rows.items()
-        if not row[provoked][f"diagnosed {provoked}"]
+        if called(row[provoked], thresholds) != provoked
     }
 
 
@@ -135,10 +155,17 @@ def recognised(table: Table) -> Mapping[str, Any]:
         for name, count in row.items()
         if count and name != provoked
     }
-    means = {
-        f"{arm}: {q}": v for arm, row in table.means().items() for q, v in row.items() if "diagnosed" not in q
-    }
-    return {"data": data, "numbers": {**means, **wrong}}
+    return {"data": data, "numbers": {**_means(table), **wrong}}
+
+
+def _means(table: Table) -> dict[str, float]:
+    """{"kind: number": mean over the runs that have it}; a run that was not finite has no accuracy."""
+    seen: dict[str, list[float]] = {}
+    for row in table.rows.values():
+        for kind in PROVOKED:
+            for name, value in numbers_of(row[kind]).items():
+                seen.setdefault(f"{kind}: {name}", []).append(value)
+    return {name: sum(values) / len(values) for name, values in seen.items()}
 
 
 SWEEP = Sweep(
