@@ -11,7 +11,7 @@ import torch
 from gantrans.course import claims, lesson07, lesson07_arrays
 from gantrans.course.experiments import arrays, experiments, hallucination, loss_weights, pairs_cycle
 from gantrans.course.experiments.arrays import KINDS, Place
-from gantrans.course.experiments.sweeps import Table
+from gantrans.course.experiments.sweeps import Table, committed
 from gantrans.course.explorers import Choice, Explorer, Slider
 from gantrans.course.plots import alt_text
 from gantrans.course.runs import from_scratch
@@ -41,7 +41,7 @@ WEIGHTS = made_up(
     (*loss_weights.ARMS, loss_weights.REAL), ("L1", "PSNR", "spectrum", "texture", "EPE", "diversity")
 )
 CYCLE = made_up(pairs_cycle.ARMS, ("IoU", "EPE", "L1"))
-JUDGED = ("count error", "completed", "extra", "missing", "IoU", "count error, regular")
+JUDGED = (*lesson07_arrays.FAULTS, "IoU", "count error, regular", "IoU, regular")
 ARRAYS = made_up(hallucination.ARMS, (*JUDGED, *(f"completed, {kind}" for kind in KINDS)))
 
 
@@ -335,3 +335,48 @@ def test_tables_have_every_arm():
     assert list(rows) == list(hallucination.ARMS)
     mean = np.mean(ARRAYS.values("completed, wider gap", "mixed")["mixed"])
     assert rows["mixed"]["wider gap"] == pytest.approx(100 * mean)
+
+
+def test_a_change_is_told_apart_when_its_interval_leaves_out_zero():
+    rows = {s: {"old": {"IoU": 0.5}, "new": {"IoU": 0.5 + d}} for s, d in enumerate((0.1, 0.2, 0.3))}
+    table = Table({}, rows)
+    _, low, high = claims.paired_effect([0.6, 0.7, 0.8], [0.5] * 3)
+    assert low < 0 < high
+    words = lesson07.change(table, "IoU", "new", "old", factor=10)
+    assert words == f"+2 ({10 * low:+.2g} to {10 * high:+.2g}): undecided"
+    for s in rows:
+        rows[s]["new"]["IoU"] = 0.7 + 0.001 * s
+    assert lesson07.change(table, "IoU", "new", "old").endswith(": higher")
+    assert lesson07.change(table, "IoU", "old", "new").endswith(": lower")
+
+
+def test_every_step_of_the_front_and_every_fault_has_its_change():
+    steps = lesson07.steps_table(WEIGHTS).rows
+    assert [row[0] for row in steps] == [
+        "L1 only to 100", "L1 weight 100 to 30", "L1 weight 30 to 10", "L1 weight 10 to 3",
+        "L1 weight 3 to 1", "L1 weight 1 to no L1", "L1 weight 100 to 10", "L1 weight 10 to 1",
+    ]  # fmt: skip
+    assert steps[-2][1] == lesson07.change(WEIGHTS, "spectrum", "L1 weight 10", "L1 weight 100")
+    faults = {row[0]: row[1:] for row in lesson07_arrays.changes_table(ARRAYS).rows}
+    assert faults["opens"][-1] == lesson07.change(ARRAYS, "opens", "cycle", "no cycle")
+    assert list(faults)[-2:] == ["count error, regular", "IoU, regular"]
+
+
+def test_the_text_on_the_front_and_on_faults_is_what_the_sweeps_say():
+    """The lesson's words rest on these: a new sweep that says otherwise must change the words."""
+    said = [
+        [cell.rsplit(": ", 1)[1] for cell in r[1:]]
+        for r in lesson07.steps_table(committed("loss_weights")).rows
+    ]
+    more_real, undecided = ["lower", "higher", "undecided"], ["undecided"] * 3
+    assert said[:5] == [more_real] * 3 + [undecided] * 2
+    assert said[5:] == [["undecided", "higher", "higher"], more_real, ["undecided", "higher", "undecided"]]
+    found = {
+        r[0]: [cell.rsplit(": ", 1)[1] for cell in r[1:]]
+        for r in lesson07_arrays.changes_table(committed("hallucination")).rows
+    }
+    assert found["extra"] == ["lower", "undecided", "undecided", "undecided"]
+    assert found["opens"] == ["lower", "lower", "undecided", "higher"]
+    assert found["completed"] == ["lower", "lower", "undecided", "lower"]
+    assert found["count error, regular"] == ["higher", "undecided", "undecided", "undecided"]
+    assert found["IoU, regular"] == ["lower", "undecided", "higher", "lower"]

@@ -1,6 +1,7 @@
 """The figures of lesson 07 on realism against correctness; `lesson07_arrays` has those on hallucination."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import numpy as np
 import torch
@@ -161,6 +162,35 @@ def weights_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
     }  # fmt: skip
     means = table.means(*loss_weights.ARMS, loss_weights.REAL)
     return {arm: {name: row[q] for q, name in names.items() if q in row} for arm, row in means.items()}
+
+
+def change(table: sweeps.Table, quantity: str, after: str, before: str, factor: float = 1.0) -> str:
+    """What one arm changes in a quantity, seed by seed: mean, 99 % interval, and whether it leaves out zero.
+
+    Args:
+        after, before: two arms of the table; factor: of the unit that is shown.
+    """
+    both = table.values(quantity, after, before)
+    effect, low, high = (factor * v for v in claims.paired_effect(both[after], both[before]))
+    said = "higher" if low > 0 else "lower" if high < 0 else "undecided"
+    return f"{effect:+.2g} ({low:+.2g} to {high:+.2g}): {said}"
+
+
+def steps_table(table: sweeps.Table) -> Table:
+    """The front step by step, from L1 alone to no L1, and two longer steps: what each changes for sure."""
+    order = [loss_weights.BASELINE, *loss_weights.WEIGHTS]
+    steps = [*pairwise(order), ("L1 weight 100", "L1 weight 10"), ("L1 weight 10", "L1 weight 1")]
+    shown = {
+        "spectrum distance (dB)": ("spectrum", 1),
+        "L1 error (thousandths)": ("L1", 1000),
+        "EPE (nm)": ("EPE", 1),
+    }
+    rows = [
+        [f"{before} to {after.removeprefix('L1 weight ')}"]
+        + [change(table, quantity, after, before, factor) for quantity, factor in shown.values()]
+        for before, after in steps
+    ]
+    return Table(["step", *shown], rows, f"Change with its 99 % interval over {len(table.seeds)} seeds")
 
 
 @styled

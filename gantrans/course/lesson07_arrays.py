@@ -18,9 +18,11 @@ from gantrans.course.experiments.arrays import (
     count_features,
 )
 from gantrans.course.experiments.hallucination import ARMS
+from gantrans.course.lesson07 import change
 from gantrans.course.plots import (
     COLOURS,
     MARKERS,
+    Table,
     bars_with_intervals,
     describe,
     image_axes,
@@ -140,5 +142,25 @@ def kinds_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
         means = table.means(arm)[arm]
         rows[arm] = {kind: 100 * means[f"completed, {kind}"] for kind in KINDS}
         rows[arm] |= {"count error": means["count error"], "the same, regular": means["count error, regular"]}
-        rows[arm] |= {"extra": means["extra"], "missing": means["missing"], "IoU": means["IoU"]}
+        rows[arm] |= {name: means[name] for name in ("extra", "missing", "opens", "IoU")}
     return rows
+
+
+CHANGES: Mapping[str, tuple[str, str]] = {
+    "mixed clips": ("mixed", "regular only"),
+    "80 % regular clips": ("80 % regular", "regular only"),
+    "L1 weight 100": ("L1 weight 100", "regular only"),
+    "cycle": ("cycle", "no cycle"),
+}
+"""What may help -> the arm with it, and the same arm without."""
+FAULTS = ("count error", "extra", "missing", "opens", "bridges", "completed")
+
+
+def changes_table(table: sweeps.Table) -> Table:
+    """What each of `CHANGES` does to every kind of fault, and to regular arrays: change and 99 % interval."""
+    rows = [
+        [quantity, *(change(table, quantity, *arms) for arms in CHANGES.values())]
+        for quantity in (*FAULTS, "count error, regular", "IoU, regular")
+    ]
+    caption = f"Change per image, irregular where not said otherwise, over {len(table.seeds)} seeds"
+    return Table(["", *CHANGES], rows, caption)
