@@ -3,6 +3,7 @@
 Sources: Zhang et al. 2019 (SAGAN); Dao et al. 2022 (FlashAttention: the map is never stored).
 """
 
+import gc
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -51,11 +52,17 @@ def map_bytes(side: int) -> int:
     return (side * side) ** 2 * 4
 
 
+def plain_peak_bytes(side: int) -> int:
+    """What the plain layer takes at its peak without gradients: the products and their softmax, two maps."""
+    return 2 * map_bytes(side)
+
+
 def layer_cost(side: int, *, fused: bool, repeats: int = 3) -> dict[str, float]:
     """Peak memory (bytes) and median time (s) of one attention layer on one image, without gradients."""
     device = pick_device()
     layer = SelfAttention(CHANNELS, fused=fused).to(device)
     x = torch.randn(1, CHANNELS, side, side, generator=torch.Generator().manual_seed(0)).to(device)
+    gc.collect()  # else what earlier cells left may be freed, and counted, while we measure
     with torch.no_grad():
         peak = memory(lambda: layer(x), device)
         return {
@@ -187,7 +194,7 @@ def layer_table(table: Table) -> list[list[str]]:
                 f"{side} x {side}",
                 f"{side * side:,}",
                 size_words(map_bytes(side)) + " (computed)",
-                size_words(plain["peak"]) if plain else "not run",
+                size_words(plain["peak"]) if plain else f"{size_words(plain_peak_bytes(side))} (computed)",
                 size_words(fused["peak"]),
                 f"{1e3 * plain['seconds']:.3g} ms" if plain else "not run",
                 f"{1e3 * fused['seconds']:.3g} ms",
