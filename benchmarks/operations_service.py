@@ -11,6 +11,8 @@ import tempfile
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -27,12 +29,21 @@ PLACES = 4
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """One row per number of clients; the network is the reduced one, barely trained: its cost counts."""
+    with serving(quick) as (_, address, pictures):
+        png, seconds = pictures[0], 2 if quick else 20
+        return [_load(address, png, clients, seconds) for clients in (1, PLACES, 4 * PLACES)]
+
+
+@contextmanager
+def serving(quick: bool) -> Iterator[tuple[int, str, list[bytes]]]:
+    """A service on loopback: its process, its address, and PNGs for it."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scale = "smoke" if quick else "reduced"
         train_recipe(recipe("sem2layout", scale), folder / "run", max_seconds=5, progress=False)
         size = recipe("sem2layout", scale).data.size
-        png = encode_png(unit_from_uint8(make_pairs("procedural", count=1, size=size, progress=False).sem[0]))
+        images = make_pairs("procedural", count=32, size=size, progress=False).sem
+        pictures = [encode_png(unit_from_uint8(image)) for image in images]
         with listen("127.0.0.1", 0) as free:
             port = free.getsockname()[1]
         command = [
@@ -43,7 +54,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
         try:
             address = f"http://127.0.0.1:{port}"
             _wait(server, address)
-            return [_load(address, png, clients, 2 if quick else 20) for clients in (1, PLACES, 4 * PLACES)]
+            yield server.pid, address, pictures
         finally:
             server.terminate()
             server.wait()
