@@ -8,7 +8,7 @@ from scipy import stats
 
 from gantrans.course import claims
 from gantrans.course.experiments import promotion
-from gantrans.course.experiments.promotion import GATE, Hold
+from gantrans.course.experiments.promotion import DEFECT_CASES, DEFECT_CONFIGS, GATES, Hold
 from gantrans.errors import ConfigError, DataError
 from gantrans.operations.gate import Compared, Decision, GateConfig, decide, lower_bound
 
@@ -78,6 +78,40 @@ def test_one_new_bridge_is_one_too_many() -> None:
     assert not failed(
         run(new=replace(better(), challenger_defects=defects), config=GateConfig(new_defects=1))
     )
+
+
+def test_the_bound_on_defects_refuses_what_is_demonstrable() -> None:
+    rule = GateConfig(defect_rule="bound")
+    generator = np.random.default_rng(0)
+    many = generator.poisson(6.0, 180).astype(float)
+    scatter = replace(better(), champion_defects=many, challenger_defects=np.roll(many, 1) + np.eye(180)[0])
+    assert failed(run(new=scatter)) == ["new topology"]  # one more of a thousand
+    assert not failed(run(new=scatter, config=rule))
+    worse = replace(better(), champion_defects=many, challenger_defects=many + generator.poisson(1.0, 180))
+    refused = run(new=worse, config=rule)
+    assert failed(refused) == ["new topology"]
+    assert "opens and bridges per image" in str(refused)
+    one = replace(better(), challenger_defects=np.eye(180)[7])
+    assert not failed(run(new=one, config=rule))  # its error: too few to show
+    check = refused.checks[4]
+    bound = lower_bound(worse.more_defects, worse.cluster)
+    assert (check.name, check.measured, check.limit) == ("new topology", bound, 0.0)
+
+
+def test_the_margin_on_defects_asks_the_challenger_for_evidence() -> None:
+    many = np.random.default_rng(0).poisson(6.0, 180).astype(float)
+    scatter = replace(better(), champion_defects=many, challenger_defects=np.roll(many, 1))
+    tight, wide = (GateConfig(defect_rule="margin", defect_margin=m) for m in (0.1, 3.0))
+    assert failed(run(new=scatter, config=tight)) == ["new topology"]
+    assert not failed(run(new=scatter, config=wide))
+    upper = -(lower_bound(-scatter.more_defects, scatter.cluster) or 0.0)
+    assert run(new=scatter, config=wide).checks[4].measured == pytest.approx(upper)
+    assert not failed(run(config=GateConfig(defect_rule="margin")))  # none, and none
+    with pytest.raises(ConfigError, match="defect_rule is 'sum'; choose one of 'count', 'bound', 'margin'"):
+        GateConfig(defect_rule="sum")
+    few = run(new=better(count=9), config=wide)
+    assert failed(few) == ["new bound", "new topology"]
+    assert few.verdict == "insufficient data"
 
 
 def test_nine_layouts_are_insufficient_data_and_ten_are_not() -> None:
@@ -150,8 +184,41 @@ def test_false_promotions_stay_below_alpha_plus_two_points_and_power_is_there() 
     assert images / count > 0.04
     mean, count = promotion.share("mean SSIM > 0", HOLD, 500, seed=14)
     assert mean / count == pytest.approx(0.5, abs=0.08)
-    gained, count = promotion.share(GATE, HOLD, 60, gain=0.02, seed=15)
-    assert gained / count > 0.9
+    counted, bound = GATES
+    strict, count = promotion.share(counted, HOLD, 100, gain=0.02, seed=15)
+    gained, count = promotion.share(bound, HOLD, 100, gain=0.02, seed=15)
+    assert strict / count < 0.4 < 0.5 < gained / count  # two counts, each a coin toss
+    false, count = promotion.share(bound, HOLD, 200, seed=16)
+    assert false / count <= 0.01 + 0.02
+
+
+def test_the_rules_on_defects_err_as_they_say() -> None:
+    """Equal models that make many, a worse challenger, and one with what the champion never makes."""
+    shares = {
+        case: {
+            name: promotion.refused_for_defects(defects, config, 200)
+            for name, config in DEFECT_CONFIGS.items()
+        }
+        for case, defects in DEFECT_CASES.items()
+    }
+    assert shares["none, and none"] == dict.fromkeys(DEFECT_CONFIGS, 0.0)
+    equal = shares["6 per image, equal"]
+    assert equal["count"] == pytest.approx(0.5, abs=0.12)
+    assert equal["bound"] <= 0.01 + 0.03  # the standard error of 1 % is 0.7 points
+    assert equal["margin of 0.5"] > 0.5
+    worse = shares["6 and 7 per image"]
+    assert worse["margin of 0.5"] > worse["bound"] > 0.4
+    rare = shares["none, and 1 in 100 images"]
+    assert rare["count"] > 0.85
+    assert rare["bound"] < 0.4
+
+
+def test_a_simulated_challenger_is_the_same_for_both_gates_and_no_check_is_idle() -> None:
+    shares = promotion.failures(HOLD, 100)
+    for name in ("old bound", "old families", "new topology, bound", "new topology, count"):
+        assert shares[f"refused by {name}"] > 0 or name == "new topology, bound"
+    assert shares["refused by new topology, count"] > shares["refused by new topology, bound"]
+    assert shares["refused by smoke inference"] == 0
 
 
 def test_claims_g26_and_g39_have_their_parts() -> None:

@@ -144,7 +144,10 @@ def test_tables_say_what_they_hold(run, tmp_path):
     assert lesson12.equal_table({"mean": (1000, 2000)}).rows[0][2] == "50.0%"
     ledger = claims.read(claims.COMMITTED)
     assert lesson12.latency_table(ledger["G39"]).rows[-1] == ["3", "100%"]
-    assert "image bootstrap 9.6%" in alt_text(lesson12.rules_figure(ledger["G26"]))
+    words = alt_text(lesson12.rules_figure(ledger["G26"]))
+    assert "image bootstrap 9.6%" in words
+    assert "gate, defects by bound" in words
+    assert lesson12.defects_table(4).rows[0] == ["none, and none", "0%", "0%", "0%"]
 
 
 def test_the_sweep_gives_each_claim_its_arms_and_parts():

@@ -13,7 +13,7 @@ from gantrans.course.claims.verdicts import proportion_interval
 from gantrans.course.experiments import kills, process_change, promotion
 from gantrans.course.experiments.fine_tuning import BEFORE, EPOCHS, RATES, SHARES
 from gantrans.course.experiments.process_change import Challenger
-from gantrans.course.experiments.promotion import GAINS, GATE, LAYOUTS, RULES, Hold
+from gantrans.course.experiments.promotion import GAINS, GATES, LAYOUTS, RULES, Hold
 from gantrans.course.experiments.sweeps import Table as SweepTable
 from gantrans.course.plots import (
     COLOURS,
@@ -165,7 +165,7 @@ def rules_figure(record: Mapping[str, Any]) -> Figure:
     figure = new_figure(8.8, 3.4)
     left, right = figure.subplots(1, 2)
     words = []
-    for i, rule in enumerate((*RULES, GATE)):
+    for i, rule in enumerate((*RULES, *GATES)):
         none = parts[rule]["measured"] if rule in parts else numbers[f"{rule}: gain 0"]
         shares = [none, *(numbers[f"{rule}: gain {gain:g}"] for gain in GAINS[1:])]
         left.plot(range(len(GAINS)), shares, label=rule, color=COLOURS[i], marker=MARKERS[i])
@@ -199,6 +199,19 @@ def equal_table(shares: Mapping[str, tuple[int, int]]) -> Table:
         share, low, high = proportion_interval(promoted, count)
         rows.append([rule, f"{promoted} of {count}", f"{share:.1%}", f"{low:.1%} to {high:.1%}"])
     return Table(["rule", "promoted", "share", "99 % interval"], rows, "Equal challengers")
+
+
+def defects_table(count: int) -> Table:
+    """Share of `count` challengers that each rule on opens and bridges refuses, by what the models make."""
+    rows = []
+    for case, defects in promotion.DEFECT_CASES.items():
+        shares = [
+            promotion.refused_for_defects(defects, config, count)
+            for config in promotion.DEFECT_CONFIGS.values()
+        ]
+        rows.append([case, *(f"{share:.0%}" for share in shares)])
+    header = ["opens and bridges of champion and challenger", *promotion.DEFECT_CONFIGS]
+    return Table(header, rows, f"Refused by each rule, of {count} challengers")
 
 
 def shared_variance(compared: Compared) -> float:

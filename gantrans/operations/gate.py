@@ -15,11 +15,12 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
-from gantrans.config import check_range
+from gantrans.config import check_choice, check_range
 from gantrans.errors import ConfigError, DataError
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 INSUFFICIENT = "insufficient data"
+DEFECT_RULES = ("count", "bound", "margin")
 
 
 @dataclass(frozen=True)
@@ -30,7 +31,16 @@ class GateConfig:
         have an even chance that one gets through.
     old_margin: largest loss of mean quality on old images that counts as none.
     family_margin, family_margins: largest loss of one family's mean, in general and by name.
-    new_defects: how many more opens and bridges, in all, each hold-out may have.
+    defect_rule: what "no new opens and bridges" means on each hold-out. Every rule errs in its own way.
+        "count": at most `new_defects` more than the champion's, in all. Right for a champion without defects,
+        where one is one too many. Of equal models that make many it refuses half, however many images.
+        "bound": refused if more are demonstrable, that is if the lower bound by layout of the increase per
+        image is above 0. Refuses an equal model about as often as `alpha`. Lets through what the hold-out is
+        too small to show: the fewer layouts, the more, and nearly always a single new bridge.
+        "margin": refused unless `defect_margin` more are excluded, that is if the upper bound is above it.
+        Lets a model through that is worse by the margin about as often as `alpha`. Refuses equal models when
+        the hold-out is too small for its margin.
+    new_defects, defect_margin: how many more "count" allows in all, and "margin" per image.
     latency_factor: largest ratio of the 95th percentiles of the latencies.
     few_clusters: below this many clusters the t interval is used, since the bootstrap is then too narrow.
     fewest_clusters: below this many nothing is decided.
@@ -41,7 +51,9 @@ class GateConfig:
     old_margin: float = 0.01
     family_margin: float = 0.03
     family_margins: Mapping[str, float] = field(default_factory=dict)
+    defect_rule: str = "count"
     new_defects: int = 0
+    defect_margin: float = 0.0
     latency_factor: float = 1.25
     few_clusters: int = 40
     fewest_clusters: int = 10
@@ -50,7 +62,8 @@ class GateConfig:
 
     def __post_init__(self) -> None:
         check_range(self, "alpha", 0.0, 0.5, open_low=True)
-        for name in ("old_margin", "family_margin", "new_defects"):
+        check_choice(self, "defect_rule", DEFECT_RULES)
+        for name in ("old_margin", "family_margin", "new_defects", "defect_margin"):
             check_range(self, name, 0.0)
         check_range(self, "latency_factor", 1.0)
         check_range(self, "fewest_clusters", 2)
@@ -78,22 +91,16 @@ class Compared:
     challenger_defects: Array
 
     def __post_init__(self) -> None:
-        lengths = {
-            len(x)
-            for x in (
-                self.champion,
-                self.challenger,
-                self.cluster,
-                self.family,
-                self.champion_defects,
-                self.challenger_defects,
-            )
-        }
+        qualities, defects = (
+            (self.champion, self.challenger),
+            (self.champion_defects, self.challenger_defects),
+        )
+        lengths = {len(x) for x in (*qualities, self.cluster, self.family, *defects)}
         if len(lengths) != 1 or lengths == {0}:
             raise DataError(
                 f"The gate needs one entry per image in every field, not {sorted(lengths)} entries."
             )
-        if not (np.isfinite(self.champion).all() and np.isfinite(self.challenger).all()):
+        if not all(np.isfinite(side).all() for side in qualities):
             raise DataError(
                 "The gate needs finite qualities; an image has none: leave it out of both or mend it."
             )
@@ -102,6 +109,11 @@ class Compared:
     def differences(self) -> Array:
         """Challenger minus champion, per image."""
         return np.asarray(self.challenger, np.float64) - np.asarray(self.champion, np.float64)
+
+    @property
+    def more_defects(self) -> Array:
+        """The challenger's opens plus bridges minus the champion's, per image."""
+        return np.asarray(self.challenger_defects, np.float64) - np.asarray(self.champion_defects, np.float64)
 
     def family_changes(self) -> dict[str, float]:
         """Mean difference per family, names ascending."""
@@ -171,7 +183,7 @@ def decide(
         _bound_check("new", new, 0.0, config),
         _bound_check("old", old, -config.old_margin, config),
         *(_family_check(name, compared, config) for name, compared in (("new", new), ("old", old))),
-        *(_defect_check(name, compared, config) for name, compared in (("new", new), ("old", old))),
+        *(defect_check(name, compared, config) for name, compared in (("new", new), ("old", old))),
         _latency_check(latency, config),
         Check(
             "smoke inference", not smoke_problem, float(bool(smoke_problem)), 0.0,
@@ -217,24 +229,26 @@ def _resampled(groups: int, resamples: int, seed: int) -> Array:
     return generator.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(np.float64)
 
 
-def _bound_check(name: str, compared: Compared, limit: float, config: GateConfig) -> Check:
-    bound = lower_bound(
-        compared.differences,
-        compared.cluster,
-        alpha=config.alpha,
-        few_clusters=config.few_clusters,
-        fewest_clusters=config.fewest_clusters,
-        resamples=config.resamples,
-        seed=config.seed,
-    )
+def _lower(values: Array, compared: Compared, config: GateConfig) -> float | None:
+    return lower_bound(
+        values, compared.cluster, alpha=config.alpha, few_clusters=config.few_clusters,
+        fewest_clusters=config.fewest_clusters, resamples=config.resamples, seed=config.seed,
+    )  # fmt: skip
+
+
+def _insufficient(check: str, name: str, compared: Compared, config: GateConfig) -> Check:
     clusters = len(set(compared.cluster))
+    text = f"{name} images: {INSUFFICIENT}, {clusters} of at least {config.fewest_clusters} layouts"
+    return Check(f"{name} {check}", None, float(clusters), float(config.fewest_clusters), text)
+
+
+def _bound_check(name: str, compared: Compared, limit: float, config: GateConfig) -> Check:
+    bound = _lower(compared.differences, compared, config)
     if bound is None:
-        text = f"{name} images: {INSUFFICIENT}, {clusters} of at least {config.fewest_clusters} layouts"
-        return Check(f"{name} bound", None, float(clusters), float(config.fewest_clusters), text)
-    mean = compared.differences.mean()
+        return _insufficient("bound", name, compared, config)
     text = (
-        f"{name} images: mean change {mean:+.4f}, lower bound {bound:+.4f} must be above {limit:+.4f} "
-        f"({len(compared.differences)} images of {clusters} layouts)"
+        f"{name} images: mean change {compared.differences.mean():+.4f}, lower bound {bound:+.4f} must be "
+        f"above {limit:+.4f} ({len(compared.cluster)} images of {len(set(compared.cluster))} layouts)"
     )
     return Check(f"{name} bound", bound > limit, bound, limit, text)
 
@@ -250,13 +264,28 @@ def _family_check(name: str, compared: Compared, config: GateConfig) -> Check:
     return Check(f"{name} families", changes[worst] >= -margins[worst], changes[worst], -margins[worst], text)
 
 
-def _defect_check(name: str, compared: Compared, config: GateConfig) -> Check:
-    before, after = float(np.sum(compared.champion_defects)), float(np.sum(compared.challenger_defects))
-    limit = before + config.new_defects
+def defect_check(name: str, compared: Compared, config: GateConfig) -> Check:
+    """No new opens and bridges on the hold-out `name`, by the rule of the configuration."""
+    if config.defect_rule == "count":
+        before, after = float(np.sum(compared.champion_defects)), float(np.sum(compared.challenger_defects))
+        limit = before + config.new_defects
+        text = (
+            f"{name} images: {after:.0f} opens and bridges, at most {limit:.0f} allowed "
+            f"(champion {before:.0f})"
+        )
+        return Check(f"{name} topology", after <= limit, after, limit, text)
+    more = compared.more_defects
+    lower = config.defect_rule == "bound"
+    found = _lower(more if lower else -more, compared, config)
+    if found is None:
+        return _insufficient("topology", name, compared, config)
+    bound, limit = (found, 0.0) if lower else (-found, config.defect_margin)
     text = (
-        f"{name} images: {after:.0f} opens and bridges, at most {limit:.0f} allowed (champion {before:.0f})"
+        f"{name} images: {more.mean():+.3f} opens and bridges per image (champion "
+        f"{np.mean(compared.champion_defects):.3f}), {'lower' if lower else 'upper'} bound {bound:+.3f} "
+        f"must not be above {limit:+.3f}"
     )
-    return Check(f"{name} topology", after <= limit, after, limit, text)
+    return Check(f"{name} topology", bound <= limit, bound, limit, text)
 
 
 def _latency_check(latency: tuple[ArrayLike, ArrayLike], config: GateConfig) -> Check:

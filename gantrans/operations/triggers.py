@@ -78,7 +78,9 @@ def advise(signals: Signals, config: TriggerConfig | None = None) -> Advice:
         train = train or signals.new_pairs >= config.fewest_pairs
         reasons.append(f"quality fell by {lost:.3f}")
     if signals.drift:
-        reasons.append("the input has drifted: label what comes in now, there is no target to train on yet")
+        pairs = "no target" if signals.new_pairs == 0 else "too little"
+        yet = "" if train else f", there is {pairs} to train on yet"
+        reasons.append(f"the input has drifted: label what comes in now{yet}")
     short = lost > config.quality_loss and signals.new_pairs < config.fewest_pairs
     if short:
         reasons.append(f"{signals.new_pairs} labelled pairs, of at least {config.fewest_pairs}")

@@ -2,8 +2,10 @@
 
 A simulated challenger is a set of differences of quality, challenger minus champion, one per held-out image:
 an effect of the layout, which its images share, plus an effect of the image. An equal challenger has mean 0.
-Deciding on simulated challengers is the only way to know a rule's error rate: of real ones nobody knows
-whether they are equal.
+For the whole gate it also has changes on old images, and opens and bridges on both hold-outs, without trend,
+so that every check but the timing and the smoke inference now and then refuses an equal model. Deciding on
+simulated challengers is the only way to know a rule's error rate: of real ones nobody knows whether they are
+equal.
 """
 
 from collections.abc import Mapping
@@ -14,11 +16,25 @@ from typing import Any
 import numpy as np
 
 from gantrans.course.experiments.registry import experiment
-from gantrans.operations.gate import Array, Compared, GateConfig, decide, lower_bound
+from gantrans.operations.gate import (
+    Array,
+    Compared,
+    Decision,
+    GateConfig,
+    decide,
+    defect_check,
+    lower_bound,
+)
 
 RULES = ("mean SSIM > 0", "image bootstrap", "cluster bootstrap")
 """The parts of G26."""
-GATE = "whole gate"
+GATES: Mapping[str, GateConfig] = {
+    "gate, defects counted": GateConfig(),
+    "gate, defects by bound": GateConfig(defect_rule="bound"),
+}
+FAMILIES = ("line_space", "contact", "jog")
+OLD_FAMILIES = (0.02, 0.0, -0.02)
+"""On old images one family gains what another loses."""
 GAINS = (0.0, 0.005, 0.01, 0.02)
 LAYOUTS = (12, 20, 39, 40, 60, 120)
 LATENCIES = (1.0, 1.2, 1.3, 3.0)
@@ -57,6 +73,47 @@ class Hold:
 
 
 @dataclass(frozen=True)
+class Defects:
+    """Opens and bridges per image of champion and challenger.
+
+    common: what both models get wrong. champion, challenger: what each gets wrong alone, Poisson counts.
+    uneven: squared variation coefficient of a model's own rate between layouts (gamma distributed).
+    """
+
+    common: float
+    champion: float
+    challenger: float
+    uneven: float
+
+    def draw(self, hold: Hold, generator: np.random.Generator) -> tuple[Array, Array]:
+        """Counts of (champion, challenger), each (layouts * images,)."""
+        size = (hold.layouts, hold.images)
+        common = generator.poisson(self.common, size)
+        sides = []
+        for mean in (self.champion, self.challenger):
+            rate = mean * generator.gamma(1 / self.uneven, self.uneven, (hold.layouts, 1))
+            sides.append((common + generator.poisson(rate, size)).ravel().astype(np.float64))
+        return sides[0], sides[1]
+
+
+NEW_DEFECTS, OLD_DEFECTS = Defects(3.0, 3.0, 3.0, 0.25), Defects(0.9, 0.9, 0.9, 0.05)
+"""Of equal models; the sizes are those of lesson 12's champion and challengers."""
+DEFECT_CASES: Mapping[str, Defects] = {
+    "none, and none": Defects(0.0, 0.0, 0.0, 0.25),
+    "none, and 1 in 100 images": Defects(0.0, 0.0, 0.01, 0.25),
+    "1 in 10 images, equal": Defects(0.0, 0.1, 0.1, 0.25),
+    "6 per image, equal": NEW_DEFECTS,
+    "6 and 7 per image": Defects(3.0, 3.0, 4.0, 0.25),
+}
+"""The champion's and the challenger's, in words."""
+DEFECT_CONFIGS: Mapping[str, GateConfig] = {
+    "count": GateConfig(),
+    "bound": GateConfig(defect_rule="bound"),
+    "margin of 0.5": GateConfig(defect_rule="margin", defect_margin=0.5),
+}
+
+
+@dataclass(frozen=True)
 class PromotionSetting:
     """How many challengers, by scale."""
 
@@ -71,21 +128,27 @@ SETTINGS: Mapping[str, PromotionSetting] = {
 }
 
 
-def promotes(rule: str, differences: Array, hold: Hold, config: GateConfig | None = None) -> bool:
-    """Whether a rule would promote a challenger with these differences."""
-    config = config or GateConfig()
+def promotes(rule: str, differences: Array, hold: Hold, others: np.random.Generator) -> bool:
+    """Whether a rule would promote a challenger with these differences; `others` draws what else it shows."""
     if rule == "mean SSIM > 0":
         return bool(differences.mean() > 0)
-    if rule == GATE:
-        return bool(gate(differences, hold, config=config).promoted)
+    if rule in GATES:
+        return whole(differences, hold, others, GATES[rule]).promoted
     groups = hold.clusters
     if rule == "image bootstrap":
         groups = [str(i) for i in range(len(differences))]
-    bound = lower_bound(
-        differences, groups, alpha=config.alpha, few_clusters=config.few_clusters,
-        fewest_clusters=config.fewest_clusters, resamples=config.resamples,
-    )  # fmt: skip
+    bound = lower_bound(differences, groups)
     return bound is not None and bound > 0
+
+
+def whole(differences: Array, hold: Hold, generator: np.random.Generator, config: GateConfig) -> Decision:
+    """The whole gate on a challenger that is equal in everything but these differences on new images."""
+    families = np.resize(np.repeat(OLD_FAMILIES, hold.images), len(differences))
+    return gate(
+        differences, hold, old=hold.draw(generator) + families,
+        defects=(NEW_DEFECTS.draw(hold, generator), OLD_DEFECTS.draw(hold, generator)),
+        seed=int(generator.integers(2**31)), config=config,
+    )  # fmt: skip
 
 
 def gate(
@@ -93,31 +156,61 @@ def gate(
     hold: Hold,
     *,
     old: Array | None = None,
+    defects: tuple[tuple[Array, Array], tuple[Array, Array]] | None = None,
     slower: float = 1.0,
     seed: int = 0,
     config: GateConfig | None = None,
-) -> Any:
-    """The whole gate on a simulated challenger: equal on old images unless given, `slower` times as slow."""
+) -> Decision:
+    """The gate on a simulated challenger, `slower` times as slow.
+
+    Args:
+        old: differences on old images; none unless given.
+        defects: on new and on old images, each of (champion, challenger); none unless given.
+    """
     generator = np.random.default_rng(seed)
-    base = np.full(len(differences), 0.8)
-    families = [("line_space", "contact", "jog")[i // hold.images % 3] for i in range(len(differences))]
-    sound = np.zeros(len(differences))
-
-    def compared(change: Array) -> Compared:
-        return Compared(base, base + change, hold.clusters, families, sound, sound)
-
-    unchanged = np.zeros(len(differences)) if old is None else old
+    base, sound = np.full(len(differences), 0.8), np.zeros(len(differences))
+    families = [FAMILIES[i // hold.images % 3] for i in range(len(differences))]
+    changes = (differences, sound if old is None else old)
+    new, known = (
+        Compared(base, base + change, hold.clusters, families, *counts)
+        for change, counts in zip(changes, defects or ((sound, sound),) * 2, strict=True)
+    )
     seconds = 0.02 * generator.lognormal(0.0, 0.1, size=(2, 60))  # p95 scatters, as on a real machine
-    return decide(
-        compared(differences), compared(unchanged), latency=(seconds[0], slower * seconds[1]),
-        smoke_problem="", config=config,
-    )  # fmt: skip
+    return decide(new, known, latency=(seconds[0], slower * seconds[1]), smoke_problem="", config=config)
 
 
 def share(rule: str, hold: Hold, count: int, *, gain: float = 0.0, seed: int = 0) -> tuple[int, int]:
     """(promoted, challengers) of a rule over independent challengers of one gain."""
-    generator = np.random.default_rng(seed)
-    return sum(promotes(rule, hold.draw(generator, gain), hold) for _ in range(count)), count
+    generator, others = np.random.default_rng(seed), np.random.default_rng([seed, 1])
+    return sum(promotes(rule, hold.draw(generator, gain), hold, others) for _ in range(count)), count
+
+
+def refused_for_defects(defects: Defects, config: GateConfig, count: int, hold: Hold | None = None) -> float:
+    """Share of challengers that a rule refuses for their opens and bridges on one hold-out."""
+    hold, generator = hold or Hold(), np.random.default_rng(0)
+    level, clusters = np.zeros(hold.layouts * hold.images), hold.clusters
+    total = 0
+    for _ in range(count):
+        counts = defects.draw(hold, generator)
+        compared = Compared(level, level, clusters, clusters, *counts)
+        total += defect_check("new", compared, config).passed is not True
+    return total / count
+
+
+def failures(hold: Hold, count: int, gain: float = 0.02) -> dict[str, float]:
+    """Per check the share of challengers, better on new images and worse in nothing, that it refuses."""
+    generator, others = np.random.default_rng(6), np.random.default_rng([6, 1])
+    shares: dict[str, float] = {}
+    for _ in range(count):
+        differences, state = hold.draw(generator, gain), others.bit_generator.state
+        for config in GATES.values():
+            others.bit_generator.state = state  # both gates see the same challenger
+            for check in whole(differences, hold, others, config).checks:
+                rule = f", {config.defect_rule}" if "topology" in check.name else ""
+                key = f"refused by {check.name}{rule}"
+                weight = 1 / count if rule else 1 / count / len(GATES)  # the other checks agree
+                shares[key] = shares.get(key, 0.0) + weight * (check.passed is not True)
+    return shares
 
 
 @experiment("G26")
@@ -135,10 +228,14 @@ def equal_challengers(scale: str) -> dict[str, Any]:
         promoted, of = share(rule, where, count, **options)
         return promoted / of
 
-    numbers[f"{GATE}: gain 0"] = rate(GATE, hold, setting.gated, seed=2)
+    for name in GATES:
+        numbers[f"{name}: gain 0"] = rate(name, hold, seed=2)
     for gain in GAINS[1:]:
         numbers |= {f"{rule}: gain {gain:g}": rate(rule, hold, gain=gain, seed=3) for rule in RULES}
-        numbers[f"{GATE}: gain {gain:g}"] = rate(GATE, hold, setting.gated, gain=gain, seed=3)
+        numbers |= {
+            f"{name}: gain {gain:g}": rate(name, hold, setting.gated, gain=gain, seed=3) for name in GATES
+        }
+    numbers |= failures(hold, setting.gated)
     for layouts in LAYOUTS:
         numbers[f"{layouts} layouts"] = rate(RULES[2], Hold(layouts=layouts), seed=4)
         plain = partial(lower_bound, alpha=0.01, few_clusters=2, resamples=4000)
@@ -149,7 +246,8 @@ def equal_challengers(scale: str) -> dict[str, Any]:
     for rule in RULES:
         one = data[rule][0] / data[rule][1]
         numbers[f"{rule}: one of twelve"] = 1 - (1 - one) ** 12
-    return {"data": data, "numbers": numbers, "config": [setting, hold, GateConfig()]}
+    config = [setting, hold, *GATES.values(), NEW_DEFECTS, OLD_DEFECTS]
+    return {"data": data, "numbers": numbers, "config": config}
 
 
 def latency_share(count: int, slower: float, *, gain: float = 0.04, seed: int = 0) -> tuple[int, int]:
