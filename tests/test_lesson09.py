@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from gantrans.course import claims, lesson09
-from gantrans.course.experiments import checkerboard, matching
+from gantrans.course.experiments import checkerboard, matching, matching_larger
 from gantrans.course.experiments.sweeps import Table
 from gantrans.course.explorers import Choice, Explorer, Slider
 from gantrans.course.plots import alt_text
@@ -56,7 +56,8 @@ def test_edge_slope_is_one_for_a_drawn_layout_and_less_when_blurred():
 
 
 def test_before_training_only_resizing_upsamplers_are_free_of_the_weave():
-    shares = {arm: checkerboard.at_init(arm, 0) for arm in checkerboard.UPSAMPLERS}
+    images = {arm: checkerboard.at_init(arm, 0) for arm in checkerboard.UPSAMPLERS}
+    shares = {arm: checkerboard.period_two_share(made) for arm, made in images.items()}
     assert min(shares["kernel 4"], shares["kernel 3"]) > 0.02
     assert max(shares["resize"], shares["bilinear"]) < 0.005
 
@@ -90,7 +91,9 @@ def test_layer_terms_add_up():
     layers = [row["mean difference"] for name, row in table.items() if name.startswith("layer")]
     assert len(layers) == 3
     assert table["averaged over layers"]["mean difference"] == pytest.approx(np.mean(layers))
-    assert table["summed (pix2pixHD)"]["mean difference"] == pytest.approx(4 * np.mean(layers))
+    assert table[f"pix2pixHD: 4/{len(layers)} of the sum"]["mean difference"] == pytest.approx(
+        4 * np.mean(layers)
+    )
 
 
 def test_the_features_explorer_draws_every_state_of_its_grid():
@@ -135,22 +138,45 @@ def test_claim_and_figures_from_a_made_up_table():
     assert same.rows[0][-1] == "no"
 
 
+def test_larger_images_have_two_arms_and_the_same_rule():
+    def row(seed):
+        return {
+            f"{direction}, {arm}": {"spectrum": shrink * (2.0 + seed), "gradient variance": 1.0 + 0.1 * seed}
+            for direction in matching_larger.DIRECTIONS
+            for arm, shrink in zip(matching_larger.ARMS, (1.0, 0.5), strict=True)
+        }
+
+    made = table(row)
+    told = lesson09.larger_findings(made)
+    assert told.rows[0][2] == "holds"
+    assert told.rows[1][1:] == ["1.00 (1.00 to 1.00)", "not decided at this scale"]
+    figure = lesson09.matching_figure(made, "layout2sem", {"spectrum": ("distance (dB)", 1.0)})
+    assert "without 4.5; mean 2.25" in alt_text(figure)
+    assert "sum" not in alt_text(figure)
+    setting, larger = matching.SETTINGS["reduced"], matching_larger.SETTINGS["reduced"]
+    assert larger.size**2 == 4 * setting.size**2
+
+
 def test_figures_of_the_checkerboard():
     shares = {arm: [0.2, 0.3] for arm in checkerboard.UPSAMPLERS}
     assert "kernel 3" in alt_text(lesson09.shares_figure(shares).figure)
     assert "before training" in alt_text(lesson09.upsamplers_figure(32))
     arms = ("target", *checkerboard.UPSAMPLERS)
     row = {f"{d}, {arm}": {"excess": 1.0 + k} for d in matching.DIRECTIONS for k, arm in enumerate(arms)}
-    assert "SEM to layout" in alt_text(lesson09.excess_figure(table(lambda seed: row)))
+    assert "SEM to layout" in alt_text(
+        lesson09.excess_figure(table(lambda seed: row), {"kernel 4": [90.0, 110.0]})
+    )
 
 
 @pytest.mark.parametrize("direction", matching.DIRECTIONS)
 def test_a_smoke_run_scores_every_arm(direction):
-    row = matching.run_direction(direction, 0, "smoke")
+    row = matching.run_direction(direction, 0, matching.SETTINGS["smoke"])
     assert len(row) == 4
     for arm, numbers in row.items():
         assert np.isfinite(list(numbers.values())).all(), arm
         assert ("gradient variance" in numbers) == (matching.L1_ONLY not in arm)
     without, averaged, summed, _ = row.values()
     assert without["L1"] != averaged["L1"] != summed["L1"]  # the arms are not the same network
-    assert isinstance(matching.task_config("without", direction, "smoke").generator, UNetConfig)
+    assert isinstance(
+        matching.task_config("without", direction, matching.SETTINGS["smoke"]).generator, UNetConfig
+    )

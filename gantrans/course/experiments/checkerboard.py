@@ -89,12 +89,12 @@ def generator_config(arm: str, base_filters: int, n_down: int) -> UNetConfig:
     )
 
 
-def at_init(arm: str, seed: int, size: int = 64) -> float:
-    """Share of energy at period two in an untrained generator's answers to noise."""
+def at_init(arm: str, seed: int, size: int = 64) -> Tensor:
+    """An untrained generator's answers to noise, (8, 1, S, S) in [0, 1]."""
     generator = UNetGenerator(generator_config(arm, 16, 4), seed)
     noise = torch.randn(8, 1, size, size, generator=torch.Generator().manual_seed(seed))
     with torch.no_grad():
-        return period_two_share(unit_from_network(generator(noise.clamp(-1, 1))))
+        return unit_from_network(generator(noise.clamp(-1, 1)))
 
 
 def train(arm: str, direction: str, seed: int, scale: str) -> UNetGenerator:
@@ -107,7 +107,7 @@ def train(arm: str, direction: str, seed: int, scale: str) -> UNetGenerator:
         lr_discriminator=setting.lr,
     )  # fmt: skip
     task = Pix2PixTask(config, seed)
-    batches = BatchSource(matching.pairs("train", scale, seed, direction), direction, s.batch_size, seed)
+    batches = BatchSource(matching.pairs("train", s, seed, direction), direction, s.batch_size, seed)
     fitting = FitConfig(setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay")
     fit(task, batches, fitting, progress=False)
     assert isinstance(task.generator, UNetGenerator)
@@ -116,7 +116,7 @@ def train(arm: str, direction: str, seed: int, scale: str) -> UNetGenerator:
 
 def run_direction(direction: str, seed: int, scale: str) -> Row:
     """The four upsamplers after training in one direction, and the targets themselves."""
-    data = matching.pairs("test", scale, seed, direction)
+    data = matching.pairs("test", matching.SETTINGS[scale], seed, direction)
     inputs, targets = (unit_from_uint8(x) for x in data.roles(direction))
     row = {f"{direction}, target": {"excess": period_two_excess(targets), "L1": 0.0}}
     for arm in UPSAMPLERS:
@@ -141,8 +141,13 @@ SWEEP = Sweep(
 
 
 def init_shares() -> dict[str, list[float]]:
-    """{arm: share at period two, one value per seed}."""
-    return {arm: [at_init(arm, seed) for seed in range(INIT_SEEDS)] for arm in UPSAMPLERS}
+    """{arm: share at period two before training, one value per seed}."""
+    return {arm: [period_two_share(at_init(arm, seed)) for seed in range(INIT_SEEDS)] for arm in UPSAMPLERS}
+
+
+def init_excess() -> dict[str, list[float]]:
+    """{arm: energy at period two over its neighbours before training, one value per seed}."""
+    return {arm: [period_two_excess(at_init(arm, seed)) for seed in range(INIT_SEEDS)] for arm in UPSAMPLERS}
 
 
 @experiment("G19")

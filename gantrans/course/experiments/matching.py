@@ -5,7 +5,7 @@ conditions, noise at every decoder level and L1 weight 10, so that texture can c
 2016; Wang et al. 2018 (pix2pixHD).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +19,7 @@ from torch import Tensor
 from gantrans.course.experiments.gan_setting import GanSetting
 from gantrans.course.experiments.patches import spectrum_distance
 from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
+from gantrans.course.experiments.sweeps import Row, RunSeed, Sweep, Table
 from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.data.imaging import DEFAULT
@@ -53,37 +53,35 @@ SETTINGS: Mapping[str, MatchingSetting] = {
 
 
 @lru_cache(maxsize=4)
-def pairs(split: str, scale: str, seed: int, direction: str) -> PairedDataset:
+def pairs(split: str, setting: MatchingSetting, seed: int, direction: str) -> PairedDataset:
     """Training or held-out pairs; for layout -> SEM the imaging conditions are fixed."""
-    s = SETTINGS[scale]
     imaging = DEFAULT.fixed() if direction == "layout2sem" else None
-    count = s.pairs if split == "train" else s.test_pairs
+    count = setting.pairs if split == "train" else setting.test_pairs
     return make_pairs(
-        "procedural", split=split, count=count, size=s.size, seed=seed, imaging=imaging, progress=False
+        "procedural", split=split, count=count, size=setting.size, seed=seed, imaging=imaging, progress=False
     )
 
 
-def task_config(arm: str, direction: str, scale: str) -> Pix2PixConfig:
+def task_config(arm: str, direction: str, setting: MatchingSetting) -> Pix2PixConfig:
     """An arm's training; least squares, spectral norm, D with a field of 34 px."""
-    s = SETTINGS[scale]
     texture = direction == "layout2sem"
     generator = UNetConfig(
-        base_filters=s.base_filters, n_down=s.n_down, dropout_blocks=0, upsample="nearest",
+        base_filters=setting.base_filters, n_down=setting.n_down, dropout_blocks=0, upsample="nearest",
         noise_injection=texture, full_resolution_head=texture,
     )  # fmt: skip
-    critic = PatchGANConfig(base_filters=s.d_filters, n_layers=2, spectral_norm=True)
+    critic = PatchGANConfig(base_filters=setting.d_filters, n_layers=2, spectral_norm=True)
     weight, convention = ARMS.get(arm, (0.0, "mean"))
     return Pix2PixConfig(
         generator, None if arm == L1_ONLY else critic, weight_l1=10.0 if texture else 100.0,
-        weight_fm=weight, fm_convention=convention, lr_generator=s.lr, lr_discriminator=s.lr,
+        weight_fm=weight, fm_convention=convention, lr_generator=setting.lr, lr_discriminator=setting.lr,
     )  # fmt: skip
 
 
-def train(arm: str, direction: str, seed: int, scale: str) -> tuple[Pix2PixTask, History]:
+def train(arm: str, direction: str, seed: int, setting: MatchingSetting) -> tuple[Pix2PixTask, History]:
     """One run, its networks in evaluation mode; loaded if this machine has trained it before."""
-    s, config = SETTINGS[scale], task_config(arm, direction, scale)
+    config = task_config(arm, direction, setting)
     fitting = FitConfig(
-        s.steps,
+        setting.steps,
         seed=seed,
         channels_last=True,
         lr_schedule="linear_decay",
@@ -92,7 +90,7 @@ def train(arm: str, direction: str, seed: int, scale: str) -> tuple[Pix2PixTask,
     )
 
     def learn(folder: Path) -> dict[str, float]:
-        batches = BatchSource(pairs("train", scale, seed, direction), direction, s.batch_size, seed)
+        batches = BatchSource(pairs("train", setting, seed, direction), direction, setting.batch_size, seed)
         result = fit(Pix2PixTask(config, seed), batches, fitting, out=folder)
         return {"steps": float(result.step), "L1": result.history.records[-1]["loss_l1"] / 2}
 
@@ -103,8 +101,8 @@ def train(arm: str, direction: str, seed: int, scale: str) -> tuple[Pix2PixTask,
             network.eval()
         return task, History.load(folder / "history.jsonl")
 
-    about = {"task": config, "fit": fitting, "seed": seed, "batch": s.batch_size}
-    return train_or_load(about, learn, load, name="matching", data=[s, direction])
+    about = {"task": config, "fit": fitting, "seed": seed, "batch": setting.batch_size}
+    return train_or_load(about, learn, load, name="matching", data=[setting, direction])
 
 
 def edge_slope(images: Tensor) -> Tensor:
@@ -117,9 +115,11 @@ def edge_slope(images: Tensor) -> Tensor:
     return torch.quantile(torch.cat((across, down), 1), 0.95, dim=1)
 
 
-def scores(task: Pix2PixTask, history: History, direction: str, scale: str, seed: int) -> dict[str, float]:
+def scores(
+    task: Pix2PixTask, history: History, direction: str, setting: MatchingSetting, seed: int
+) -> dict[str, float]:
     """Held-out quality of a run, and how its adversarial gradient behaved in the second half."""
-    data = pairs("test", scale, seed, direction)
+    data = pairs("test", setting, seed, direction)
     inputs, targets = (unit_from_uint8(x) for x in data.roles(direction))
     assert isinstance(task.generator, UNetGenerator)
     output = translate(task.generator, inputs)
@@ -144,12 +144,32 @@ def scores(task: Pix2PixTask, history: History, direction: str, scale: str, seed
     return numbers
 
 
-def run_direction(direction: str, seed: int, scale: str) -> Row:
-    """All arms of one direction with one seed."""
+def run_direction(
+    direction: str, seed: int, setting: MatchingSetting, arms: Sequence[str] = (*ARMS, L1_ONLY)
+) -> Row:
+    """Arms of one direction with one seed."""
     return {
-        f"{direction}, {arm}": scores(*train(arm, direction, seed, scale), direction, scale, seed)
-        for arm in (*ARMS, L1_ONLY)
+        f"{direction}, {arm}": scores(*train(arm, direction, seed, setting), direction, setting, seed)
+        for arm in arms
     }
+
+
+def settings(
+    sizes: Mapping[str, MatchingSetting], arms: Sequence[str], directions: Sequence[str] = DIRECTIONS
+) -> Mapping[str, RunSeed]:
+    """A sweep's settings: a direction each, with these sizes per scale."""
+
+    def one(direction: str) -> RunSeed:
+        return lambda seed, scale: run_direction(direction, seed, sizes[scale], arms)
+
+    return {direction: one(direction) for direction in directions}
+
+
+def configs(
+    setting: MatchingSetting, arms: Sequence[str], directions: Sequence[str] = DIRECTIONS
+) -> list[Any]:
+    """What a sweep of these arms depends on."""
+    return [setting, *(task_config(arm, d, setting) for d in directions for arm in arms)]
 
 
 def sharper_and_steadier(table: Table) -> Mapping[str, Any]:
@@ -166,16 +186,11 @@ def sharper_and_steadier(table: Table) -> Mapping[str, Any]:
 
 SWEEP = Sweep(
     "matching",
-    {
-        "layout2sem": lambda seed, scale: run_direction("layout2sem", seed, scale),
-        "sem2layout": lambda seed, scale: run_direction("sem2layout", seed, scale),
-    },
+    settings(SETTINGS, (*ARMS, L1_ONLY)),
     {scale: setting.seeds for scale, setting in SETTINGS.items()},
-    lambda scale: [
-        SETTINGS[scale], *(task_config(arm, d, scale) for d in DIRECTIONS for arm in (*ARMS, L1_ONLY))
-    ],
+    lambda scale: configs(SETTINGS[scale], (*ARMS, L1_ONLY)),
     {"G29": sharper_and_steadier},
-)  # fmt: skip
+)
 
 
 @experiment("G29")
