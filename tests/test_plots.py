@@ -185,6 +185,21 @@ def test_lighter_form_shrinks_noisy_pictures_and_changes_no_grey():
     assert shown["image/png"] == once
 
 
+def test_many_pictures_get_a_smaller_palette(monkeypatch):
+    noise = np.random.default_rng(0).random((96, 96))
+    data, metadata = plots.picture(plots.image_row([noise]), "noise")._repr_mimebundle_()
+
+    def colours(most):
+        monkeypatch.setattr("gantrans.course.plots.display.MOST_PICTURES", most)
+        output = nbformat.v4.new_output("display_data", data=dict(data), metadata=metadata)
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output] * 2)])
+        png = base64.b64decode(plots.lighter_form(notebook).cells[0].outputs[0].data["image/png"])
+        return len(Image.open(io.BytesIO(png)).getcolors())
+
+    assert colours(10**6) > 128 >= colours(3 * len(data["image/png"]) // 4) > 48
+    assert colours(1) <= 48
+
+
 def test_metric_table_reads_as_html_and_as_text():
     table = plots.metric_table(
         {"ours": {"IoU": 0.8412, "EPE": 11.0}, "Otsu": {"IoU": 0.55}}, units={"EPE": "nm"}
