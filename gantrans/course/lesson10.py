@@ -8,20 +8,26 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from gantrans.course.experiments.blindness import (
+    SAME,
+    STANDARD,
+    UNITS,
+    Stage,
+    in_units,
+    known_mean,
+    most_moved,
+)
 from gantrans.course.experiments.mismatch import WHAT, SixOutputs
-from gantrans.course.experiments.perturbations import FAULTS, PIXEL_NM, Stage
-from gantrans.course.experiments.sem_judges import Candidates, noise_against_signal
+from gantrans.course.experiments.perturbations import FAULTS, PIXEL_NM
 from gantrans.course.plots import (
     COLOURS,
     MARKERS,
     Table,
     describe,
     image_axes,
-    image_grid,
     new_axes,
     new_figure,
     overlay_axes,
-    scale_bar,
     styled,
 )
 from gantrans.metrics import find_contours, find_runs, ssim_map
@@ -30,12 +36,13 @@ SHOWN = ("L1", "PSNR", "SSIM", "IoU", "EPE", "Hausdorff", "|CD error|", "LER", "
 BLIND = 1.0
 """Moves below this many standard deviations of good outputs count as unseen."""
 MOST = 20.0
+SPREAD_OVER = {SAME: "good outputs of one layout", UNITS[1]: "good outputs of all layouts"}
 
 
 @styled
 def cut_line_figure(image: Tensor, row: int, *, pixel_nm: float = PIXEL_NM) -> Figure:
     """An image (1, S, S) in [0, 1] with one cut line, and the grey values along it with the widths."""
-    figure = new_figure(9.4, 3.2)
+    figure = new_figure(8.4, 2.9)
     left, right = figure.subplots(1, 2, width_ratios=(1, 2.2))
     image_axes(image, "one cut line", ax=left, pixel_nm=pixel_nm)
     left.axhline(row, color=COLOURS[1], linewidth=1.6)
@@ -76,7 +83,7 @@ def contour_figure(made: Tensor, target: Tensor, crop: int = 40) -> Figure:
 @styled
 def ssim_map_figure(made: Tensor, target: Tensor, titles: Sequence[str]) -> Figure:
     """Outputs (N, 1, S, S) with one target (1, 1, S, S): each with its map of SSIM."""
-    figure = new_figure(2.1 * len(made) + 0.8, 4.1)
+    figure = new_figure(1.75 * len(made) + 0.8, 3.5)
     axes = figure.subplots(2, len(made), squeeze=False)
     shown = None
     for column, (image, title) in enumerate(zip(made, titles, strict=True)):
@@ -93,18 +100,19 @@ def ssim_map_figure(made: Tensor, target: Tensor, titles: Sequence[str]) -> Figu
 
 
 @styled
-def fault_figure(on: Stage, *, fault: str, grade: int, image: int) -> Figure:
+def fault_figure(on: Stage, *, fault: str, grade: int, image: int, unit: str = SAME) -> Figure:
     """One layout, a faulty output of it, where they differ, and how far each judge moves.
 
     Args:
         grade: 1 (weakest) to 4.
+        unit: which standard deviation; one of `UNITS`.
         image: which layout; the next one that can have the fault is taken.
     """
     strength = FAULTS[fault].levels[grade - 1]
     made, possible = on.output(fault, strength)
     order = [(image + k) % len(made) for k in range(len(made))]
     chosen = next((i for i in order if possible[i]), image)
-    moves = {name: float(v[chosen]) for name, v in on.moves(made).items()}
+    moves = on.in_units({name: float(v[chosen]) for name, v in on.moves(made).items()}, unit)
     figure = new_figure(10.2, 3.1)
     axes = figure.subplots(1, 4, width_ratios=(1, 1, 1, 1.5))
     target = on.target[chosen]
@@ -112,6 +120,7 @@ def fault_figure(on: Stage, *, fault: str, grade: int, image: int) -> Figure:
     image_axes(made[chosen], f"{fault} {_strength(fault, strength)}", ax=axes[1])
     overlay_axes(made[chosen], target, "difference", ax=axes[2])
     move_bars(moves, axes[3])
+    axes[3].set_xlabel(f"worse by (standard deviations,\n{unit})")
     return figure
 
 
@@ -140,10 +149,28 @@ def move_bars(moves: Mapping[str, float], ax: Axes) -> Axes:
 
 
 @styled
-def move_table_figure(table: Mapping[tuple[str, float], Mapping[str, float]], title: str = "") -> Figure:
-    """Moves by fault and strength (rows) and judge (columns): what is blind to what."""
-    rows = {f"{fault} {_strength(fault, strength)}": row for (fault, strength), row in table.items()}
-    return moves_figure(rows, title)
+def move_table_figure(on: Stage, *, grade: int, unit: str = SAME) -> Figure:
+    """Moves by fault (rows, one grade of all) and judge (columns): what is blind to what."""
+    rows = in_units(on, grade, unit)
+    named = {f"{fault} {_strength(fault, strength)}": row for (fault, strength), row in rows.items()}
+    return moves_figure(named, f"Worse by ... standard deviations over {SPREAD_OVER[unit]}")
+
+
+def most_sensitive_table(on: Stage, grade: int = 2) -> Table:
+    """For each fault and unit: which of the standard judges moves most, by how much, and SSIM beside it."""
+    header, found = [""], []
+    for unit in UNITS:
+        header += [f"{unit}: moves most", "by", "SSIM by"]
+        rows = in_units(on, grade, unit)
+        found.append({row: (name, rows[row]) for row, name in most_moved(rows, STANDARD).items()})
+    cells = []
+    for fault, strength in found[0]:
+        line = [f"{fault} {_strength(fault, strength)}"]
+        for most in found:
+            name, moves = most[fault, strength]
+            line += [name, _short(moves[name]), _short(moves["SSIM"])]
+        cells.append(line)
+    return Table(header, cells, "L1, PSNR, SSIM, IoU in standard deviations of good outputs")
 
 
 @styled
@@ -195,7 +222,7 @@ def mismatch_figure(target: Tensor, outputs: Mapping[str, Tensor], words: Mappin
 @styled
 def six_figure(six: SixOutputs, *, revealed: bool = False) -> Figure:
     """The target and six outputs by letter; `revealed` adds what is wrong with each."""
-    figure = new_figure(7.6, 4.0)
+    figure = new_figure(6.0, 3.2)
     axes = figure.subplots(2, 4).ravel()
     image_axes(six.target[0], "target", ax=axes[0], pixel_nm=PIXEL_NM)
     axes[4].set_axis_off()
@@ -214,6 +241,23 @@ def order_table(six: SixOutputs) -> Table:
         cells = [f"{row[k]:#.3g}".rstrip(".") for k in ("L1", "PSNR", "SSIM", "IoU", "EPE", "|CD error|")]
         rows.append([letter, WHAT[letter][0], *cells, f"{row['defects']:.0f}"])
     return Table(header, rows, "Six outputs for one layout")
+
+
+@styled
+def correlation_figure(found: Mapping[str, Sequence[float]], ax: Axes | None = None) -> Axes:
+    """Rank correlation with the domain's order, one dot per layout, by judge; a line at each mean."""
+    ax = new_axes(ax, 5.6, 3.0)
+    words = []
+    for k, (name, values) in enumerate(found.items()):
+        mean = known_mean(np.asarray(values))
+        ax.plot([k] * len(values), values, MARKERS[k], color=COLOURS[k], alpha=0.7)
+        ax.plot([k - 0.25, k + 0.25], [mean, mean], color="black", linewidth=2)
+        words.append(f"{name} {mean:+.2f} ({min(values):+.2f} to {max(values):+.2f})")
+    ax.axhline(0, color="#999999", linestyle=":", linewidth=1)
+    ax.set_xticks(range(len(found)), list(found))
+    ax.set(xlim=(-0.5, len(found) - 0.5), ylim=(-1.05, 1.05), xlabel="judge", ylabel="rank correlation")
+    ax.set_title("With the domain's order; one dot per layout")
+    return describe(ax, f"Rank correlation with the domain's order, mean and range: {'; '.join(words)}.")
 
 
 @styled
@@ -246,37 +290,3 @@ def corner_figure(blur_nm: Sequence[float], radius_nm: Sequence[float], ax: Axes
     ax.legend()
     apart = max(abs(r - slope * b) for b, r in zip(blur_nm, radius_nm, strict=True))
     return describe(ax, f"Corner radius against blur: within {apart:.1f} nm of {slope:.2f} times the blur.")
-
-
-@styled
-def acquisitions_figure(images: Mapping[str, Tensor], scores: Mapping[str, float], crop: int = 64) -> Figure:
-    """Acquisitions of one geometry (N, 1, S, S), the first pair of each, with their SSIM to the first one."""
-    first = next(iter(images))
-    titles = [name if name == first else f"{name}\nSSIM {scores[name]:.2f}" for name in images]
-    return image_grid([[v[0, 0, :crop, :crop] for v in images.values()]], titles, pixel_nm=PIXEL_NM, size=2.2)
-
-
-@styled
-def candidates_figure(found: Candidates, image: int = 0, crop: int = 64) -> Figure:
-    """One layout, its one real image and the six answers."""
-    columns = {"layout": found.layout, "one real image": found.real, **found.answers}
-    panels = [v[image, 0, :crop, :crop] for v in columns.values()]
-    figure = new_figure(7.6, 4.1)
-    for ax, panel, name in zip(figure.subplots(2, 4).ravel(), panels, columns, strict=True):
-        image_axes(panel, name, ax=ax)
-    scale_bar(figure.axes[0], crop, PIXEL_NM)
-    return figure
-
-
-@styled
-def noise_figure(found: Candidates, names: Sequence[str], ax: Axes | None = None) -> Axes:
-    """Variance of the noise against brightness: shot noise is a line, white noise is level."""
-    ax = new_axes(ax, 6.4, 3.2)
-    words = []
-    for k, name in enumerate(names):
-        level, variance = noise_against_signal(found.answers[name], found.answers["no noise"])
-        ax.plot(level, variance, MARKERS[k] + "-", color=COLOURS[k], label=name)
-        words.append(f"{name} from {variance[0]:.4f} to {variance[-1]:.4f}")
-    ax.set(xlabel="brightness without noise", ylabel="variance of the noise", title="Noise grows with signal")
-    ax.legend()
-    return describe(ax, f"Variance of the noise from dark to bright: {'; '.join(words)}.")

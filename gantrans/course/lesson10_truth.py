@@ -1,33 +1,71 @@
-"""The figures of lesson 10, second part: measured against true, failures, metrics as losses."""
+"""The figures of lesson 10, second part: noisy truths, measured against true, metrics as losses."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import astuple
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from torch import Tensor
 
-from gantrans.course.experiments.gallery import PIXEL_NM, SEM_FAILURES, Shown, sem_scores
 from gantrans.course.experiments.gaming import WEIGHTS
+from gantrans.course.experiments.metrology_errors import Estimate, TruthTable, dose_per_area
 from gantrans.course.experiments.metrology_truth import Readings, spectra
+from gantrans.course.experiments.perturbations import PIXEL_NM
+from gantrans.course.experiments.sem_judges import Candidates, noise_against_signal
 from gantrans.course.experiments.sweeps import Table as SweepTable
 from gantrans.course.plots import (
     COLOURS,
     MARKERS,
+    Table,
     bars_with_intervals,
     describe,
     image_axes,
+    image_grid,
     new_axes,
     new_figure,
-    overlay_axes,
+    scale_bar,
     styled,
 )
 from gantrans.metrics import noise_variance
 
-Truth = Mapping[tuple[str, float, float], Mapping[str, float]]
+
+@styled
+def acquisitions_figure(images: Mapping[str, Tensor], scores: Mapping[str, float], crop: int = 64) -> Figure:
+    """Acquisitions of one geometry (N, 1, S, S), the first pair of each, with their SSIM to the first one."""
+    first = next(iter(images))
+    titles = [name if name == first else f"{name}\nSSIM {scores[name]:.2f}" for name in images]
+    return image_grid([[v[0, 0, :crop, :crop] for v in images.values()]], titles, pixel_nm=PIXEL_NM, size=1.8)
 
 
 @styled
-def ler_figure(table: Truth) -> Figure:
+def candidates_figure(found: Candidates, image: int = 0, crop: int = 64) -> Figure:
+    """One layout, its one real image and the seven answers."""
+    columns = {"layout": found.layout, "one real image": found.real, **found.answers}
+    panels = [v[image, 0, :crop, :crop] for v in columns.values()]
+    figure = new_figure(4.5, 4.9)
+    for ax, panel, name in zip(figure.subplots(3, 3).ravel(), panels, columns, strict=True):
+        image_axes(panel, name, ax=ax)
+    scale_bar(figure.axes[0], crop, PIXEL_NM)
+    return figure
+
+
+@styled
+def noise_figure(found: Candidates, names: Sequence[str], ax: Axes | None = None) -> Axes:
+    """Variance of the noise against brightness: shot noise is a line, white noise is level."""
+    ax = new_axes(ax, 6.4, 3.2)
+    words = []
+    for k, name in enumerate(names):
+        level, variance = noise_against_signal(found.answers[name], found.answers["no noise"])
+        ax.plot(level, variance, MARKERS[k] + "-", color=COLOURS[k], label=name)
+        words.append(f"{name} from {variance[0]:.4f} to {variance[-1]:.4f}")
+    ax.set(xlabel="brightness without noise", ylabel="variance of the noise", title="Noise grows with signal")
+    ax.legend()
+    return describe(ax, f"Variance of the noise from dark to bright: {'; '.join(words)}.")
+
+
+@styled
+def ler_figure(table: TruthTable) -> Figure:
     """LER against dose, as read off SEM images and corrected: a panel per pixel size, the truth as a line."""
     pixels = sorted({pixel for by, pixel, _ in table if by == "sem"})
     figure = new_figure(2.5 * len(pixels) + 0.6, 3.3)
@@ -35,46 +73,94 @@ def ler_figure(table: Truth) -> Figure:
     for ax, pixel in zip(axes, pixels, strict=True):
         doses = sorted(dose for by, size, dose in table if by == "sem" and size == pixel)
         rows = [table["sem", pixel, dose] for dose in doses]
-        for k, quantity in enumerate(("LER read", "LER corrected")):
-            values = [row[quantity] for row in rows]
-            ax.plot(doses, values, MARKERS[k] + "-", color=COLOURS[k], label=quantity)
-        ax.axhline(rows[0]["LER true"], color="black", linestyle=":", linewidth=1.2, label="LER true")
+        true = rows[0].true_ler
+        words = [f"Pixel {pixel:g} nm: true LER {true:.1f} nm"]
+        for k, (name, quantity) in enumerate((("LER read", "LER"), ("LER corrected", "corrected LER"))):
+            off = [row.bias[quantity] for row in rows]
+            known = [Estimate(*(true + v for v in astuple(e))) for e in off]
+            values = _with_bars(ax, doses, known, k, name)
+            words.append(f"{name} {values}")
+        ax.axhline(true, color="black", linestyle=":", linewidth=1.2, label="LER true")
         ax.set(xscale="log", title=f"pixel {pixel:g} nm", xlabel="electrons per pixel")
         ax.set_xticks(doses, [f"{d:g}" for d in doses])
         ax.minorticks_off()
-        read, corrected = (f"{rows[-1][q]:.1f}" for q in ("LER read", "LER corrected"))
-        describe(
-            ax,
-            f"Pixel {pixel:g} nm: true LER {rows[0]['LER true']:.1f} nm; read {rows[0]['LER read']:.0f} nm "
-            f"at the lowest dose and {read} at the highest, corrected {rows[0]['LER corrected']:.1f} and "
-            f"{corrected}.",
-        )
+        describe(ax, "; ".join(words) + f" at {', '.join(f'{d:g}' for d in doses)} electrons.")
     axes[0].set(ylabel="LER, 3 sigma (nm)", ylim=(0, None))
     axes[-1].legend(loc="upper right")
     return figure
 
 
+def _with_bars(ax: Axes, x: Sequence[float], values: Sequence[Estimate], k: int, label: str) -> str:
+    """A line with its intervals; returns the values in words."""
+    middle = np.array([e.value for e in values])
+    reach = np.array([(max(e.value - e.low, 0), max(e.high - e.value, 0)) for e in values]).T
+    ax.errorbar(
+        x, middle, reach, fmt=MARKERS[k] + "-", color=COLOURS[k], label=label, capsize=3, elinewidth=1
+    )
+    return ", ".join(f"{v:.1f}" for v in middle)
+
+
 @styled
-def cd_truth_figure(table: Truth) -> Figure:
-    """Bias and spread of the CD against the truth: by pixel size for coverage, by dose for SEM images."""
-    figure = new_figure(8.6, 3.3)
-    for ax, quantity in zip(figure.subplots(1, 2), ("CD bias", "CD spread"), strict=True):
-        sizes = sorted({pixel for _, pixel, _ in table})
-        doses = sorted({dose for by, _, dose in table if by == "sem"})
-        lines = {"printed coverage": [table["coverage", p, np.inf][quantity] for p in sizes]}
-        lines |= {f"SEM, {d:g} e/px": [table["sem", p, d][quantity] for p in sizes] for d in doses}
-        words = []
-        for k, (name, values) in enumerate(lines.items()):
-            ax.plot(sizes, values, MARKERS[k] + "-", color=COLOURS[k], label=name)
-            words.append(f"{name} {values[0]:.1f} to {values[-1]:.1f}")
-        ax.set(xscale="log", xlabel="pixel size (nm)", ylabel=f"{quantity} (nm)", title=quantity)
-        ax.set_xticks(sizes, [f"{s:g}" for s in sizes])
+def truth_figure(table: TruthTable, quantities: Sequence[str] = ("CD", "EPE", "LER")) -> Figure:
+    """Bias (above) and spread of readings of SEM images against dose per area: a line per pixel size."""
+    pixels = sorted({pixel for by, pixel, _ in table if by == "sem"})
+    figure = new_figure(2.7 * len(quantities) + 0.4, 4.4)
+    axes = figure.subplots(2, len(quantities), sharex=True, squeeze=False)
+    for (row, column), ax in np.ndenumerate(axes):
+        kind, quantity, words = ("bias", "spread")[row], quantities[column], []
+        for k, pixel in enumerate(pixels):
+            doses = sorted(dose for by, size, dose in table if by == "sem" and size == pixel)
+            known = [getattr(table["sem", pixel, dose], kind)[quantity] for dose in doses]
+            area = [dose_per_area(pixel, dose) for dose in doses]
+            values = _with_bars(ax, area, known, k, f"pixel {pixel:g} nm")
+            words.append(f"pixel {pixel:g} nm {values} at {', '.join(f'{a:.2g}' for a in area)}")
+        ax.axhline(0, color="#999999", linewidth=0.8)
+        ax.set(xscale="log", ylabel=f"{kind} (nm)", title=quantity if row == 0 else "")
+        ax.set_xlabel("dose (electrons per nm²)" if row else "")
         ax.minorticks_off()
-        describe(
-            ax, f"{quantity} in nm, from pixels of {sizes[0]:g} to {sizes[-1]:g} nm: {'; '.join(words)}."
-        )
-    figure.axes[1].legend(loc="center left", bbox_to_anchor=(1.0, 0.5))
+        describe(ax, f"{quantity}, {kind} in nm by dose in electrons per square nm: {'; '.join(words)}.")
+    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(pixels))
     return figure
+
+
+def equal_dose_table(table: TruthTable) -> Table:
+    """All quantities as printed, and as read off SEM images of the same dose per area."""
+    seen = [(pixel, dose) for by, pixel, dose in table if by == "sem"]
+    shared = dose_per_area(max(seen)[0], max(dose for _, dose in seen))
+    rows = []
+    for (by, pixel, dose), row in table.items():
+        area = dose_per_area(pixel, dose)
+        if by == "sem" and not np.isclose(area, shared):
+            continue
+        cells = [f"{by}, {pixel:g} nm", "\N{EN DASH}" if by == "coverage" else f"{dose:g}"]
+        cells += [_interval(row.bias["CD"]), _interval(row.spread["CD"])]
+        cells += [_interval(row.bias["EPE"]), _interval(row.spread["EPE"])]
+        rows.append([*cells, _interval(row.bias["LER"]), _interval(row.spread["LER"])])
+    names = [f"{name} {kind}" for name in ("CD", "EPE", "LER") for kind in ("bias", "spread")]
+    rows.sort(key=lambda row: row[0].startswith("sem"))
+    return Table(
+        ["", "e per pixel", *names],
+        rows,
+        f"Read minus true in nm [95 % interval]; SEM: {shared:.2g} electrons per square nanometre",
+    )
+
+
+def _interval(found: Estimate) -> str:
+    words = f"{found.value:.2f} [{found.low:.2f}, {found.high:.2f}]".replace("-0.00", "0.00")
+    return words.replace("-", "\N{MINUS SIGN}")
+
+
+def lost_cuts_table(table: TruthTable, pixel_nm: float = 20.0) -> dict[str, dict[str, float]]:
+    """Dose -> CD bias over all rows, by `cd_error`, and the share of cuts that it leaves out, in %."""
+    return {
+        f"{dose:g} electrons per pixel": {
+            "all rows": row.bias["CD"].value,
+            "cd_error": row.bias["CD by cd_error"].value,
+            "unmatched": 100 * row.lost,
+        }
+        for (by, pixel, dose), row in table.items()
+        if by == "sem" and pixel == pixel_nm
+    }
 
 
 @styled
@@ -91,40 +177,6 @@ def floor_figure(readings: Readings, ax: Axes | None = None) -> Axes:
     return describe(
         ax, f"The spectrum of the edges as read ends in a floor of {floor:.0f} nm^3; the true one falls."
     )
-
-
-@styled
-def failure_figure(name: str, shown: Shown, images: Sequence[int] = (0, 1)) -> Figure:
-    """One failure: input, target, a sound and the failing output, and where the failing one is wrong."""
-    of_layouts = name not in SEM_FAILURES
-    columns = 5 if of_layouts else 4
-    figure = new_figure(1.6 * columns, 1.65 * len(images) + 0.5)
-    axes = figure.subplots(len(images), columns, squeeze=False)
-    for k, (row, i) in enumerate(zip(axes, images, strict=True)):
-        first = k == 0
-        panels = {
-            "input": shown.source[i],
-            "target" if of_layouts else "real": shown.target[i],
-            "sound": shown.sound[i],
-            "failing": shown.failing[i],
-        }
-        for ax, (title, image) in zip(row, panels.items(), strict=False):
-            image_axes(
-                image,
-                title if first else "",
-                ax=ax,
-                pixel_nm=PIXEL_NM if first and title == "input" else None,
-            )
-        if of_layouts:
-            overlay_axes(shown.failing[i], shown.target[i], "failing: errors" if first else "", ax=row[-1])
-    figure.suptitle(name)
-    return figure
-
-
-def sem_failure_table(blur: Shown, checkerboard: Shown) -> dict[str, dict[str, float]]:
-    """The judges of SEM images for real images, the blurring network and the one with kernel 3."""
-    rows = {"real": blur.target, "L1 alone, resize": blur.failing, "L1 alone, kernel 3": checkerboard.failing}
-    return {name: sem_scores(images, blur.target) for name, images in rows.items()}
 
 
 @styled

@@ -2,7 +2,8 @@
 
 SEM -> layout (L1 alone, one U-Net): skips switched off, pairs misaligned by three pixels, training on regular
 arrays alone, skip maps that arrive shifted, and a process whose features print wider than any in training.
-layout -> SEM: L1 alone, which blurs, and transposed convolutions of kernel 3, which leave a checkerboard.
+layout -> SEM: L1 alone, which blurs, and transposed convolutions of kernel 3 (and 4), which leave a
+checkerboard. What names each failure is in `failure_judges`.
 """
 
 import dataclasses
@@ -13,18 +14,17 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.arrays import Arrays, crop, make_arrays
-from gantrans.course.experiments.patches import spectrum_distance
-from gantrans.course.experiments.perturbations import BETTER_HIGH, judge, known_mean, known_spread
+from gantrans.config import to_dict
+from gantrans.course.experiments.arrays import Arrays, make_arrays
 from gantrans.course.experiments.skip_levels import draw, encoder_maps
 from gantrans.course.runs import train_or_load
 from gantrans.data import PRESETS, BatchSource, Layouts, PairedDataset, context_px, make_pairs, simulate
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_unit, uint8_from_unit, unit_from_network, unit_from_uint8
-from gantrans.metrics import grey_share, l1, ssim
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from gantrans.translation.recipes import DataSpec, Recipe
 
 PIXEL_NM = 20.0
 OFFSET_PX = 3
@@ -64,6 +64,7 @@ class Arm:
 
 
 HEALTHY, MIXED, PLAIN_SEM = "healthy", "arrays of both kinds", "resize-convolution"
+BATCH = 8
 ARMS: Mapping[str, Arm] = {
     HEALTHY: Arm("sem2layout", "aligned"),
     "skips off": Arm("sem2layout", "aligned", skips=False),
@@ -72,6 +73,7 @@ ARMS: Mapping[str, Arm] = {
     "regular arrays alone": Arm("sem2layout", "regular arrays"),
     PLAIN_SEM: Arm("layout2sem", "aligned", upsample="nearest", head=True),
     "kernel 3": Arm("layout2sem", "aligned", kernel_size=3),
+    "kernel 4": Arm("layout2sem", "aligned", kernel_size=4),
 }
 
 
@@ -121,10 +123,19 @@ def irregular(scale: str, seed: int) -> Arrays:
     return imaged(make_arrays(setting.test_pairs, 0.0, seed, "test", size=setting.size), seed + 1)
 
 
-def train_arm(name: str, seed: int, scale: str) -> UNetGenerator:
+@dataclasses.dataclass(frozen=True)
+class Trained:
+    """A network and the folder of its run."""
+
+    network: UNetGenerator
+    folder: Path
+
+
+def train_arm(name: str, seed: int, scale: str) -> Trained:
     """Train one arm, or load it if this machine has done so before.
 
-    Misaligned pairs are never flipped or turned: their offset would change with them.
+    Misaligned pairs are never flipped or turned: their offset would change with them. A run on the
+    simulator's own pairs keeps its recipe, so that the review page can open it; the other data have none.
     """
     setting, arm = SETTINGS[scale], ARMS[name]
     unet = UNetConfig(
@@ -135,21 +146,31 @@ def train_arm(name: str, seed: int, scale: str) -> UNetGenerator:
     fitting = FitConfig(
         setting.steps, seed=seed, channels_last=True, lr_schedule="one_cycle", checkpoint_every=10**6
     )
+    spec = DataSpec("procedural", setting.size, PIXEL_NM, setting.pairs, setting.test_pairs, seed=seed)
+    extra = {}
+    if arm.data == "aligned":
+        extra["recipe"] = to_dict(Recipe(arm.direction, spec, task, fitting, BATCH, seed))
 
     def train(folder: Path) -> dict[str, float]:
         batches = BatchSource(
-            training_data(arm.data, scale, seed), arm.direction, 8, seed, augment=arm.data != "misaligned"
+            training_data(arm.data, scale, seed), arm.direction, BATCH, seed, augment=arm.data != "misaligned"
         )
-        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder)
+        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder, extra=extra)
         return {"steps": result.step, "L1": result.history.records[-1]["loss_l1"] / 2}
 
-    def load(folder: Path) -> UNetGenerator:
+    def load(folder: Path) -> Trained:
         network = UNetGenerator(unet)
         load_networks(folder, {"generator": network})
-        return network.eval()
+        return Trained(network.eval(), folder)
 
-    about = {"data": arm.data, "pairs": setting.pairs, "size": setting.size}
+    about = {"data": arm.data, "pairs": setting.pairs, "size": setting.size, "extra": extra}
     return train_or_load([task, fitting, {"seed": seed}], train, load, name="gallery", data=about)
+
+
+@lru_cache(maxsize=2)
+def trained(seed: int, scale: str) -> Mapping[str, Trained]:
+    """Every arm by name."""
+    return {name: train_arm(name, seed, scale) for name in ARMS}
 
 
 @torch.inference_mode()
@@ -167,12 +188,17 @@ def with_shifted_skips(network: UNetGenerator, sem: Tensor) -> Tensor:
 
 @dataclasses.dataclass(frozen=True)
 class Shown:
-    """One failure: inputs, targets, a sound output and the failing one, (N, 1, S, S) in [0, 1] each."""
+    """One failure: inputs, targets, a sound output and the failing one, (N, 1, S, S) in [0, 1] each.
+
+    `names` say what the two outputs are; `others` are further outputs by name.
+    """
 
     source: Tensor
     target: Tensor
     sound: Tensor
     failing: Tensor
+    names: tuple[str, str] = ("sound", "failing")
+    others: Mapping[str, Tensor] = dataclasses.field(default_factory=dict)
 
 
 LAYOUT_FAILURES = (
@@ -188,74 +214,27 @@ SEM_FAILURES = ("blur", "checkerboard")
 
 def gallery(seed: int, scale: str) -> dict[str, Shown]:
     """Train what is needed and collect every failure, by the names above."""
-    net = {name: train_arm(name, seed, scale) for name in ARMS}
+    net = {name: arm.network for name, arm in trained(seed, scale).items()}
     sem, layout = held_out("usual", scale, seed)
     wide_sem, _ = held_out("wider process", scale, seed)
     odd = irregular(scale, seed).pairs
     odd_sem, odd_layout = unit_from_uint8(odd.sem), unit_from_uint8(odd.layout)
     sound = output(net[HEALTHY], sem)
-    arrays = [output(net[name], odd_sem) for name in (MIXED, "regular arrays alone")]
-    made = [output(net[name], layout) for name in (PLAIN_SEM, "kernel 3")]
+    odd_sound, hallucinated = (output(net[name], odd_sem) for name in (MIXED, "regular arrays alone"))
+    made = {name: output(net[name], layout) for name in (PLAIN_SEM, "kernel 3", "kernel 4")}
     return {
-        "hallucination": Shown(odd_sem, odd_layout, *arrays),
+        "hallucination": Shown(odd_sem, odd_layout, odd_sound, hallucinated),
         "inconsistent structure": Shown(sem, layout, sound, output(net["skips off"], sem)),
         "misaligned pairs": Shown(sem, layout, sound, output(net["misaligned pairs"], sem)),
         "shifted skips": Shown(sem, layout, sound, with_shifted_skips(net[HEALTHY], sem)),
         "silent failure": Shown(wide_sem, layout, sound, output(net[HEALTHY], wide_sem)),
-        "blur": Shown(layout, sem, sem, made[0]),
-        "checkerboard": Shown(layout, sem, made[0], made[1]),
-    }
-
-
-def layout_moves(shown: Shown) -> dict[str, float]:
-    """How far each judge of layouts moves from sound to failing outputs, in standard deviations over images.
-
-    Worse is positive; NaN where a judge is not defined. Defects are counted per image, not divided.
-    """
-    sound, failing = judge(shown.sound, shown.target), judge(shown.failing, shown.target)
-    moves = {}
-    for name, values in failing.items():
-        sign = -1.0 if name in BETTER_HIGH else 1.0
-        gap = sign * (known_mean(values) - known_mean(sound[name]))
-        moves[name] = gap if name == "defects" else gap / known_spread(sound[name])
-    return moves
-
-
-def without_labels(made: Tensor) -> dict[str, float]:
-    """Without a target: shares of pixels of layouts (N, 1, S, S) that are drawn and undecided, in %."""
-    return {
-        "drawn": 100 * float((made > 0.5).float().mean()),
-        "undecided": 100 * float(grey_share(network_from_unit(made)).mean()),
-    }
-
-
-def drawn_in_gap(made: Tensor, arrays: Arrays) -> float:
-    """Share of the place of a missing line or a wider gap in which something is drawn; the truth is 0."""
-    shares = [
-        float((crop(image, place) > 0.5).float().mean())
-        for image, place, kind in zip(made, arrays.places, arrays.pairs.family, strict=True)
-        if place is not None and kind != "doubled contact"
-    ]
-    return sum(shares) / len(shares)
-
-
-def stride_line(images: Tensor) -> float:
-    """Power at a period of two pixels over that at nearby periods, dB: 0 without a checkerboard."""
-    values = images[:, 0].double()
-    power = torch.fft.fft2(values - values.mean((-2, -1), keepdim=True)).abs().square().mean(0)
-    half = power.shape[-1] // 2
-    near = [half + k for k in (-4, -3, -2, 2, 3, 4)]
-    line = power[half].mean() + power[:, half].mean()
-    return float(10 * torch.log10(line / (power[near].mean() + power[:, near].mean())))
-
-
-def sem_scores(images: Tensor, real: Tensor) -> dict[str, float]:
-    """Judges of SEM images against the real ones, (N, 1, S, S) in [0, 1]."""
-    distance, fine = spectrum_distance(images, real)
-    return {
-        "L1": float(l1(images, real).mean()),
-        "SSIM": float(ssim(images, real, data_range=1.0).mean()),
-        "spectrum distance": distance,
-        "fine half": fine,
-        "line at 2 px": stride_line(images),
+        "blur": Shown(layout, sem, sem, made[PLAIN_SEM], ("real", "L1 alone")),
+        "checkerboard": Shown(
+            layout,
+            sem,
+            made[PLAIN_SEM],
+            made["kernel 3"],
+            (PLAIN_SEM, "kernel 3"),
+            {"kernel 4": made["kernel 4"]},
+        ),
     }

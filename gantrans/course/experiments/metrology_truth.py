@@ -4,11 +4,10 @@ Vertical lines with random phase, printed with roughness and imaged at several p
 edge on each row is where the printed shape's signed distance crosses zero. It is read back in two ways: from
 the printed coverage (what a perfect network would give: pixel size alone), and from the SEM image, row by
 row, as the brightest point near each drawn edge after a blur along the row (never across rows: that would
-hide roughness and noise alike).
+hide roughness and noise alike). How far both are from the truth is in `metrology_errors`.
 """
 
 import dataclasses
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -21,7 +20,7 @@ from gantrans.data.layouts import Layouts, context_px
 from gantrans.data.printing import gaussian_operator, print_layouts
 from gantrans.data.rasterise import rasterise
 from gantrans.data.simulator import simulate
-from gantrans.metrics import edge_residuals, find_runs, ler, psd, unbiased_ler
+from gantrans.metrics import edge_residuals, find_runs, psd
 from gantrans.metrics.contours import Floats
 
 FIELD_NM, WIDTH_NM, PITCH_NM = 1280.0, 120.0, 280.0
@@ -50,9 +49,13 @@ class Edges:
 
 @dataclass(frozen=True)
 class Readings:
-    """Edges of the same lines as they are and as they are read, NaN where none was found."""
+    """Edges of the same lines as they are and as they are read, NaN where none was found.
+
+    The lines of a clip follow each other, equally many in each of `clips`.
+    """
 
     pixel_nm: float
+    clips: int
     drawn: Edges
     true: Edges
     coverage: Edges
@@ -100,7 +103,8 @@ def read(pixel_nm: float, dose: float, count: int, seed: int) -> Readings:
     # a linear map turns the signed distance into something that crosses 0.5 where it crosses 0
     crossing = _crossings((distance / 1000 + 0.5).unsqueeze(1), image, edge, pixel_nm)
     coverage = _crossings(seen.printed, image, edge, pixel_nm)
-    return Readings(pixel_nm, drawn, crossing, coverage, _brightest(seen.sem, image, edge, pixel_nm))
+    peaks = _brightest(seen.sem, image, edge, pixel_nm)
+    return Readings(pixel_nm, count, drawn, crossing, coverage, peaks)
 
 
 def _crossings(images: Tensor, image: np.ndarray, edge: Floats, pixel_nm: float) -> Edges:
@@ -129,29 +133,10 @@ def _peak(rows: Tensor, edge: Tensor, pixel_nm: float) -> Tensor:
     return (top[..., 0] + part) * pixel_nm
 
 
-def errors(readings: Readings, by: str) -> dict[str, float]:
-    """How the "coverage" or the "sem" readings differ from the truth, nm.
-
-    CD: mean over a line's rows; its bias and spread (standard deviation over lines). EPE: mean distance of
-    the edge from the drawn one, as read minus true. LER: 3 sigma over all edges; true, as read, and
-    with the noise floor subtracted.
-    """
-    true, seen = readings.true, readings.coverage if by == "coverage" else readings.sem
-    width = (seen.right - seen.left).mean(1) - (true.right - true.left).mean(1)
-    placed = (seen.both - readings.drawn.both).abs().mean() - (true.both - readings.drawn.both).abs().mean()
-    return {
-        "CD bias": float(width.mean()),
-        "CD spread": float(width.std()),
-        "EPE bias": float(placed),
-        "LER true": pooled_ler(true.both),
-        "LER read": pooled_ler(seen.both),
-        "LER corrected": unbiased_ler(seen.both, readings.pixel_nm),
-    }
-
-
-def pooled_ler(edges: Tensor) -> float:
-    """3 sigma of the residuals of all edges (n, rows) together, nm."""
-    return float(ler(edges).square().mean().sqrt())
+@lru_cache(maxsize=64)
+def readings(pixel_nm: float, dose: float, count: int, seed: int = 0) -> Readings:
+    """`read`, remembered."""
+    return read(pixel_nm, dose, count, seed)
 
 
 def spectra(readings: Readings) -> dict[str, tuple[Floats, Floats]]:
@@ -162,23 +147,3 @@ def spectra(readings: Readings) -> dict[str, tuple[Floats, Floats]]:
         up = freq > 0
         result[name] = freq[up].numpy(), density[:, up].mean(0).numpy()
     return result
-
-
-@lru_cache(maxsize=64)
-def readings(pixel_nm: float, dose: float, count: int, seed: int = 0) -> Readings:
-    """`read`, remembered."""
-    return read(pixel_nm, dose, count, seed)
-
-
-def truth_table(
-    count: int, *, pixels: Sequence[float] = PIXELS_NM, doses: Sequence[float] = DOSES, seed: int = 0
-) -> Mapping[tuple[str, float, float], dict[str, float]]:
-    """("coverage" or "sem", pixel size, dose) -> `errors`. The coverage does not depend on the dose."""
-    table = {}
-    for pixel_nm in pixels:
-        for dose in doses:
-            seen = readings(pixel_nm, dose, count, seed)
-            if dose == doses[0]:
-                table["coverage", pixel_nm, np.inf] = errors(seen, "coverage")
-            table["sem", pixel_nm, dose] = errors(seen, "sem")
-    return table

@@ -7,15 +7,16 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from gantrans.course.experiments.blindness import judge
 from gantrans.course.experiments.perturbations import (
     FAULTS,
     centre,
-    judge,
     layouts,
     noisy,
     ordinary,
     with_square,
 )
+from gantrans.course.rankings import rank_correlation
 from gantrans.data.printing import edge_distance, printed_coverage
 from gantrans.errors import DataError
 from gantrans.metrics import compare_topology, corner_radius, iou
@@ -83,6 +84,16 @@ def _output(wide: Tensor, fault: str, strength: float, seed: int) -> Tensor:
     if fault == "misplaced feature":
         return centre(ordinary(misplaced(wide, seed), seed))
     return centre(ordinary(FAULTS[fault].draw(wide, strength, seed)[0], seed))
+
+
+def correlations(size: int, seeds: Sequence[int]) -> dict[str, list[float]]:
+    """Judge -> rank correlation of its order of the six with the domain's, one per layout."""
+    found: dict[str, list[float]] = {name: [] for name in BY_METRIC}
+    for seed in seeds:
+        orders = six_outputs(size, seed).orders()
+        for name, values in found.items():
+            values.append(rank_correlation(orders[name], orders["domain"]))
+    return found
 
 
 def threshold_sweep(

@@ -1,26 +1,23 @@
-"""Lesson 10: ten faults at graded strengths, drawn into layouts, and how far every metric moves.
+"""Lesson 10: ten faults at graded strengths, drawn into layouts.
 
 A fault is applied to the true layout; then "ordinary" imperfections come on top, the same for every fault:
-edges that wander by a quarter of a pixel and a little blur, as a good translator's have. The spread of a
-metric over such good outputs is its unit. A metric that moves by less than one unit cannot tell the fault
-from an ordinary good output: it is blind to it.
+edges that wander by a quarter of a pixel and a little blur, as a good translator's have. How far every metric
+then moves is in `blindness`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
 from gantrans.data.layouts import LayoutConfig, context_px, procedural_layouts
 from gantrans.data.printing import gaussian_operator
 from gantrans.errors import ConfigError, DataError
-from gantrans.metrics import compare_topology, corner_radius, image_report
+from gantrans.metrics import compare_topology
 
 PIXEL_NM = 20.0
 MARGIN = context_px(PIXEL_NM)
@@ -181,7 +178,7 @@ FAULTS: Mapping[str, Fault] = {
 """The faults by name. Lengths in px of 20 nm; a bridge's is its width, an open's its gap."""
 
 
-# ---- the stage and its judges
+# ---- the layouts and what a good output of them looks like
 
 
 def centre(wide: Tensor) -> Tensor:
@@ -203,61 +200,6 @@ def ordinary(wide: Tensor, seed: int) -> Tensor:
     return blurred(moved, SOFT_PX).clamp(0, 1)
 
 
-JUDGES = {
-    "L1": "l1",
-    "PSNR": "psnr",
-    "SSIM": "ssim",
-    "IoU": "iou",
-    "EPE": "epe",
-    "Hausdorff": "hausdorff",
-    "|CD error|": "cd_error_abs",
-    "LER": "ler",
-}
-"""Name in the tables -> name in `image_report`; the defects and the corner radius come on top."""
-BETTER_HIGH = ("PSNR", "SSIM", "IoU")
-Values = Mapping[str, NDArray[np.float64]]
-
-
-def judge(made: Tensor, target: Tensor) -> dict[str, NDArray[np.float64]]:
-    """All judges per image, (N,) each: lengths in nm, NaN where an image does not define one."""
-    report = image_report(made, target, PIXEL_NM).per_image
-    values = {name: report[key] for name, key in JUDGES.items()}
-    values["corner radius"] = corner_radius(made, target, PIXEL_NM).mean.numpy()
-    values["defects"] = np.sum([report[k] for k in ("opens", "bridges", "missing", "extra")], axis=0)
-    return values
-
-
-@dataclass(frozen=True)
-class Stage:
-    """Layouts with margin, what good outputs of them score, and the spread of that."""
-
-    wide: Tensor
-    seed: int
-    good: Values
-    unit: Mapping[str, float]
-
-    @property
-    def target(self) -> Tensor:
-        """The true layouts, (N, 1, S, S)."""
-        return centre(self.wide)
-
-    def output(self, fault: str, strength: float) -> tuple[Tensor, Tensor]:
-        """Outputs with a fault and ordinary imperfections, and (N,) where the fault was possible."""
-        faulty, possible = FAULTS[fault].draw(self.wide, strength, self.seed)
-        if fault == "noise":  # of the output's grey values: softening afterwards would take it away
-            return noisy(centre(ordinary(self.wide, self.seed)), strength, self.seed), possible
-        return centre(ordinary(faulty, self.seed)), possible
-
-    def moves(self, made: Tensor) -> dict[str, NDArray[np.float64]]:
-        """How far each judge moves against the good output of the same layout, in units; worse is positive.
-
-        Defects are not divided: one more defect is 1.
-        """
-        values = judge(made, self.target)
-        signs = {name: -1.0 if name in BETTER_HIGH else 1.0 for name in values}
-        return {n: signs[n] * (v - self.good[n]) / self.unit[n] for n, v in values.items()}
-
-
 def layouts(count: int, size: int, seed: int) -> Tensor:
     """True layouts with `MARGIN` px around them: (count, 1, size + 2 MARGIN, size + 2 MARGIN) in {0, 1}.
 
@@ -269,35 +211,3 @@ def layouts(count: int, size: int, seed: int) -> Tensor:
     if int(clean.sum()) < count:
         raise DataError(f"Only {int(clean.sum())} of {3 * count} layouts stay whole; ask for fewer.")
     return drawn[clean][:count]
-
-
-@lru_cache(maxsize=4)
-def stage(count: int, size: int, seed: int = 0) -> Stage:
-    """Layouts, the judges' values for good outputs of them, and their standard deviations."""
-    wide = layouts(count, size, seed)
-    good = judge(centre(ordinary(wide, seed)), centre(wide))
-    unit = {name: known_spread(values) for name, values in good.items()} | {"defects": 1.0}
-    return Stage(wide, seed, good, unit)
-
-
-def perturbation_table(on: Stage, levels: slice = slice(None)) -> dict[tuple[str, float], dict[str, float]]:
-    """(fault, strength) -> judge -> mean move over the images that could have the fault, in units."""
-    table = {}
-    for name, fault in FAULTS.items():
-        for strength in fault.levels[levels]:
-            made, possible = on.output(name, strength)
-            moved = on.moves(made)
-            table[name, strength] = {n: known_mean(v[possible.numpy()]) for n, v in moved.items()}
-    return table
-
-
-def known_mean(values: NDArray[np.float64]) -> float:
-    """Mean of what is not NaN; NaN if all is."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else float("nan")
-
-
-def known_spread(values: NDArray[np.float64]) -> float:
-    """Standard deviation of what is not NaN; NaN for fewer than two values."""
-    known = values[~np.isnan(values)]
-    return float(known.std()) if len(known) > 1 else float("nan")

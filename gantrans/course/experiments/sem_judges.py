@@ -1,8 +1,8 @@
 """Lesson 10: judging layout -> SEM, where one noisy image is no ground truth for another.
 
-Six candidate answers to one layout, from another acquisition of the very geometry (as good as it gets) to the
-right grain on the wrong geometry. Pixel metrics compare each with one real image; the other judges read the
-geometry back from the image and compare the statistics of the noise.
+Seven candidate answers to one layout, from another acquisition of the very geometry (as good as can be) to
+the right grain on the wrong geometry. Pixel metrics compare each with one real image; the other judges read
+the geometry back from the image and compare the statistics of the noise.
 """
 
 import dataclasses
@@ -12,7 +12,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gantrans.course.experiments.patches import spectrum_distance
-from gantrans.course.experiments.perturbations import FAULTS, MARGIN, PIXEL_NM, blurred, centre, layouts
+from gantrans.course.experiments.perturbations import (
+    FAULTS,
+    MARGIN,
+    PIXEL_NM,
+    blurred,
+    centre,
+    layouts,
+    noisy,
+)
 from gantrans.data.imaging import PRESETS
 from gantrans.data.printing import print_layouts
 from gantrans.data.sem import acquire
@@ -59,6 +67,7 @@ def candidates(count: int, size: int, seed: int = 0) -> Candidates:
         "no noise": clean,
         "half the noise": (clean + 0.5 * grain).clamp(0, 1),
         "smooth noise": (clean + smooth * (grain.std() / smooth.std())).clamp(0, 1),
+        "level noise": noisy(clean, float(grain.std()), seed),
         "CD +2 px": _image(wider, 3),
         "a feature missing": _image(without, 3),
     }
@@ -101,7 +110,7 @@ def judge_answers(found: Candidates) -> dict[str, dict[str, float]]:
             "IoU": float(iou(geometry, found.layout).mean()),
             "EPE": float(epe(geometry, found.layout, PIXEL_NM).mean.nanmean()),
             "defects": float(defects),
-            "noise / real": noise_level(image) / noise_level(real),
+            "fine noise / real": noise_level(image) / noise_level(real),
             "spectrum distance": distance,
         }
     return table
