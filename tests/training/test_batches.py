@@ -1,4 +1,4 @@
-"""Batches that a thread makes ahead: in order, never more than two ahead, and the same as without a thread."""
+"""Batches that a thread makes ahead: in order, at most two ahead, and the same as without a thread."""
 
 from concurrent.futures import Future
 

@@ -1,5 +1,7 @@
 """The window that blends tiles: symmetric, positive, and constant where half-overlapping copies meet."""
 
+import itertools
+
 import pytest
 import torch
 
@@ -26,7 +28,7 @@ def test_the_window_is_symmetric_positive_and_adds_up(tile: int) -> None:
 def test_tiles_cover_the_length_half_overlapping_and_none_is_needless(length: int, tile: int) -> None:
     starts = list(_starts(length, tile))
     assert starts[0] == 0
-    assert all(b - a == tile // 2 for a, b in zip(starts, starts[1:], strict=False))
+    assert all(b - a == tile // 2 for a, b in itertools.pairwise(starts))
     assert starts[-1] + tile >= length
     assert len(starts) == 1 or starts[-2] + tile < length
 
