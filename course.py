@@ -111,7 +111,7 @@ def lab(options: argparse.Namespace, rest: list[str]) -> int:
 
 def run(options: argparse.Namespace, rest: list[str]) -> int:
     prepare(LEARNER, options.allow_cuda)
-    return call("-m", "gantrans.course.lessons", "--scale", options.scale, *options.lessons)
+    return call("-m", "gantrans.teaching.notebooks.run", "--scale", options.scale, *options.lessons)
 
 
 def test(options: argparse.Namespace, rest: list[str]) -> int:

@@ -22,8 +22,8 @@ from gantrans.command_line.options import (
     Scale,
     Source,
 )
-from gantrans.course.commands import app as course_app
 from gantrans.errors import GantransError
+from gantrans.teaching.commands import app as course_app
 
 app = typer.Typer(
     help="Learn, train, judge and run image translation between SEM images and chip layout.",
@@ -40,7 +40,7 @@ def _print_json(value: Any) -> None:
 @app.command()
 def doctor(json_output: Json = False) -> None:
     """Say whether this machine is ready for the course."""
-    from gantrans.course.doctor import examine
+    from gantrans.teaching.doctor import examine
 
     checks = examine()
     if json_output:
@@ -71,7 +71,7 @@ def train(
 
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
     """
-    from gantrans.course.scales import resolve_scale
+    from gantrans.teaching.scales import resolve_scale
     from gantrans.translation import diagnose, recipe, train_recipe
 
     chosen = recipe(direction.value, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
@@ -156,7 +156,7 @@ def ablate(
 
     Example: python -m gantrans ablate schedules --scale reduced --workers 2
     """
-    from gantrans.course.ablations import commands
+    from gantrans.teaching.sweeps import commands
 
     if show_list or name is None:
         commands.list_grids()

@@ -46,8 +46,8 @@ def export_feedback(
     ] = None,
 ) -> None:
     """Write reviewed and corrected pairs of a feedback store as a folder to train on."""
-    from gantrans.operations.exports import write_feedback
-    from gantrans.operations.store import Store
+    from gantrans.operations.feedback.exports import write_feedback
+    from gantrans.operations.feedback.store import Store
 
     count = write_feedback(Store(store, create=False), out, direction.value, since=since)
     typer.echo(f"Wrote {count} pairs to {out}.")

@@ -45,8 +45,8 @@ def list_lessons(json_output: Json = False) -> None:
     """The lessons with the question each one answers and its minutes at each scale."""
     import nbformat
 
-    from gantrans.course.lessons import find_lessons
-    from gantrans.course.scales import lesson_minutes
+    from gantrans.teaching.notebooks.run import find_lessons
+    from gantrans.teaching.scales import lesson_minutes
 
     rows = []
     for path in find_lessons():
@@ -69,7 +69,7 @@ def exercises(
     json_output: Json = False,
 ) -> None:
     """How well the exercise checkers check: wrong answers refused and diagnosed, right ones accepted."""
-    from gantrans.course.exercises import kill_table
+    from gantrans.teaching.exercises import kill_table
 
     show_table(kill_table(mutants=mutants), json_output=json_output)
 
@@ -89,9 +89,9 @@ def claims_command(
     json_output: Json = False,
 ) -> None:
     """The claims ledger: what is said, what is true, what was measured, and the verdict."""
-    from gantrans.course import claims
-    from gantrans.course.experiments import rerun as repeat
-    from gantrans.course.scales import resolve_scale
+    from gantrans.teaching import claims
+    from gantrans.teaching.scales import resolve_scale
+    from gantrans.teaching.sweeps.registry import rerun as repeat
 
     ledger, ids = None, None
     if stamp:
@@ -109,7 +109,7 @@ def run_notebooks(notebooks: list[Path], scale: ScaleOption = None) -> None:
     """Execute notebooks in place, normalise and stamp them: how lessons are committed (scale reduced or
     full).
     """
-    from gantrans.course.notebooks import execute
+    from gantrans.teaching.notebooks.executed import execute
 
     for path in _existing(notebooks):
         execute(path, scale)
@@ -121,9 +121,9 @@ def check_notebooks(
     notebooks: Annotated[list[Path] | None, typer.Argument(show_default="all lessons")] = None,
 ) -> None:
     """Check committed notebooks without running them: outputs, rules of writing, prose against the ledger."""
-    from gantrans.course import claims
-    from gantrans.course.lessons import find_lessons
-    from gantrans.course.notebooks import check
+    from gantrans.teaching import claims
+    from gantrans.teaching.notebooks.executed import check
+    from gantrans.teaching.notebooks.run import find_lessons
 
     paths = _existing(notebooks) if notebooks else find_lessons()
     ledger = claims.read(claims.COMMITTED)

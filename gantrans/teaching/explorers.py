@@ -15,9 +15,9 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gantrans.course.plots.display import Picture, picture
-from gantrans.course.plots.style import alt_text, figure_of, new_figure, styled
 from gantrans.errors import ConfigError, GantransError
+from gantrans.teaching.plots.display import Picture, picture
+from gantrans.teaching.plots.style import alt_text, figure_of, new_figure, styled
 
 
 @dataclass(frozen=True)

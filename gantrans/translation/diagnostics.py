@@ -28,7 +28,7 @@ class Thresholds:
     """Where healthy ends; a very different task deserves its own.
 
     Chosen on pilot runs at 32 px with 40 records each, whose seeds are not those of the runs that judge them
-    (claim G33, `gantrans/course/experiments/failures.py`); `excess` on the tables of lessons 06 and 07. At 1
+    (claim G33, `lessons.lesson06.experiments.failures`); `excess` on the tables of lessons 06 and 07. At 1
     both gradients are equal, and a G that can answer both settles near it: layout -> SEM at an L1 weight of
     10, as the recipe has it, lies between 0.8 and 1.3. In lesson 06's factorial (SEM -> layout) 173 of 175
     runs from 1.5 on end 0.05 IoU or more below L1 alone, and 19 of 167 below it.

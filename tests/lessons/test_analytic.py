@@ -5,9 +5,16 @@ import math
 import pytest
 import torch
 
-from gantrans.course.experiments import analytic
-from gantrans.course.experiments.analytic import Mixture, bound, grid, ring, score_by_gradient, score_by_noise
 from gantrans.diffusion import SamplerConfig, make_schedule, sample
+from lessons.lesson03.experiments import analytic
+from lessons.lesson03.experiments.analytic import (
+    Mixture,
+    bound,
+    grid,
+    ring,
+    score_by_gradient,
+    score_by_noise,
+)
 
 ONE = torch.ones((), dtype=torch.float64)
 

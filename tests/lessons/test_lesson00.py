@@ -5,9 +5,16 @@ import pytest
 import torch
 from torch import Tensor
 
-from gantrans.course import lesson00, welcome
-from gantrans.course.doctor import Check
-from gantrans.course.experiments.first_translator import (
+from gantrans.data import PRESETS, recovery_table
+from gantrans.images import network_from_unit
+from gantrans.metrics import iou
+from gantrans.networks import UNetGenerator
+from gantrans.teaching.doctor import Check
+from gantrans.teaching.explorers import Choice, Slider, explorer
+from gantrans.teaching.notebooks.run import find_lessons
+from gantrans.teaching.plots import alt_text
+from gantrans.translation import DENOISE_OTSU, denoise, segment, translate
+from lessons.lesson00.experiments.first_translator import (
     REVERSED,
     SETTINGS,
     Images,
@@ -19,21 +26,14 @@ from gantrans.course.experiments.first_translator import (
     threshold_scores,
     train_first,
 )
-from gantrans.course.explorers import Choice, Slider, explorer
-from gantrans.course.lessons import find_lessons
-from gantrans.course.plots import alt_text
-from gantrans.data import PRESETS, recovery_table
-from gantrans.images import network_from_unit
-from gantrans.metrics import iou
-from gantrans.networks import UNetGenerator
-from gantrans.translation import DENOISE_OTSU, denoise, segment, translate
+from lessons.lesson00.figures import pipeline, welcome
 
 CONTROLS = (
-    Choice("source", "what is drawn", lesson00.SOURCES, "SKY130 li1"),
+    Choice("source", "what is drawn", pipeline.SOURCES, "SKY130 li1"),
     Slider("dose", "dose", 2, 200, 2, 40),
     Slider("beam", "beam blur", 2, 60, 2, 18),
     Slider("roughness", "edge roughness", 0, 20, 1, 5),
-    Choice("pixel", "pixel size in nm", lesson00.PIXELS_NM, 20),
+    Choice("pixel", "pixel size in nm", pipeline.PIXELS_NM, 20),
 )
 
 
@@ -49,7 +49,7 @@ def trained():
 
 @pytest.mark.parametrize("control", CONTROLS, ids=lambda c: c.name)
 def test_the_pipeline_over_every_state_of_each_control(control):
-    made = explorer(lesson00.pipeline_figure, CONTROLS, title="pipeline under test")
+    made = explorer(pipeline.pipeline_figure, CONTROLS, title="pipeline under test")
     for state in control.states():
         assert made.problems({control.name: state}) == []
 
@@ -58,7 +58,7 @@ def test_four_times_the_dose_halves_the_noise_and_every_control_counts():
     state = {c.name: c.value for c in CONTROLS}
 
     def curves(**change: float) -> tuple[np.ndarray, np.ndarray]:
-        seen, clean = lesson00.pipeline_figure(**{**state, **change}).axes[3].lines
+        seen, clean = pipeline.pipeline_figure(**{**state, **change}).axes[3].lines
         return seen.get_ydata(), clean.get_ydata()
 
     low, high = (np.std(np.subtract(*curves(dose=dose))) for dose in (25, 100))
@@ -71,25 +71,25 @@ def test_four_times_the_dose_halves_the_noise_and_every_control_counts():
 @pytest.mark.parametrize("source", ["jogs", "SKY130 poly"])
 def test_every_pixel_size_shows_the_same_clip(source):
     """Averaging 2 x 2 pixels of 10 nm gives the clip at 20 nm, and so on to 40 nm."""
-    fine = lesson00.drawn_clip(source, 10).clip
+    fine = pipeline.drawn_clip(source, 10).clip
     for pixel, factor in ((20, 2), (40, 4)):
         coarse = torch.nn.functional.avg_pool2d(fine, factor)
-        assert torch.allclose(lesson00.drawn_clip(source, pixel).clip, coarse, atol=1e-5)
-    assert fine.shape[-1] * 10 == lesson00.FIELD_NM
+        assert torch.allclose(pipeline.drawn_clip(source, pixel).clip, coarse, atol=1e-5)
+    assert fine.shape[-1] * 10 == pipeline.FIELD_NM
 
 
 def test_sources_show_what_they_say():
-    for source in lesson00.SOURCES:
-        drawn = lesson00.drawn_clip(source, 20)
+    for source in pipeline.SOURCES:
+        drawn = pipeline.drawn_clip(source, 20)
         assert 0.03 < float(drawn.clip.mean()) < 0.7
-        assert source in (drawn.family[0], *lesson00.CELLS)
+        assert source in (drawn.family[0], *pipeline.CELLS)
 
 
 def test_the_cut_follows_the_edges():
     bars = np.zeros((16, 16))
     bars[:, ::4] = 1
-    assert lesson00._busiest_line(bars) == (True, 8)
-    assert lesson00._busiest_line(bars.T) == (False, 8)
+    assert pipeline._busiest_line(bars) == (True, 8)
+    assert pipeline._busiest_line(bars.T) == (False, 8)
 
 
 @pytest.mark.parametrize("seed", [0, 1, 7])
@@ -152,30 +152,30 @@ def test_clips_are_ranked_from_worst_to_best(test):
     )
     scores = sorted(iou(answer, test.layout).tolist())
     for rank, expected in ((0, scores[0]), (100, scores[-1])):
-        words = alt_text(lesson00.ranked_figure(test, {"Otsu": test.sem, "network": answer}, rank=rank))
+        words = alt_text(pipeline.ranked_figure(test, {"Otsu": test.sem, "network": answer}, rank=rank))
         assert f"network: IoU {expected:.2f}" in words
 
 
 def test_figures_describe_what_they_show(test):
     variants = dict.fromkeys(PRESETS, "gaussian1_otsu")
     perfect = Images(test.layout * 0.5 + 0.25, test.layout, test.family)
-    words = alt_text(lesson00.thresholds_figure(dict.fromkeys(PRESETS, perfect), variants, 0))
+    words = alt_text(pipeline.thresholds_figure(dict.fromkeys(PRESETS, perfect), variants, 0))
     assert "100% of the tops, 0% of the spaces" in words
     tables = {"cells": recovery_table((30.0,), count=2)}
-    assert "found within 1 px 100 %" in alt_text(lesson00.recovery_figure(tables))
-    assert len(lesson00.symmetries_figure(test.sem[0], test.layout[0]).axes) == 16
-    assert len(lesson00.reversed_figure(test, test.layout, range(4)).axes) == 12
+    assert "found within 1 px 100 %" in alt_text(pipeline.recovery_figure(tables))
+    assert len(pipeline.symmetries_figure(test.sem[0], test.layout[0]).axes) == 16
+    assert len(pipeline.reversed_figure(test, test.layout, range(4)).axes) == 12
 
 
 def test_the_picture_has_a_row_per_source(test):
-    figure = lesson00.course_picture(
+    figure = pipeline.course_picture(
         {"a": test, "b": test}, {"a": test.layout, "b": 1 - test.layout}, dict.fromkeys("ab", "median5_otsu")
     )
     titles = [ax.get_title() for ax in figure.axes]
     assert titles[0] == "SEM image"
     assert titles[2] == "network: IoU 1.00"
     assert titles[6] == "network: IoU 0.00"
-    assert lesson00.PICTURE.stat().st_size < 200_000
+    assert pipeline.PICTURE.stat().st_size < 200_000
 
 
 def test_machine_table_hides_what_differs_between_machines():

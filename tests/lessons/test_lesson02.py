@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson02
-from gantrans.course.experiments import embeddings, reading_time
-from gantrans.course.experiments.denoising import Trained
-from gantrans.course.experiments.embeddings import ARMS, BESIDE, CASES, EXACT, POINTS, RULE, TOLD
-from gantrans.course.experiments.embeddings_beside import SWEEP as BESIDE_SWEEP
-from gantrans.course.experiments.sweeps import Table, committed
-from gantrans.course.explorers import Choice, Explorer, Slider
-from gantrans.course.plots import alt_text
 from gantrans.diffusion import make_schedule, q_sample
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps.sweep import Table, committed
+from lessons.lesson02.experiments import embeddings, reading_time
+from lessons.lesson02.experiments.embeddings import ARMS, BESIDE, CASES, EXACT, POINTS, RULE, TOLD
+from lessons.lesson02.experiments.embeddings_beside import SWEEP as BESIDE_SWEEP
+from lessons.lesson02.figures import clocks
+from lessons.shared.denoising import Trained
 
 SCHEDULE = make_schedule("cosine")
 
@@ -206,7 +207,7 @@ def test_what_was_learned_of_a_wave():
 
 def test_both_explorers_draw_every_state_of_their_grids(trained):
     controls = (
-        Choice("kind", "kind", tuple(lesson02.WORDS), "sinusoidal"),
+        Choice("kind", "kind", tuple(clocks.WORDS), "sinusoidal"),
         Choice("width", "width", (8, 128), 128),
         Choice("max_period", "max_period", (100.0, 10_000.0), 10_000.0),
     )
@@ -216,10 +217,10 @@ def test_both_explorers_draw_every_state_of_their_grids(trained):
     )
 
     def lie(**state):
-        return lesson02.told_figure(trained["sinusoidal"], count=16, **state)
+        return clocks.told_figure(trained["sinusoidal"], count=16, **state)
 
     for explorer in (
-        Explorer(lesson02.embedding_figure, controls, "alike"),
+        Explorer(clocks.embedding_figure, controls, "alike"),
         Explorer(lie, told, "lies"),
     ):
         for state in explorer.grid():
@@ -227,24 +228,24 @@ def test_both_explorers_draw_every_state_of_their_grids(trained):
 
 
 def test_the_similarity_in_the_explorer_is_the_mean_of_cosines():
-    words = alt_text(lesson02.embedding_figure(kind="sinusoidal", width=8, max_period=100.0))
+    words = alt_text(clocks.embedding_figure(kind="sinusoidal", width=8, max_period=100.0))
     for lag in (20, 400):
         expected = np.mean([math.cos(lag * 100 ** (-k / 4)) for k in range(4)])
         assert f"{expected:.2f} after {lag}" in words
 
 
 def test_what_is_heard_without_t_says_nothing(trained):
-    words = alt_text(lesson02.heard_figure(trained))
+    words = alt_text(clocks.heard_figure(trained))
     assert "no t: similarity 0.00 for times 20 apart, 0.00 for times 500 apart." in words
-    raw = lesson02.heard(trained["raw t"], torch.arange(1000))
+    raw = clocks.heard(trained["raw t"], torch.arange(1000))
     assert raw.shape == (1000, 32)
 
 
 def test_haste_of_slow_and_fast_functions():
     t = torch.arange(1000)[:, None]
     slow, fast = (torch.sin(2 * math.pi * turns * t / 1000) for turns in (1, 25))
-    assert lesson02.haste(slow) == pytest.approx(2 * math.sin(math.pi / 50) / math.pi, rel=0.02)
-    assert lesson02.haste(fast) == pytest.approx(2 / math.pi, rel=0.02)  # half a turn in 20 steps
+    assert clocks.haste(slow) == pytest.approx(2 * math.sin(math.pi / 50) / math.pi, rel=0.02)
+    assert clocks.haste(fast) == pytest.approx(2 / math.pi, rel=0.02)  # half a turn in 20 steps
 
 
 def test_result_figures_have_words(trained, tables):
@@ -253,14 +254,14 @@ def test_result_figures_have_words(trained, tables):
     x = embeddings.held_out("digits")[:64]
     read = {"a case": reading_time.readings(reading_time.ExactReader(), "plane", points=3)}
     figures = {
-        "t = 250: for the point (0.5, 0.3)": lesson02.same_point_figure(SCHEDULE, (0.5, 0.3), (60, 250)),
-        "raw t: ": lesson02.wave_figure({"raw": reading_time.wave(), "learned": reading_time.wave()}),
-        "1 + scale: over all timesteps": lesson02.modulation_figure(trained["sinusoidal"]),
-        "no t: mean loss": lesson02.loss_figure(embeddings.curves(table, "digits")),
-        "U-Net, no t: ": lesson02.effect_figure([table, both]).figure,
-        "true ring: 9": lesson02.points_figure({"true ring": embeddings.ring(500, 1)}),
-        "real: Fréchet distance": lesson02.digits_figure({"real": x}),
-        "a case: t read off x_t": lesson02.reading_figure(read),
+        "t = 250: for the point (0.5, 0.3)": clocks.same_point_figure(SCHEDULE, (0.5, 0.3), (60, 250)),
+        "raw t: ": clocks.wave_figure({"raw": reading_time.wave(), "learned": reading_time.wave()}),
+        "1 + scale: over all timesteps": clocks.modulation_figure(trained["sinusoidal"]),
+        "no t: mean loss": clocks.loss_figure(embeddings.curves(table, "digits")),
+        "U-Net, no t: ": clocks.effect_figure([table, both]).figure,
+        "true ring: 9": clocks.points_figure({"true ring": embeddings.ring(500, 1)}),
+        "real: Fréchet distance": clocks.digits_figure({"real": x}),
+        "a case: t read off x_t": clocks.reading_figure(read),
     }
     for words, figure in figures.items():
         assert words in alt_text(figure)
@@ -271,7 +272,7 @@ def test_ratios_in_the_figure_are_those_of_the_table():
         seed: {"sinusoidal": {"digits: loss": 0.9 * x}, "no t": {"digits: loss": x}}
         for seed, x in enumerate((0.2, 0.3, 0.25, 0.22))
     }
-    words = alt_text(lesson02.effect_figure([Table({}, rows)]).figure)
+    words = alt_text(clocks.effect_figure([Table({}, rows)]).figure)
     assert "digits, no t: 0.900, seeds: 4 (0.900 to 0.900)" in words
 
 
@@ -285,5 +286,5 @@ def test_the_committed_tables_are_those_of_the_ledger():
     assert {name: part["data"] for name, part in record["parts"].items()} == made["data"]
     assert record["numbers"] == pytest.approx(made["numbers"])
     both = embeddings.joined(table, committed("embeddings_beside"))
-    assert set(lesson02.quality_rows(both, "plane")) == {*ARMS, *EXACT}
+    assert set(clocks.quality_rows(both, "plane")) == {*ARMS, *EXACT}
     assert both.seeds[0] == 0

@@ -4,12 +4,14 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson04
-from gantrans.course.experiments import experiments, pixel_losses, skip_levels, skips
-from gantrans.course.explorers import Choice, Slider, Toggle, explorer
-from gantrans.course.plots import alt_text
-from gantrans.course.plots.style import figure_of
 from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Slider, Toggle, explorer
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.plots.style import figure_of
+from gantrans.teaching.sweeps.registry import experiments
+from lessons.lesson04.experiments import pixel_losses, skip_levels, skips
+from lessons.lesson04.figures import unet
 
 SMOKE = skips.SETTINGS["smoke"]
 
@@ -130,14 +132,14 @@ def test_fine_power_sees_grain_and_not_shading():
 
 
 def test_encoder_table_is_the_one_in_the_text():
-    rows = lesson04.encoder_table(UNetConfig(), 256).rows
+    rows = unet.encoder_table(UNetConfig(), 256).rows
     assert [row[3] for row in rows] == ["4 px", "10 px", "22 px", "46 px", "94 px"]
     assert rows[0][2] == "786,432"
     assert rows[-1][1:3] == ["256 x 8 x 8", "16,384"]
 
 
 def test_answers_explorer_over_its_grid():
-    made = explorer(lesson04.answers_figure, [Slider("p", "p", 0.0, 1.0, 0.05, 0.5)], title="answers")
+    made = explorer(unet.answers_figure, [Slider("p", "p", 0.0, 1.0, 0.05, 0.5)], title="answers")
     assert [problem for state in made.grid() for problem in made.problems(state)] == []
     assert "every answer is as good" in alt_text(made.figure({"p": 0.5}))
     assert "best answer 1.00" in alt_text(made.figure({"p": 0.6}))
@@ -145,7 +147,7 @@ def test_answers_explorer_over_its_grid():
 
 def test_levels_explorer_over_its_grid(generator, pairs):
     def figure(**state):
-        return lesson04.levels_figure(generator, *pairs, **state)
+        return unet.levels_figure(generator, *pairs, **state)
 
     controls = [Toggle(f"level_{k}", str(k)) for k in range(SMOKE.n_down)]
     controls += [Choice("by", "by", skip_levels.REPLACEMENTS, "zeros"), Slider("image", "image", 0, 7, 1, 1)]
@@ -162,16 +164,16 @@ def test_every_other_figure_has_words(generator, pairs):
     made = skip_levels.predict_layout(generator, sem)
     losses = {by: skip_levels.contributions(generator, sem, layout, by) for by in skip_levels.REPLACEMENTS}
     figures = [
-        lesson04.unet_figure(UNetConfig(skips=(True, False, True, False)), 256),
-        lesson04.maps_figure(sem[0], skip_levels.encoder_maps(generator, sem[:1]), names),
-        lesson04.toy_figure({"L2": pixel_losses.ambiguous_input()}, 0.3),
-        lesson04.outputs_figure(sem, layout, {"skips": made}, picked=(0, 3)),
-        lesson04.paired_figure(
+        unet.unet_figure(UNetConfig(skips=(True, False, True, False)), 256),
+        unet.maps_figure(sem[0], skip_levels.encoder_maps(generator, sem[:1]), names),
+        unet.toy_figure({"L2": pixel_losses.ambiguous_input()}, 0.3),
+        unet.outputs_figure(sem, layout, {"skips": made}, picked=(0, 3)),
+        unet.paired_figure(
             {"IoU": {"skips": [0.8, 0.7], "no skips": [0.4, 0.5]}, "EPE": {"skips": [1, 2]}}, {}
         ),
-        figure_of(lesson04.contribution_axes(losses, names)),
-        figure_of(lesson04.chimera_figure(skip_levels.chimera_scores(generator, sem, layout))),
-        lesson04.chimera_images(generator, sem, 3, (0, 1)),
+        figure_of(unet.contribution_axes(losses, names)),
+        figure_of(unet.chimera_figure(skip_levels.chimera_scores(generator, sem, layout))),
+        unet.chimera_images(generator, sem, 3, (0, 1)),
     ]
     assert all(alt_text(figure) for figure in figures)
     assert "2 skip connections" in alt_text(figures[0])

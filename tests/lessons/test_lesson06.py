@@ -7,19 +7,20 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson06, lesson06_results, lesson06_warnings
-from gantrans.course.exercises import exercise
-from gantrans.course.experiments import factorial as plan
-from gantrans.course.experiments import failures, gradients, spectral, stabilization
-from gantrans.course.experiments import stabilization_arms as arms
-from gantrans.course.experiments.sweeps import Table, committed
-from gantrans.course.explorers import Choice, Explorer, Slider
-from gantrans.course.plots import alt_text
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGAN, PatchGANConfig
+from gantrans.teaching import claims
+from gantrans.teaching.exercises import exercise
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps.sweep import Table, committed
 from gantrans.training import History
 from gantrans.training.lr import linear_decay
 from gantrans.translation import AdversarialLoss, Thresholds
+from lessons.lesson06.experiments import factorial as plan
+from lessons.lesson06.experiments import failures, gradients, spectral, stabilization
+from lessons.lesson06.experiments import stabilization_arms as arms
+from lessons.lesson06.figures import losses, training, warnings
 
 EFFECTS = {"least squares": 0.2, "spectral norm": 0.05, "smoothing": 0.0, "decay": -0.1}
 QUANTITIES = ("IoU", "EPE", "gradient", "gradient ratio", "D accuracy", "D(real)", "late swing", "growth")
@@ -60,10 +61,10 @@ def _cache(tmp_path_factory):
 def test_the_explorer_draws_every_state_of_its_grid():
     controls = (
         Choice("loss", "loss", tuple(gradients.KINDS), "saturating"),
-        Choice("where", "where", (lesson06.ON, lesson06.BEHIND), lesson06.ON),
+        Choice("where", "where", (losses.ON, losses.BEHIND), losses.ON),
         Slider("logit", "logit", -12, 6, 0.5, -6),
     )
-    explorer = Explorer(lesson06.loss_figure, controls, "losses")
+    explorer = Explorer(losses.loss_figure, controls, "losses")
     for state in explorer.grid():
         assert explorer.problems(state) == []
 
@@ -108,14 +109,14 @@ def test_a_frozen_generator_hears_two_losses_from_one_discriminator():
     again = gradients.frozen_generator("cross-entropy", 0, "smoke")
     assert again == run
     runs = {name: gradients.frozen_generator(name, 0, "smoke") for name in list(gradients.FROZEN)[1:3]}
-    assert "least squares: highest" in alt_text(lesson06.frozen_figure({"cross-entropy": run, **runs}))
+    assert "least squares: highest" in alt_text(losses.frozen_figure({"cross-entropy": run, **runs}))
 
 
 def test_tables_of_losses():
-    slopes = {row[0]: row[1:] for row in lesson06.gradient_table((-10.0, 0.0)).rows}
+    slopes = {row[0]: row[1:] for row in losses.gradient_table((-10.0, 0.0)).rows}
     assert slopes["saturating"][0] == "-4.5e-05"
     assert slopes["non-saturating"] == ["-1", "-0.5"]
-    rest = {row[0]: row[1:] for row in lesson06.loss_at_rest().rows}
+    rest = {row[0]: row[1:] for row in losses.loss_at_rest().rows}
     assert rest["non-saturating"][0] == rest["saturating"][0] == f"{math.log(2):.3f}"
     assert rest["least squares"][0] == "0.25"
     assert rest["hinge"][:2] == ["1", "0"]
@@ -124,10 +125,10 @@ def test_tables_of_losses():
 def test_best_discriminator_agrees_with_the_exercise():
     p, q = torch.rand(2, 50, generator=torch.Generator().manual_seed(0)).double()
     solve = exercise("optimal_discriminator").function
-    for a, b in lesson06.LABELS.values():
-        assert np.allclose(lesson06.best_discriminator(p.numpy(), q.numpy(), a, b), solve(p, q, a, b))
-    assert "two-sided, 0.9 and 0.1: from 0.10 to 0.90" in alt_text(lesson06.labels_figure())
-    assert f"beyond a logit of {math.log(9):.2f}" in alt_text(lesson06.label_pull_figure(0.9))
+    for a, b in losses.LABELS.values():
+        assert np.allclose(losses.best_discriminator(p.numpy(), q.numpy(), a, b), solve(p, q, a, b))
+    assert "two-sided, 0.9 and 0.1: from 0.10 to 0.90" in alt_text(losses.labels_figure())
+    assert f"beyond a logit of {math.log(9):.2f}" in alt_text(losses.label_pull_figure(0.9))
 
 
 # ---- spectral norm and decay
@@ -148,7 +149,7 @@ def test_power_iteration_grows_towards_the_svd_and_never_beyond():
     assert float(estimates[-1]) <= exact + 1e-12
     assert float(estimates[-1]) == pytest.approx(exact, rel=1e-6)
     assert float(estimates[0]) < 0.99 * exact
-    words = alt_text(lesson06.power_figure(weight.view(8, 5, 2, 2), 1, 1))
+    words = alt_text(losses.power_figure(weight.view(8, 5, 2, 2), 1, 1))
     assert "Convolution: " in words
     assert "start 3: " in words
 
@@ -169,7 +170,7 @@ def test_layer_norms_with_and_without_spectral_norm():
 
 
 def test_decay_figure_tells_both_formulas():
-    words = alt_text(lesson06.decay_figure(20).figure)
+    words = alt_text(losses.decay_figure(20).figure)
     assert f"runs at {linear_decay(19, 20):.3f} of the base rate with ours, {1 / 11:.3f} with" in words
 
 
@@ -331,7 +332,7 @@ def test_claims_of_the_sweep_judge_the_made_up_table():
 
 
 def test_every_claim_of_the_lesson_has_its_experiment():
-    from gantrans.course.experiments.registry import _EXPERIMENTS
+    from gantrans.teaching.sweeps.registry import _EXPERIMENTS
 
     assert {"G05", "G06", "G07", "G08", "G09", "G10", "G33", "G34"} <= set(_EXPERIMENTS)
 
@@ -369,7 +370,7 @@ def test_confusion_counts_runs():
     assert failures.missed(table, "collapse")["seed 3"] == {"accuracy": 0.5}
     findings = {n: claims.judge_part(claims.get("G33").part(n), d) for n, d in result["data"].items()}
     assert {n for n, finding in findings.items() if finding.verdict == "refuted"} == {"collapse"}
-    assert "collapse: 0 of 20" in alt_text(lesson06_warnings.confusion_figure(counts))
+    assert "collapse: 0 of 20" in alt_text(warnings.confusion_figure(counts))
 
 
 SEEN = {"accuracy": 0.7, "spread": 0.8, "ratio": 9.0, "gradient": 0.1, "swing": 0.05, "crossings": 2.0}
@@ -413,7 +414,7 @@ def test_tables_older_and_newer_than_a_diagnosis_are_counted_together():
     assert strict["oscillation"] == 3
     assert "adversarial\nexcess" in [
         label.get_text()
-        for label in lesson06_warnings.confusion_figure({"oscillation": anew}).axes[0].get_xticklabels()
+        for label in warnings.confusion_figure({"oscillation": anew}).axes[0].get_xticklabels()
     ]
 
 
@@ -423,13 +424,13 @@ def test_the_words_on_missed_runs_are_counted():
         ("healthy", SEEN | {"swing": 0.1}), ("oscillation", SEEN | {"swing": 0.2, "crossings": 5.0}),
     )  # fmt: skip
     rows[0]["collapse"] = SEEN | {"spread": 0.4, "ratio": 0.2, "diagnosed healthy": 1.0}
-    words = lesson06_warnings.missed_words(Table(ABOUT, rows))
+    words = warnings.missed_words(Table(ABOUT, rows))
     assert words == (
         "- **collapse**, 4 runs; called otherwise: healthy 1. Their spread: 0.4; the limit is 0.25.\n"
         "- **oscillation**, 4 runs; called otherwise: adversarial excess 3. Fewer than 3 crossings: 2; a "
         "swing of 0.06 or less: 2; both: 1. Their gradient ratio: 3 to 9."
     )
-    assert lesson06_warnings.missed_words(Table(ABOUT, {3: rows[3]})).startswith("Every run got the name")
+    assert warnings.missed_words(Table(ABOUT, {3: rows[3]})).startswith("Every run got the name")
 
 
 # ---- figures of results
@@ -439,26 +440,26 @@ def test_result_figures_have_words(rows):
     trained = {arm: arms.train_arm(arms.USUAL, arm, 0, "smoke") for arm in ("baseline", "L1 only")}
     test = arms.pairs("test", arms.USUAL, "smoke", 0)
     made = {arm: arms.draw_layouts(one, test) for arm, one in trained.items()}
-    words = alt_text(lesson06_results.training_figure(trained))
+    words = alt_text(training.training_figure(trained))
     assert "validation IoU: baseline ends at" in words
     assert "D's accuracy: baseline ends at" in words
-    assert alt_text(lesson06_results.outputs_figure(*arms.shown(test), made, picked=(0, 2)))
+    assert alt_text(training.outputs_figure(*arms.shown(test), made, picked=(0, 2)))
     histories = {"some run": failures.train("healthy", 0, "smoke")}
-    assert "some run: " in alt_text(lesson06_results.failures_figure(histories))
+    assert "some run: " in alt_text(training.failures_figure(histories))
 
 
 def test_figures_of_the_factorial_tell_the_numbers():
-    assert "hostile, mean IoU: baseline 1.25; " in alt_text(lesson06_results.arms_figure(TABLE))
-    words = alt_text(lesson06_warnings.indicators_figure(TABLE))
+    assert "hostile, mean IoU: baseline 1.25; " in alt_text(training.arms_figure(TABLE))
+    words = alt_text(warnings.indicators_figure(TABLE))
     assert "IoU against gradient ratio, one point per arm: rank correlation usual +1.00, between" in words
-    figure = partial(lesson06_results.effects_figure, TABLE.rows)
+    figure = partial(training.effects_figure, TABLE.rows)
     quantity = Choice("quantity", "quantity", ("IoU", "EPE", "late swing"), "IoU")
     explorer = Explorer(figure, (quantity,), "effects")
     for state in explorer.grid():
         assert explorer.problems(state) == []
     assert "usual: least squares +0.2 (" in alt_text(figure(quantity="IoU"))
     record = {"parts": {"main effect": {"data": {"least squares": [1.0, 2.0], "BCE": [0.5, 1.0]}}}}
-    assert "least squares 1.5" in alt_text(lesson06_results.claim_figure(record, {"main effect": "IoU"}))
+    assert "least squares 1.5" in alt_text(training.claim_figure(record, {"main effect": "IoU"}))
 
 
 # ---- which number warned
@@ -473,7 +474,7 @@ def test_correlations_are_within_settings_and_together():
                 own = row[plan.arm_in(setting, arm)]
                 own["gradient ratio"] = 100.0 * (k + 1) - own["IoU"]
                 own["IoU"] += 100.0 * k
-    found = lesson06_warnings.correlations(Table(ABOUT, rows))["gradient ratio"]
+    found = warnings.correlations(Table(ABOUT, rows))["gradient ratio"]
     assert [found[setting] for setting in plan_settings()] == pytest.approx([-1, -1, -1])
     assert found["all together"] > 0.7
 
@@ -484,34 +485,32 @@ def plan_settings():
 
 def test_the_limit_of_the_excess_is_where_iou_falls_below_l1_only():
     """What the docstring of `Thresholds` and the lesson say of the committed tables."""
-    runs, limit = lesson06_warnings.runs_of(committed("stabilization")), Thresholds().excess
-    spoilt = [run.lead <= -lesson06_warnings.LOSS for run in runs]
+    runs, limit = warnings.runs_of(committed("stabilization")), Thresholds().excess
+    spoilt = [run.lead <= -warnings.LOSS for run in runs]
     loud = [run.ratio >= limit for run in runs]
     assert (sum(loud), sum(s and q for s, q in zip(spoilt, loud, strict=True))) == (175, 173)
     assert (len(runs) - sum(loud), sum(s and not q for s, q in zip(spoilt, loud, strict=True))) == (167, 19)
     between = [run for run in runs if run.setting == arms.BETWEEN and run.ratio >= limit]
-    assert np.mean([run.lead <= -lesson06_warnings.LOSS for run in between]) > 0.95
+    assert np.mean([run.lead <= -warnings.LOSS for run in between]) > 0.95
     free = committed("loss_weights").values("gradient ratio", "L1 weight 10")["L1 weight 10"]
     assert 0.75 < min(free) < max(free) < 1.35
 
 
 def test_tables_of_warnings():
-    table = lesson06_warnings.ratio_table(committed("stabilization"))
+    table = warnings.ratio_table(committed("stabilization"))
     assert table.header[1] == "runs"
-    assert sum(int(row[1]) for row in table.rows) == len(
-        lesson06_warnings.runs_of(committed("stabilization"))
-    )
+    assert sum(int(row[1]) for row in table.rows) == len(warnings.runs_of(committed("stabilization")))
     assert [row[0] for row in table.rows][-1] == "3 and more"
-    beside = lesson06_warnings.against_l1(TABLE)
+    beside = warnings.against_l1(TABLE)
     assert [row[0] for row in beside.rows] == plan_settings()
     assert beside.rows[0][2].startswith("+0.15")
     part = {"measured": 0.625, "count": 24, "low": 0.41, "high": 0.81, "verdict": "refuted"}
-    shares = lesson06_warnings.shares_table({"verdict": "refuted", "parts": {"oscillation": part}})
+    shares = warnings.shares_table({"verdict": "refuted", "parts": {"oscillation": part}})
     assert shares.rows == [["oscillation", "62% of 24", "41% to 81%", "refuted"]]
 
 
 def test_what_the_lesson_says_of_the_committed_factorial():
-    found = lesson06_warnings.correlations(committed("stabilization"))
+    found = warnings.correlations(committed("stabilization"))
     accuracy, ratio = found["D accuracy"], found["gradient ratio"]
     assert ratio["all together"] < accuracy["all together"]
     assert ratio[arms.BETWEEN] < accuracy[arms.BETWEEN] < 0

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson07, lesson07_arrays
-from gantrans.course.experiments import arrays, experiments, hallucination, loss_weights, pairs_cycle
-from gantrans.course.experiments.arrays import KINDS, Place
-from gantrans.course.experiments.sweeps import Table, committed
-from gantrans.course.explorers import Choice, Explorer, Slider
-from gantrans.course.plots import alt_text
-from gantrans.course.runs import from_scratch
 from gantrans.images import unit_from_uint8
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.runs import from_scratch
+from gantrans.teaching.sweeps.registry import experiments
+from gantrans.teaching.sweeps.sweep import Table, committed
 from gantrans.training import Runtime
 from gantrans.translation import BidirectionalTask
+from lessons.lesson07.experiments import arrays, hallucination, loss_weights, pairs_cycle
+from lessons.lesson07.experiments.arrays import KINDS, Place
+from lessons.lesson07.figures import irregular_arrays, realism
 
 MODULES = (loss_weights, pairs_cycle, hallucination)
 
@@ -41,7 +43,7 @@ WEIGHTS = made_up(
     (*loss_weights.ARMS, loss_weights.REAL), ("L1", "PSNR", "spectrum", "texture", "EPE", "diversity")
 )
 CYCLE = made_up(pairs_cycle.ARMS, ("IoU", "EPE", "L1"))
-JUDGED = (*lesson07_arrays.FAULTS, "IoU", "count error, regular", "IoU, regular")
+JUDGED = (*irregular_arrays.FAULTS, "IoU", "count error, regular", "IoU, regular")
 ARRAYS = made_up(hallucination.ARMS, (*JUDGED, *(f"completed, {kind}" for kind in KINDS)))
 
 
@@ -49,12 +51,12 @@ ARRAYS = made_up(hallucination.ARMS, (*JUDGED, *(f"completed, {kind}" for kind i
 
 
 def test_a_perfect_imitator_loses_three_decibels():
-    lost, texture = lesson07.grain_trade(np.array([0.0, 0.5, 1.0]))
+    lost, texture = realism.grain_trade(np.array([0.0, 0.5, 1.0]))
     assert lost == pytest.approx([0.0, 0.9691, 3.0103], abs=1e-4)
     assert texture == pytest.approx([-math.inf, -6.0206, 0.0], abs=1e-4)
     for strength in (0.0, 0.5, 1.0):
-        theory = float(lesson07.grain_trade(strength)[0])
-        assert lesson07.measured_trade(strength) == pytest.approx(theory, abs=0.05)
+        theory = float(realism.grain_trade(strength)[0])
+        assert realism.measured_trade(strength) == pytest.approx(theory, abs=0.05)
 
 
 # ---- layout -> SEM
@@ -278,7 +280,7 @@ def test_claims_compare_the_arms_they_name(tmp_path):
     for claim_id, judged in data.items():
         entry = claims.record(claim_id, **judged, scale="reduced", seeds=range(6), run=tmp_path / "run.jsonl")
         assert entry["verdict"] == "holds", claim_id
-        words = str(lesson07.parts_table(entry))
+        words = str(realism.parts_table(entry))
         assert all(part in words for part in entry["parts"])
     assert set(data) <= set(experiments())
 
@@ -290,10 +292,10 @@ def test_the_front_draws_every_state_of_its_grid():
     pictures = {arm: torch.rand(1, 32, 32) for arm in loss_weights.LIVE}
     controls = (
         Slider("place", "from correct to real", 0, 3, 1, 2),
-        Choice("error", "error", tuple(lesson07.ERRORS), "L1"),
+        Choice("error", "error", tuple(realism.ERRORS), "L1"),
     )
     explorer = Explorer(
-        partial(lesson07.front_figure, WEIGHTS, pictures, torch.rand(1, 32, 32)), controls, "front"
+        partial(realism.front_figure, WEIGHTS, pictures, torch.rand(1, 32, 32)), controls, "front"
     )
     for state in explorer.grid():
         assert explorer.problems(state) == []
@@ -305,7 +307,7 @@ def test_irregular_clips_are_drawn_in_every_state():
     layout = unit_from_uint8(test.pairs.layout)
     read = {"right": layout, "blank": torch.zeros_like(layout)}
     controls = (Choice("kind", "kind", KINDS, KINDS[0]), Slider("number", "clip", 0, 2, 1, 0))
-    explorer = Explorer(partial(lesson07_arrays.irregular_figure, test, read), controls, "irregular")
+    explorer = Explorer(partial(irregular_arrays.irregular_figure, test, read), controls, "irregular")
     for state in explorer.grid():
         assert explorer.problems(state) == []
     words = alt_text(explorer.figure({"kind": "doubled contact"}))
@@ -317,21 +319,21 @@ def test_every_figure_has_words():
     images = torch.rand(3, 1, 32, 32)
     test = hallucination.test_clips("smoke", 0)
     figures = {
-        "costs 3.01 dB": lesson07.trade_figure().figure,
-        "real SEM": lesson07.made_figure(images, images, {"L1 weight 10": images}, [0, 2]),
-        "second draw": lesson07.draws_figure({"an arm": images}, {"an arm": images}, 1),
-        "50 pairs, cycle": lesson07.cycle_figure(CYCLE),
-        "doubled contact": lesson07_arrays.kinds_figure(test),
-        "50 % regular": lesson07_arrays.share_figure(ARRAYS).figure,
-        "no cycle": lesson07_arrays.parts_figure(ARRAYS),
+        "costs 3.01 dB": realism.trade_figure().figure,
+        "real SEM": realism.made_figure(images, images, {"L1 weight 10": images}, [0, 2]),
+        "second draw": realism.draws_figure({"an arm": images}, {"an arm": images}, 1),
+        "50 pairs, cycle": realism.cycle_figure(CYCLE),
+        "doubled contact": irregular_arrays.kinds_figure(test),
+        "50 % regular": irregular_arrays.share_figure(ARRAYS).figure,
+        "no cycle": irregular_arrays.parts_figure(ARRAYS),
     }
     for words, figure in figures.items():
         assert words in alt_text(figure)
 
 
 def test_tables_have_every_arm():
-    assert list(lesson07.weights_table(WEIGHTS)) == list(WEIGHTS.arms)
-    rows = lesson07_arrays.kinds_table(ARRAYS)
+    assert list(realism.weights_table(WEIGHTS)) == list(WEIGHTS.arms)
+    rows = irregular_arrays.kinds_table(ARRAYS)
     assert list(rows) == list(hallucination.ARMS)
     mean = np.mean(ARRAYS.values("completed, wider gap", "mixed")["mixed"])
     assert rows["mixed"]["wider gap"] == pytest.approx(100 * mean)
@@ -342,23 +344,23 @@ def test_a_change_is_told_apart_when_its_interval_leaves_out_zero():
     table = Table({}, rows)
     _, low, high = claims.paired_effect([0.6, 0.7, 0.8], [0.5] * 3)
     assert low < 0 < high
-    words = lesson07.change(table, "IoU", "new", "old", factor=10)
+    words = realism.change(table, "IoU", "new", "old", factor=10)
     assert words == f"+2 ({10 * low:+.2g} to {10 * high:+.2g}): undecided"
     for s in rows:
         rows[s]["new"]["IoU"] = 0.7 + 0.001 * s
-    assert lesson07.change(table, "IoU", "new", "old").endswith(": higher")
-    assert lesson07.change(table, "IoU", "old", "new").endswith(": lower")
+    assert realism.change(table, "IoU", "new", "old").endswith(": higher")
+    assert realism.change(table, "IoU", "old", "new").endswith(": lower")
 
 
 def test_every_step_of_the_front_and_every_fault_has_its_change():
-    steps = lesson07.steps_table(WEIGHTS).rows
+    steps = realism.steps_table(WEIGHTS).rows
     assert [row[0] for row in steps] == [
         "L1 only to 100", "L1 weight 100 to 30", "L1 weight 30 to 10", "L1 weight 10 to 3",
         "L1 weight 3 to 1", "L1 weight 1 to no L1", "L1 weight 100 to 10", "L1 weight 10 to 1",
     ]  # fmt: skip
-    assert steps[-2][1] == lesson07.change(WEIGHTS, "spectrum", "L1 weight 10", "L1 weight 100")
-    faults = {row[0]: row[1:] for row in lesson07_arrays.changes_table(ARRAYS).rows}
-    assert faults["opens"][-1] == lesson07.change(ARRAYS, "opens", "cycle", "no cycle")
+    assert steps[-2][1] == realism.change(WEIGHTS, "spectrum", "L1 weight 10", "L1 weight 100")
+    faults = {row[0]: row[1:] for row in irregular_arrays.changes_table(ARRAYS).rows}
+    assert faults["opens"][-1] == realism.change(ARRAYS, "opens", "cycle", "no cycle")
     assert list(faults)[-2:] == ["count error, regular", "IoU, regular"]
 
 
@@ -366,14 +368,14 @@ def test_the_text_on_the_front_and_on_faults_is_what_the_sweeps_say():
     """The lesson's words rest on these: a new sweep that says otherwise must change the words."""
     said = [
         [cell.rsplit(": ", 1)[1] for cell in r[1:]]
-        for r in lesson07.steps_table(committed("loss_weights")).rows
+        for r in realism.steps_table(committed("loss_weights")).rows
     ]
     more_real, undecided = ["lower", "higher", "undecided"], ["undecided"] * 3
     assert said[:5] == [more_real] * 3 + [undecided] * 2
     assert said[5:] == [["undecided", "higher", "higher"], more_real, ["undecided", "higher", "undecided"]]
     found = {
         r[0]: [cell.rsplit(": ", 1)[1] for cell in r[1:]]
-        for r in lesson07_arrays.changes_table(committed("hallucination")).rows
+        for r in irregular_arrays.changes_table(committed("hallucination")).rows
     }
     assert found["extra"] == ["lower", "undecided", "undecided", "undecided"]
     assert found["opens"] == ["lower", "lower", "undecided", "higher"]

@@ -7,12 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson08, lesson08_arrays
-from gantrans.course.experiments import attention_cost, attention_range, attention_training
-from gantrans.course.experiments.sweeps import Table, committed
-from gantrans.course.explorers import Choice, Explorer, Slider
-from gantrans.course.plots import alt_text
 from gantrans.networks import UNetGenerator
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps.sweep import Table, committed
+from lessons.lesson08.experiments import attention_cost, attention_range, attention_training
+from lessons.lesson08.figures import price, reach
 
 ABOUT = {"scale": "reduced", "date": "2026-01-01", "code": "0", "command": "again"}
 
@@ -72,7 +73,7 @@ def test_scores_of_the_right_answer_and_of_one_misplaced_line():
 def test_without_attention_the_first_lines_are_out_of_sight_and_with_it_they_are_not():
     setting = attention_range.SETTINGS["reduced"]
     seen = {
-        arm: lesson08_arrays.reach(attention_range.generator_config(arm, setting), 16, 89)
+        arm: reach.reach(attention_range.generator_config(arm, setting), 16, 89)
         for arm in ("no attention", "attention")
     }
     assert (seen["no attention"][:, :64] == 0).all()
@@ -121,8 +122,8 @@ def test_claims_of_the_usual_task_from_a_made_up_table():
     arrays = table(
         attention_range, lambda seed: {"attention": {"gamma 0": (-1) ** seed * 0.2, "gamma 1": -0.4}}
     )
-    gammas = lesson08.gamma_figure(made, arrays)
-    for drawn in (gammas, lesson08.start_figure(made), lesson08.foundation_figure(made)):
+    gammas = price.gamma_figure(made, arrays)
+    for drawn in (gammas, price.start_figure(made), price.foundation_figure(made)):
         assert alt_text(getattr(drawn, "figure", drawn))
     for words in ("usual, bottleneck 0.2", "arrays, bottleneck 0.2", "arrays, decoder 0.4"):  # no signs
         assert words in " ".join(alt_text(gammas).split())
@@ -150,14 +151,14 @@ def test_the_computed_peak_agrees_with_what_was_measured_and_stands_where_nothin
     for side in (64, 128):
         computed = attention_cost.plain_peak_bytes(side)
         assert measured.means()[f"plain {side}"]["peak"] == pytest.approx(computed, rel=0.01)
-    row = lesson08.cost_table(measured).rows[-1]
+    row = price.cost_table(measured).rows[-1]
     assert row[0] == "256 x 256"
     assert row[3:6:2] == ["32 GiB (computed)", "not run"]
-    assert "plain, computed, 32,768 MiB at 256 px" in alt_text(lesson08.cost_figure(measured).figure)
+    assert "plain, computed, 32,768 MiB at 256 px" in alt_text(price.cost_figure(measured).figure)
 
 
 def test_the_kernel_stores_the_map_when_widths_differ_and_not_when_they_are_padded():
-    maps = {name: row["in maps"] for name, row in lesson08.peaks(48).items()}
+    maps = {name: row["in maps"] for name, row in price.peaks(48).items()}
     assert maps["plain"] == pytest.approx(2.0, abs=0.1)
     assert maps["plain, with its backward pass"] == pytest.approx(3.0, abs=0.1)
     if not torch.cuda.is_available():  # other kernels there
@@ -167,7 +168,7 @@ def test_the_kernel_stores_the_map_when_widths_differ_and_not_when_they_are_padd
 
 @pytest.mark.parametrize("name", attention_training.PLACES)
 def test_attention_from_gamma_one_adds_nearly_the_same_at_all_places(name):
-    start = lesson08.start_of_one(name, "reduced")
+    start = price.start_of_one(name, "reduced")
     assert 0.2 < start["added / input"] < 0.6
     assert start["same at all places"] > 95
     assert 95 < start["entropy of the map"] < 100
@@ -182,7 +183,7 @@ def test_the_query_explorer_draws_every_state_of_its_grid():
         Choice("place", "place", (0, 1), 0),
         Slider("image", "image", 0, 3, 1, 0),
     )
-    explorer = Explorer(partial(lesson08_arrays.query_figure, network.eval(), images), controls, "queries")
+    explorer = Explorer(partial(reach.query_figure, network.eval(), images), controls, "queries")
     for state in explorer.grid():
         assert explorer.problems(state) == []
 
@@ -192,11 +193,11 @@ def test_the_map_of_a_query_sums_to_one_and_belongs_to_its_place():
     network = UNetGenerator(
         attention_range.generator_config("attention", attention_range.SETTINGS["smoke"]), 1
     ).eval()
-    maps = [lesson08_arrays.map_of_query(network, images[:1], place, 8, 60) for place in (0, 1)]
+    maps = [reach.map_of_query(network, images[:1], place, 8, 60) for place in (0, 1)]
     assert [tuple(m.shape) for m in maps] == [(4, 32), (8, 64)]
     assert all(float(m.sum()) == pytest.approx(1.0, abs=1e-5) for m in maps)
     with torch.no_grad():  # a query that shouts at bright keys looks elsewhere than one that does not
-        other = lesson08_arrays.map_of_query(network, images[:1], 0, 8, 4)
+        other = reach.map_of_query(network, images[:1], 0, 8, 4)
     assert not torch.equal(other, maps[0])
 
 
@@ -204,39 +205,39 @@ def test_the_weights_by_line_are_the_mean_over_the_queries_of_the_hidden_lines()
     images, lines = attention_range.test_arrays("smoke", 0)
     setting = attention_range.SETTINGS["smoke"]
     network = UNetGenerator(attention_range.generator_config("attention", setting), 1).eval()
-    shares = lesson08_arrays.weights_by_line(network, images[:2], 0)
+    shares = reach.weights_by_line(network, images[:2], 0)
     asked = [
-        lesson08_arrays.map_of_query(network, images[1:2], 0, row, column).sum(0).unflatten(0, (16, 2)).sum(1)
+        reach.map_of_query(network, images[1:2], 0, row, column).sum(0).unflatten(0, (16, 2)).sum(1)
         for row in range(0, 16, 4)
         for column in range(16, 128, 4)
     ]
     torch.testing.assert_close(shares[1], torch.stack(asked).mean(0))
-    assert alt_text(lesson08_arrays.weights_figure(network, images, lines))
+    assert alt_text(reach.weights_figure(network, images, lines))
 
 
 def test_an_ideal_observer_of_one_line_of_some_and_of_all():
     phi = 0.5 * math.erfc(0.6 / math.sqrt(2))
-    assert lesson08_arrays.ideal_wrong_share(0, 0, 0.6) == pytest.approx(phi)
+    assert reach.ideal_wrong_share(0, 0, 0.6) == pytest.approx(phi)
     two = 0.5 * math.erfc(
         0.6
     )  # two lines say sqrt(2) as much as one; the first hidden line hears the last shown
-    assert lesson08_arrays.ideal_wrong_share(1, 0, 0.6) == pytest.approx(13 / 14 * two)
-    assert lesson08_arrays.ideal_wrong_share(15, 15, 0.6) == 0.0
-    assert lesson08_arrays.ideal_wrong_share(1, 1, 0.0) == pytest.approx(13 / 28)  # a coin
+    assert reach.ideal_wrong_share(1, 0, 0.6) == pytest.approx(13 / 14 * two)
+    assert reach.ideal_wrong_share(15, 15, 0.6) == 0.0
+    assert reach.ideal_wrong_share(1, 1, 0.0) == pytest.approx(13 / 28)  # a coin
 
 
-@pytest.mark.parametrize(("before", "after"), lesson08_arrays.HEARD.values())
+@pytest.mark.parametrize(("before", "after"), reach.HEARD.values())
 def test_the_ideal_observer_in_closed_form_is_the_one_that_reads_images(before, after):
     images, lines = attention_range.arrays(4096, 16, 0.6, torch.Generator().manual_seed(0))
-    observed = lesson08_arrays.observed_wrong_share(images, lines, before, after)
-    assert observed == pytest.approx(lesson08_arrays.ideal_wrong_share(before, after, 0.6), abs=0.01)
-    swapped = lesson08_arrays.observed_wrong_share(images, 1 - lines, 0, 0)
-    assert swapped == pytest.approx(1 - lesson08_arrays.observed_wrong_share(images, lines, 0, 0))
+    observed = reach.observed_wrong_share(images, lines, before, after)
+    assert observed == pytest.approx(reach.ideal_wrong_share(before, after, 0.6), abs=0.01)
+    swapped = reach.observed_wrong_share(images, 1 - lines, 0, 0)
+    assert swapped == pytest.approx(1 - reach.observed_wrong_share(images, lines, 0, 0))
 
 
 def test_no_network_that_hears_three_periods_beats_the_ideal_observer_of_its_images():
     measured = committed("attention_range")
-    ideal = lesson08_arrays.observers(measured)["3 periods"]["on these images"]
+    ideal = reach.observers(measured)["3 periods"]["on these images"]
     wrong = [100 * share for share in measured.values("wrong site", "no attention")["no attention"]]
     assert ideal - 0.1 <= np.mean(wrong) <= ideal + 1.0
 
@@ -245,7 +246,7 @@ def test_no_network_that_hears_three_periods_beats_the_ideal_observer_of_its_ima
 def test_figures_of_a_smoke_sweep(sweep):
     measured = Table(ABOUT, {0: sweep.row(0, "smoke"), 1: sweep.row(1, "smoke")})
     if sweep is attention_range.SWEEP:
-        assert "pitch spread over 16 lines" in alt_text(lesson08_arrays.range_figure(measured))
+        assert "pitch spread over 16 lines" in alt_text(reach.range_figure(measured))
     else:
-        assert "computed, 16,384 MiB at 256" in alt_text(lesson08.cost_figure(measured).figure)
-        assert lesson08.cost_table(measured).rows[0][0] == "8 x 8"
+        assert "computed, 16,384 MiB at 256" in alt_text(price.cost_figure(measured).figure)
+        assert price.cost_table(measured).rows[0][0] == "8 x 8"

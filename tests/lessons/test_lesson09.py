@@ -6,14 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson09
-from gantrans.course.experiments import checkerboard, matching, matching_larger
-from gantrans.course.experiments.sweeps import Table
-from gantrans.course.explorers import Choice, Explorer, Slider
-from gantrans.course.plots import alt_text
 from gantrans.data import make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps.sweep import Table
+from lessons.lesson09.experiments import checkerboard, matching, matching_larger
+from lessons.lesson09.figures import noticed
 
 ABOUT = {"scale": "reduced", "date": "2026-01-01", "code": "0", "command": "again"}
 
@@ -81,13 +82,13 @@ def critic_and_pair(size=32):
 
 def test_using_a_pass_twice_crashes_only_without_detach():
     parts = critic_and_pair()
-    assert lesson09.backward_twice(*parts, detach=True) == "no error"
-    assert "second time" in lesson09.backward_twice(*parts, detach=False)
-    assert set(lesson09.time_of_detach(*parts, repeats=2)) == {"detached", "not detached"}
+    assert noticed.backward_twice(*parts, detach=True) == "no error"
+    assert "second time" in noticed.backward_twice(*parts, detach=False)
+    assert set(noticed.time_of_detach(*parts, repeats=2)) == {"detached", "not detached"}
 
 
 def test_layer_terms_add_up():
-    table = lesson09.layer_terms(*critic_and_pair())
+    table = noticed.layer_terms(*critic_and_pair())
     layers = [row["mean difference"] for name, row in table.items() if name.startswith("layer")]
     assert len(layers) == 3
     assert table["averaged over layers"]["mean difference"] == pytest.approx(np.mean(layers))
@@ -98,7 +99,7 @@ def test_layer_terms_add_up():
 
 def test_the_features_explorer_draws_every_state_of_its_grid():
     critic, source, real, fake = critic_and_pair()
-    figure = partial(lambda layer, image: lesson09.features_figure(critic, source, real, fake, layer=layer))
+    figure = partial(lambda layer, image: noticed.features_figure(critic, source, real, fake, layer=layer))
     explorer = Explorer(
         figure, (Choice("layer", "layer", (0, 1, 2), 1), Slider("image", "pair", 0, 3, 1, 0)), "D"
     )
@@ -128,13 +129,13 @@ def test_claim_and_figures_from_a_made_up_table():
     parts = {part.name: part for part in claims.get("G29").parts}
     for name in ("spectrum distance", "gradient variance"):
         assert claims.judge_part(parts[name], judged[name]).verdict == "holds"
-    figure = lesson09.matching_figure(
+    figure = noticed.matching_figure(
         made, "layout2sem", {"spectrum": ("distance (dB)", 1.0), "L1": ("L1", 1.0)}
     )
     assert "sum" in alt_text(figure)
-    told = lesson09.differences({"part": (made, "L1", "layout2sem, L1 only", "layout2sem, without")})
+    told = noticed.differences({"part": (made, "L1", "layout2sem, L1 only", "layout2sem, without")})
     assert told.rows[0][-1] == "yes"
-    same = lesson09.differences({"part": (made, "spectrum", "layout2sem, L1 only", "layout2sem, without")})
+    same = noticed.differences({"part": (made, "spectrum", "layout2sem, L1 only", "layout2sem, without")})
     assert same.rows[0][-1] == "no"
 
 
@@ -147,10 +148,10 @@ def test_larger_images_have_two_arms_and_the_same_rule():
         }
 
     made = table(row)
-    told = lesson09.larger_findings(made)
+    told = noticed.larger_findings(made)
     assert told.rows[0][2] == "holds"
     assert told.rows[1][1:] == ["1.00 (1.00 to 1.00)", "not decided at this scale"]
-    figure = lesson09.matching_figure(made, "layout2sem", {"spectrum": ("distance (dB)", 1.0)})
+    figure = noticed.matching_figure(made, "layout2sem", {"spectrum": ("distance (dB)", 1.0)})
     assert "without 4.5; mean 2.25" in alt_text(figure)
     assert "sum" not in alt_text(figure)
     setting, larger = matching.SETTINGS["reduced"], matching_larger.SETTINGS["reduced"]
@@ -159,12 +160,12 @@ def test_larger_images_have_two_arms_and_the_same_rule():
 
 def test_figures_of_the_checkerboard():
     shares = {arm: [0.2, 0.3] for arm in checkerboard.UPSAMPLERS}
-    assert "kernel 3" in alt_text(lesson09.shares_figure(shares).figure)
-    assert "before training" in alt_text(lesson09.upsamplers_figure(32))
+    assert "kernel 3" in alt_text(noticed.shares_figure(shares).figure)
+    assert "before training" in alt_text(noticed.upsamplers_figure(32))
     arms = ("target", *checkerboard.UPSAMPLERS)
     row = {f"{d}, {arm}": {"excess": 1.0 + k} for d in matching.DIRECTIONS for k, arm in enumerate(arms)}
     assert "SEM to layout" in alt_text(
-        lesson09.excess_figure(table(lambda seed: row), {"kernel 4": [90.0, 110.0]})
+        noticed.excess_figure(table(lambda seed: row), {"kernel 4": [90.0, 110.0]})
     )
 
 

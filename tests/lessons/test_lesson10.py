@@ -7,22 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson10, lesson10_truth, progress, rankings
-from gantrans.course.experiments import (
-    blindness,
-    experiments,
-    gaming,
-    mismatch,
-    perturbations,
-    sem_judges,
-    ssim_gate,
-)
-from gantrans.course.experiments.perturbations import FAULTS, centre
-from gantrans.course.experiments.sweeps import Table
-from gantrans.course.explorers import Choice, Explorer, Slider
-from gantrans.course.plots import alt_text
 from gantrans.errors import ConfigError
 from gantrans.metrics import compare_topology, ssim
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.learner import progress, rankings
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps.registry import experiments
+from gantrans.teaching.sweeps.sweep import Table
+from lessons.lesson10.experiments import blindness, gaming, mismatch, perturbations, sem_judges, ssim_gate
+from lessons.lesson10.experiments.perturbations import FAULTS, centre
+from lessons.lesson10.figures import ground_truth, sensitivity
 
 SIZE = 64
 
@@ -93,7 +88,7 @@ def test_as_a_gate_ssim_sees_a_shift_and_not_a_bridge_and_topology_the_reverse(s
     assert abs(table["bridge"]["SSIM"]) < 1 < table["shift"]["SSIM"]
     assert table["bridge"]["defects"] == pytest.approx(1.0, abs=0.3)
     assert abs(table["checkerboard"]["EPE"]) < 0.2 < 3 < table["checkerboard"]["SSIM"]
-    words = alt_text(lesson10.moves_figure(table))
+    words = alt_text(sensitivity.moves_figure(table))
     assert "bridge by L1, PSNR, SSIM" in words
 
 
@@ -117,11 +112,11 @@ def test_a_metric_varies_less_over_outputs_of_one_layout_than_over_layouts(stage
 def test_the_table_has_every_fault_and_grade(stage):
     table = blindness.in_units(stage, 4)
     assert list(table) == [(name, fault.levels[3]) for name, fault in FAULTS.items()]
-    assert "noise 0.4" in alt_text(lesson10.move_table_figure(stage, grade=4))
+    assert "noise 0.4" in alt_text(sensitivity.move_table_figure(stage, grade=4))
     most = blindness.most_moved(table)
     assert set(most.values()) <= set(blindness.STANDARD)
     assert all(abs(table[row][name]) >= abs(table[row]["SSIM"]) for row, name in most.items())
-    rows = lesson10.most_sensitive_table(stage, 4).rows
+    rows = sensitivity.most_sensitive_table(stage, 4).rows
     assert [row[1] for row in rows] == list(most.values())
 
 
@@ -131,7 +126,7 @@ def test_the_explorer_draws_every_fault(stage):
         Slider("grade", "strength", 1, 4, 3, 1),
         Choice("image", "layout", (1,), 1),
     )
-    explorer = Explorer(partial(lesson10.fault_figure, stage), controls, "faults")
+    explorer = Explorer(partial(sensitivity.fault_figure, stage), controls, "faults")
     for state in explorer.grid():
         assert explorer.problems(state) == []
 
@@ -168,8 +163,8 @@ def test_pixel_metrics_prefer_the_picture_without_noise_and_geometry_does_not():
     assert slope == pytest.approx(1 / sem_judges.IMAGING.dose[0], rel=0.15)  # shot noise: 1 / dose
     level, variance = sem_judges.noise_against_signal(found.answers["level noise"], found.answers["no noise"])
     assert abs(np.polyfit(level, variance, 1)[0]) < slope / 5
-    assert "half the noise" in alt_text(lesson10_truth.noise_figure(found, ("half the noise",)).figure)
-    assert "a feature missing" in alt_text(lesson10_truth.candidates_figure(found))
+    assert "half the noise" in alt_text(ground_truth.noise_figure(found, ("half the noise",)).figure)
+    assert "a feature missing" in alt_text(ground_truth.candidates_figure(found))
 
 
 def test_six_outputs_are_ranked_the_wrong_way_round_by_ssim(six):
@@ -178,16 +173,16 @@ def test_six_outputs_are_ranked_the_wrong_way_round_by_ssim(six):
     assert set(orders["domain"][-2:]) == {"B", "D"}  # the two with defects
     assert set(orders["SSIM"][:2]) == {"B", "D"}
     assert rankings.rank_correlation(orders["SSIM"], orders["domain"]) < 0
-    assert len(lesson10.order_table(six).rows) == 6
-    assert "B: bridge" in alt_text(lesson10.six_figure(six, revealed=True))
-    assert "bridge" not in alt_text(lesson10.six_figure(six))
+    assert len(sensitivity.order_table(six).rows) == 6
+    assert "B: bridge" in alt_text(sensitivity.six_figure(six, revealed=True))
+    assert "bridge" not in alt_text(sensitivity.six_figure(six))
 
 
 def test_orders_are_correlated_layout_by_layout(six):
     found = mismatch.correlations(96, (1,))
     orders = six.orders()
     assert found["IoU"] == [rankings.rank_correlation(orders["IoU"], orders["domain"])]
-    assert "SSIM -0." in alt_text(lesson10.correlation_figure(found).figure)
+    assert "SSIM -0." in alt_text(sensitivity.correlation_figure(found).figure)
 
 
 def test_a_ranking_is_kept_and_compared(six):
@@ -223,21 +218,21 @@ def test_thresholds_move_with_a_bias(stage):
     sweep = mismatch.threshold_sweep(outputs, stage.target, thresholds)
     assert int(np.argmax(sweep["good"])) == 1
     assert int(np.argmax(sweep["wide"])) == 2
-    assert "wide is best at 0.70" in alt_text(lesson10.threshold_figure(sweep, thresholds).figure)
+    assert "wide is best at 0.70" in alt_text(sensitivity.threshold_figure(sweep, thresholds).figure)
     radii = mismatch.printed_radius([20.0, 30.0])
     assert radii == pytest.approx([1.861 * 20, 1.861 * 30], rel=0.03)
-    assert "1.86 times" in alt_text(lesson10.corner_figure([20.0, 30.0], radii).figure)
+    assert "1.86 times" in alt_text(sensitivity.corner_figure([20.0, 30.0], radii).figure)
 
 
 def test_figures_of_single_images_have_words(stage):
     made = stage.output("blur", 0.5)[0]
-    assert "nm wide" in alt_text(lesson10.cut_line_figure(made[0], SIZE // 2))
-    assert "contours" in alt_text(lesson10.contour_figure(made[0], stage.target[0]))
-    words = alt_text(lesson10.ssim_map_figure(made[:2], stage.target[:1], ["one", "two"]))
+    assert "nm wide" in alt_text(sensitivity.cut_line_figure(made[0], SIZE // 2))
+    assert "contours" in alt_text(sensitivity.contour_figure(made[0], stage.target[0]))
+    words = alt_text(sensitivity.ssim_map_figure(made[:2], stage.target[:1], ["one", "two"]))
     one = float(ssim(made[:1].double(), stage.target[:1].double(), data_range=1.0))
     assert f"one: mean SSIM {one:.3f}" in words
     images = {"one draw": made, "other": made}
-    assert "SSIM 1.00" in alt_text(lesson10_truth.acquisitions_figure(images, {"other": 1.0}, 32))
+    assert "SSIM 1.00" in alt_text(ground_truth.acquisitions_figure(images, {"other": 1.0}, 32))
 
 
 def test_arms_of_the_gaming_sweep_differ_in_the_loss_alone():
@@ -279,7 +274,7 @@ def test_the_gaming_row_is_what_its_claim_takes(tmp_path, monkeypatch):
         "G35", **judged, scale="smoke", seeds=(0, 1), run=tmp_path / "run.jsonl", config={}
     )
     assert record["verdict"] == "not decided at this scale"
-    assert "EPE over 2 seeds" in alt_text(lesson10_truth.gaming_figure(table))
+    assert "EPE over 2 seeds" in alt_text(ground_truth.gaming_figure(table))
     layout = torch.zeros(2, 1, 32, 32)
     layout[..., 8:16] = 1.0
     perfect = gaming.score(layout, layout)

@@ -7,17 +7,17 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import lesson10_failures, lesson10_truth
-from gantrans.course.experiments import (
+from gantrans.errors import CheckpointError
+from gantrans.operations.serving.review import Review
+from gantrans.teaching.plots import alt_text
+from lessons.lesson10.experiments import (
     failure_judges,
     gallery,
     metrology_errors,
     metrology_truth,
     perturbations,
 )
-from gantrans.course.plots import alt_text
-from gantrans.errors import CheckpointError
-from gantrans.operations.review import Review
+from lessons.lesson10.figures import failure_gallery, ground_truth
 
 
 def test_noise_makes_lines_rough_and_the_floor_takes_it_back():
@@ -35,16 +35,16 @@ def test_noise_makes_lines_rough_and_the_floor_takes_it_back():
     assert table["sem", 20.0, 320.0].spread["CD"].value > finer.spread["CD"].value
     for row in table.values():
         assert all(e.low <= e.value <= e.high for e in row.bias.values())
-    assert "Pixel 20 nm: true LER" in alt_text(lesson10_truth.ler_figure(table))
-    assert "pixel 5 nm" in alt_text(lesson10_truth.truth_figure(table, ["EPE"]))
-    rows = lesson10_truth.equal_dose_table(table).rows
+    assert "Pixel 20 nm: true LER" in alt_text(ground_truth.ler_figure(table))
+    assert "pixel 5 nm" in alt_text(ground_truth.truth_figure(table, ["EPE"]))
+    rows = ground_truth.equal_dose_table(table).rows
     assert [row[0] for row in rows] == ["coverage, 5 nm", "coverage, 20 nm", "sem, 20 nm"]
-    assert list(lesson10_truth.lost_cuts_table(table)) == [
+    assert list(ground_truth.lost_cuts_table(table)) == [
         "80 electrons per pixel",
         "320 electrons per pixel",
     ]
     readings = metrology_truth.readings(5.0, 80.0, 6)
-    assert "floor of" in alt_text(lesson10_truth.floor_figure(readings).figure)
+    assert "floor of" in alt_text(ground_truth.floor_figure(readings).figure)
 
 
 def test_a_line_that_is_read_too_wide_has_that_error_by_every_way():
@@ -96,15 +96,15 @@ def test_the_gallery_at_smoke(shown):
     assert np.nansum(filled) == 0.0
     assert sorted(failure_judges.clearest(shown["hallucination"], arrays)) == list(range(len(filled)))
     for name in ("hallucination", "blur", "checkerboard"):
-        assert name in alt_text(lesson10_failures.failure_figure(name, shown[name]))
-    rows = lesson10_failures.sem_failure_table(shown["blur"], shown["checkerboard"])
+        assert name in alt_text(failure_gallery.failure_figure(name, shown[name]))
+    rows = failure_gallery.sem_failure_table(shown["blur"], shown["checkerboard"])
     assert rows["real"]["spectrum distance"] == 0.0
     assert "L1 alone, kernel 4" in rows
     named = failure_judges.named(shown, arrays)
     assert {row.failure for row in named} == set(shown)
-    assert len(lesson10_failures.named_table(named).rows) == len(named)
+    assert len(failure_gallery.named_table(named).rows) == len(named)
     monitors = failure_judges.monitors(shown["silent failure"])
-    assert len(lesson10_failures.monitor_table(monitors).rows) == 4
+    assert len(failure_gallery.monitor_table(monitors).rows) == 4
 
 
 def test_the_review_page_opens_runs_on_the_simulators_own_pairs(shown):
@@ -116,7 +116,7 @@ def test_the_review_page_opens_runs_on_the_simulators_own_pairs(shown):
         rtol=0,
         atol=1e-4,
     )
-    assert "input" in alt_text(lesson10_failures.review_figure(page))
+    assert "input" in alt_text(failure_gallery.review_figure(page))
     with pytest.raises(CheckpointError, match="no translator"):
         Review.open(trained["misaligned pairs"].folder, count=2, device="cpu")
 
@@ -126,7 +126,7 @@ def test_every_failure_moves_the_judge_that_names_it():
     moved = target.roll((2, 2), (-2, -1))
     scores = failure_judges.against_shift({"moved": moved}, target, range(4))
     assert int(np.argmin(scores["EPE"]["moved"])) == int(np.argmax(scores["SSIM"]["moved"])) == 2
-    assert "moved is best at 2 px" in alt_text(lesson10_failures.shift_figure(scores, range(4)))
+    assert "moved is best at 2 px" in alt_text(failure_gallery.shift_figure(scores, range(4)))
     stripes = torch.zeros(1, 1, 32, 64)
     stripes[..., 20:28] = 1.0
     uneven = stripes.clone()

@@ -7,15 +7,17 @@ import pytest
 import torch
 from scipy import stats
 
-from gantrans.course import claims, lesson11, lesson11_time
-from gantrans.course.experiments import drift, drift_quality, experiments
-from gantrans.course.experiments.drift_quality import Course
-from gantrans.course.experiments.sweeps import Table
-from gantrans.course.explorers import Choice, Explorer, Slider
-from gantrans.course.plots import alt_text
-from gantrans.course.plots.style import figure_of
-from gantrans.operations.drift_features import FEATURES
-from gantrans.operations.drift_profile import Measured
+from gantrans.operations.drift.features import FEATURES
+from gantrans.operations.drift.profile import Measured
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.plots.style import figure_of
+from gantrans.teaching.sweeps.registry import experiments
+from gantrans.teaching.sweeps.sweep import Table
+from lessons.lesson11.experiments import drift, drift_quality
+from lessons.lesson11.experiments.drift_quality import Course
+from lessons.lesson11.figures import detection, monitoring
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def test_the_player_draws_every_state_of_its_grid(line):
         Slider("ramp", "images to full size", 0, 1000, 250, 500),
         Slider("seen", "seen", 5, 100, 5, 100),
     )
-    draw = partial(lesson11_time.player_figure, images=400, scale="smoke", seed=0)
+    draw = partial(monitoring.player_figure, images=400, scale="smoke", seed=0)
     explorer = Explorer(draw, controls, "player")
     for state in explorer.grid():
         assert explorer.problems(state) == []
@@ -56,7 +58,7 @@ def test_the_player_draws_every_state_of_its_grid(line):
 
 def test_a_trace_ends_where_the_detector_does(line):
     measured = drift.watched("rotation", "smoke", 0)
-    seen = lesson11_time.trace(line, measured)
+    seen = monitoring.trace(line, measured)
     report = line.fresh().update(measured)
     assert seen.alarms == report.alarms
     assert seen.windows[0] == [200, 400, 600]
@@ -125,7 +127,7 @@ def test_what_did_not_happen_counts_on_the_day_after_the_last():
 @pytest.fixture
 def followed(tmp_path, monkeypatch):
     monkeypatch.setenv("GANTRANS_CACHE", str(tmp_path))
-    return lesson11_time.follow_all("smoke", 0)
+    return monitoring.follow_all("smoke", 0)
 
 
 def test_quality_and_monitors_follow_the_same_stream(followed, tmp_path):
@@ -133,31 +135,31 @@ def test_quality_and_monitors_follow_the_same_stream(followed, tmp_path):
     assert list(courses) == list(drift_quality.PARTS)
     assert all(len(course.iou) == 3 for course in courses.values())
     assert courses["SEM-layout relation"].alarm is None
-    words = alt_text(lesson11_time.quality_figure(courses, usual))
+    words = alt_text(monitoring.quality_figure(courses, usual))
     assert "SEM-layout relation: IoU from" in words
     rows = {part: drift_quality.score(course, usual) for part, course in courses.items()}
     judged = drift_quality.judged(Table({}, {0: rows, 1: rows}))
     record = claims.record("G36", **judged, scale="smoke", seeds=(0, 1), run=tmp_path / "run.jsonl")
     assert record["verdict"] == "not decided at this scale"
-    assert "over 2 seeds" in alt_text(figure_of(lesson11_time.lead_figure(record)))
+    assert "over 2 seeds" in alt_text(figure_of(monitoring.lead_figure(record)))
 
 
 def test_the_textbooks_threshold_is_smirnovs():
     exact = stats.kstwobign.isf(0.001) * np.sqrt(1 / 200 + 1 / 8000)
-    assert lesson11.textbook_threshold(200, 8000) == pytest.approx(exact, rel=1e-3)
+    assert detection.textbook_threshold(200, 8000) == pytest.approx(exact, rel=1e-3)
 
 
 def test_tables_say_what_was_measured(line):
-    rule = lesson11.rule_table(line, line.reference)
+    rule = detection.rule_table(line, line.reference)
     flagged = float(line.fitted.profile.judge(line.reference).flagged.double().mean())
     assert rule.rows[-1] == ["any of these", f"{1e4 * flagged:.0f}"]
-    kl = lesson11.kl_table(line)
+    kl = detection.kl_table(line)
     assert [r[0] for r in kl.rows].count("image to reference") == 3
     assert float(kl.rows[3][2]) > float(kl.rows[5][2])  # less smoothing, larger divergence
-    alarms = lesson11.alarm_table(line, {"rotation": drift.watched("rotation", "smoke", 0)}, "chart")
+    alarms = detection.alarm_table(line, {"rotation": drift.watched("rotation", "smoke", 0)}, "chart")
     assert alarms.rows[0][0] == "rotation"
     assert alarms.rows[0][1].startswith("image ")
-    lots = lesson11.lots_table({"independent": line})
+    lots = detection.lots_table({"independent": line})
     assert lots.rows[0][0] == "independent"
     assert float(lots.rows[0][1].split()[0]) <= 10
 
@@ -166,7 +168,7 @@ def test_a_pooled_profile_lets_a_line_image_go_further():
     lines = torch.randn(500, 10, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
     holes = lines.clone()
     holes[:, FEATURES.index("anisotropy")] -= 10
-    rows = {r[0]: r[2] for r in lesson11.pooled_table(lines, holes).rows}
+    rows = {r[0]: r[2] for r in detection.pooled_table(lines, holes).rows}
     up, down = (float(x) for x in rows["anisotropy"].replace("+", "").replace("-", "").split(" and "))
     assert up > 9
     assert down > 19
@@ -176,15 +178,15 @@ def test_a_pooled_profile_lets_a_line_image_go_further():
 def test_result_figures_have_words(line, row, table):
     streams = {name: drift.watched(name, "smoke", 0) for name in ("in control", "rotation")}
     figures = {
-        "in control: 64 x 64 px": lesson11.gallery_figure(0, ("none", "bridges")),
-        "rotation": lesson11.flags_figure(line, streams),
-        "rotation: most anisotropy": lesson11.shift_figure(lesson11.shifts(line, streams)),
-        "1.00. Median image of the first alarm: brightness ramp": lesson11.detection_figure(table),
-        "rotation, beyond the limit: CUSUM first at": lesson11_time.charts_figure(line, streams),
+        "in control: 64 x 64 px": detection.gallery_figure(0, ("none", "bridges")),
+        "rotation": detection.flags_figure(line, streams),
+        "rotation: most anisotropy": detection.shift_figure(detection.shifts(line, streams)),
+        "1.00. Median image of the first alarm: brightness ramp": detection.detection_figure(table),
+        "rotation, beyond the limit: CUSUM first at": monitoring.charts_figure(line, streams),
     }
     for words, figure in figures.items():
         assert words in alt_text(figure_of(figure) if hasattr(figure, "get_figure") else figure)
-    delays = lesson11.lots_delays(row, row)
+    delays = detection.lots_delays(row, row)
     assert [r[0] for r in delays.rows] == list(drift.STREAMS)
     assert delays.rows[0][1] == "none"
     assert delays.rows[-1][2].startswith("image ")

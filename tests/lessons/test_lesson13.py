@@ -8,18 +8,19 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import claims, lesson13
-from gantrans.course.experiments import quarter
-from gantrans.course.experiments.process_change import DIRECTION
-from gantrans.course.experiments.registry import experiments
-from gantrans.course.experiments.sweeps import Table, committed
-from gantrans.course.explorers import Explorer, Slider
-from gantrans.course.live_quarter import STRAY_DAYS, Served, png_16_bit
-from gantrans.course.plots import alt_text
 from gantrans.images import unit_from_uint8
-from gantrans.operations.gate import Check, Decision
-from gantrans.operations.pictures import encode_png
-from gantrans.operations.triggers import Signals
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.promotion.gate import Check, Decision
+from gantrans.operations.promotion.triggers import Signals
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps.registry import experiments
+from gantrans.teaching.sweeps.sweep import Table, committed
+from lessons.lesson13.experiments import quarter
+from lessons.lesson13.experiments.live_quarter import STRAY_DAYS, Served, png_16_bit
+from lessons.lesson13.figures import dashboard
+from lessons.shared.process_change import DIRECTION
 
 SMOKE = quarter.SETTINGS["smoke"]
 
@@ -143,7 +144,7 @@ def test_the_quarter_over_http_is_the_quarter(site, tmp_path):
     assert np.mean(site.qualities()[-20:]) == pytest.approx(story.quality[-1])
     assert sum(sum(day.values()) for day in site.statuses) == SMOKE.days * SMOKE.images
     assert not set(range(SMOKE.days)) & set(STRAY_DAYS)
-    figure = lesson13.dashboard_figure(story, site.statuses, SMOKE)
+    figure = dashboard.dashboard_figure(story, site.statuses, SMOKE)
     assert f"{SMOKE.days * SMOKE.images} answered, 0 refused, 0 failed." in alt_text(figure)
 
 
@@ -162,7 +163,7 @@ def test_labels_after_a_rollback_go_to_the_version_that_predicted(site):
     after = {row["model"]: row for row in site.performance()}
     assert after["v0001"] == before["v0001"]
     assert (after["v0002"]["predictions"], after["v0002"]["labelled"]) == (12, 12)
-    assert lesson13.credit_table(site.performance()).rows[1][:4] == ["v0002", "12", "12", "100%"]
+    assert dashboard.credit_table(site.performance()).rows[1][:4] == ["v0002", "12", "12", "100%"]
 
 
 def test_a_promotion_fits_the_input_monitor_anew(tmp_path, monkeypatch):
@@ -180,10 +181,10 @@ def test_a_promotion_fits_the_input_monitor_anew(tmp_path, monkeypatch):
 def test_depth_is_shown_and_refused():
     image = torch.full((1, 16, 16), 0.4)
     camera = png_16_bit(image, bits=12)
-    assert float(lesson13.through_pillow(png_16_bit(image)).mean()) == 1.0
-    assert "say which" in lesson13.refusal(camera)
-    assert lesson13.refusal(camera, bits=12) == "accepted, mean 0.40"
-    assert "mean 1.00" in alt_text(lesson13.depth_figure(image))
+    assert float(dashboard.through_pillow(png_16_bit(image)).mean()) == 1.0
+    assert "say which" in dashboard.refusal(camera)
+    assert dashboard.refusal(camera, bits=12) == "accepted, mean 0.40"
+    assert "mean 1.00" in alt_text(dashboard.depth_figure(image))
 
 
 def test_the_explorer_of_delays_draws_every_state():
@@ -192,19 +193,19 @@ def test_the_explorer_of_delays_draws_every_state():
         Slider("delay", "days", 0, 12, 6, 6),
         Slider("loss", "loss", 4, 16, 6, 10),
     )
-    explorer = Explorer(lesson13.delay_figure, controls, "delays")
+    explorer = Explorer(dashboard.delay_figure, controls, "delays")
     for state in explorer.grid():
         assert explorer.problems(state) == []
-    quick, slow = (alt_text(lesson13.delay_figure(labels=12, delay=d, loss=8)) for d in (0, 10))
+    quick, slow = (alt_text(dashboard.delay_figure(labels=12, delay=d, loss=8)) for d in (0, 10))
     days = [int(words.split("seen ")[1].split(" ")[0]) for words in (quick, slow)]
     assert days[1] - days[0] == 10
 
 
 def test_tables_and_figures_say_what_they_hold():
     start = quarter.Start(36, "quality fell by 0.210", "promote", 0.031)
-    assert lesson13.starts_table([start]).rows == [["36", "quality fell by 0.210", "+0.031", "promote", "-"]]
+    assert dashboard.starts_table([start]).rows == [["36", "quality fell by 0.210", "+0.031", "promote", "-"]]
     story = quarter.Story("x", [0.8] * 9, [None] + [0.7] * 8, [0.2] * 9, [False] * 8 + [True], [start])
-    words = alt_text(lesson13.dashboard_figure(story, [Counter({200: 5, 422: 1, 503: 1})] * 9, SMOKE))
+    words = alt_text(dashboard.dashboard_figure(story, [Counter({200: 5, 422: 1, 503: 1})] * 9, SMOKE))
     assert "45 answered, 9 refused, 9 failed." in words
     assert "The alarm stands from day 8 on 1 days." in words
     assert "Promotions on days: 36." in words
@@ -219,5 +220,5 @@ def test_the_sweep_decides_its_claim():
     found = quarter.policies_claim(Table(table.about, table.rows))
     (part,) = claims.get("G38").parts
     assert claims.judge_part(part, found["data"]).measured == pytest.approx(ledger["measured"])
-    assert len(lesson13.policies_table(table).rows) == 3
-    assert "whole quarter" in alt_text(lesson13.policies_figure(table))
+    assert len(dashboard.policies_table(table).rows) == 3
+    assert "whole quarter" in alt_text(dashboard.policies_figure(table))

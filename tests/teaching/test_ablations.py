@@ -19,7 +19,9 @@ import pytest
 from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_notebook
 
-from gantrans.course.ablations import (
+from gantrans.errors import ConfigError, DataError, GantransError
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps import (
     Comparison,
     Observation,
     commands,
@@ -31,13 +33,11 @@ from gantrans.course.ablations import (
     save_row,
     template,
 )
-from gantrans.course.ablations.effects import effects_csv, effects_figure, effects_text, paired_effects
-from gantrans.course.ablations.engine import Report, at_once, estimate, plan, run_grid
-from gantrans.course.ablations.grid import Grid
-from gantrans.course.ablations.task import RUNS
-from gantrans.course.experiments.sweeps import TABLES, committed
-from gantrans.course.plots import alt_text
-from gantrans.errors import ConfigError, DataError, GantransError
+from gantrans.teaching.sweeps.effects import effects_csv, effects_figure, effects_text, paired_effects
+from gantrans.teaching.sweeps.engine import Report, at_once, estimate, plan, run_grid
+from gantrans.teaching.sweeps.grid import Grid
+from gantrans.teaching.sweeps.sweep import committed
+from gantrans.teaching.sweeps.task import RUNS
 
 GRID = """
 title = "Tiny"
@@ -60,7 +60,7 @@ import time
 from pathlib import Path
 
 from beside import NM_PER_DEPTH
-from gantrans.course.ablations import save_row
+from gantrans.teaching.sweeps import save_row
 
 sweep = Path(out).parents[1]
 with open(sweep.parent / f"{sweep.name}-starts.txt", "a") as log:
@@ -163,7 +163,7 @@ def test_a_grid_is_looked_for(tmp_path) -> None:
         find_grid(str(tmp_path / "none.toml"))
     (tmp_path / "s.toml").write_text('title = "x"\nsweep = "nothing"\nminutes = {smoke=1, reduced=1, full=1}')
     with pytest.raises(
-        ConfigError, match=r"sweep is 'nothing'; gantrans.course.experiments.nothing must exist"
+        ConfigError, match=r"sweep is 'nothing'; gantrans.teaching.experiments.nothing must exist"
     ):
         read_grid(tmp_path / "s.toml").factors  # noqa: B018
 
@@ -459,7 +459,7 @@ def test_the_end_of_a_sweep_is_its_table_and_its_claims(tmp_path) -> None:
         save_arms({"diffusion": row, "GAN": {**row, "modes": 2.0}}, folder, device="a chip")
     said = results.write(grid, "smoke", tmp_path, runs, runs)
     assert "D08: not decided at this scale" in said
-    assert f"copy it to {TABLES / 'modes.json'}" in said
+    assert f"copy it to {grid.sweep.path}" in said
     table = json.loads((tmp_path / "modes.json").read_text())
     assert table["about"] == {
         **about,

@@ -12,11 +12,11 @@ from typing import Any
 import nbformat
 import pytest
 
-from gantrans.course.lessons import find_lessons
+from gantrans.teaching.notebooks.run import find_lessons
 
 pytestmark = pytest.mark.browser
 
-GOOD = Path(__file__).parent / "fixtures" / "90_good_lesson.ipynb"
+GOOD = Path(__file__).parents[1] / "fixtures" / "90_good_lesson.ipynb"
 DRIVEN = [GOOD, *(path for path in find_lessons() if "explore(" in path.read_text(encoding="utf-8"))]
 EXPLORER = ".jp-CodeCell:has(.jupyter-widgets img)"
 CONTROLS = ".jupyter-widgets .noUi-handle, .jupyter-widgets select, .jupyter-widgets input[type=checkbox]"

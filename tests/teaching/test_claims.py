@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gantrans.course import claims, experiments
-from gantrans.course.claims import ledger, registry, verdicts
-from gantrans.course.claims.registry import ClaimError, Part
-from gantrans.course.runs import from_scratch, train_or_load
+from gantrans.teaching import claims
+from gantrans.teaching.claims import ledger, registry, verdicts
+from gantrans.teaching.claims.registry import ClaimError, Part
+from gantrans.teaching.runs import from_scratch, train_or_load
+from gantrans.teaching.sweeps import registry as experiments
 
 IDS = [f"D{i:02d}" for i in range(1, 10)] + [f"G{i:02d}" for i in range(1, 41)]
 LATER = datetime.now(UTC) + timedelta(days=1)
-MISMATCH = Path(__file__).parent / "fixtures" / "claim_mismatch.ipynb"
+MISMATCH = Path(__file__).parents[1] / "fixtures" / "claim_mismatch.ipynb"
 PAIRED = Part("all", "IoU", "paired", (0.02, float("inf")), arms=("a", "b"), fewest=6)
 SEEDS = tuple(range(6))
 SKIPS = {"skips": [0.81, 0.83, 0.80, 0.82, 0.81, 0.84], "no skips": [0.64, 0.60, 0.66, 0.63, 0.62, 0.65]}
@@ -330,7 +331,7 @@ def test_rerun_starts_from_scratch_and_records(run, tmp_path, capsys, monkeypatc
         (folder / "value.json").write_text("1.0")
 
     others = {claim: function for claim, function in experiments.experiments().items() if claim != "G05"}
-    monkeypatch.setattr(experiments.registry, "_EXPERIMENTS", others)
+    monkeypatch.setattr(experiments, "_EXPERIMENTS", others)
     train_or_load({"lr": 1}, train, fresh, name="g05", root=tmp_path)
 
     @experiments.experiment("G05")

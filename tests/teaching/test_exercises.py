@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.course import progress
-from gantrans.course.exercises import State, checker, exercise, exercises, kill_table
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.differential import difference, observe
-from gantrans.course.exercises.guard import is_stub
-from gantrans.course.exercises.inputs import SEEDS, Case, kept_generators
-from gantrans.course.exercises.registry import run_stub
 from gantrans.errors import ConfigError
+from gantrans.teaching.exercises import State, checker, exercise, exercises, kill_table
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.differential import difference, observe
+from gantrans.teaching.exercises.guard import is_stub
+from gantrans.teaching.exercises.inputs import SEEDS, Case, kept_generators
+from gantrans.teaching.exercises.registry import run_stub
+from gantrans.teaching.learner import progress
 
 ALL = exercises()
 WRONG = [pytest.param(ex, wrong, id=f"{ex.id}-{wrong.name}") for ex in ALL for wrong in ex.wrongs]
@@ -269,7 +269,7 @@ def test_unknown_exercise_offers_the_nearest():
 
 def test_a_checker_that_accepts_a_wrong_answer_shows_in_the_table(toy, monkeypatch):
     toy.wrong("right_after_all", "Nothing is wrong here.", lambda x: x + x)
-    monkeypatch.setattr("gantrans.course.exercises.registry.exercises", lambda: [toy])
+    monkeypatch.setattr("gantrans.teaching.exercises.registry.exercises", lambda: [toy])
     (row,) = kill_table()
     assert (row["wrong"], row["refused"], row["diagnosed"], row["stub"]) == (3, 2, 2, "not attempted")
 

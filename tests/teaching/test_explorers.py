@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from gantrans.course import plots
-from gantrans.course.explorers import Choice, Explorer, Slider, Toggle, explore, explorer, explorers
 from gantrans.errors import ConfigError, GantransError
+from gantrans.teaching import plots
+from gantrans.teaching.explorers import Choice, Explorer, Slider, Toggle, explore, explorer, explorers
 
 
 def wave(cycles: int, shape: str, noisy: bool):

@@ -4,9 +4,9 @@ import nbformat
 import pytest
 
 from gantrans import ROOT
-from gantrans.course.glossary import PAGE, prose_of_code, resolve, terms, unwanted_words
-from gantrans.course.plots import Table
 from gantrans.errors import GantransError
+from gantrans.teaching.glossary import PAGE, prose_of_code, resolve, terms, unwanted_words
+from gantrans.teaching.plots import Table
 
 
 def test_terms_are_unique_sorted_and_complete():
@@ -28,12 +28,12 @@ def test_names_in_code_exist(term):
 def test_a_name_that_does_not_exist_is_found():
     for name in (
         "gantrans.nowhere",
-        "gantrans.course.plots.Table.weight",
+        "gantrans.teaching.plots.Table.weight",
         "gantrans.networks.unet.UNetConfig.kips",
     ):
         with pytest.raises(AttributeError):
             resolve(name)
-    assert resolve("gantrans.course.plots.Table") is Table
+    assert resolve("gantrans.teaching.plots.Table") is Table
 
 
 def test_a_broken_row_is_named(tmp_path):

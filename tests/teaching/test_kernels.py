@@ -12,8 +12,8 @@ from apart import run_apart
 from jupyter_client.channels import AsyncZMQSocketChannel
 from jupyter_client.session import Session
 
-from gantrans.course.kernels import LookingChannel
-from gantrans.course.notebooks import execute
+from gantrans.teaching.notebooks.executed import execute
+from gantrans.teaching.notebooks.kernels import LookingChannel
 
 
 async def reply_after_its_signal_was_taken(kind: type[AsyncZMQSocketChannel], patience: float) -> dict:

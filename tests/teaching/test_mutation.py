@@ -2,9 +2,9 @@
 
 import pytest
 
-from gantrans.course.exercises import exercises
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.mutation import mutants_of, mutation_row, sample, survives
+from gantrans.teaching.exercises import exercises
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.mutation import mutants_of, mutation_row, sample, survives
 
 SAMPLE = sample(exercises(), 200)
 

@@ -6,11 +6,11 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
-from gantrans.course.lessons import find_lessons
-from gantrans.course.notebook_rules import code_lines, is_task, lengths, rule_problems, words
-from gantrans.course.notebooks import WIDGETS, check, code_hash
+from gantrans.teaching.notebooks.executed import WIDGETS, check, code_hash
+from gantrans.teaching.notebooks.rules import code_lines, is_task, lengths, rule_problems, words
+from gantrans.teaching.notebooks.run import find_lessons
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOOD = FIXTURES / "90_good_lesson.ipynb"
 FIGURE, EXPLORER, EXERCISE = 6, 9, 10  # places of cells in the good lesson
 

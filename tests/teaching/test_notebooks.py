@@ -12,13 +12,13 @@ import nbformat
 import pytest
 from papermill import PapermillExecutionError
 
-from gantrans.course import lessons
-from gantrans.course.lessons import find_lessons, run_lesson, run_lessons, run_notebook, summary
-from gantrans.course.notebooks import check, execute
-from gantrans.course.scales import cpu_limit
 from gantrans.errors import ConfigError
+from gantrans.teaching.notebooks import run as lessons
+from gantrans.teaching.notebooks.executed import check, execute
+from gantrans.teaching.notebooks.run import find_lessons, run_lesson, run_lessons, run_notebook, summary
+from gantrans.teaching.scales import cpu_limit
 
-FIXTURES = Path(__file__).parent / "fixtures"
+FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOOD = FIXTURES / "90_good_lesson.ipynb"
 REJECTED = FIXTURES / "rejected"
 

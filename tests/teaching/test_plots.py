@@ -13,9 +13,9 @@ from matplotlib.figure import Figure
 from PIL import Image
 from skimage.color import deltaE_ciede2000, rgb2lab
 
-from gantrans.course import plots
-from gantrans.course.plots.style import AGREE, EXTRA, MISSING, simulate
 from gantrans.errors import GantransError
+from gantrans.teaching import plots
+from gantrans.teaching.plots.style import AGREE, EXTRA, MISSING, simulate
 
 RNG = np.random.default_rng(3)
 SQUARE = np.zeros((32, 32))
@@ -190,7 +190,7 @@ def test_many_pictures_get_a_smaller_palette(monkeypatch):
     data, metadata = plots.picture(plots.image_row([noise]), "noise")._repr_mimebundle_()
 
     def colours(most):
-        monkeypatch.setattr("gantrans.course.plots.display.MOST_PICTURES", most)
+        monkeypatch.setattr("gantrans.teaching.plots.display.MOST_PICTURES", most)
         output = nbformat.v4.new_output("display_data", data=dict(data), metadata=metadata)
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output] * 2)])
         png = base64.b64decode(plots.lighter_form(notebook).cells[0].outputs[0].data["image/png"])

@@ -12,20 +12,6 @@ from scipy import stats
 from scipy.special import rel_entr
 
 from gantrans import ROOT
-from gantrans.course import claims, forms, lesson07, progress, recall
-from gantrans.course.exercises import exercise
-from gantrans.course.exercises.lesson12._toy_disk import ToyDisk
-from gantrans.course.experiments import promotion
-from gantrans.course.experiments.analytic import draw_twice
-from gantrans.course.experiments.attention_cost import map_bytes, size_words
-from gantrans.course.experiments.drift_streams import stream
-from gantrans.course.experiments.gradients import curves
-from gantrans.course.experiments.matching import detach_gradients, two_conventions
-from gantrans.course.lesson01 import impossible
-from gantrans.course.lesson13 import through_pillow
-from gantrans.course.live_quarter import png_16_bit
-from gantrans.course.predictions import _asked, store
-from gantrans.course.questions import QUESTIONS
 from gantrans.diffusion import SamplerConfig, guided, make_schedule, sample, sampler_steps
 from gantrans.errors import ConfigError
 from gantrans.metrics import compare_topology, epe, iou, ler, psnr, ssim
@@ -38,12 +24,28 @@ from gantrans.networks import (
     TimeEmbedding,
     sinusoidal_embedding,
 )
-from gantrans.operations.drift_features import FEATURES, image_features
-from gantrans.operations.drift_profile import js_distance
-from gantrans.operations.gate import lower_bound
-from gantrans.operations.triggers import Signals, advise
+from gantrans.operations.drift.features import FEATURES, image_features
+from gantrans.operations.drift.profile import js_distance
+from gantrans.operations.promotion.gate import lower_bound
+from gantrans.operations.promotion.triggers import Signals, advise
+from gantrans.teaching import claims
+from gantrans.teaching.exercises import exercise
+from gantrans.teaching.learner import forms, progress, recall
+from gantrans.teaching.learner.pools import QUESTIONS
+from gantrans.teaching.learner.predictions import _asked, store
 from gantrans.translation import BidirectionalConfig, ImageBuffer, feature_matching
 from gantrans.translation.duel import l1_gradient_norm
+from lessons.lesson01.figures.noising import impossible
+from lessons.lesson03.experiments.analytic import draw_twice
+from lessons.lesson06.experiments.gradients import curves
+from lessons.lesson07.figures import realism
+from lessons.lesson08.experiments.attention_cost import map_bytes, size_words
+from lessons.lesson09.experiments.matching import detach_gradients, two_conventions
+from lessons.lesson11.experiments.drift_streams import stream
+from lessons.lesson12.exercises._toy_disk import ToyDisk
+from lessons.lesson12.experiments import promotion
+from lessons.lesson13.experiments.live_quarter import png_16_bit
+from lessons.lesson13.figures.dashboard import through_pillow
 
 PATCHGAN = [(4, 2, 1)] * 3 + [(4, 1, 1)] * 2  # (kernel, stride, padding), n_layers = 3
 
@@ -512,7 +514,7 @@ KEYS = {
         f"{float(exercise('discriminator_loss').function(*torch.zeros(2, 1), 'non_saturating')):.2f}"
     ),
     "06_buffer": _share_of_new_fakes,
-    "07_cost": lambda: f"{lesson07.measured_trade(1.0):.0f} dB",
+    "07_cost": lambda: f"{realism.measured_trade(1.0):.0f} dB",
     "07_net": _features_gained,
     "07_weights": lambda: f"{BidirectionalConfig().weight_l1 / BidirectionalConfig().weight_gan:g}",
     "07_l1_gradient": lambda: (
@@ -520,7 +522,7 @@ KEYS = {
     ),
     "07_off": lambda: {True: "NaN", False: "0"}[bool((0 * torch.tensor(torch.nan)).isnan())],
     "07_lopsided": _lopsided,
-    "07_half_grain": lambda: "{:.0f} dB and {:.0f} dB".format(*map(abs, lesson07.grain_trade(0.5))),
+    "07_half_grain": lambda: "{:.0f} dB and {:.0f} dB".format(*map(abs, realism.grain_trade(0.5))),
     "08_rows": _sums_that_are_one,
     "08_start": _first_gradients,
     "08_square": lambda: f"{map_bytes(128) // map_bytes(64)} times",

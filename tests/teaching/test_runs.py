@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from gantrans.course import runs
-from gantrans.course.runs import code_version, config_hash, source_digest, train_or_load
+from gantrans.teaching import runs
+from gantrans.teaching.runs import code_version, config_hash, source_digest, train_or_load
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ def test_a_failed_or_killed_training_leaves_no_run(tmp_path, monkeypatch):
         train_or_load({}, fail, load, name="a", root=tmp_path)
     assert [p.name for p in tmp_path.iterdir() if p.is_dir()] == []
     code = (
-        "import os, sys; from pathlib import Path; from gantrans.course import runs\n"
+        "import os, sys; from pathlib import Path; from gantrans.teaching import runs\n"
         "runs.code_version = lambda: 'same'\n"
         "runs.train_or_load({}, lambda f: os._exit(9), str, name='a', root=Path(sys.argv[1]))"
     )

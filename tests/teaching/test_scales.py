@@ -5,8 +5,8 @@ import json
 import pytest
 import torch
 
-from gantrans.course.scales import SCALES, cpu_limit, lesson_minutes, resolve_scale
 from gantrans.errors import ConfigError, DataError
+from gantrans.teaching.scales import SCALES, cpu_limit, lesson_minutes, resolve_scale
 
 
 @pytest.mark.parametrize(

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from gantrans.course import claims
-from gantrans.course.experiments import denoisers, generation, modes, schedules
-from gantrans.course.experiments.sweeps import Sweep, Table
 from gantrans.errors import ConfigError
+from gantrans.teaching import claims
+from gantrans.teaching.sweeps.sweep import Sweep, Table
+from lessons.lesson01.experiments import schedules
+from lessons.lesson03.experiments import denoisers, generation, modes
 
 
 def sweep(runs: list[int], seeds: int = 3, config: int = 0) -> Sweep:

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from test_pix2pix import assert_same_gradients, batch, gradients, runtime
 
 from gantrans.config import from_dict, to_dict
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.training import FitConfig, fit
 from gantrans.translation import BidirectionalConfig, BidirectionalTask, Pix2PixConfig, Pix2PixTask
-from tests.test_pix2pix import assert_same_gradients, batch, gradients, runtime
 
 NETWORK = UNetConfig(base_filters=4, n_down=3, dropout=0.0)
 CRITIC = PatchGANConfig(base_filters=4, n_layers=2)

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
+from test_pix2pix import CONFIG, assert_same_gradients, batch, gradients, runtime
 
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGAN, PatchGANConfig
 from gantrans.translation import Pix2PixTask, feature_matching
-from tests.test_pix2pix import CONFIG, assert_same_gradients, batch, gradients, runtime
 
 
 def test_conventions_by_hand():

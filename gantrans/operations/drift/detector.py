@@ -25,10 +25,10 @@ from torch import Tensor
 
 from gantrans.config import check_range, from_dict, to_dict
 from gantrans.errors import CheckpointError, DataError
-from gantrans.operations.drift_features import FEATURES
-from gantrans.operations.drift_profile import HistogramSchema, Measured, ReferenceProfile
-from gantrans.operations.drift_windows import WindowTest
-from gantrans.operations.sequential import ChartConfig, ChartState, SequentialTest
+from gantrans.operations.drift.charts import ChartConfig, ChartState, SequentialTest
+from gantrans.operations.drift.features import FEATURES
+from gantrans.operations.drift.profile import HistogramSchema, Measured, ReferenceProfile
+from gantrans.operations.drift.windows import WindowTest
 from gantrans.training.checkpoint import write_atomically
 
 INSUFFICIENT, IN_CONTROL, WARNING, DRIFT = "insufficient data", "in control", "warning", "drift"

@@ -19,7 +19,7 @@ from torch import Tensor
 
 from gantrans.config import check_choice, check_range, from_dict, to_dict
 from gantrans.errors import ConfigError, DataError
-from gantrans.operations.drift_features import ARTICLE, FEATURES, image_features
+from gantrans.operations.drift.features import ARTICLE, FEATURES, image_features
 
 DIRECTIONS = ("image to reference", "reference to image")
 FEWEST_IMAGES = 100

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gantrans.data.folder import MANIFEST, write_folder
 from gantrans.errors import DataError
-from gantrans.operations.store import Store
+from gantrans.operations.feedback.store import Store
 from gantrans.training.checkpoint import write_atomically
 
 _COLUMNS = ("item", "verdict", "note", "model", "made_at")

@@ -22,9 +22,17 @@ from torch import Tensor
 
 from gantrans.errors import DataError
 from gantrans.images import uint8_from_unit, unit_from_uint8
-from gantrans.operations.database import Database, StoreError
-from gantrans.operations.pictures import encode_png
-from gantrans.operations.records import KINDS, VERDICTS, LabelKind, Pair, Prediction, Verdict, VerdictWord
+from gantrans.operations.feedback.database import Database, StoreError
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.records import (
+    KINDS,
+    VERDICTS,
+    LabelKind,
+    Pair,
+    Prediction,
+    Verdict,
+    VerdictWord,
+)
 
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _WINNER = """

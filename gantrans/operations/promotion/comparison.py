@@ -11,8 +11,8 @@ from gantrans.data import PairedDataset
 from gantrans.errors import GantransError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import compare_topology, iou, ssim
-from gantrans.operations.gate import Array, Compared
-from gantrans.operations.versions import load_predictor
+from gantrans.operations.promotion.gate import Array, Compared
+from gantrans.operations.promotion.versions import load_predictor
 from gantrans.translation import Predictor
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 from gantrans.config import check_range, from_dict, to_dict
 from gantrans.data import PairedDataset
-from gantrans.operations.replay import ReplayBatches
-from gantrans.operations.warm_start import freeze, set_rates, warm_start
+from gantrans.operations.promotion.replay import ReplayBatches
+from gantrans.operations.promotion.warm_start import freeze, set_rates, warm_start
 from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
 from gantrans.translation import Pix2PixTask, Recipe, Validation
 

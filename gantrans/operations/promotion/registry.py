@@ -23,8 +23,8 @@ from typing import Any
 
 import torch
 
-from gantrans.operations.disk import Disk, as_json, locked, read_json
-from gantrans.operations.versions import (
+from gantrans.operations.promotion.disk import Disk, as_json, locked, read_json
+from gantrans.operations.promotion.versions import (
     MANIFEST,
     RegistryError,
     Version,

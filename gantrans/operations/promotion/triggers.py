@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantrans.config import check_range
-from gantrans.operations.disk import Disk, as_json, locked, read_json
+from gantrans.operations.promotion.disk import Disk, as_json, locked, read_json
 
 HOUR = 3600.0
 

@@ -10,7 +10,7 @@ import torch
 
 from gantrans.config import from_dict, to_dict
 from gantrans.errors import ConfigError, GantransError
-from gantrans.operations.disk import as_json, read_json
+from gantrans.operations.promotion.disk import as_json, read_json
 from gantrans.training import load_checkpoint, pick_device
 from gantrans.training.checkpoint import load_weights, weights_of
 from gantrans.translation import Predictor, Recipe, build_generator

@@ -5,9 +5,9 @@
 from fastapi import FastAPI, HTTPException, Response
 
 from gantrans import __version__
-from gantrans.operations import schemas as s
-from gantrans.operations.models import Model
-from gantrans.operations.service import Service
+from gantrans.operations.serving import schemas as s
+from gantrans.operations.serving.models import Model
+from gantrans.operations.serving.service import Service
 
 
 def add_health(app: FastAPI, service: Service) -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 
 from gantrans.errors import ConfigError, GantransError
-from gantrans.operations.registry import Registry
-from gantrans.operations.review import checkpoint_version
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.serving.review import checkpoint_version
 from gantrans.training import pick_device
 from gantrans.translation import DIRECTIONS, Predictor
 

@@ -19,9 +19,9 @@ from torch import Tensor
 from gantrans.errors import DataError
 from gantrans.metrics import epe, iou, l1, psnr, ssim
 from gantrans.metrics.image import WINDOW
-from gantrans.operations.drift import DriftDetector
-from gantrans.operations.drift_profile import measure
-from gantrans.operations.store import Store
+from gantrans.operations.drift.detector import DriftDetector
+from gantrans.operations.drift.profile import measure
+from gantrans.operations.feedback.store import Store
 
 RECENT = 1000  # requests whose latencies are kept for the page
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)

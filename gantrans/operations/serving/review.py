@@ -17,7 +17,7 @@ from gantrans.data import PairedDataset
 from gantrans.errors import DataError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import image_report
-from gantrans.operations.pictures import difference_map, encode_png, outline
+from gantrans.operations.feedback.pictures import difference_map, encode_png, outline
 from gantrans.training import pick_device
 from gantrans.translation import DENOISE_OTSU, Predictor, segment
 from gantrans.translation.predictor import check_pixel_size

@@ -6,12 +6,12 @@ from typing import Annotated, Any
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Response
 from pydantic import BaseModel, StringConstraints
 
-from gantrans.operations.database import StoreError
-from gantrans.operations.exports import verdict_table
-from gantrans.operations.hosting import add_pages
-from gantrans.operations.records import Verdict, VerdictWord
-from gantrans.operations.review import Review
-from gantrans.operations.store import ConflictError, Store
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.exports import verdict_table
+from gantrans.operations.feedback.records import Verdict, VerdictWord
+from gantrans.operations.feedback.store import ConflictError, Store
+from gantrans.operations.serving.hosting import add_pages
+from gantrans.operations.serving.review import Review
 
 _KINDS = {"sem2layout": ("SEM image", "layout", "layout"), "layout2sem": ("layout", "SEM image", "SEM image")}
 

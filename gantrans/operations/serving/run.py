@@ -7,13 +7,13 @@ from pathlib import Path
 import torch
 
 from gantrans.errors import ConfigError
-from gantrans.operations.hosting import LOOPBACK, listen, serve
-from gantrans.operations.intake import IntakeConfig
-from gantrans.operations.models import Models
-from gantrans.operations.monitors import DriftWatch, Operational
-from gantrans.operations.server import serve_app
-from gantrans.operations.service import Service
-from gantrans.operations.store import Store
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.hosting import LOOPBACK, listen, serve
+from gantrans.operations.serving.intake import IntakeConfig
+from gantrans.operations.serving.models import Models
+from gantrans.operations.serving.monitors import DriftWatch, Operational
+from gantrans.operations.serving.server import serve_app
+from gantrans.operations.serving.service import Service
 from gantrans.translation import DIRECTIONS
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, StringConstraints
 
-from gantrans.operations.records import VerdictWord
+from gantrans.operations.feedback.records import VerdictWord
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
 """Names of predictions, labels and events: they become file names."""

@@ -18,16 +18,16 @@ from starlette.types import Scope
 
 from gantrans import __version__
 from gantrans.errors import DataError
-from gantrans.operations import schemas as s
-from gantrans.operations.database import StoreError
-from gantrans.operations.decode import decode
-from gantrans.operations.health import add_health
-from gantrans.operations.hosting import LOOPBACK, add_pages
-from gantrans.operations.intake import RETRY_S, Intake, IntakeConfig
-from gantrans.operations.monitors import performance
-from gantrans.operations.records import LabelKind, Prediction
-from gantrans.operations.service import Answer, Service
-from gantrans.operations.store import ConflictError
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.records import LabelKind, Prediction
+from gantrans.operations.feedback.store import ConflictError
+from gantrans.operations.serving import schemas as s
+from gantrans.operations.serving.decode import decode
+from gantrans.operations.serving.health import add_health
+from gantrans.operations.serving.hosting import LOOPBACK, add_pages
+from gantrans.operations.serving.intake import RETRY_S, Intake, IntakeConfig
+from gantrans.operations.serving.monitors import performance
+from gantrans.operations.serving.service import Answer, Service
 
 Direction = Literal["sem2layout", "layout2sem"]
 OPEN = ("/", "/web/", "/v2/health/live", "/v2/health/ready")

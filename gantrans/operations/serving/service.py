@@ -11,13 +11,13 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gantrans.errors import DataError
-from gantrans.operations.database import StoreError
-from gantrans.operations.decode import decode
-from gantrans.operations.models import Model, Models
-from gantrans.operations.monitors import InputMonitor, Operational
-from gantrans.operations.pictures import encode_png
-from gantrans.operations.records import Prediction
-from gantrans.operations.store import Store
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.records import Prediction
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.decode import decode
+from gantrans.operations.serving.models import Model, Models
+from gantrans.operations.serving.monitors import InputMonitor, Operational
 from gantrans.translation import DIRECTIONS
 from gantrans.translation.predictor import check_pixel_size
 

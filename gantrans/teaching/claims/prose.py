@@ -16,8 +16,8 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from gantrans.course.claims.ledger import Record
-from gantrans.course.claims.verdicts import VERDICTS
+from gantrans.teaching.claims.ledger import Record
+from gantrans.teaching.claims.verdicts import VERDICTS
 
 MARK = re.compile(r"<!--\s*claim\s+(?P<id>[A-Z]\d\d)\s+(?P<field>[^>]*?)\s*-->")
 NUMBER = re.compile(

@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, stdtrit
 
-from gantrans.course.claims.registry import Claim, ClaimError, Part
+from gantrans.teaching.claims.registry import Claim, ClaimError, Part
 
 HOLDS = "holds"
 CONDITIONS = "holds with conditions"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from gantrans.course.exercises.differential import (
+from gantrans.teaching.exercises.differential import (
     Observation,
     compare,
     difference,
@@ -16,12 +16,12 @@ from gantrans.course.exercises.differential import (
     same_behaviour,
     show,
 )
-from gantrans.course.exercises.guard import TimeUp, is_stub, learner_line, quiet, time_limit
-from gantrans.course.exercises.inputs import Args, duplicate, kept_generators
-from gantrans.course.exercises.results import Result, State
+from gantrans.teaching.exercises.guard import TimeUp, is_stub, learner_line, quiet, time_limit
+from gantrans.teaching.exercises.inputs import Args, duplicate, kept_generators
+from gantrans.teaching.exercises.results import Result, State
 
 if TYPE_CHECKING:
-    from gantrans.course.exercises.core import Exercise, Wrong
+    from gantrans.teaching.exercises.core import Exercise, Wrong
 
 SECONDS = 30.0  # for one check
 Answer = Callable[..., Any]

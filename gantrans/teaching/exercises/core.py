@@ -20,11 +20,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-from gantrans.course import progress
-from gantrans.course.exercises import checker
-from gantrans.course.exercises.differential import Observation
-from gantrans.course.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
-from gantrans.course.exercises.results import Card, Result, State
+from gantrans.teaching.exercises import checker
+from gantrans.teaching.exercises.differential import Observation
+from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
+from gantrans.teaching.exercises.results import Card, Result, State
+from gantrans.teaching.learner import progress
 
 Answer = Callable[..., Any]
 

@@ -15,8 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.course.exercises.guard import TimeUp
-from gantrans.course.exercises.inputs import Args, duplicate, seed_globals
+from gantrans.teaching.exercises.guard import TimeUp
+from gantrans.teaching.exercises.inputs import Args, duplicate, seed_globals
 
 TOLERANCE = {torch.float32: 3e-5, torch.float64: 1e-9}
 

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from inspect import getsource
 from typing import Any
 
-from gantrans.course.exercises.checker import accepts
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.guard import TimeUp, time_limit
+from gantrans.teaching.exercises.checker import accepts
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.guard import TimeUp, time_limit
 
 LIMIT_SECONDS = 5.0
 _warm: set[str] = set()

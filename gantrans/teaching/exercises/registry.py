@@ -1,6 +1,6 @@
 """Finding exercises, and the table that shows how well each checker judges.
 
-An exercise is one file, `lessonNN/<id>.py`, that defines `ex`; there is no list to keep up to date.
+An exercise is one file, `lessonNN/exercises/<id>.py`, that defines `ex`; there is no list to keep up to date.
 """
 
 import difflib
@@ -9,9 +9,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.results import State
 from gantrans.errors import ConfigError
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.results import State
+from gantrans.teaching.places import found, module_of
 
 
 @cache
@@ -25,14 +26,13 @@ def exercise(name: str) -> Exercise:
     if name not in files:
         near = difflib.get_close_matches(name, files, n=3, cutoff=0.3) or sorted(files)
         raise ConfigError(f"There is no exercise {name!r}; did you mean {' or '.join(map(repr, near))}?")
-    found: Exercise = import_module(f"{__package__}.{files[name].parent.name}.{name}").ex
-    return found
+    ex: Exercise = import_module(module_of(files[name])).ex
+    return ex
 
 
 def exercises(lesson: str | None = None) -> list[Exercise]:
     """All exercises, or those of one lesson ("04"): by lesson, easy ones first."""
-    found = [exercise(name) for name in _files()]
-    wanted = [ex for ex in found if lesson in (None, ex.lesson)]
+    wanted = [ex for ex in map(exercise, _files()) if lesson in (None, ex.lesson)]
     return sorted(wanted, key=lambda ex: (ex.lesson, ex.difficulty, ex.id))
 
 
@@ -56,7 +56,7 @@ def kill_table(*, mutants: bool = False) -> list[dict[str, Any]]:
             "stub": str(ex.judge(run_stub(ex)).state),
         }
         if mutants:
-            from gantrans.course.exercises.mutation import mutation_row
+            from gantrans.teaching.exercises.mutation import mutation_row
 
             row |= mutation_row(ex)
         rows.append(row)
@@ -71,5 +71,4 @@ def run_stub(ex: Exercise) -> Any:
 
 
 def _files() -> dict[str, Path]:
-    found = sorted(Path(__file__).parent.glob("lesson*/[!_]*.py"))
-    return {path.stem: path for path in found}
+    return {path.stem: path for path in found("exercises/[!_]*.py")}

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from gantrans.course import forms, progress
 from gantrans.errors import ConfigError
+from gantrans.teaching.learner import forms, progress
 
 COVERAGE = 0.8  # how sure an interval should be
 

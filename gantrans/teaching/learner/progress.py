@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
-from gantrans.operations.disk import locked
+from gantrans.operations.promotion.disk import locked
 
 SECTIONS = ("exercises", "predictions", "recall")
 FORMAT = 1

@@ -10,9 +10,9 @@ The order is kept with the predictions, in the learner's progress file.
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from gantrans.course import forms, progress
-from gantrans.course.plots import Table
 from gantrans.errors import ConfigError
+from gantrans.teaching.learner import forms, progress
+from gantrans.teaching.plots import Table
 
 YOU = "you"
 _asked: dict[str, tuple[str, ...]] = {}

@@ -4,11 +4,11 @@ Practice testing and spacing are the two study techniques with the best evidence
 questions come is fixed per lesson, so that a rendered page and a rerun show the same.
 """
 
-from gantrans.course import forms, progress
-from gantrans.course.exercises.results import Card
-from gantrans.course.predictions import calibration, predict, reveal
-from gantrans.course.questions import QUESTIONS, Recall
 from gantrans.errors import ConfigError
+from gantrans.teaching.exercises.results import Card
+from gantrans.teaching.learner import forms, progress
+from gantrans.teaching.learner.pools import QUESTIONS, Recall
+from gantrans.teaching.learner.predictions import calibration, predict, reveal
 
 __all__ = ["calibration", "predict", "recall", "recall_questions", "reveal", "wrap_up", "wrap_up_questions"]
 

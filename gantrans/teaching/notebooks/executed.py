@@ -21,9 +21,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from gantrans import ROOT
-from gantrans.course.notebook_rules import cell_name, rule_problems
-from gantrans.course.plots.display import committed_form, lighter_form
-from gantrans.course.scales import resolve_scale
+from gantrans.teaching.notebooks.rules import cell_name, rule_problems
+from gantrans.teaching.plots.display import committed_form, lighter_form
+from gantrans.teaching.scales import resolve_scale
 
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 LARGEST_FILE = 1_000_000
@@ -47,7 +47,7 @@ def execute(path: Path, scale: str | None = None, *, timeout: float = 1800) -> N
     """
     from nbclient import NotebookClient
 
-    from gantrans.course.kernels import START_SECONDS, kernel_config
+    from gantrans.teaching.notebooks.kernels import START_SECONDS, kernel_config
 
     scale = resolve_scale(scale)
     notebook = nbformat.read(path, 4)

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
-from gantrans.course.scales import SCALES, lesson_minutes, resolve_scale
 from gantrans.errors import ConfigError, GantransError
+from gantrans.teaching.scales import SCALES, lesson_minutes, resolve_scale
 
 LESSONS = ROOT / "notebooks"
 EXECUTED = ROOT / "runs" / "executed"
@@ -58,7 +58,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], prog
     """
     import papermill
 
-    from gantrans.course.kernels import START_SECONDS, kernel_config
+    from gantrans.teaching.notebooks.kernels import START_SECONDS, kernel_config
 
     known = papermill.inspect_notebook(str(source))
     unknown = sorted(set(parameters) - set(known))

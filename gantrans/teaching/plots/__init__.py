@@ -1,6 +1,6 @@
 """Figures of the course: one style, alt text made from the data, shown once."""
 
-from gantrans.course.plots.curves import (
+from gantrans.teaching.plots.curves import (
     Table,
     bars_with_intervals,
     contribution_figure,
@@ -9,7 +9,7 @@ from gantrans.course.plots.curves import (
     spectrum_figure,
     training_curves,
 )
-from gantrans.course.plots.display import (
+from gantrans.teaching.plots.display import (
     Picture,
     committed_form,
     figures_without_alt,
@@ -18,7 +18,7 @@ from gantrans.course.plots.display import (
     readable_form,
     show,
 )
-from gantrans.course.plots.images import (
+from gantrans.teaching.plots.images import (
     alignment_figure,
     image_axes,
     image_grid,
@@ -28,7 +28,7 @@ from gantrans.course.plots.images import (
     receptive_field_figure,
     scale_bar,
 )
-from gantrans.course.plots.style import COLOURS, MARKERS, alt_text, describe, new_axes, new_figure, styled
+from gantrans.teaching.plots.style import COLOURS, MARKERS, alt_text, describe, new_axes, new_figure, styled
 
 __all__ = [
     "COLOURS",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from gantrans.course.plots.style import COLOURS, LINES, MARKERS, describe, new_axes, styled
+from gantrans.teaching.plots.style import COLOURS, LINES, MARKERS, describe, new_axes, styled
 
 Curves = Mapping[str, tuple[Sequence[float], Sequence[float]]]
 

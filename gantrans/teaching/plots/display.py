@@ -17,8 +17,8 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gantrans.course.plots.style import STYLE, alt_text, figure_of
 from gantrans.errors import GantransError
+from gantrans.teaching.plots.style import STYLE, alt_text, figure_of
 
 TWIN = "gantrans-figure"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
@@ -125,7 +125,9 @@ def figures_without_alt(notebook: Any) -> list[str]:
         images = [m for m in data if m.startswith("image/")]
         alts = [output.get("metadata", {}).get(m, {}).get("alt", "") for m in images]
         if images and not any(a.strip() for a in alts):
-            bad.append(f"a figure ({images[0]}) has no alt text; display it with gantrans.course.plots.show")
+            bad.append(
+                f"a figure ({images[0]}) has no alt text; display it with gantrans.teaching.plots.show"
+            )
     return bad
 
 

@@ -9,7 +9,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 
-from gantrans.course.plots.style import (
+from gantrans.teaching.plots.style import (
     AGREE,
     COLOURS,
     EXTRA,

@@ -5,9 +5,9 @@ Inside the notebook `save_row` or `save_arms` hands over what a run measured. Im
 run of every grid does it.
 """
 
-from gantrans.course.ablations.engine import Report, run_grid
-from gantrans.course.ablations.grid import Comparison, Grid, Run, find_grid, grid_paths, read_grid
-from gantrans.course.ablations.rows import Observation, save_arms, save_row, tidy
+from gantrans.teaching.sweeps.engine import Report, run_grid
+from gantrans.teaching.sweeps.grid import Comparison, Grid, Run, find_grid, grid_paths, read_grid
+from gantrans.teaching.sweeps.rows import Observation, save_arms, save_row, tidy
 
 __all__ = [
     "Comparison",

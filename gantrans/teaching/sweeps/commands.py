@@ -5,10 +5,10 @@ from pathlib import Path
 import typer
 
 from gantrans import ROOT
-from gantrans.course.ablations.engine import at_once, estimate, plan, run_grid
-from gantrans.course.ablations.grid import find_grid, grid_paths, read_grid
-from gantrans.course.commands import show_table
-from gantrans.course.scales import resolve_scale
+from gantrans.teaching.commands import show_table
+from gantrans.teaching.scales import resolve_scale
+from gantrans.teaching.sweeps.engine import at_once, estimate, plan, run_grid
+from gantrans.teaching.sweeps.grid import find_grid, grid_paths, read_grid
 
 
 def list_grids() -> None:
@@ -22,7 +22,7 @@ def list_grids() -> None:
 
 def write_notebook(name: str) -> None:
     """Write the notebook of a sweep from its grid file."""
-    from gantrans.course.ablations import template
+    from gantrans.teaching.sweeps import template
 
     grid = find_grid(name)
     template.write_notebook(grid)

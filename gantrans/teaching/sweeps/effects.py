@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from scipy.stats import bootstrap
 
-from gantrans.course.ablations.grid import Comparison
-from gantrans.course.ablations.rows import Observation
-from gantrans.course.plots import COLOURS, describe, new_figure, styled
 from gantrans.errors import ConfigError
+from gantrans.teaching.plots import COLOURS, describe, new_figure, styled
+from gantrans.teaching.sweeps.grid import Comparison
+from gantrans.teaching.sweeps.rows import Observation
 
 RESAMPLES = 9999
 

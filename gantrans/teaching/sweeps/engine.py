@@ -18,11 +18,12 @@ from typing import Any
 
 from tqdm.auto import tqdm
 
-from gantrans.course.ablations.grid import Grid, Run
-from gantrans.course.ablations.rows import replace_file
-from gantrans.course.ablations.task import ABOUT, ATTEMPTS, FAILED, NOTEBOOK, RUNS, Order, Outcome, execute
-from gantrans.course.runs import code_version, config_hash, source_digest
 from gantrans.errors import ConfigError
+from gantrans.teaching.places import found
+from gantrans.teaching.runs import code_version, config_hash, source_digest
+from gantrans.teaching.sweeps.grid import Grid, Run
+from gantrans.teaching.sweeps.rows import replace_file
+from gantrans.teaching.sweeps.task import ABOUT, ATTEMPTS, FAILED, NOTEBOOK, RUNS, Order, Outcome, execute
 
 RETRIES = 2
 """Further tries for a run whose kernel or worker died; a notebook that fails is not tried again."""
@@ -145,7 +146,7 @@ def run_grid(
         interrupted = True
     if not interrupted:  # else somebody's own workers may still finish theirs
         shutil.rmtree(out / ATTEMPTS, ignore_errors=True)
-    from gantrans.course.ablations import results  # brings SciPy and matplotlib, which workers need not load
+    from gantrans.teaching.sweeps import results  # brings SciPy and matplotlib, which workers need not load
 
     done = [run for run in runs if _done(out, run)]
     summary = results.write(grid, scale, out, runs, done) if done else ""
@@ -247,7 +248,7 @@ def _about(grid: Grid, scale: str) -> dict[str, str]:
     """What must not change within a sweep, and when it began."""
     import nbformat
 
-    from gantrans.course.notebooks import code_hash
+    from gantrans.teaching.notebooks.executed import code_hash
 
     try:
         notebook = nbformat.read(grid.notebook, 4)
@@ -260,7 +261,7 @@ def _about(grid: Grid, scale: str) -> dict[str, str]:
     _check_parameters(grid, notebook)
     about = {"grid": grid.name, "scale": scale, "notebook": code_hash(notebook), "code": code_version()}
     if grid.sweep is not None:
-        source = Path(__file__).parents[1] / "experiments" / f"{grid.sweep_name}.py"
+        source = found(f"experiments/{grid.sweep_name}.py")[0]
         about["experiment"] = source_digest(source.read_text("utf-8"))[:12]
         about["config"] = config_hash(grid.sweep.config(scale))
     return {**about, "date": datetime.now(UTC).isoformat(timespec="seconds")}

@@ -15,7 +15,7 @@
     quantities = { loss = "ratio", iou = "difference" }
     units = { loss = "" }
 
-A course sweep names a module of `gantrans.course.experiments` instead (`sweep = "schedules"`): its settings
+A course sweep names a file in the `experiments` of a lesson instead (`sweep = "schedules"`): its settings
 are the levels of the one factor, "setting", and its seeds the seeds.
 """
 
@@ -31,14 +31,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from gantrans import ROOT
-from gantrans.course.scales import SCALES
 from gantrans.errors import ConfigError
+from gantrans.teaching.places import ABLATIONS, found, module_of
+from gantrans.teaching.scales import SCALES
 
 if TYPE_CHECKING:
-    from gantrans.course.experiments.sweeps import Sweep
+    from gantrans.teaching.sweeps.sweep import Sweep
 
-ABLATIONS = ROOT / "notebooks" / "ablations"
 Level = bool | int | float | str
 RESERVED = {"seed", "scale", "out", "arm", "quantity", "value"}
 """Names that no factor may have: the other parameters of a run and the other columns of the table."""
@@ -109,14 +108,14 @@ class Grid:
         """
         if self.sweep_name is None:
             return None
-        module = f"gantrans.course.experiments.{self.sweep_name}"
-        try:
-            found: Sweep = importlib.import_module(module).SWEEP
-        except (ModuleNotFoundError, AttributeError) as error:
-            if isinstance(error, ModuleNotFoundError) and error.name != module:
-                raise
-            _refuse(self.path, "sweep", self.sweep_name, f"{module} must exist and define SWEEP")
-        return found
+        files = found(f"experiments/{self.sweep_name}.py")
+        sweep: Sweep | None = None
+        if files:
+            sweep = getattr(importlib.import_module(module_of(files[0])), "SWEEP", None)
+        if sweep is None:
+            wanted = f"the file experiments/{self.sweep_name}.py of a lesson must exist and define SWEEP"
+            _refuse(self.path, "sweep", self.sweep_name, wanted)
+        return sweep
 
     @property
     def factors(self) -> Mapping[str, tuple[Level, ...]]:

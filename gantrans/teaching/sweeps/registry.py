@@ -1,6 +1,7 @@
 """Experiments by claim: what `python -m gantrans course claims --rerun ID` runs.
 
-A module of this folder registers one with a decorator and returns what `claims.record` needs:
+A module in the `experiments` of a lesson registers one with a decorator and returns what `claims.record`
+needs:
 
     @experiment("G03")
     def receptive_field(scale: str) -> dict[str, Any]:
@@ -8,14 +9,14 @@ A module of this folder registers one with a decorator and returns what `claims.
 """
 
 import importlib
-import pkgutil
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from gantrans.course import claims
-from gantrans.course.runs import from_scratch
+from gantrans.teaching import claims
+from gantrans.teaching.places import found, module_of
+from gantrans.teaching.runs import from_scratch
 
 Experiment = Callable[[str], Mapping[str, Any]]
 
@@ -41,9 +42,9 @@ def experiment(claim_id: str) -> Callable[[Experiment], Experiment]:
 
 
 def experiments() -> Mapping[str, Experiment]:
-    """All registered experiments, after importing every module of this folder."""
-    for module in pkgutil.iter_modules([str(Path(__file__).parent)]):
-        importlib.import_module(f"{__package__}.{module.name}")
+    """All registered experiments, after importing the experiments of every lesson."""
+    for path in found("experiments/*.py"):
+        importlib.import_module(module_of(path))
     return dict(sorted(_EXPERIMENTS.items()))
 
 

@@ -5,17 +5,11 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from gantrans.course.ablations.effects import (
-    Effect,
-    effects_csv,
-    effects_figure,
-    effects_text,
-    paired_effects,
-)
-from gantrans.course.ablations.grid import Grid, Run
-from gantrans.course.ablations.rows import read_arms, replace_file, table_csv, tidy
-from gantrans.course.ablations.task import ABOUT, RUNS
 from gantrans.errors import ConfigError
+from gantrans.teaching.sweeps.effects import Effect, effects_csv, effects_figure, effects_text, paired_effects
+from gantrans.teaching.sweeps.grid import Grid, Run
+from gantrans.teaching.sweeps.rows import read_arms, replace_file, table_csv, tidy
+from gantrans.teaching.sweeps.task import ABOUT, RUNS
 
 
 def write(grid: Grid, scale: str, out: Path, runs: Sequence[Run], done: Sequence[Run]) -> str:
@@ -44,7 +38,7 @@ def write(grid: Grid, scale: str, out: Path, runs: Sequence[Run], done: Sequence
 
 
 def _write_figure(grid: Grid, effects: Sequence[Effect], out: Path) -> None:
-    from gantrans.course.plots import picture
+    from gantrans.teaching.plots import picture
 
     shown = picture(effects_figure(effects, grid.title))
     (out / "effects.png").write_bytes(shown.png)
@@ -53,7 +47,7 @@ def _write_figure(grid: Grid, effects: Sequence[Effect], out: Path) -> None:
 
 def _finish_sweep(grid: Grid, scale: str, out: Path, runs: Sequence[Run]) -> list[str]:
     """Write the table as the lessons read it and record the claims."""
-    from gantrans.course.experiments.sweeps import Table, write_table
+    from gantrans.teaching.sweeps.sweep import Table, write_table
 
     sweep = grid.sweep
     assert sweep is not None

@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from gantrans.course.ablations.grid import Level, Run
 from gantrans.errors import DataError
+from gantrans.teaching.sweeps.grid import Level, Run
 
 RESULTS = "results.json"
 

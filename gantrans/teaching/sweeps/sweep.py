@@ -1,7 +1,7 @@
 """Sweeps over seeds: arms trained in pairs, their table, and the claims that the table decides.
 
 A lesson shows the committed table of a sweep and repeats one seed of it live. A module with a sweep repeats
-all of it as a command, `python -m gantrans.course.experiments.NAME --scale reduced`: every finished seed is
+all of it as a command, `python -m gantrans.teaching.experiments.NAME --scale reduced`: every finished seed is
 on disk at once, and the same command after a kill goes on with the seeds that are missing.
 """
 
@@ -21,13 +21,13 @@ import torch
 from tqdm.auto import tqdm
 
 from gantrans import ROOT
-from gantrans.course import claims
-from gantrans.course.runs import code_version, config_hash, from_scratch
 from gantrans.errors import ConfigError
+from gantrans.teaching import claims
+from gantrans.teaching.places import NOTEBOOKS, found
+from gantrans.teaching.runs import code_version, config_hash, from_scratch
 from gantrans.training import pick_device
 from gantrans.training.checkpoint import write_atomically
 
-TABLES = ROOT / "notebooks" / "ablations" / "results"
 Row = Mapping[str, Mapping[str, float]]
 """Of one seed: {arm: {quantity: value}}."""
 RunSeed = Callable[[int, str], Row]
@@ -95,9 +95,16 @@ class Sweep:
     claims: Mapping[str, Callable[[Table], Mapping[str, Any]]]
 
     @property
+    def folder(self) -> Path:
+        """The folder of its lesson: where the function stands that runs a seed."""
+        function: Any = next(iter(self.settings.values()))
+        module = getattr(function, "func", function).__module__
+        return NOTEBOOKS.joinpath(*module.split(".")[:2])
+
+    @property
     def path(self) -> Path:
-        """Its committed table."""
-        return TABLES / f"{self.name}.json"
+        """Its committed table, in the folder of the lesson."""
+        return self.folder / "results" / f"{self.name}.json"
 
     @property
     def settings(self) -> Mapping[str, RunSeed]:
@@ -147,7 +154,7 @@ class Sweep:
             ConfigError: `out` holds another scale, configuration or code.
         """
         about = {
-            "command": f"python -m gantrans.course.experiments.{self.name} --scale {scale}",
+            "command": f"python -m gantrans.teaching.experiments.{self.name} --scale {scale}",
             "scale": scale,
             "config": config_hash(self.config(scale)),
             "code": code_version(),
@@ -219,7 +226,10 @@ def device_name() -> str:
 @cache
 def committed(name: str) -> Table:
     """The committed table of a sweep."""
-    return _read(TABLES / f"{name}.json")
+    tables = found(f"results/{name}.json")
+    if len(tables) != 1:
+        raise ConfigError(f"There {'is no' if not tables else 'are several'} committed table {name!r}.")
+    return _read(tables[0])
 
 
 def _read(path: Path) -> Table:

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantrans import ROOT
-from gantrans.course.ablations.grid import Level
-from gantrans.course.ablations.rows import RESULTS, replace_file
-from gantrans.course.runs import code_version
 from gantrans.errors import ConfigError
+from gantrans.teaching.runs import code_version
+from gantrans.teaching.sweeps.grid import Level
+from gantrans.teaching.sweeps.rows import RESULTS, replace_file
 
 ABOUT, NOTEBOOK, RUNS, FAILED, ATTEMPTS = "about.json", "notebook.ipynb", "runs", "failed", "attempts"
 """In the folder of a sweep: what it is, its notebook, the runs that finished, failed, and are under way."""
@@ -92,7 +92,7 @@ def _run_notebook(order: Order, attempt: Path) -> str:
     import papermill
     from nbclient.exceptions import DeadKernelError
 
-    from gantrans.course.kernels import START_SECONDS, kernel_config
+    from gantrans.teaching.notebooks.kernels import START_SECONDS, kernel_config
 
     places = [str(ROOT), order.beside, *os.environ.get("PYTHONPATH", "").split(os.pathsep)]
     os.environ.update(  # the kernel inherits these

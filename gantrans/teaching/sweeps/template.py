@@ -6,8 +6,9 @@ import nbformat
 from nbformat import NotebookNode
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook
 
-from gantrans.course.ablations.grid import Grid
 from gantrans.errors import ConfigError
+from gantrans.teaching.places import found, module_of
+from gantrans.teaching.sweeps.grid import Grid
 
 _FIRST = """# {title}
 
@@ -21,11 +22,11 @@ _PARAMETERS = """scale = "auto"
 seed = {seed}
 setting = {setting}
 out = None  # where a sweep keeps the row; None: nowhere"""
-_RUN = """from gantrans.course.ablations import save_arms
-from gantrans.course.experiments.{module} import SWEEP
-from gantrans.course.experiments.sweeps import device_name
-from gantrans.course.plots import metric_table
-from gantrans.course.scales import resolve_scale
+_RUN = """from gantrans.teaching.sweeps import save_arms
+from {module} import SWEEP
+from gantrans.teaching.sweeps.sweep import device_name
+from gantrans.teaching.plots import metric_table
+from gantrans.teaching.scales import resolve_scale
 
 arms = SWEEP.part(setting, seed, resolve_scale(scale))"""
 _SAVE = """save_arms(arms, out, device=device_name())
@@ -48,7 +49,7 @@ def sweep_notebook(grid: Grid) -> NotebookNode:
             raise ConfigError(f"{grid.path.name}: {name} is missing; the notebook says it.")
     words = {
         "title": grid.title, "question": grid.question, "varies": grid.varies, "reading": grid.reading,
-        "name": grid.name, "module": grid.sweep_name,
+        "name": grid.name, "module": module_of(found(f"experiments/{grid.sweep_name}.py")[0]),
         "setting": json.dumps(grid.factors["setting"][0], ensure_ascii=False),
         "seed": min(grid.seeds("smoke")),
     }  # fmt: skip

@@ -12,7 +12,6 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from gantrans.course.runs import train_or_load
 from gantrans.data import ClipConfig, Clips, load_digits, make_clips
 from gantrans.diffusion import (
     DiffusionConfig,
@@ -27,6 +26,7 @@ from gantrans.diffusion import (
     train_judge,
 )
 from gantrans.metrics import frechet_distance
+from gantrans.teaching.runs import train_or_load
 from gantrans.training import Batch, FitConfig, fit, load_networks
 
 

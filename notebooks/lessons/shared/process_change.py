@@ -15,12 +15,12 @@ import torch
 
 from gantrans import ROOT
 from gantrans.config import to_dict
-from gantrans.course.runs import source_digest, train_or_load
 from gantrans.data import BatchSource, LayoutConfig, PairedDataset, context_px, procedural_layouts, simulate
 from gantrans.data.imaging import DEFAULT, ImagingConfig
 from gantrans.data.streams import stream_seeds
 from gantrans.images import uint8_from_unit
-from gantrans.operations.finetune import FineTuneConfig, fine_tune
+from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
+from gantrans.teaching.runs import source_digest, train_or_load
 from gantrans.training import History, fit
 from gantrans.training.history import Record
 from gantrans.translation import Pix2PixTask, Recipe, Validation
@@ -163,7 +163,7 @@ def challenger(base: Path, scale: str, seed: int, config: FineTuneConfig) -> Cha
         return Challenger(folder / "run", records, before, after, reference, tuple(story["alarms"]))
 
     code = [
-        source_digest((ROOT / "gantrans" / "operations" / f"{name}.py").read_text("utf-8"))
+        source_digest((ROOT / "gantrans" / "operations" / "promotion" / f"{name}.py").read_text("utf-8"))
         for name in ("finetune", "warm_start", "replay")
     ]
     data = {

@@ -10,12 +10,18 @@ from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
 
-from gantrans.course.experiments.drift_streams import DRIFTS, SLOW, SUDDEN, stream
 from gantrans.errors import CheckpointError, ConfigError, DataError
-from gantrans.operations import drift
-from gantrans.operations.drift import DriftConfig, DriftDetector, FamilyDetectors
-from gantrans.operations.drift_features import FEATURES, image_features
-from gantrans.operations.drift_profile import (
+from gantrans.operations.drift import detector as drift
+from gantrans.operations.drift.charts import (
+    ChartConfig,
+    SequentialTest,
+    block_means,
+    cusum_step,
+    ewma_step,
+)
+from gantrans.operations.drift.detector import DriftConfig, DriftDetector, FamilyDetectors
+from gantrans.operations.drift.features import FEATURES, image_features
+from gantrans.operations.drift.profile import (
     HistogramSchema,
     Measured,
     ReferenceProfile,
@@ -24,14 +30,8 @@ from gantrans.operations.drift_profile import (
     kl_divergence,
     measure,
 )
-from gantrans.operations.drift_windows import WindowTest, ks_distance
-from gantrans.operations.sequential import (
-    ChartConfig,
-    SequentialTest,
-    block_means,
-    cusum_step,
-    ewma_step,
-)
+from gantrans.operations.drift.windows import WindowTest, ks_distance
+from lessons.lesson11.experiments.drift_streams import DRIFTS, SLOW, SUDDEN, stream
 
 
 def gaussian(n, columns=10, seed=0, lot=0.0, lot_size=25):

@@ -19,11 +19,11 @@ import torch
 from gantrans.data import PairedFolder
 from gantrans.errors import DataError
 from gantrans.images import uint8_from_unit
-from gantrans.operations.database import StoreError
-from gantrans.operations.exports import verdict_table, write_feedback, write_verdicts
-from gantrans.operations.store import ConflictError, Store
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.exports import verdict_table, write_feedback, write_verdicts
+from gantrans.operations.feedback.store import ConflictError, Store
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[3]
 KILLS, FAILURES = 12, 16
 
 

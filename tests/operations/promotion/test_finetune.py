@@ -7,17 +7,17 @@ import pytest
 import torch
 
 from gantrans.config import to_dict
-from gantrans.course.experiments.kills import DIRECTION, tiny_run
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.errors import CheckpointError, ConfigError, TrainingError
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig
-from gantrans.operations.comparison import compare, judge_images, measure_latency, smoke_inference
-from gantrans.operations.finetune import FineTuneConfig, fine_tune, watch
-from gantrans.operations.registry import Registry
-from gantrans.operations.replay import ReplayBatches
-from gantrans.operations.warm_start import check_rates, freeze, warm_start
+from gantrans.operations.promotion.comparison import compare, judge_images, measure_latency, smoke_inference
+from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune, watch
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.promotion.replay import ReplayBatches
+from gantrans.operations.promotion.warm_start import check_rates, freeze, warm_start
 from gantrans.training import FitConfig, fit, load_checkpoint
 from gantrans.translation import DataSpec, Pix2PixConfig, Pix2PixTask, Predictor, Recipe
+from lessons.lesson12.experiments.kills import DIRECTION, tiny_run
 
 CONFIG = Pix2PixConfig(
     ResidualUNetConfig(base_filters=2, multipliers=(1, 2)), PatchGANConfig(base_filters=2, n_layers=1)

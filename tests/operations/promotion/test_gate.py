@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from gantrans.course import claims
-from gantrans.course.experiments import promotion
-from gantrans.course.experiments.promotion import DEFECT_CASES, DEFECT_CONFIGS, GATES, Hold
 from gantrans.errors import ConfigError, DataError
-from gantrans.operations.gate import Compared, Decision, GateConfig, decide, lower_bound
+from gantrans.operations.promotion.gate import Compared, Decision, GateConfig, decide, lower_bound
+from gantrans.teaching import claims
+from lessons.lesson12.experiments import promotion
+from lessons.lesson12.experiments.promotion import DEFECT_CASES, DEFECT_CONFIGS, GATES, Hold
 
 HOLD = Hold()
 

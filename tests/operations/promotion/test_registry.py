@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from gantrans.course.experiments import kills
 from gantrans.errors import CheckpointError
-from gantrans.operations.disk import Disk, DiskError, as_json, read_json
-from gantrans.operations.registry import Registry
-from gantrans.operations.versions import RegistryError, load_predictor
+from gantrans.operations.promotion.disk import Disk, DiskError, as_json, read_json
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.promotion.versions import RegistryError, load_predictor
 from gantrans.training import load_checkpoint
 from gantrans.translation import Predictor
+from lessons.lesson12.experiments import kills
 
 DIRECTION = kills.DIRECTION
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from gantrans.course.experiments import races
-from gantrans.course.experiments.kills import FailingDisk
 from gantrans.errors import ConfigError
-from gantrans.operations.disk import DiskError
-from gantrans.operations.triggers import HOUR, CoolDown, Signals, TriggerConfig, advise
+from gantrans.operations.promotion.disk import DiskError
+from gantrans.operations.promotion.triggers import HOUR, CoolDown, Signals, TriggerConfig, advise
+from lessons.lesson12.experiments import races
+from lessons.lesson12.experiments.kills import FailingDisk
 
 
 @pytest.mark.parametrize(

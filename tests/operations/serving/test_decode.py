@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gantrans.data import read_image
-from gantrans.operations.decode import BITS, DecodeError, decode
+from gantrans.operations.serving.decode import BITS, DecodeError, decode
 
 GOOD, BAD = nasty_images.good(), nasty_images.bad()
 MUTATIONS = 1500

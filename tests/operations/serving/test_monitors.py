@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from gantrans.errors import CheckpointError
-from gantrans.operations.drift import DriftDetector
-from gantrans.operations.drift_profile import measure
-from gantrans.operations.monitors import SAVE_EVERY, DriftWatch
+from gantrans.operations.drift.detector import DriftDetector
+from gantrans.operations.drift.profile import measure
+from gantrans.operations.serving.monitors import SAVE_EVERY, DriftWatch
 
 
 def images(count: int, seed: int) -> torch.Tensor:

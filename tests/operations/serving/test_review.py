@@ -25,12 +25,12 @@ from gantrans.data import make_pairs, write_pairs
 from gantrans.errors import ConfigError, DataError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import find_contours, image_report
-from gantrans.operations.database import StoreError
-from gantrans.operations.hosting import listen
-from gantrans.operations.pictures import difference_map, outline
-from gantrans.operations.review import Review
-from gantrans.operations.review_app import review_app
-from gantrans.operations.store import Store
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.pictures import difference_map, outline
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.hosting import listen
+from gantrans.operations.serving.review import Review
+from gantrans.operations.serving.review_app import review_app
 from gantrans.translation import Predictor, recipe, train_recipe
 
 COUNT = 6

@@ -30,17 +30,17 @@ from toy_service import Inverter, try_contract
 from gantrans.__main__ import main
 from gantrans.data import PairedFolder
 from gantrans.errors import ConfigError
-from gantrans.operations.database import StoreError
-from gantrans.operations.exports import write_feedback
-from gantrans.operations.hosting import listen
-from gantrans.operations.intake import Intake, IntakeConfig
-from gantrans.operations.models import Models
-from gantrans.operations.monitors import Operational, compare, performance
-from gantrans.operations.registry import Registry
-from gantrans.operations.server import serve_app
-from gantrans.operations.service import Service
-from gantrans.operations.serving import ServeConfig
-from gantrans.operations.store import ConflictError, Store
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.exports import write_feedback
+from gantrans.operations.feedback.store import ConflictError, Store
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.serving.hosting import listen
+from gantrans.operations.serving.intake import Intake, IntakeConfig
+from gantrans.operations.serving.models import Models
+from gantrans.operations.serving.monitors import Operational, compare, performance
+from gantrans.operations.serving.run import ServeConfig
+from gantrans.operations.serving.server import serve_app
+from gantrans.operations.serving.service import Service
 from gantrans.translation import recipe, train_recipe
 
 GOOD, BAD = nasty_images.good(), nasty_images.bad()

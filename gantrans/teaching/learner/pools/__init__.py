@@ -3,8 +3,8 @@
 The first three questions of a lesson close it; the others come back at the start of later lessons.
 """
 
-from gantrans.course.questions import diffusion, operation, refinements, translation
-from gantrans.course.questions.question import Recall
+from gantrans.teaching.learner.pools import diffusion, operation, refinements, translation
+from gantrans.teaching.learner.question import Recall
 
 QUESTIONS: tuple[Recall, ...] = (
     *diffusion.QUESTIONS,

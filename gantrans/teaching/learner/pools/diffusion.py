@@ -1,6 +1,6 @@
 """Questions of PyTorch basics and of lessons 00 to 03."""
 
-from gantrans.course.questions.question import Recall
+from gantrans.teaching.learner.question import Recall
 
 QUESTIONS: tuple[Recall, ...] = (
     Recall(

@@ -1,6 +1,6 @@
 """Questions of lessons 10 to 13."""
 
-from gantrans.course.questions.question import Recall
+from gantrans.teaching.learner.question import Recall
 
 QUESTIONS: tuple[Recall, ...] = (
     Recall(

@@ -1,6 +1,6 @@
 """Questions of lessons 07 to 09."""
 
-from gantrans.course.questions.question import Recall
+from gantrans.teaching.learner.question import Recall
 
 QUESTIONS: tuple[Recall, ...] = (
     Recall(

@@ -1,6 +1,6 @@
 """Questions of lessons 04 to 06."""
 
-from gantrans.course.questions.question import Recall
+from gantrans.teaching.learner.question import Recall
 
 QUESTIONS: tuple[Recall, ...] = (
     Recall(

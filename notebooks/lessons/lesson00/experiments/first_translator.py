@@ -14,10 +14,10 @@ import torch
 from torch import Tensor
 
 from gantrans.config import to_dict
-from gantrans.course.runs import train_or_load
 from gantrans.data import PRESETS, BatchSource, ImagingConfig, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import epe, iou
+from gantrans.teaching.runs import train_or_load
 from gantrans.training import History, fit
 from gantrans.translation import (
     DENOISE_OTSU,

@@ -1,6 +1,6 @@
 """The figures of lesson 00: the way of the data, thresholds, the first translator, alignment, symmetries.
 
-The README's picture comes from here as well: `python -m gantrans.course.lesson00` (about 80 CPU seconds).
+The picture of the README is made here as well: `python -m lessons.lesson00.figures.pipeline` (about 80 s).
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,27 +15,6 @@ from matplotlib.ticker import NullLocator
 from torch import Tensor
 
 from gantrans import ROOT
-from gantrans.course.experiments.first_translator import (
-    CELLS,
-    PIXEL_NM,
-    Images,
-    chosen_variant,
-    compare,
-    held_out,
-    train_first,
-)
-from gantrans.course.plots import (
-    COLOURS,
-    MARKERS,
-    describe,
-    image_axes,
-    image_grid,
-    new_figure,
-    overlay_axes,
-    picture,
-    styled,
-)
-from gantrans.course.plots.style import LINES
 from gantrans.data import (
     FAMILIES,
     PRESETS,
@@ -49,7 +28,28 @@ from gantrans.data import (
 )
 from gantrans.data.pairs import dihedral
 from gantrans.metrics import iou
+from gantrans.teaching.plots import (
+    COLOURS,
+    MARKERS,
+    describe,
+    image_axes,
+    image_grid,
+    new_figure,
+    overlay_axes,
+    picture,
+    styled,
+)
+from gantrans.teaching.plots.style import LINES
 from gantrans.translation import denoise, segment
+from lessons.lesson00.experiments.first_translator import (
+    CELLS,
+    PIXEL_NM,
+    Images,
+    chosen_variant,
+    compare,
+    held_out,
+    train_first,
+)
 
 SOURCES = (*FAMILIES, *CELLS)
 FIELD_NM = 1280.0

@@ -8,12 +8,12 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.doctor import Check
-from gantrans.course.experiments.first_translator import PIXEL_NM, Images
-from gantrans.course.plots import COLOURS, Table, describe, image_axes, new_figure, styled
-from gantrans.course.scales import MOST_MINUTES
 from gantrans.metrics import iou
+from gantrans.teaching.doctor import Check
+from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_figure, styled
+from gantrans.teaching.scales import MOST_MINUTES
 from gantrans.translation import segment
+from lessons.lesson00.experiments.first_translator import PIXEL_NM, Images
 
 SPOTS = "AB"
 

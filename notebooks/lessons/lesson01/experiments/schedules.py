@@ -13,16 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantrans.course.claims import ClaimError
-from gantrans.course.experiments.denoising import (
-    Trained,
-    digits,
-    digits_distance,
-    fitting,
-    train_denoiser,
-)
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep
 from gantrans.diffusion import (
     SCHEDULES,
     DiffusionConfig,
@@ -33,6 +23,10 @@ from gantrans.diffusion import (
     sampling_steps,
 )
 from gantrans.networks import VectorDenoiserConfig
+from gantrans.teaching.claims import ClaimError
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep
+from lessons.shared.denoising import Trained, digits, digits_distance, fitting, train_denoiser
 
 DIFFUSERS = {
     "linear": "linear",

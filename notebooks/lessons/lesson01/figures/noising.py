@@ -10,10 +10,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.claims.ledger import Record
-from gantrans.course.experiments import sweeps
-from gantrans.course.experiments.schedules import DIFFUSERS, PARTS
-from gantrans.course.plots import (
+from gantrans.diffusion import PREDICTIONS, SCHEDULES, Schedule, check_prediction, make_schedule, q_sample
+from gantrans.errors import ConfigError
+from gantrans.teaching.claims.ledger import Record
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -23,9 +23,9 @@ from gantrans.course.plots import (
     new_figure,
     styled,
 )
-from gantrans.course.plots.style import LINES
-from gantrans.diffusion import PREDICTIONS, SCHEDULES, Schedule, check_prediction, make_schedule, q_sample
-from gantrans.errors import ConfigError
+from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps import sweep
+from lessons.lesson01.experiments.schedules import DIFFUSERS, PARTS
 
 LIMITS = (-2.0, 2.0)
 """Values shown as black and white: images reach from -1 to 1, noise further."""
@@ -295,7 +295,7 @@ def samples_figure(samples: Mapping[str, Tensor], count: int = 10) -> Figure:
 
 
 @styled
-def race_figure(table: sweeps.Table, base: str = "cosine") -> Figure:
+def race_figure(table: sweep.Table, base: str = "cosine") -> Figure:
     """Both samplers' distances as multiples of those of one arm: dots per seed, means, 99 % intervals."""
     arms = [arm for arm in table.arms if arm != base]
     figure = new_figure(9.4, 0.9 + 0.42 * len(arms))

@@ -14,16 +14,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from gantrans.course.experiments.denoising import (
-    Trained,
-    digits,
-    digits_distance,
-    fitting,
-    train_denoiser,
-)
-from gantrans.course.experiments.sweeps import Sweep, Table
 from gantrans.diffusion import DiffusionConfig, SamplerConfig, Schedule, random_batches
 from gantrans.networks import DenoiserConfig, VectorDenoiserConfig
+from gantrans.teaching.sweeps.sweep import Sweep, Table
+from lessons.shared.denoising import Trained, digits, digits_distance, fitting, train_denoiser
 
 ARMS: Mapping[str, str] = {
     "sinusoidal": "sinusoidal",

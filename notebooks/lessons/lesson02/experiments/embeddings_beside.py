@@ -4,8 +4,8 @@ It decides no claim: three seeds at the reduced scale. They are the first of `em
 tables can be joined.
 """
 
-from gantrans.course.experiments.embeddings import BESIDE, configs, run_seed
-from gantrans.course.experiments.sweeps import Sweep
+from gantrans.teaching.sweeps.sweep import Sweep
+from lessons.lesson02.experiments.embeddings import BESIDE, configs, run_seed
 
 SWEEP = Sweep(
     "embeddings_beside",

@@ -13,13 +13,13 @@ import torch
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from gantrans.course.experiments.denoising import fitting
-from gantrans.course.experiments.embeddings import CASES, ExactRing, held_out, training_data
-from gantrans.course.runs import train_or_load
 from gantrans.diffusion import Schedule, make_schedule, q_sample, random_batches
 from gantrans.networks import TimeMLP
 from gantrans.networks.blocks import weights_from
+from gantrans.teaching.runs import train_or_load
 from gantrans.training import Batch, Runtime, fit, load_networks
+from lessons.lesson02.experiments.embeddings import CASES, ExactRing, held_out, training_data
+from lessons.shared.denoising import fitting
 
 STEPS = {"smoke": 8, "reduced": 400, "full": 4000}
 """Training steps of a reader, and of a wave, by scale."""

@@ -11,14 +11,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.claims import paired_effect
-from gantrans.course.experiments import embeddings, reading_time
-from gantrans.course.experiments.denoising import Trained, digits_distance
-from gantrans.course.experiments.sweeps import Table as Sweep
-from gantrans.course.plots import COLOURS, MARKERS, describe, new_axes, new_figure, styled
 from gantrans.diffusion import Schedule, q_sample
 from gantrans.networks import TimeEmbedding, sinusoidal_embedding
 from gantrans.networks.blocks import weights_from
+from gantrans.teaching.claims import paired_effect
+from gantrans.teaching.plots import COLOURS, MARKERS, describe, new_axes, new_figure, styled
+from gantrans.teaching.sweeps.sweep import Table as Sweep
+from lessons.lesson02.experiments import embeddings, reading_time
+from lessons.shared.denoising import Trained, digits_distance
 
 Curves = Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]]
 """{arm: (timesteps, losses by seed)}."""

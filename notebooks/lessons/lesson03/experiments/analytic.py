@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.registry import experiment
 from gantrans.diffusion import Model, SamplerConfig, Schedule, loss_weight, make_schedule, q_sample, sample
+from gantrans.teaching.sweeps.registry import experiment
 
 PARTS = {"DDPM": SamplerConfig("ddpm", 50), "DDIM, eta = 0": SamplerConfig("ddim", 50)}
 

@@ -8,11 +8,11 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from gantrans.course.experiments.denoising import Trained, digits, digits_distance, fitting
-from gantrans.course.experiments.schedules import SAMPLERS, SETTINGS, task_config
-from gantrans.course.runs import train_or_load
 from gantrans.diffusion import DiffusionTask, build_denoiser, random_batches
+from gantrans.teaching.runs import train_or_load
 from gantrans.training import FitConfig, fit, load_networks
+from lessons.lesson01.experiments.schedules import SAMPLERS, SETTINGS, task_config
+from lessons.shared.denoising import Trained, digits, digits_distance, fitting
 
 RATES: Mapping[str, str] = {"falling rate": "cosine", "constant rate": "constant"}
 """Name -> the schedule of the learning rate."""

@@ -10,17 +10,11 @@ from typing import Any
 
 from torch import Tensor
 
-from gantrans.course.experiments.denoising import (
-    Trained,
-    clips,
-    clips_judge,
-    fitting,
-    train_denoiser,
-)
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
 from gantrans.diffusion import DiffusionConfig, SamplerConfig, judge_panel, random_batches
 from gantrans.networks import DenoiserConfig
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
+from lessons.shared.denoising import Trained, clips, clips_judge, fitting, train_denoiser
 
 SIZE = 16
 PLAIN = DenoiserConfig(base_filters=16, multipliers=(1, 2, 2))

@@ -13,14 +13,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.denoising import (
-    Trained,
-    clips,
-    clips_judge,
-    train_denoiser,
-)
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
 from gantrans.diffusion import (
     ClipRecipe,
     DiffusionConfig,
@@ -30,7 +22,10 @@ from gantrans.diffusion import (
     random_batches,
 )
 from gantrans.networks import DenoiserConfig, UNetConfig, UNetGenerator
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
 from gantrans.training import FitConfig
+from lessons.shared.denoising import Trained, clips, clips_judge, train_denoiser
 
 KINDS: Mapping[str, SamplerConfig] = {
     "DDPM": SamplerConfig("ddpm"),

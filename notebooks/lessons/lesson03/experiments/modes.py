@@ -14,16 +14,16 @@ import torch
 from torch import Tensor, nn
 from torch.optim import Adam, Optimizer
 
-from gantrans.course.experiments.analytic import Mixture, grid
-from gantrans.course.experiments.denoising import fitting, train_denoiser
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.diffusion import DiffusionConfig, SamplerConfig
 from gantrans.networks import VectorDenoiserConfig
 from gantrans.networks.blocks import weights_from
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
 from gantrans.translation.losses import AdversarialLoss
+from lessons.lesson03.experiments.analytic import Mixture, grid
+from lessons.shared.denoising import fitting, train_denoiser
 
 SAMPLES = 2500
 LATENT = 2

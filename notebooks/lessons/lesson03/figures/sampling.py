@@ -9,11 +9,10 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments import sweeps
-from gantrans.course.experiments.denoisers import ARMS
-from gantrans.course.experiments.denoising import Trained
-from gantrans.course.experiments.generation import BEST, COUNTS, GUIDANCE, KINDS, SAMPLERS
-from gantrans.course.plots import (
+from gantrans.diffusion import Trajectory, denoiser_model, sample
+from gantrans.images import unit_from_network
+from gantrans.metrics import nearest_distance, rule_valid, rule_violations
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -23,10 +22,11 @@ from gantrans.course.plots import (
     new_figure,
     styled,
 )
-from gantrans.course.plots.style import LINES
-from gantrans.diffusion import Trajectory, denoiser_model, sample
-from gantrans.images import unit_from_network
-from gantrans.metrics import nearest_distance, rule_valid, rule_violations
+from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps import sweep
+from lessons.lesson03.experiments.denoisers import ARMS
+from lessons.lesson03.experiments.generation import BEST, COUNTS, GUIDANCE, KINDS, SAMPLERS
+from lessons.shared.denoising import Trained
 
 BROKEN = (0xD5 / 255, 0x5E / 255, 0.0)
 """Colour of pixels that break a rule."""
@@ -74,7 +74,7 @@ def _score(samples: Tensor, rule: int) -> str:
 
 
 @styled
-def predictions_figure(table: sweeps.Table) -> Figure:
+def predictions_figure(table: sweep.Table) -> Figure:
     """Valid clips of the plain and of the folded network by what it predicts; dots are seeds, joined."""
     figure = new_figure(8.4, 3.2)
     for ax, network in zip(figure.subplots(1, 2, sharey=True), ("plain", "folded"), strict=True):
@@ -86,7 +86,7 @@ def predictions_figure(table: sweeps.Table) -> Figure:
     return figure
 
 
-def predictions_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
+def predictions_table(table: sweep.Table) -> dict[str, dict[str, float]]:
     """Mean panel of the arms that differ in network and prediction; violations and grey pixels in percent."""
     kept = {"valid": 100, "violation": 100, "grey": 100, "frechet": 1, "coverage": 100}
     arms = [arm for arm in ARMS if arm.count(",") == 1]
@@ -171,7 +171,7 @@ def sampler_figure(
 
 
 @styled
-def steps_figure(table: sweeps.Table) -> Figure:
+def steps_figure(table: sweep.Table) -> Figure:
     """Valid clips and Frechet distance against the number of evaluations; lines are means, dots seeds."""
     figure = new_figure(9.2, 3.4)
     axes = figure.subplots(1, 2)
@@ -201,7 +201,7 @@ def steps_figure(table: sweeps.Table) -> Figure:
 
 
 @styled
-def guidance_figure(table: sweeps.Table) -> Figure:
+def guidance_figure(table: sweep.Table) -> Figure:
     """What guidance buys and costs: family agreement, diversity and valid clips; dots are seeds."""
     quantities = {
         "family": "family asked for (%)",
@@ -247,7 +247,7 @@ def copies_figure(samples: Tensor, known: Tensor, count: int = 8) -> Figure:
     return figure
 
 
-def copies_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
+def copies_table(table: sweep.Table) -> dict[str, dict[str, float]]:
     """What the panel says of the arm with few clips and of the same network with all of them, in percent."""
     arms = {"1,024 clips": "folded, x0", "32 clips": "folded, x0, 32 clips"}
     names = {"valid": "valid", "copies": "copies", "self_duplicates": "twice among the samples"}
@@ -258,7 +258,7 @@ def copies_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
     return rows
 
 
-def latency_table(table: sweeps.Table) -> Table:
+def latency_table(table: sweep.Table) -> Table:
     """What a sample costs, in passes of a GAN's generator of the same width, and how good it is."""
     ratio = float(np.mean(table.values("one evaluation", "latency")["latency"]))
     rows = [

@@ -10,12 +10,6 @@ from matplotlib.patches import Circle
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from gantrans.course.experiments import sweeps
-from gantrans.course.experiments.analytic import PARTS, Mixture, bound, grid, ring, score_by_gradient
-from gantrans.course.experiments.denoising import Trained
-from gantrans.course.experiments.modes import covered
-from gantrans.course.plots import COLOURS, MARKERS, Table, describe, new_axes, new_figure, styled
-from gantrans.course.plots.style import LINES
 from gantrans.diffusion import (
     SamplerConfig,
     Schedule,
@@ -28,6 +22,12 @@ from gantrans.diffusion import (
     target,
 )
 from gantrans.networks import Denoiser, DenoiserConfig
+from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, new_axes, new_figure, styled
+from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps import sweep
+from lessons.lesson03.experiments.analytic import PARTS, Mixture, bound, grid, ring, score_by_gradient
+from lessons.lesson03.experiments.modes import covered
+from lessons.shared.denoising import Trained
 
 REACH = 1.5
 """Half the side of the plane that is shown."""
@@ -201,7 +201,7 @@ def mate_table() -> Table:
 
 
 @styled
-def effects_figure(table: sweeps.Table) -> Axes:
+def effects_figure(table: sweep.Table) -> Axes:
     """Ratios of held-out losses of `EFFECTS`: dots per seed, means, 99 % intervals."""
     ax = new_axes(None, 7.4, 2.6)
     words = []

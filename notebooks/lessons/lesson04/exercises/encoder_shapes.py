@@ -5,8 +5,8 @@ from itertools import accumulate, pairwise
 import torch
 from torch import nn
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Shapes = list[tuple[int, int]]
 

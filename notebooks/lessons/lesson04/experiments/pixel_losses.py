@@ -15,12 +15,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.plots import radial_spectrum
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import network_from_unit, unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.teaching.plots import radial_spectrum
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 

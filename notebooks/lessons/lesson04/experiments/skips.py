@@ -14,21 +14,16 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.skip_levels import (
-    REPLACEMENTS,
-    contributions,
-    level_names,
-    predict_layout,
-)
-from gantrans.course.experiments.sweeps import Sweep
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import cd_error, epe, iou, l1
 from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.training import FitConfig, History, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from lessons.lesson04.experiments.skip_levels import REPLACEMENTS, contributions, level_names, predict_layout
 
 ARMS = ("skips", "no skips")
 PIXEL_NM = 20.0

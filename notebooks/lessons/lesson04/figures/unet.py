@@ -8,10 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments.pixel_losses import best_answer, expected_loss, two_answers
-from gantrans.course.experiments.skip_levels import chimera, draw, encoder_maps, replaced
-from gantrans.course.experiments.skips import ARMS, CONTROL_SEEDS, LONGER, METRICS, WIDER
-from gantrans.course.plots import (
+from gantrans.metrics import iou
+from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.networks.receptive_field import ConvLayer, receptive_field
+from gantrans.networks.unet import shape_table
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -25,10 +26,9 @@ from gantrans.course.plots import (
     overlay_axes,
     styled,
 )
-from gantrans.metrics import iou
-from gantrans.networks import UNetConfig, UNetGenerator
-from gantrans.networks.receptive_field import ConvLayer, receptive_field
-from gantrans.networks.unet import shape_table
+from lessons.lesson04.experiments.pixel_losses import best_answer, expected_loss, two_answers
+from lessons.lesson04.experiments.skip_levels import chimera, draw, encoder_maps, replaced
+from lessons.lesson04.experiments.skips import ARMS, CONTROL_SEEDS, LONGER, METRICS, WIDER
 
 UNITS = {"EPE": "px", "CD error": "nm"}
 HATCHES = ("", "///", "...")

@@ -2,8 +2,8 @@
 
 from itertools import pairwise
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Layer = tuple[int, int, int, int, int]
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from functools import reduce
 from math import prod
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Layers = Sequence[tuple[int, int]]
 

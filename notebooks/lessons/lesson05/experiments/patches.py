@@ -15,10 +15,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
-from gantrans.course.plots import radial_spectrum
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.data.imaging import DEFAULT
 from gantrans.data.layouts import FAMILIES
@@ -32,6 +28,10 @@ from gantrans.networks import (
     gradient_support,
     support_box,
 )
+from gantrans.teaching.plots import radial_spectrum
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 

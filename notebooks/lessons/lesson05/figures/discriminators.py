@@ -11,8 +11,17 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from gantrans.course.experiments.patches import SETS, imitate, spectrum_distance, verdicts
-from gantrans.course.plots import (
+from gantrans.images import unit_from_network, unit_from_uint8
+from gantrans.networks import (
+    Box,
+    PatchGAN,
+    PatchGANConfig,
+    UNetGenerator,
+    gradient_support,
+    receptive_field,
+    support_box,
+)
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -24,16 +33,7 @@ from gantrans.course.plots import (
     new_figure,
     styled,
 )
-from gantrans.images import unit_from_network, unit_from_uint8
-from gantrans.networks import (
-    Box,
-    PatchGAN,
-    PatchGANConfig,
-    UNetGenerator,
-    gradient_support,
-    receptive_field,
-    support_box,
-)
+from lessons.lesson05.experiments.patches import SETS, imitate, spectrum_distance, verdicts
 
 NORMS: Mapping[str, tuple[PatchGANConfig, bool]] = {
     "no norm": (PatchGANConfig(base_filters=16, n_layers=2), True),

@@ -2,8 +2,8 @@
 
 import math
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 ex = Exercise(
     id="decayed_rate",

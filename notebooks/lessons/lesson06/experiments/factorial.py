@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gantrans.course.claims.verdicts import t_interval
 from gantrans.errors import ConfigError
+from gantrans.teaching.claims.verdicts import t_interval
 
 FACTORS = ("least squares", "spectral norm", "smoothing", "decay")
 BASELINE, ALL = "baseline", "all four"

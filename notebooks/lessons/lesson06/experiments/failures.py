@@ -13,11 +13,11 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.networks import PatchGANConfig, UNetConfig
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
 from gantrans.training import FitConfig, History, fit
 from gantrans.translation.diagnostics import (
     COLLAPSE,

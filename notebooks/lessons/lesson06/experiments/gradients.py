@@ -13,9 +13,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.course.experiments.registry import experiment
 from gantrans.data import BatchSource, make_pairs
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
+from gantrans.teaching.sweeps.registry import experiment
 from gantrans.training import pick_device
 from gantrans.translation.losses import AdversarialLoss
 from gantrans.translation.pix2pix import adam

@@ -14,8 +14,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from gantrans.course.experiments.registry import experiment
 from gantrans.networks import PatchGAN, PatchGANConfig
+from gantrans.teaching.sweeps.registry import experiment
 
 ITERATIONS = 15
 """Power iterations of PyTorch's spectral norm when it is put on a layer; one more per training step."""

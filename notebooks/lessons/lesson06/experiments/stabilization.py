@@ -13,7 +13,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from gantrans.course.experiments.factorial import (
+from gantrans.data import PairedDataset
+from gantrans.images import network_from_uint8, unit_from_uint8
+from gantrans.metrics import epe, iou, l1
+from gantrans.networks import PatchGAN
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.training import History
+from gantrans.translation.losses import AdversarialLoss
+from gantrans.translation.predictor import translate
+from lessons.lesson06.experiments.factorial import (
     ALL,
     BASELINE,
     FACTORS,
@@ -24,9 +33,8 @@ from gantrans.course.experiments.factorial import (
     level_means,
     main_effect,
 )
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.spectral import layer_norms
-from gantrans.course.experiments.stabilization_arms import (
+from lessons.lesson06.experiments.spectral import layer_norms
+from lessons.lesson06.experiments.stabilization_arms import (
     ARMS,
     BETWEEN,
     FEW,
@@ -43,14 +51,6 @@ from gantrans.course.experiments.stabilization_arms import (
     task_config,
     train_arm,
 )
-from gantrans.course.experiments.sweeps import Sweep, Table
-from gantrans.data import PairedDataset
-from gantrans.images import network_from_uint8, unit_from_uint8
-from gantrans.metrics import epe, iou, l1
-from gantrans.networks import PatchGAN
-from gantrans.training import History
-from gantrans.translation.losses import AdversarialLoss
-from gantrans.translation.predictor import translate
 
 PIXEL_NM = 20.0
 LOGGED = {

@@ -15,16 +15,16 @@ from pathlib import Path
 
 from torch import Tensor
 
-from gantrans.course.experiments.factorial import arm_name, factorial
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import iou
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
+from gantrans.teaching.runs import train_or_load
 from gantrans.training import FitConfig, History, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
+from lessons.lesson06.experiments.factorial import arm_name, factorial
 
 MINIMAX, BATCH_NORM, BUFFER, L1_ONLY = "minimax", "batch norm in D", "image buffer", "L1 only"
 BESIDE = (MINIMAX, BATCH_NORM, BUFFER, L1_ONLY)

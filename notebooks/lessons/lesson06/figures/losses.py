@@ -8,12 +8,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments.gradients import KINDS, Frozen, curves
-from gantrans.course.experiments.spectral import matrix, operator_norm, power_iteration
-from gantrans.course.plots import COLOURS, MARKERS, Table, describe, new_axes, new_figure, styled
-from gantrans.course.plots.style import LINES, figure_of
+from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, new_axes, new_figure, styled
+from gantrans.teaching.plots.style import LINES, figure_of
 from gantrans.training.lr import linear_decay
 from gantrans.translation.losses import AdversarialLoss
+from lessons.lesson06.experiments.gradients import KINDS, Frozen, curves
+from lessons.lesson06.experiments.spectral import matrix, operator_norm, power_iteration
 
 ON, BEHIND = "on the logit", "behind a sigmoid"
 FLOOR = 1e-6

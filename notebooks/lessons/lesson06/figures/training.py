@@ -8,17 +8,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from torch import Tensor
 
-from gantrans.course.experiments.factorial import FACTORS, Rows, arm_in, arm_name, factorial
-from gantrans.course.experiments.stabilization import effects
-from gantrans.course.experiments.stabilization_arms import (
-    BETWEEN,
-    FULL,
-    HOSTILE,
-    USUAL,
-    Trained,
-)
-from gantrans.course.experiments.sweeps import Table
-from gantrans.course.plots import (
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     bars_with_intervals,
@@ -27,8 +17,12 @@ from gantrans.course.plots import (
     new_figure,
     styled,
 )
-from gantrans.course.plots.style import LINES
+from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps.sweep import Table
 from gantrans.training import History
+from lessons.lesson06.experiments.factorial import FACTORS, Rows, arm_in, arm_name, factorial
+from lessons.lesson06.experiments.stabilization import effects
+from lessons.lesson06.experiments.stabilization_arms import BETWEEN, FULL, HOSTILE, USUAL, Trained
 
 WORDS: Mapping[str, str] = {
     USUAL: "L1 weight 100,\nD at G's pace",

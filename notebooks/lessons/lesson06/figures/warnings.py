@@ -8,14 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gantrans.course.experiments.factorial import arm_in, compare
-from gantrans.course.experiments.failures import confusion, missed
-from gantrans.course.experiments.stabilization_arms import FULL, L1_ONLY
-from gantrans.course.experiments.sweeps import Table as Measured
-from gantrans.course.lesson06_results import arms_of
-from gantrans.course.plots import COLOURS, MARKERS, Table, describe, metric_table, new_figure, styled
-from gantrans.course.plots.style import LINES
+from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, metric_table, new_figure, styled
+from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps.sweep import Table as Measured
 from gantrans.translation.diagnostics import COLLAPSE, DIAGNOSES, OSCILLATION, Thresholds
+from lessons.lesson06.experiments.factorial import arm_in, compare
+from lessons.lesson06.experiments.failures import confusion, missed
+from lessons.lesson06.experiments.stabilization_arms import FULL, L1_ONLY
+from lessons.lesson06.figures.training import arms_of
 
 INDICATORS = ("D accuracy", "gradient ratio")
 LOSS = 0.05

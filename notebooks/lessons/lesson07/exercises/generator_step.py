@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
-from gantrans.course.exercises.lesson07._players import DTYPE, ToyD, ToyG
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
+from lessons.lesson07.exercises._players import DTYPE, ToyD, ToyG
 
 Weights = tuple[float, float, float]
 

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Array = NDArray[Any]
 

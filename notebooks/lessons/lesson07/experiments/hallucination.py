@@ -15,7 +15,18 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.arrays import (
+from gantrans.data import BatchSource
+from gantrans.images import unit_from_uint8
+from gantrans.metrics import compare_topology, iou
+from gantrans.networks import PatchGANConfig, UNetConfig
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
+from gantrans.training import FitConfig, fit, load_networks
+from gantrans.translation import BidirectionalConfig, BidirectionalTask
+from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask, build_generator
+from gantrans.translation.predictor import Generator, translate
+from lessons.lesson07.experiments.arrays import (
     KINDS,
     Arrays,
     completed,
@@ -23,17 +34,6 @@ from gantrans.course.experiments.arrays import (
     make_arrays,
     without_specks,
 )
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
-from gantrans.course.runs import train_or_load
-from gantrans.data import BatchSource
-from gantrans.images import unit_from_uint8
-from gantrans.metrics import compare_topology, iou
-from gantrans.networks import PatchGANConfig, UNetConfig
-from gantrans.training import FitConfig, fit, load_networks
-from gantrans.translation import BidirectionalConfig, BidirectionalTask
-from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask, build_generator
-from gantrans.translation.predictor import Generator, translate
 
 
 class Arm(NamedTuple):

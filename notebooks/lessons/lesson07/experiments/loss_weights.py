@@ -16,19 +16,19 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from gantrans.course.experiments.patches import PIXEL_NM, imitate, spectrum_distance
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, LayoutConfig, context_px, make_pairs, procedural_layouts, simulate
 from gantrans.data.imaging import DEFAULT
 from gantrans.data.streams import stream_seeds
 from gantrans.images import uint8_from_unit, unit_from_network, unit_from_uint8
 from gantrans.metrics import epe, l1, psnr
 from gantrans.networks import PatchGANConfig, ResidualUNet, ResidualUNetConfig, UNetConfig, UNetGenerator
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
 from gantrans.training import FitConfig, History, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
+from lessons.lesson05.experiments.patches import PIXEL_NM, imitate, spectrum_distance
 
 BASELINE = "L1 only"
 WEIGHTS: Mapping[str, float] = {

@@ -15,18 +15,18 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.course.experiments.patches import PIXEL_NM, spectrum_distance
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import compare_topology, epe, iou, l1
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
 from gantrans.translation import BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import build_generator
 from gantrans.translation.predictor import Generator, translate
+from lessons.lesson05.experiments.patches import PIXEL_NM, spectrum_distance
 
 CYCLES: Mapping[str, float] = {"no cycle": 0.0, "cycle": 10.0}
 UNPAIRED = "cycle, unpaired too"

@@ -8,18 +8,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from gantrans.course.experiments import sweeps
-from gantrans.course.experiments.arrays import (
-    KINDS,
-    PIXEL_NM,
-    Arrays,
-    Place,
-    completed,
-    count_features,
-)
-from gantrans.course.experiments.hallucination import ARMS
-from gantrans.course.lesson07 import change
-from gantrans.course.plots import (
+from gantrans.images import unit_from_uint8
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -32,8 +22,11 @@ from gantrans.course.plots import (
     overlay_axes,
     styled,
 )
-from gantrans.course.plots.style import LINES
-from gantrans.images import unit_from_uint8
+from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps import sweep
+from lessons.lesson07.experiments.arrays import KINDS, PIXEL_NM, Arrays, Place, completed, count_features
+from lessons.lesson07.experiments.hallucination import ARMS
+from lessons.lesson07.figures.realism import change
 
 SHARES: Mapping[float, str] = {0.8: "80 % regular", 0.95: "95 % regular", 1.0: "regular only"}
 """The shares of the sweep and the arms, each with and without an adversarial term."""
@@ -96,7 +89,7 @@ def irregular_figure(test: Arrays, read: Mapping[str, Tensor], *, kind: str, num
 
 
 @styled
-def share_figure(table: sweeps.Table, quantity: str = "completed", ax: Axes | None = None) -> Axes:
+def share_figure(table: sweep.Table, quantity: str = "completed", ax: Axes | None = None) -> Axes:
     """A quantity of the sweep against the share of regular training clips, with and without the GAN term."""
     ax = new_axes(ax, 6.8, 3.5)
     places, words = range(len(SHARES)), []
@@ -121,7 +114,7 @@ def share_figure(table: sweeps.Table, quantity: str = "completed", ax: Axes | No
 
 
 @styled
-def parts_figure(table: sweeps.Table, quantity: str = "count error") -> Figure:
+def parts_figure(table: sweep.Table, quantity: str = "count error") -> Figure:
     """The three comparisons of claim G21, seeds joined: clips, L1 weight, cycle."""
     parts = {
         "training clips": {"regular only": "regular only", "mixed": "mixed"},
@@ -135,7 +128,7 @@ def parts_figure(table: sweeps.Table, quantity: str = "count error") -> Figure:
     return figure
 
 
-def kinds_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
+def kinds_table(table: sweep.Table) -> dict[str, dict[str, float]]:
     """Means of every arm: completed places in percent by kind, count errors, and IoU."""
     rows = {}
     for arm in ARMS:
@@ -156,7 +149,7 @@ CHANGES: Mapping[str, tuple[str, str]] = {
 FAULTS = ("count error", "extra", "missing", "opens", "bridges", "completed")
 
 
-def changes_table(table: sweeps.Table) -> Table:
+def changes_table(table: sweep.Table) -> Table:
     """What each of `CHANGES` does to every kind of fault, and to regular arrays: change and 99 % interval."""
     rows = [
         [quantity, *(change(table, quantity, *arms) for arms in CHANGES.values())]

@@ -1,4 +1,4 @@
-"""The figures of lesson 07 on realism against correctness; `lesson07_arrays` has those on hallucination."""
+"""The figures of lesson 07 on realism against correctness; `irregular_arrays` has those on hallucination."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -9,9 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course import claims
-from gantrans.course.experiments import loss_weights, pairs_cycle, sweeps
-from gantrans.course.plots import (
+from gantrans.teaching import claims
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -22,7 +21,9 @@ from gantrans.course.plots import (
     new_figure,
     styled,
 )
-from gantrans.course.plots.style import LINES
+from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps import sweep
+from lessons.lesson07.experiments import loss_weights, pairs_cycle
 
 ERRORS: Mapping[str, tuple[str, bool]] = {
     "L1": ("held-out L1 error", False),
@@ -96,7 +97,7 @@ _APART = {loss_weights.BASELINE: (5, -12), "L1 weight 100": (-24, 5)}
 """Where the labels of two near neighbours go, in points."""
 
 
-def _front(ax: Axes, table: sweeps.Table, error: str) -> str:
+def _front(ax: Axes, table: sweep.Table, error: str) -> str:
     """All arms in the plane of realism and error: dots per seed, means joined from L1 alone to no L1."""
     order = [loss_weights.BASELINE, *loss_weights.WEIGHTS]
     means = table.means()
@@ -125,7 +126,7 @@ def _front(ax: Axes, table: sweeps.Table, error: str) -> str:
 
 @styled
 def front_figure(
-    table: sweeps.Table, pictures: Mapping[str, Tensor], real: Tensor, *, place: int, error: str
+    table: sweep.Table, pictures: Mapping[str, Tensor], real: Tensor, *, place: int, error: str
 ) -> Figure:
     """The front of the sweep with one arm marked, beside what that arm makes and the real image.
 
@@ -153,7 +154,7 @@ def front_figure(
     return figure
 
 
-def weights_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
+def weights_table(table: sweep.Table) -> dict[str, dict[str, float]]:
     """Means of every arm of the sweep `loss_weights`, under the names of the lesson."""
     names = {
         "gradient ratio": "GAN gradient / L1's", "L1": "L1 error", "PSNR": "PSNR",
@@ -164,7 +165,7 @@ def weights_table(table: sweeps.Table) -> dict[str, dict[str, float]]:
     return {arm: {name: row[q] for q, name in names.items() if q in row} for arm, row in means.items()}
 
 
-def change(table: sweeps.Table, quantity: str, after: str, before: str, factor: float = 1.0) -> str:
+def change(table: sweep.Table, quantity: str, after: str, before: str, factor: float = 1.0) -> str:
     """What one arm changes in a quantity, seed by seed: mean, 99 % interval, and whether it leaves out zero.
 
     Args:
@@ -176,7 +177,7 @@ def change(table: sweeps.Table, quantity: str, after: str, before: str, factor: 
     return f"{effect:+.2g} ({low:+.2g} to {high:+.2g}): {said}"
 
 
-def steps_table(table: sweeps.Table) -> Table:
+def steps_table(table: sweep.Table) -> Table:
     """The front step by step, from L1 alone to no L1, and two longer steps: what each changes for sure."""
     order = [loss_weights.BASELINE, *loss_weights.WEIGHTS]
     steps = [*pairwise(order), ("L1 weight 100", "L1 weight 10"), ("L1 weight 10", "L1 weight 1")]
@@ -194,7 +195,7 @@ def steps_table(table: sweeps.Table) -> Table:
 
 
 @styled
-def cycle_figure(table: sweeps.Table, quantity: str = "IoU") -> Figure:
+def cycle_figure(table: sweep.Table, quantity: str = "IoU") -> Figure:
     """Left: the quantity with and without a cycle against the number of pairs. Right: the paired gains."""
     figure = new_figure(9.4, 3.5)
     left, right = figure.subplots(1, 2)

@@ -1,7 +1,7 @@
 """Lesson 08: what a block of self-attention weighs."""
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 ex = Exercise(
     id="attention_parameters",

@@ -11,10 +11,10 @@ from typing import Any
 
 import torch
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
 from gantrans.networks import PatchGANConfig, SelfAttention, UNetConfig, UNetGenerator
 from gantrans.networks.accounting import flops, memory, parameters, seconds
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
 from gantrans.training import Batch, Runtime, pick_device, resolve_precision
 from gantrans.translation import Pix2PixConfig, Pix2PixTask
 

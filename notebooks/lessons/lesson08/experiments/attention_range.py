@@ -15,11 +15,11 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.data.streams import stream_seeds
 from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
 

@@ -13,15 +13,15 @@ from typing import Any
 
 from torch import Tensor
 
-from gantrans.course.experiments.gan_setting import GanSetting
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import epe, iou
 from gantrans.networks import PatchGANConfig, UNetConfig, UNetGenerator
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
 from gantrans.training import FitConfig, History, fit
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
+from lessons.shared.gan_setting import GanSetting
 
 PIXEL_NM = 20.0
 

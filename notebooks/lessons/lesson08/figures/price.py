@@ -1,6 +1,6 @@
 """The figures of lesson 08 on the usual task and on the price: gamma, a naive start, foundations, cost.
 
-Those of the array task are in `lesson08_arrays`.
+Those of the array task are in `reach`.
 """
 
 import gc
@@ -12,16 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments import attention_cost
-from gantrans.course.experiments.attention_training import (
-    FOUNDATIONS,
-    PLACES,
-    SETTINGS,
-    generator_config,
-    place_of,
-)
-from gantrans.course.experiments.sweeps import Table as SweepTable
-from gantrans.course.plots import (
+from gantrans.data import make_pairs
+from gantrans.images import network_from_unit, unit_from_uint8
+from gantrans.networks import SelfAttention, UNetGenerator, attention_weights, fused_attention
+from gantrans.networks.accounting import memory
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -31,11 +26,16 @@ from gantrans.course.plots import (
     new_figure,
     styled,
 )
-from gantrans.data import make_pairs
-from gantrans.images import network_from_unit, unit_from_uint8
-from gantrans.networks import SelfAttention, UNetGenerator, attention_weights, fused_attention
-from gantrans.networks.accounting import memory
+from gantrans.teaching.sweeps.sweep import Table as SweepTable
 from gantrans.training import pick_device
+from lessons.lesson08.experiments import attention_cost
+from lessons.lesson08.experiments.attention_training import (
+    FOUNDATIONS,
+    PLACES,
+    SETTINGS,
+    generator_config,
+    place_of,
+)
 
 BLOCKS = ("bottleneck", "first decoder block")
 

@@ -12,7 +12,11 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments.attention_range import (
+from gantrans.images import network_from_unit
+from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.teaching.plots import COLOURS, bars_with_intervals, describe, new_figure, styled
+from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from lessons.lesson08.experiments.attention_range import (
     LINES,
     PERIOD,
     SETTINGS,
@@ -21,10 +25,6 @@ from gantrans.course.experiments.attention_range import (
     WIDTH,
     test_arrays,
 )
-from gantrans.course.experiments.sweeps import Table as SweepTable
-from gantrans.course.plots import COLOURS, bars_with_intervals, describe, new_figure, styled
-from gantrans.images import network_from_unit
-from gantrans.networks import UNetConfig, UNetGenerator
 
 PLACES = ("bottleneck", "first decoder block")
 """Where the attention of the array task may stand; see `UNetConfig.attention`."""

@@ -11,15 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments import matching
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep
 from gantrans.data import BatchSource
 from gantrans.images import unit_from_network, unit_from_uint8
 from gantrans.metrics import l1
 from gantrans.networks import PatchGANConfig, UNetConfig, UNetGenerator
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep
 from gantrans.training import FitConfig, fit
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
+from lessons.lesson09.experiments import matching
 
 UPSAMPLERS: Mapping[str, tuple[str, int]] = {
     "kernel 4": ("transposed", 4),

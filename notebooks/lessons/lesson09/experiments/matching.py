@@ -16,18 +16,18 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.course.experiments.gan_setting import GanSetting
-from gantrans.course.experiments.patches import spectrum_distance
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, RunSeed, Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_uint8, unit_from_uint8
 from gantrans.metrics import epe, iou, l1, psnr
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, RunSeed, Sweep, Table
 from gantrans.training import FitConfig, History, fit, load_networks
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, feature_matching, translate
+from lessons.lesson05.experiments.patches import spectrum_distance
+from lessons.shared.gan_setting import GanSetting
 
 PIXEL_NM = 20.0
 ARMS: Mapping[str, tuple[float, str]] = {

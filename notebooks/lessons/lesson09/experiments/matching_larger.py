@@ -7,9 +7,9 @@ image holds more of the pattern, and a generator with one level more. D's field 
 from collections.abc import Mapping
 from typing import Any
 
-from gantrans.course.claims import get, judge_part
-from gantrans.course.experiments.matching import MatchingSetting, configs, settings, sharper_and_steadier
-from gantrans.course.experiments.sweeps import Sweep, Table
+from gantrans.teaching.claims import get, judge_part
+from gantrans.teaching.sweeps.sweep import Sweep, Table
+from lessons.lesson09.experiments.matching import MatchingSetting, configs, settings, sharper_and_steadier
 
 ARMS, DIRECTIONS = ("without", "feature matching"), ("layout2sem",)
 SETTINGS: Mapping[str, MatchingSetting] = {

@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course import claims
-from gantrans.course.experiments import checkerboard, matching_larger, process_change
-from gantrans.course.experiments.matching import ARMS, L1_ONLY, PIXEL_NM
-from gantrans.course.experiments.sweeps import Table as SweepTable
-from gantrans.course.plots import (
+from gantrans.data import PairedDataset
+from gantrans.images import unit_from_network, unit_from_uint8
+from gantrans.metrics import compare_topology, epe, iou
+from gantrans.networks import PatchGAN, UNetGenerator
+from gantrans.teaching import claims
+from gantrans.teaching.plots import (
     Table,
     bars_with_intervals,
     describe,
@@ -24,11 +25,11 @@ from gantrans.course.plots import (
     new_figure,
     styled,
 )
-from gantrans.data import PairedDataset
-from gantrans.images import unit_from_network, unit_from_uint8
-from gantrans.metrics import compare_topology, epe, iou
-from gantrans.networks import PatchGAN, UNetGenerator
+from gantrans.teaching.sweeps.sweep import Table as SweepTable
 from gantrans.translation import DENOISE_OTSU, Predictor, choose_baseline, segment
+from lessons.lesson09.experiments import checkerboard, matching_larger
+from lessons.lesson09.experiments.matching import ARMS, L1_ONLY, PIXEL_NM
+from lessons.shared import process_change
 
 SHORT = {
     "without": "without",

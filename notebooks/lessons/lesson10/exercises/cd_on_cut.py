@@ -6,8 +6,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 ex = Exercise(
     id="cd_on_cut",

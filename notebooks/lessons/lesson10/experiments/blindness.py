@@ -14,15 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gantrans.course.experiments.perturbations import (
-    FAULTS,
-    PIXEL_NM,
-    centre,
-    layouts,
-    noisy,
-    ordinary,
-)
 from gantrans.metrics import corner_radius, image_report
+from lessons.lesson10.experiments.perturbations import FAULTS, PIXEL_NM, centre, layouts, noisy, ordinary
 
 JUDGES = {
     "L1": "l1",

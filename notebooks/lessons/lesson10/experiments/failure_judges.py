@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.course.claims.verdicts import proportion_interval, t_interval
-from gantrans.course.experiments.arrays import Arrays, crop
-from gantrans.course.experiments.blindness import BETTER_HIGH, judge, known_mean, known_spread
-from gantrans.course.experiments.gallery import PIXEL_NM, Shown
-from gantrans.course.experiments.patches import spectrum_distance
 from gantrans.images import network_from_unit
 from gantrans.metrics import cd_error, epe, find_runs, grey_share, iou, l1, ssim
 from gantrans.metrics.contours import Floats
+from gantrans.teaching.claims.verdicts import proportion_interval, t_interval
+from lessons.lesson05.experiments.patches import spectrum_distance
+from lessons.lesson07.experiments.arrays import Arrays, crop
+from lessons.lesson10.experiments.blindness import BETTER_HIGH, judge, known_mean, known_spread
+from lessons.lesson10.experiments.gallery import PIXEL_NM, Shown
 
 LEVEL = 0.95
 STRIP_PX = 8

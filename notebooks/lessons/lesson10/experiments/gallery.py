@@ -15,16 +15,16 @@ import torch
 from torch import Tensor
 
 from gantrans.config import to_dict
-from gantrans.course.experiments.arrays import Arrays, make_arrays
-from gantrans.course.experiments.skip_levels import draw, encoder_maps
-from gantrans.course.runs import train_or_load
 from gantrans.data import PRESETS, BatchSource, Layouts, PairedDataset, context_px, make_pairs, simulate
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_unit, uint8_from_unit, unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.teaching.runs import train_or_load
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.recipes import DataSpec, Recipe
+from lessons.lesson04.experiments.skip_levels import draw, encoder_maps
+from lessons.lesson07.experiments.arrays import Arrays, make_arrays
 
 PIXEL_NM = 20.0
 OFFSET_PX = 3

@@ -19,13 +19,13 @@ from typing import Any, cast
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Row, Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import network_from_unit, unit_from_network, unit_from_uint8
 from gantrans.metrics import cd_error, compare_topology, corner_radius, epe, grey_share, iou, l1, ssim
 from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate

@@ -15,7 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.metrology_truth import (
+from gantrans.metrics import CDError, cd_error, edge_residuals, epe, ler, noise_variance
+from gantrans.metrics.contours import Floats
+from lessons.lesson10.experiments.metrology_truth import (
     DOSES,
     PIXELS_NM,
     REACH_NM,
@@ -24,8 +26,6 @@ from gantrans.course.experiments.metrology_truth import (
     Readings,
     readings,
 )
-from gantrans.metrics import CDError, cd_error, edge_residuals, epe, ler, noise_variance
-from gantrans.metrics.contours import Floats
 
 QUANTITIES = ("CD", "EPE", "LER", "corrected LER")
 RESAMPLES, LEVEL = 1000, 0.95

@@ -7,19 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.blindness import judge
-from gantrans.course.experiments.perturbations import (
-    FAULTS,
-    centre,
-    layouts,
-    noisy,
-    ordinary,
-    with_square,
-)
-from gantrans.course.rankings import rank_correlation
 from gantrans.data.printing import edge_distance, printed_coverage
 from gantrans.errors import DataError
 from gantrans.metrics import compare_topology, corner_radius, iou
+from gantrans.teaching.learner.rankings import rank_correlation
+from lessons.lesson10.experiments.blindness import judge
+from lessons.lesson10.experiments.perturbations import FAULTS, centre, layouts, noisy, ordinary, with_square
 
 WHAT: Mapping[str, tuple[str, float]] = {
     "A": ("shift", 1.0),

@@ -11,8 +11,13 @@ from functools import lru_cache
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.course.experiments.patches import spectrum_distance
-from gantrans.course.experiments.perturbations import (
+from gantrans.data.imaging import PRESETS
+from gantrans.data.printing import print_layouts
+from gantrans.data.sem import acquire
+from gantrans.metrics import compare_topology, epe, iou, l1, ssim
+from gantrans.translation.baselines import BASELINES, choose_baseline, segment
+from lessons.lesson05.experiments.patches import spectrum_distance
+from lessons.lesson10.experiments.perturbations import (
     FAULTS,
     MARGIN,
     PIXEL_NM,
@@ -21,11 +26,6 @@ from gantrans.course.experiments.perturbations import (
     layouts,
     noisy,
 )
-from gantrans.data.imaging import PRESETS
-from gantrans.data.printing import print_layouts
-from gantrans.data.sem import acquire
-from gantrans.metrics import compare_topology, epe, iou, l1, ssim
-from gantrans.translation.baselines import BASELINES, choose_baseline, segment
 
 IMAGING = dataclasses.replace(
     PRESETS["easy"].fixed(), edge_dropout=0.0, ramp=(0.0, 0.0), dose=(100.0, 100.0), ler_sigma_nm=(2.0, 2.0)

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from skimage.metrics import structural_similarity
 from torch import Tensor
 
-from gantrans.course.experiments.perturbations import FAULTS, PIXEL_NM, centre, layouts, shifted
-from gantrans.course.experiments.registry import experiment
 from gantrans.data.imaging import DEFAULT
 from gantrans.data.printing import print_layouts
 from gantrans.data.sem import acquire
 from gantrans.metrics import compare_topology, ssim
 from gantrans.metrics.image import WINDOW
+from gantrans.teaching.sweeps.registry import experiment
+from lessons.lesson10.experiments.perturbations import FAULTS, PIXEL_NM, centre, layouts, shifted
 
 
 @dataclass(frozen=True)

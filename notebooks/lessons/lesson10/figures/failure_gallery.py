@@ -4,10 +4,8 @@ from collections.abc import Mapping, Sequence
 
 from matplotlib.figure import Figure
 
-from gantrans.course.experiments.blindness import known_mean
-from gantrans.course.experiments.failure_judges import Monitor, Named, sem_scores
-from gantrans.course.experiments.gallery import PIXEL_NM, SEM_FAILURES, Shown
-from gantrans.course.plots import (
+from gantrans.operations.serving.review import Review
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -17,7 +15,9 @@ from gantrans.course.plots import (
     overlay_axes,
     styled,
 )
-from gantrans.operations.review import Review
+from lessons.lesson10.experiments.blindness import known_mean
+from lessons.lesson10.experiments.failure_judges import Monitor, Named, sem_scores
+from lessons.lesson10.experiments.gallery import PIXEL_NM, SEM_FAILURES, Shown
 
 
 @styled

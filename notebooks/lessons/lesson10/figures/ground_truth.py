@@ -8,13 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments.gaming import WEIGHTS
-from gantrans.course.experiments.metrology_errors import Estimate, TruthTable, dose_per_area
-from gantrans.course.experiments.metrology_truth import Readings, spectra
-from gantrans.course.experiments.perturbations import PIXEL_NM
-from gantrans.course.experiments.sem_judges import Candidates, noise_against_signal
-from gantrans.course.experiments.sweeps import Table as SweepTable
-from gantrans.course.plots import (
+from gantrans.metrics import noise_variance
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -27,7 +22,12 @@ from gantrans.course.plots import (
     scale_bar,
     styled,
 )
-from gantrans.metrics import noise_variance
+from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from lessons.lesson10.experiments.gaming import WEIGHTS
+from lessons.lesson10.experiments.metrology_errors import Estimate, TruthTable, dose_per_area
+from lessons.lesson10.experiments.metrology_truth import Readings, spectra
+from lessons.lesson10.experiments.perturbations import PIXEL_NM
+from lessons.lesson10.experiments.sem_judges import Candidates, noise_against_signal
 
 
 @styled

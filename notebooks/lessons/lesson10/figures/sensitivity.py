@@ -8,18 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments.blindness import (
-    SAME,
-    STANDARD,
-    UNITS,
-    Stage,
-    in_units,
-    known_mean,
-    most_moved,
-)
-from gantrans.course.experiments.mismatch import WHAT, SixOutputs
-from gantrans.course.experiments.perturbations import FAULTS, PIXEL_NM
-from gantrans.course.plots import (
+from gantrans.metrics import find_contours, find_runs, ssim_map
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -30,7 +20,17 @@ from gantrans.course.plots import (
     overlay_axes,
     styled,
 )
-from gantrans.metrics import find_contours, find_runs, ssim_map
+from lessons.lesson10.experiments.blindness import (
+    SAME,
+    STANDARD,
+    UNITS,
+    Stage,
+    in_units,
+    known_mean,
+    most_moved,
+)
+from lessons.lesson10.experiments.mismatch import WHAT, SixOutputs
+from lessons.lesson10.experiments.perturbations import FAULTS, PIXEL_NM
 
 SHOWN = ("L1", "PSNR", "SSIM", "IoU", "EPE", "Hausdorff", "|CD error|", "LER", "corner radius", "defects")
 BLIND = 1.0

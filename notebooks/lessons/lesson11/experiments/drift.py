@@ -18,12 +18,12 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
-from gantrans.course.experiments.drift_streams import measured_stream
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
-from gantrans.operations.drift import DriftConfig, DriftDetector
-from gantrans.operations.drift_profile import Measured
-from gantrans.operations.sequential import ChartConfig
+from gantrans.operations.drift.charts import ChartConfig
+from gantrans.operations.drift.detector import DriftConfig, DriftDetector
+from gantrans.operations.drift.profile import Measured
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
+from lessons.lesson11.experiments.drift_streams import measured_stream
 
 
 @dataclass(frozen=True)

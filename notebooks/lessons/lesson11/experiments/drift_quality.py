@@ -17,14 +17,14 @@ import torch
 from scipy import stats
 from torch import Tensor
 
-from gantrans.course.experiments import drift
-from gantrans.course.experiments.drift_streams import PIXEL_NM, stream
-from gantrans.course.experiments.first_translator import first_recipe, train_first
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
 from gantrans.metrics import iou
-from gantrans.operations.drift_profile import Measured, measure
+from gantrans.operations.drift.profile import Measured, measure
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
 from gantrans.translation import Predictor
+from lessons.lesson00.experiments.first_translator import first_recipe, train_first
+from lessons.lesson11.experiments import drift
+from lessons.lesson11.experiments.drift_streams import PIXEL_NM, stream
 
 DAY, REVIEWED, RAMP_DAYS = 200, 40, 5
 PARTS: Mapping[str, str] = {

@@ -25,7 +25,7 @@ from gantrans.data.rasterise import Rectangle, rasterise
 from gantrans.data.simulator import simulate
 from gantrans.data.streams import stream_seeds
 from gantrans.errors import ConfigError
-from gantrans.operations.drift_profile import Measured, measure
+from gantrans.operations.drift.profile import Measured, measure
 
 SIZE, PIXEL_NM, GRID_NM = 64, 20.0, 20.0
 LOT = 25

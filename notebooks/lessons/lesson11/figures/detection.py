@@ -8,19 +8,19 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.course.experiments import drift
-from gantrans.course.experiments.drift_streams import DRIFTS, PIXEL_NM, stream
-from gantrans.course.experiments.sweeps import Table as SweepTable
-from gantrans.course.plots import COLOURS, Table, describe, image_axes, new_axes, new_figure, styled
-from gantrans.operations.drift_features import ARTICLE, FEATURES
-from gantrans.operations.drift_profile import (
+from gantrans.operations.drift.features import ARTICLE, FEATURES
+from gantrans.operations.drift.profile import (
     DIRECTIONS,
     HistogramSchema,
     Measured,
     js_distance,
     kl_divergence,
 )
-from gantrans.operations.drift_windows import ks_distance
+from gantrans.operations.drift.windows import ks_distance
+from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_axes, new_figure, styled
+from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from lessons.lesson11.experiments import drift
+from lessons.lesson11.experiments.drift_streams import DRIFTS, PIXEL_NM, stream
 
 LEVELS: Mapping[str, str] = {
     "rule": "the article's rule",

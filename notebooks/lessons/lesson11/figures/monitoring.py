@@ -8,21 +8,14 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from gantrans.course.experiments import drift, drift_quality
-from gantrans.course.experiments.drift_quality import Course
-from gantrans.course.experiments.drift_streams import DRIFTS, LOT, measured_stream, stream
-from gantrans.course.plots import (
-    COLOURS,
-    bars_with_intervals,
-    describe,
-    image_axes,
-    new_figure,
-    styled,
-)
-from gantrans.course.plots.style import LINES
-from gantrans.operations.drift import Alarm
-from gantrans.operations.drift_profile import Measured
-from gantrans.operations.sequential import ChartConfig, SequentialTest
+from gantrans.operations.drift.charts import ChartConfig, SequentialTest
+from gantrans.operations.drift.detector import Alarm
+from gantrans.operations.drift.profile import Measured
+from gantrans.teaching.plots import COLOURS, bars_with_intervals, describe, image_axes, new_figure, styled
+from gantrans.teaching.plots.style import LINES
+from lessons.lesson11.experiments import drift, drift_quality
+from lessons.lesson11.experiments.drift_quality import Course
+from lessons.lesson11.experiments.drift_streams import DRIFTS, LOT, measured_stream, stream
 
 PLAYED = ("none", "brightness", "blur", "noise", "rotation", "bridges")
 """Drifts of the stream player."""

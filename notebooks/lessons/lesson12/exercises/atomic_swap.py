@@ -1,8 +1,8 @@
 """Lesson 12: replace a file so that no reader ever finds anything but the old or the new contents."""
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
-from gantrans.course.exercises.lesson12._toy_disk import ToyDisk
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
+from lessons.lesson12.exercises._toy_disk import ToyDisk
 
 ex = Exercise(
     id="atomic_swap",

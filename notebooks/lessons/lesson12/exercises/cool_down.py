@@ -1,7 +1,7 @@
 """Lesson 12: may a run start now?"""
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 HOUR = 3600.0
 

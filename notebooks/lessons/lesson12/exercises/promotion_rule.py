@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from gantrans.course.exercises.core import Answer, Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Answer, Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Pair = tuple[float, float]
 

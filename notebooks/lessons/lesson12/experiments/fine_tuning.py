@@ -12,18 +12,18 @@ from typing import Any
 import torch
 
 from gantrans.config import from_dict, to_dict
-from gantrans.course.experiments import process_change
-from gantrans.course.experiments.process_change import DIRECTION, SETTINGS
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
 from gantrans.data import PairedDataset
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import iou
-from gantrans.operations.finetune import Apart, losses_at
-from gantrans.operations.replay import ReplayBatches
-from gantrans.operations.warm_start import warm_start
+from gantrans.operations.promotion.finetune import Apart, losses_at
+from gantrans.operations.promotion.replay import ReplayBatches
+from gantrans.operations.promotion.warm_start import warm_start
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
 from gantrans.training import FitConfig, fit, load_checkpoint
 from gantrans.translation import Pix2PixTask, Predictor, Recipe
+from lessons.shared import process_change
+from lessons.shared.process_change import DIRECTION, SETTINGS
 
 RATES: Mapping[str, float] = {"full rate": 1.0, "rate / 10": 0.1, "rate / 100": 0.01}
 EPOCHS = (20, 100)

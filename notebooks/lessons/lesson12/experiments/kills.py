@@ -25,8 +25,8 @@ from gantrans.config import to_dict
 from gantrans.data import BatchSource, make_pairs
 from gantrans.errors import GantransError
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig
-from gantrans.operations.disk import Disk, DiskError
-from gantrans.operations.registry import Registry
+from gantrans.operations.promotion.disk import Disk, DiskError
+from gantrans.operations.promotion.registry import Registry
 from gantrans.training import FitConfig, fit
 from gantrans.translation import DataSpec, Pix2PixConfig, Pix2PixTask, Recipe
 

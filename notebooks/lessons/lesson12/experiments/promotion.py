@@ -15,8 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.operations.gate import (
+from gantrans.operations.promotion.gate import (
     Array,
     Compared,
     Decision,
@@ -25,6 +24,7 @@ from gantrans.operations.gate import (
     defect_check,
     lower_bound,
 )
+from gantrans.teaching.sweeps.registry import experiment
 
 RULES = ("mean SSIM > 0", "image bootstrap", "cluster bootstrap")
 """The parts of G26."""

@@ -16,8 +16,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from gantrans.course.experiments.registry import experiment
-from gantrans.operations.triggers import HOUR, CoolDown
+from gantrans.operations.promotion.triggers import HOUR, CoolDown
+from gantrans.teaching.sweeps.registry import experiment
 
 HEAD_START = 0.01  # seconds that the racers wait for each other at the line
 

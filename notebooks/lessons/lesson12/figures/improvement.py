@@ -9,13 +9,15 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from gantrans.config import from_dict
-from gantrans.course.claims.verdicts import proportion_interval
-from gantrans.course.experiments import kills, process_change, promotion
-from gantrans.course.experiments.fine_tuning import BEFORE, EPOCHS, RATES, SHARES
-from gantrans.course.experiments.process_change import Challenger
-from gantrans.course.experiments.promotion import GAINS, GATES, LAYOUTS, RULES, Hold
-from gantrans.course.experiments.sweeps import Table as SweepTable
-from gantrans.course.plots import (
+from gantrans.data import PairedDataset
+from gantrans.errors import GantransError
+from gantrans.images import unit_from_uint8
+from gantrans.operations.promotion.finetune import FineTuneConfig
+from gantrans.operations.promotion.gate import Array, Compared, Decision, GateConfig, lower_bound
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.promotion.warm_start import warm_start
+from gantrans.teaching.claims.verdicts import proportion_interval
+from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     Table,
@@ -26,15 +28,14 @@ from gantrans.course.plots import (
     styled,
     training_curves,
 )
-from gantrans.data import PairedDataset
-from gantrans.errors import GantransError
-from gantrans.images import unit_from_uint8
-from gantrans.operations.finetune import FineTuneConfig
-from gantrans.operations.gate import Array, Compared, Decision, GateConfig, lower_bound
-from gantrans.operations.registry import Registry
-from gantrans.operations.warm_start import warm_start
+from gantrans.teaching.sweeps.sweep import Table as SweepTable
 from gantrans.training import load_checkpoint
 from gantrans.translation import Pix2PixTask, Predictor, Recipe
+from lessons.lesson12.experiments import kills, promotion
+from lessons.lesson12.experiments.fine_tuning import BEFORE, EPOCHS, RATES, SHARES
+from lessons.lesson12.experiments.promotion import GAINS, GATES, LAYOUTS, RULES, Hold
+from lessons.shared import process_change
+from lessons.shared.process_change import Challenger
 
 Row = Mapping[str, float]
 

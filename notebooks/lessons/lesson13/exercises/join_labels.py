@@ -3,8 +3,8 @@
 from collections.abc import Callable
 from typing import Any
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Event = tuple[str, str, str, float, float]
 Joined = dict[str, dict[str, float]]

@@ -2,8 +2,8 @@
 
 from collections.abc import Callable
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Day = tuple[int, float, bool]
 

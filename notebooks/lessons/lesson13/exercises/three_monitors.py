@@ -1,7 +1,7 @@
 """Lesson 13: three questions, three answers."""
 
-from gantrans.course.exercises.core import Exercise
-from gantrans.course.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
 
 Request = tuple[int, bool, bool | None]
 Answer3 = tuple[float, float, float | None, float]

@@ -23,26 +23,26 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from gantrans.course.experiments import quarter
-from gantrans.course.experiments.process_change import DIRECTION, PIXEL_NM
 from gantrans.data import PairedDataset
 from gantrans.errors import GantransError
 from gantrans.images import uint8_from_unit, unit_from_uint8
-from gantrans.operations.comparison import smoke_inference
-from gantrans.operations.decode import decode
-from gantrans.operations.drift import DRIFT
-from gantrans.operations.finetune import FineTuneConfig, fine_tune
-from gantrans.operations.gate import Decision
-from gantrans.operations.hosting import listen
-from gantrans.operations.intake import IntakeConfig
-from gantrans.operations.models import Models
-from gantrans.operations.monitors import DriftWatch, Operational, compare, performance
-from gantrans.operations.pictures import encode_png
-from gantrans.operations.registry import Registry
-from gantrans.operations.server import serve_app
-from gantrans.operations.service import Service
-from gantrans.operations.store import Store
+from gantrans.operations.drift.detector import DRIFT
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.promotion.comparison import smoke_inference
+from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
+from gantrans.operations.promotion.gate import Decision
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.serving.decode import decode
+from gantrans.operations.serving.hosting import listen
+from gantrans.operations.serving.intake import IntakeConfig
+from gantrans.operations.serving.models import Models
+from gantrans.operations.serving.monitors import DriftWatch, Operational, compare, performance
+from gantrans.operations.serving.server import serve_app
+from gantrans.operations.serving.service import Service
 from gantrans.translation import Predictor
+from lessons.lesson13.experiments import quarter
+from lessons.shared.process_change import DIRECTION, PIXEL_NM
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 STRAY_DAYS = range(15, 20)

@@ -25,25 +25,25 @@ from torch import Tensor
 from torch.nn.functional import max_pool2d
 
 from gantrans.config import to_dict
-from gantrans.course.experiments.process_change import CONDITIONS, DIRECTION, PIXEL_NM
-from gantrans.course.experiments.registry import experiment
-from gantrans.course.experiments.sweeps import Sweep, Table
-from gantrans.course.runs import train_or_load
 from gantrans.data import BatchSource, LayoutConfig, PairedDataset, context_px, procedural_layouts, simulate
 from gantrans.data.streams import stream_seeds
 from gantrans.images import uint8_from_unit, unit_from_uint8
 from gantrans.metrics import iou
 from gantrans.networks import UNetConfig
-from gantrans.operations.comparison import compare
-from gantrans.operations.drift import DRIFT, DriftConfig, DriftDetector
-from gantrans.operations.drift_profile import measure
-from gantrans.operations.finetune import FineTuneConfig, fine_tune
-from gantrans.operations.gate import Decision, GateConfig, decide
-from gantrans.operations.sequential import ChartConfig
-from gantrans.operations.triggers import HOUR, CoolDown, Signals, TriggerConfig, advise
+from gantrans.operations.drift.charts import ChartConfig
+from gantrans.operations.drift.detector import DRIFT, DriftConfig, DriftDetector
+from gantrans.operations.drift.profile import measure
+from gantrans.operations.promotion.comparison import compare
+from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
+from gantrans.operations.promotion.gate import Decision, GateConfig, decide
+from gantrans.operations.promotion.triggers import HOUR, CoolDown, Signals, TriggerConfig, advise
+from gantrans.teaching.runs import train_or_load
+from gantrans.teaching.sweeps.registry import experiment
+from gantrans.teaching.sweeps.sweep import Sweep, Table
 from gantrans.training import fit
 from gantrans.translation import Pix2PixTask, Predictor, Recipe
 from gantrans.translation.recipes import production_recipe
+from lessons.shared.process_change import CONDITIONS, DIRECTION, PIXEL_NM
 
 PHASES = ("old", "new", "redrawn")
 ON_DRIFT, ON_LABELS, NEVER = "trigger on drift", "trigger on labels", "never train"
@@ -188,7 +188,7 @@ def judge(
 
 
 class Site(Protocol):
-    """Where the loop runs: in this process, or behind a server (`gantrans.course.live_quarter`)."""
+    """Where the loop runs: in this process, or behind a server (`live_quarter`)."""
 
     def translate(self, pairs: PairedDataset) -> Tensor:
         """Translate the images of a day; (N, 1, H, W) in [0, 1]."""

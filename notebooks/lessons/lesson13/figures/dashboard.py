@@ -12,7 +12,14 @@ from matplotlib.figure import Figure
 from PIL import Image
 from torch import Tensor
 
-from gantrans.course.experiments.quarter import (
+from gantrans.data import PairedDataset
+from gantrans.errors import DataError
+from gantrans.images import unit_from_uint8
+from gantrans.operations.serving.decode import decode
+from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, image_axes, new_figure, styled
+from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from lessons.lesson13.experiments.live_quarter import png_16_bit
+from lessons.lesson13.experiments.quarter import (
     NEVER,
     ON_DRIFT,
     ON_LABELS,
@@ -22,13 +29,6 @@ from gantrans.course.experiments.quarter import (
     Story,
     phase_of,
 )
-from gantrans.course.experiments.sweeps import Table as SweepTable
-from gantrans.course.live_quarter import png_16_bit
-from gantrans.course.plots import COLOURS, MARKERS, Table, describe, image_axes, new_figure, styled
-from gantrans.data import PairedDataset
-from gantrans.errors import DataError
-from gantrans.images import unit_from_uint8
-from gantrans.operations.decode import decode
 
 WORDS = {"old": "old process", "new": "images changed", "redrawn": "relation changed"}
 
