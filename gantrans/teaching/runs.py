@@ -1,13 +1,11 @@
 """Train or load: a run with the same configuration, data and code is trained once on a machine.
 
-The key of a run is a hash of its configuration, of what identifies its data and of the library's code
-(comments and docstrings apart). One process trains a key while others wait; the result appears whole or not
-at all, because it is made in a temporary folder and renamed.
+The key of a run is a hash of its configuration, of what identifies its data, of the library's code and of
+the lesson's modules that ask for it (`fingerprint`). One process trains a key while others wait; the result
+appears whole or not at all, because it is made in a temporary folder and renamed.
 """
 
-import ast
 import dataclasses
-import hashlib
 import json
 import os
 import shutil
@@ -16,18 +14,16 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
-from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
 from gantrans import ROOT
 from gantrans.config import to_dict
+from gantrans.teaching.fingerprint import code_version, digest, experiment_version
 
 T = TypeVar("T")
 
 CACHE = ROOT / "runs" / "cache"
-FLOORS = ("data", "networks", "metrics", "training", "translation", "diffusion")
-"""Folders whose code decides what a training gives (floors 1 and 2); the files of floor 0 count as well."""
 _ROOT: ContextVar[Path | None] = ContextVar("cache folder of train_or_load", default=None)
 
 
@@ -46,6 +42,7 @@ def train_or_load(
     Args:
         config: a configuration, or a dict or list of them: everything that decides the result, seed included.
         train: called with an empty folder to fill; may return a few numbers to print, such as {"IoU": .84}.
+            Its module, what it has captured and all that these import from the lessons are part of the key.
         load: called with the finished folder; its value is returned.
         name: first part of the folder's name, for people.
         data: what identifies the data (source, size, count, seed).
@@ -54,7 +51,8 @@ def train_or_load(
     """
     root = root or _ROOT.get() or Path(os.environ.get("GANTRANS_CACHE") or CACHE)
     root.mkdir(parents=True, exist_ok=True)
-    key = _digest({"config": _plain(config), "data": _plain(data), "code": code_version()})[:12]
+    made_by = {"code": code_version(), "experiment": experiment_version(train)}
+    key = digest({"config": _plain(config), "data": _plain(data), **made_by})[:12]
     folder = root / f"{name}-{key}"
     with _locked(root / f".{name}-{key}.lock", key):
         if retrain or not (folder / "run.json").exists():
@@ -76,31 +74,9 @@ def from_scratch() -> Iterator[Path]:
             _ROOT.reset(token)
 
 
-@lru_cache(maxsize=1)
-def code_version() -> str:
-    """Hash of the library code below the operations floor, without comments and docstrings (12 digits)."""
-    package = ROOT / "gantrans"
-    files = [p for p in sorted(package.glob("*.py")) if p.name != "__main__.py"]
-    files += [p for floor in FLOORS for p in sorted((package / floor).rglob("*.py"))]
-    return _digest({p.relative_to(package).as_posix(): source_digest(p.read_text("utf-8")) for p in files})[
-        :12
-    ]
-
-
-def source_digest(source: str) -> str:
-    """Hash of Python code that comments, docstrings and layout do not change."""
-    tree = ast.parse(source)
-    for node in ast.walk(tree):
-        if not isinstance(node, (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)):
-            continue
-        if ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:] or [ast.Pass()]
-    return hashlib.sha256(ast.dump(tree).encode()).hexdigest()
-
-
 def config_hash(config: Any) -> str:
     """Hash of a configuration, dict or list of them (12 digits); of nothing: an empty string."""
-    return "" if config is None else _digest(_plain(config))[:12]
+    return "" if config is None else digest(_plain(config))[:12]
 
 
 def _train(train: Callable[[Path], Mapping[str, Any] | None], folder: Path, name: str, key: str) -> None:
@@ -163,7 +139,3 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(k): _plain(v) for k, v in value.items()}
     return [_plain(v) for v in value] if isinstance(value, (list, tuple)) else value
-
-
-def _digest(value: Any) -> str:
-    return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()

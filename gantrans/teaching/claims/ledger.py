@@ -15,7 +15,8 @@ from typing import Any
 from gantrans import ROOT
 from gantrans.teaching.claims.registry import Claim, ClaimError, get, registered
 from gantrans.teaching.claims.verdicts import UNTESTED, Finding, judge, judge_part
-from gantrans.teaching.runs import code_version, config_hash
+from gantrans.teaching.fingerprint import code_version
+from gantrans.teaching.runs import config_hash
 
 RUNS = Path(os.environ.get("GANTRANS_CLAIMS") or ROOT / "runs" / "claims")
 COMMITTED = ROOT / "notebooks" / "ablations" / "results" / "claims.json"

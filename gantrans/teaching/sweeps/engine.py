@@ -6,6 +6,7 @@ command goes on with the runs whose folder is missing.
 
 import ast
 import json
+import re
 import shutil
 import time
 import uuid
@@ -19,8 +20,8 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from gantrans.errors import ConfigError
-from gantrans.teaching.places import found
-from gantrans.teaching.runs import code_version, config_hash, source_digest
+from gantrans.teaching.fingerprint import code_version, experiment_version, imports_of
+from gantrans.teaching.runs import config_hash
 from gantrans.teaching.sweeps.grid import Grid, Run
 from gantrans.teaching.sweeps.rows import replace_file
 from gantrans.teaching.sweeps.task import ABOUT, ATTEMPTS, FAILED, NOTEBOOK, RUNS, Order, Outcome, execute
@@ -125,10 +126,11 @@ def run_grid(
     _prepare(grid, scale, out)
     todo = [run for run in runs if not _done(out, run)]
     deadline = None if max_hours is None else time.time() + 3600 * max_hours
-    code = code_version()
+    modules = lesson_modules(grid)
+    code = (code_version(), experiment_version(*modules), modules)
     beside = str(grid.notebook.parent.resolve())
     orders = [
-        Order(str(out), run.key, {**run.setting, "seed": run.seed, "scale": scale}, code, beside, deadline)
+        Order(str(out), run.key, {**run.setting, "seed": run.seed, "scale": scale}, *code, beside, deadline)
         for run in todo
     ]
     failed: list[Outcome] = []
@@ -260,11 +262,20 @@ def _about(grid: Grid, scale: str) -> dict[str, str]:
         ) from None
     _check_parameters(grid, notebook)
     about = {"grid": grid.name, "scale": scale, "notebook": code_hash(notebook), "code": code_version()}
+    about["experiment"] = experiment_version(*lesson_modules(grid))
     if grid.sweep is not None:
-        source = found(f"experiments/{grid.sweep_name}.py")[0]
-        about["experiment"] = source_digest(source.read_text("utf-8"))[:12]
         about["config"] = config_hash(grid.sweep.config(scale))
     return {**about, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+
+
+def lesson_modules(grid: Grid) -> tuple[str, ...]:
+    """The modules that a run rests on: those that the notebook imports and those of the sweep's functions."""
+    import nbformat
+
+    cells = nbformat.read(grid.notebook, 4).cells
+    code = "\n".join(re.sub(r"^[%!].*$", "", c.source, flags=re.M) for c in cells if c.cell_type == "code")
+    functions = [getattr(f, "func", f) for f in grid.sweep.settings.values()] if grid.sweep else []
+    return tuple(sorted(imports_of(code).union(f.__module__ for f in functions)))
 
 
 def _check_parameters(grid: Grid, notebook: Any) -> None:

@@ -23,8 +23,9 @@ from tqdm.auto import tqdm
 from gantrans import ROOT
 from gantrans.errors import ConfigError
 from gantrans.teaching import claims
+from gantrans.teaching.fingerprint import code_version
 from gantrans.teaching.places import NOTEBOOKS, found
-from gantrans.teaching.runs import code_version, config_hash, from_scratch
+from gantrans.teaching.runs import config_hash, from_scratch
 from gantrans.training import pick_device
 from gantrans.training.checkpoint import write_atomically
 

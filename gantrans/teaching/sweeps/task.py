@@ -17,7 +17,7 @@ from pathlib import Path
 
 from gantrans import ROOT
 from gantrans.errors import ConfigError
-from gantrans.teaching.runs import code_version
+from gantrans.teaching.fingerprint import code_version, experiment_version
 from gantrans.teaching.sweeps.grid import Level
 from gantrans.teaching.sweeps.rows import RESULTS, replace_file
 
@@ -32,13 +32,16 @@ class KernelDiedError(RuntimeError):
 
 @dataclass(frozen=True)
 class Order:
-    """What a worker needs to know. `beside` is the folder of the notebook, whose modules it may import;
+    """What a worker needs to know. `code` and `experiment` are the hashes of the library and of the `modules`
+    of lessons that the run rests on; `beside` is the folder of the notebook, whose modules it may import;
     `deadline` (Unix time): a run that has not started by then is left."""
 
     out: str
     key: str
     parameters: Mapping[str, Level | str]
     code: str
+    experiment: str
+    modules: tuple[str, ...]
     beside: str
     deadline: float | None = None
 
@@ -69,9 +72,10 @@ def execute(order: Order) -> Outcome:
         return Outcome(order.key, "done")
     if order.deadline is not None and time.time() > order.deadline:
         return Outcome(order.key, "left")
-    if code_version() != order.code:
+    mine, asked = (code_version(), experiment_version(*order.modules)), (order.code, order.experiment)
+    if mine != asked:
         raise ConfigError(
-            f"A worker has code {code_version()}, the sweep {order.code}; start workers of one version."
+            f"A worker has code {' '.join(mine)}, the sweep {' '.join(asked)}; start workers of one version."
         )
     attempt = out / ATTEMPTS / f"{order.key}.{socket.gethostname()}.{os.getpid()}.{uuid.uuid4().hex[:6]}"
     attempt.mkdir(parents=True)

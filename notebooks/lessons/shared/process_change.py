@@ -13,14 +13,13 @@ from pathlib import Path
 
 import torch
 
-from gantrans import ROOT
 from gantrans.config import to_dict
 from gantrans.data import BatchSource, LayoutConfig, PairedDataset, context_px, procedural_layouts, simulate
 from gantrans.data.imaging import DEFAULT, ImagingConfig
 from gantrans.data.streams import stream_seeds
 from gantrans.images import uint8_from_unit
 from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
-from gantrans.teaching.runs import source_digest, train_or_load
+from gantrans.teaching.runs import train_or_load
 from gantrans.training import History, fit
 from gantrans.training.history import Record
 from gantrans.translation import Pix2PixTask, Recipe, Validation
@@ -162,15 +161,10 @@ def challenger(base: Path, scale: str, seed: int, config: FineTuneConfig) -> Cha
         before, after, reference = (story[name] for name in ("before", "after", "reference"))
         return Challenger(folder / "run", records, before, after, reference, tuple(story["alarms"]))
 
-    code = [
-        source_digest((ROOT / "gantrans" / "operations" / "promotion" / f"{name}.py").read_text("utf-8"))
-        for name in ("finetune", "warm_start", "replay")
-    ]
     data = {
         "champion": base.name,
         "conditions": to_dict(CONDITIONS["new"]),
         "setting": to_dict(SETTINGS[scale]),
         "seed": seed,
-        "code": code,
     }
     return train_or_load(config, train, load, name="challenger", data=data)
