@@ -71,7 +71,7 @@ def train(
 
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
     """
-    from gantrans.teaching.scales import resolve_scale
+    from gantrans.scales import resolve_scale
     from gantrans.translation import diagnose, recipe, train_recipe
 
     chosen = recipe(direction.value, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)

@@ -89,8 +89,8 @@ def claims_command(
     json_output: Json = False,
 ) -> None:
     """The claims ledger: what is said, what is true, what was measured, and the verdict."""
+    from gantrans.scales import resolve_scale
     from gantrans.teaching import claims
-    from gantrans.teaching.scales import resolve_scale
     from gantrans.teaching.sweeps.registry import rerun as repeat
 
     ledger, ids = None, None

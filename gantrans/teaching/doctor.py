@@ -112,6 +112,6 @@ def _data() -> Check:
 
 
 def _scale() -> Check:
-    from gantrans.teaching.scales import resolve_scale
+    from gantrans.scales import resolve_scale
 
     return Check("Scale", resolve_scale(None))

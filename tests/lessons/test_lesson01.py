@@ -12,7 +12,7 @@ from gantrans.teaching import claims
 from gantrans.teaching.explorers import Choice, Explorer, Toggle
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson01.experiments import schedules
 from lessons.lesson01.figures import noising
 

@@ -10,7 +10,7 @@ from gantrans.diffusion import make_schedule, q_sample
 from gantrans.teaching import claims
 from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson02.experiments import embeddings, reading_time
 from lessons.lesson02.experiments.embeddings import ARMS, BESIDE, CASES, EXACT, POINTS, RULE, TOLD
 from lessons.lesson02.experiments.embeddings_beside import SWEEP as BESIDE_SWEEP

@@ -12,7 +12,7 @@ from gantrans.teaching import claims
 from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson03.experiments import analytic, averaging, denoisers, generation, modes
 from lessons.lesson03.figures import sampling, theory
 from lessons.shared.denoising import Trained, clips

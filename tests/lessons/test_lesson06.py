@@ -13,7 +13,7 @@ from gantrans.teaching import claims
 from gantrans.teaching.exercises import exercise
 from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from gantrans.training import History
 from gantrans.training.lr import linear_decay
 from gantrans.translation import AdversarialLoss, Thresholds

@@ -14,7 +14,7 @@ from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.runs import from_scratch
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from gantrans.training import Runtime
 from gantrans.translation import BidirectionalTask
 from lessons.lesson07.experiments import arrays, hallucination, loss_weights, pairs_cycle

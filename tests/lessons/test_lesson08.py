@@ -11,7 +11,7 @@ from gantrans.networks import UNetGenerator
 from gantrans.teaching import claims
 from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson08.experiments import attention_cost, attention_range, attention_training
 from lessons.lesson08.figures import price, reach
 

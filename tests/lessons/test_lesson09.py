@@ -12,7 +12,7 @@ from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig
 from gantrans.teaching import claims
 from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
-from gantrans.teaching.sweeps.sweep import Table
+from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson09.experiments import checkerboard, matching, matching_larger
 from lessons.lesson09.figures import noticed
 

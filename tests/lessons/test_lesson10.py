@@ -14,7 +14,7 @@ from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.learner import progress, rankings
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.sweep import Table
+from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson10.experiments import blindness, gaming, mismatch, perturbations, sem_judges, ssim_gate
 from lessons.lesson10.experiments.perturbations import FAULTS, centre
 from lessons.lesson10.figures import ground_truth, sensitivity

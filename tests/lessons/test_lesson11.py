@@ -14,7 +14,7 @@ from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.plots.style import figure_of
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.sweep import Table
+from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson11.experiments import drift, drift_quality
 from lessons.lesson11.experiments.drift_quality import Course
 from lessons.lesson11.figures import detection, monitoring

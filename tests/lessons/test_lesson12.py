@@ -17,7 +17,7 @@ from gantrans.teaching import claims
 from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from gantrans.translation import Predictor
 from lessons.lesson12.experiments import fine_tuning, promotion
 from lessons.lesson12.figures import improvement

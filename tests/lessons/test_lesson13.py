@@ -16,7 +16,7 @@ from gantrans.teaching import claims
 from gantrans.teaching.explorers import Explorer, Slider
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.sweep import Table, committed
+from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson13.experiments import quarter
 from lessons.lesson13.experiments.live_quarter import STRAY_DAYS, Served, png_16_bit
 from lessons.lesson13.figures import dashboard

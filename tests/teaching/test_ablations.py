@@ -36,7 +36,7 @@ from gantrans.teaching.sweeps import (
 from gantrans.teaching.sweeps.effects import effects_csv, effects_figure, effects_text, paired_effects
 from gantrans.teaching.sweeps.engine import Report, at_once, estimate, plan, run_grid
 from gantrans.teaching.sweeps.grid import Grid
-from gantrans.teaching.sweeps.sweep import committed
+from gantrans.teaching.sweeps.tables import committed
 from gantrans.teaching.sweeps.task import RUNS
 
 GRID = """

@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from gantrans.errors import ConfigError, DataError
-from gantrans.teaching.scales import SCALES, cpu_limit, lesson_minutes, resolve_scale
+from gantrans.scales import SCALES, resolve_scale
+from gantrans.teaching.scales import cpu_limit, lesson_minutes
 
 
 @pytest.mark.parametrize(

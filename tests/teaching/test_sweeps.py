@@ -6,7 +6,8 @@ import pytest
 
 from gantrans.errors import ConfigError
 from gantrans.teaching import claims
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson01.experiments import schedules
 from lessons.lesson03.experiments import denoisers, generation, modes
 

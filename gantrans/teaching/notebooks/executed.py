@@ -21,9 +21,9 @@ import nbformat
 from nbformat import NotebookNode
 
 from gantrans import ROOT
+from gantrans.scales import resolve_scale
 from gantrans.teaching.notebooks.rules import cell_name, rule_problems
 from gantrans.teaching.plots.display import committed_form, lighter_form
-from gantrans.teaching.scales import resolve_scale
 
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 LARGEST_FILE = 1_000_000

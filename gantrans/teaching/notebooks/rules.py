@@ -12,8 +12,9 @@ from statistics import median
 
 from nbformat import NotebookNode
 
+from gantrans.scales import SCALES
 from gantrans.teaching.plots.display import figures_without_alt
-from gantrans.teaching.scales import MOST_MINUTES, SCALES
+from gantrans.teaching.scales import MOST_MINUTES
 
 MEDIAN_LINES, P90_LINES, MOST_LINES, MOST_WORDS = 6, 20, 40, 120
 PASSIVE_CELLS = 2

@@ -14,7 +14,8 @@ from typing import Any
 
 from gantrans import ROOT
 from gantrans.errors import ConfigError, GantransError
-from gantrans.teaching.scales import SCALES, lesson_minutes, resolve_scale
+from gantrans.scales import SCALES, resolve_scale
+from gantrans.teaching.scales import lesson_minutes
 
 LESSONS = ROOT / "notebooks"
 EXECUTED = ROOT / "runs" / "executed"

@@ -32,8 +32,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from gantrans.errors import ConfigError
+from gantrans.scales import SCALES
 from gantrans.teaching.places import ABLATIONS, found, module_of
-from gantrans.teaching.scales import SCALES
 
 if TYPE_CHECKING:
     from gantrans.teaching.sweeps.sweep import Sweep

@@ -47,7 +47,7 @@ def _write_figure(grid: Grid, effects: Sequence[Effect], out: Path) -> None:
 
 def _finish_sweep(grid: Grid, scale: str, out: Path, runs: Sequence[Run]) -> list[str]:
     """Write the table as the lessons read it and record the claims."""
-    from gantrans.teaching.sweeps.sweep import Table, write_table
+    from gantrans.teaching.sweeps.tables import Table, write_table
 
     sweep = grid.sweep
     assert sweep is not None

@@ -24,9 +24,9 @@ setting = {setting}
 out = None  # where a sweep keeps the row; None: nowhere"""
 _RUN = """from gantrans.teaching.sweeps import save_arms
 from {module} import SWEEP
-from gantrans.teaching.sweeps.sweep import device_name
+from gantrans.teaching.sweeps.tables import device_name
 from gantrans.teaching.plots import metric_table
-from gantrans.teaching.scales import resolve_scale
+from gantrans.scales import resolve_scale
 
 arms = SWEEP.part(setting, seed, resolve_scale(scale))"""
 _SAVE = """save_arms(arms, out, device=device_name())

@@ -16,7 +16,8 @@ from torch import Tensor, nn
 
 from gantrans.diffusion import DiffusionConfig, SamplerConfig, Schedule, random_batches
 from gantrans.networks import DenoiserConfig, VectorDenoiserConfig
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from lessons.shared.denoising import Trained, digits, digits_distance, fitting, train_denoiser
 
 ARMS: Mapping[str, str] = {

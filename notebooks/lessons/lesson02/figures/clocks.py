@@ -16,7 +16,7 @@ from gantrans.networks import TimeEmbedding, sinusoidal_embedding
 from gantrans.networks.blocks import weights_from
 from gantrans.teaching.claims import paired_effect
 from gantrans.teaching.plots import COLOURS, MARKERS, describe, new_axes, new_figure, styled
-from gantrans.teaching.sweeps.sweep import Table as Sweep
+from gantrans.teaching.sweeps.tables import Table as Sweep
 from lessons.lesson02.experiments import embeddings, reading_time
 from lessons.shared.denoising import Trained, digits_distance
 

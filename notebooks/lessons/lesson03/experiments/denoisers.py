@@ -13,7 +13,8 @@ from torch import Tensor
 from gantrans.diffusion import DiffusionConfig, SamplerConfig, judge_panel, random_batches
 from gantrans.networks import DenoiserConfig
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from lessons.shared.denoising import Trained, clips, clips_judge, fitting, train_denoiser
 
 SIZE = 16

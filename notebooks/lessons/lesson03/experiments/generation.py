@@ -23,7 +23,8 @@ from gantrans.diffusion import (
 )
 from gantrans.networks import DenoiserConfig, UNetConfig, UNetGenerator
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import FitConfig
 from lessons.shared.denoising import Trained, clips, clips_judge, train_denoiser
 

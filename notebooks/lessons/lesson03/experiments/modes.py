@@ -19,7 +19,8 @@ from gantrans.networks import VectorDenoiserConfig
 from gantrans.networks.blocks import weights_from
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
 from gantrans.translation.losses import AdversarialLoss
 from lessons.lesson03.experiments.analytic import Mixture, grid

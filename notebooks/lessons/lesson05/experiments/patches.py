@@ -31,7 +31,8 @@ from gantrans.networks import (
 from gantrans.teaching.plots import radial_spectrum
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 

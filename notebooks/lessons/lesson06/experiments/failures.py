@@ -17,7 +17,8 @@ from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, History, fit
 from gantrans.translation.diagnostics import (
     COLLAPSE,

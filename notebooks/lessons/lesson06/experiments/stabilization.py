@@ -18,7 +18,8 @@ from gantrans.images import network_from_uint8, unit_from_uint8
 from gantrans.metrics import epe, iou, l1
 from gantrans.networks import PatchGAN
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import History
 from gantrans.translation.losses import AdversarialLoss
 from gantrans.translation.predictor import translate

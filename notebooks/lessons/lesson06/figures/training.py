@@ -18,7 +18,7 @@ from gantrans.teaching.plots import (
     styled,
 )
 from gantrans.teaching.plots.style import LINES
-from gantrans.teaching.sweeps.sweep import Table
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import History
 from lessons.lesson06.experiments.factorial import FACTORS, Rows, arm_in, arm_name, factorial
 from lessons.lesson06.experiments.stabilization import effects

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 
 from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, metric_table, new_figure, styled
 from gantrans.teaching.plots.style import LINES
-from gantrans.teaching.sweeps.sweep import Table as Measured
+from gantrans.teaching.sweeps.tables import Table as Measured
 from gantrans.translation.diagnostics import COLLAPSE, DIAGNOSES, OSCILLATION, Thresholds
 from lessons.lesson06.experiments.factorial import arm_in, compare
 from lessons.lesson06.experiments.failures import confusion, missed

@@ -21,7 +21,8 @@ from gantrans.metrics import compare_topology, epe, iou, l1
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
 from gantrans.translation import BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import build_generator

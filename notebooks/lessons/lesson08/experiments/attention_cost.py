@@ -14,7 +14,8 @@ import torch
 from gantrans.networks import PatchGANConfig, SelfAttention, UNetConfig, UNetGenerator
 from gantrans.networks.accounting import flops, memory, parameters, seconds
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import Batch, Runtime, pick_device, resolve_precision
 from gantrans.translation import Pix2PixConfig, Pix2PixTask
 

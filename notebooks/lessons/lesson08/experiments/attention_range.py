@@ -19,7 +19,8 @@ from gantrans.data.streams import stream_seeds
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
 

@@ -18,7 +18,8 @@ from gantrans.images import unit_from_uint8
 from gantrans.metrics import epe, iou
 from gantrans.networks import PatchGANConfig, UNetConfig, UNetGenerator
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, History, fit
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
 from lessons.shared.gan_setting import GanSetting

@@ -26,7 +26,7 @@ from gantrans.teaching.plots import (
     new_figure,
     styled,
 )
-from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from gantrans.training import pick_device
 from lessons.lesson08.experiments import attention_cost
 from lessons.lesson08.experiments.attention_training import (

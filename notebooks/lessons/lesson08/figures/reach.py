@@ -15,7 +15,7 @@ from torch import Tensor
 from gantrans.images import network_from_unit
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.plots import COLOURS, bars_with_intervals, describe, new_figure, styled
-from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from lessons.lesson08.experiments.attention_range import (
     LINES,
     PERIOD,

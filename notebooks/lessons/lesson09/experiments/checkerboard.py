@@ -16,7 +16,8 @@ from gantrans.images import unit_from_network, unit_from_uint8
 from gantrans.metrics import l1
 from gantrans.networks import PatchGANConfig, UNetConfig, UNetGenerator
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, Sweep
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Row
 from gantrans.training import FitConfig, fit
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
 from lessons.lesson09.experiments import matching

@@ -23,7 +23,8 @@ from gantrans.metrics import epe, iou, l1, psnr
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, RunSeed, Sweep, Table
+from gantrans.teaching.sweeps.sweep import RunSeed, Sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, History, fit, load_networks
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, feature_matching, translate
 from lessons.lesson05.experiments.patches import spectrum_distance

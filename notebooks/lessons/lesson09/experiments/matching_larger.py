@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from gantrans.teaching.claims import get, judge_part
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson09.experiments.matching import MatchingSetting, configs, settings, sharper_and_steadier
 
 ARMS, DIRECTIONS = ("without", "feature matching"), ("layout2sem",)

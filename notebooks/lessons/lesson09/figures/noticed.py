@@ -25,7 +25,7 @@ from gantrans.teaching.plots import (
     new_figure,
     styled,
 )
-from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from gantrans.translation import DENOISE_OTSU, Predictor, choose_baseline, segment
 from lessons.lesson09.experiments import checkerboard, matching_larger
 from lessons.lesson09.experiments.matching import ARMS, L1_ONLY, PIXEL_NM

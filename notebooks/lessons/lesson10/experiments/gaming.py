@@ -25,7 +25,8 @@ from gantrans.metrics import cd_error, compare_topology, corner_radius, epe, gre
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Row, Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate

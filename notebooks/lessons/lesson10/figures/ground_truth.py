@@ -22,7 +22,7 @@ from gantrans.teaching.plots import (
     scale_bar,
     styled,
 )
-from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from lessons.lesson10.experiments.gaming import WEIGHTS
 from lessons.lesson10.experiments.metrology_errors import Estimate, TruthTable, dose_per_area
 from lessons.lesson10.experiments.metrology_truth import Readings, spectra

@@ -22,7 +22,8 @@ from gantrans.operations.drift.charts import ChartConfig
 from gantrans.operations.drift.detector import DriftConfig, DriftDetector
 from gantrans.operations.drift.profile import Measured
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson11.experiments.drift_streams import measured_stream
 
 

@@ -20,7 +20,8 @@ from torch import Tensor
 from gantrans.metrics import iou
 from gantrans.operations.drift.profile import Measured, measure
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.translation import Predictor
 from lessons.lesson00.experiments.first_translator import first_recipe, train_first
 from lessons.lesson11.experiments import drift

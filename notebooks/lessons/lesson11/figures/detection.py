@@ -18,7 +18,7 @@ from gantrans.operations.drift.profile import (
 )
 from gantrans.operations.drift.windows import ks_distance
 from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_axes, new_figure, styled
-from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from lessons.lesson11.experiments import drift
 from lessons.lesson11.experiments.drift_streams import DRIFTS, PIXEL_NM, stream
 

@@ -19,7 +19,8 @@ from gantrans.operations.promotion.finetune import Apart, losses_at
 from gantrans.operations.promotion.replay import ReplayBatches
 from gantrans.operations.promotion.warm_start import warm_start
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import FitConfig, fit, load_checkpoint
 from gantrans.translation import Pix2PixTask, Predictor, Recipe
 from lessons.shared import process_change

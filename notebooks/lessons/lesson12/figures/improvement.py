@@ -28,7 +28,7 @@ from gantrans.teaching.plots import (
     styled,
     training_curves,
 )
-from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from gantrans.training import load_checkpoint
 from gantrans.translation import Pix2PixTask, Predictor, Recipe
 from lessons.lesson12.experiments import kills, promotion

@@ -39,7 +39,8 @@ from gantrans.operations.promotion.gate import Decision, GateConfig, decide
 from gantrans.operations.promotion.triggers import HOUR, CoolDown, Signals, TriggerConfig, advise
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.sweep import Sweep, Table
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import fit
 from gantrans.translation import Pix2PixTask, Predictor, Recipe
 from gantrans.translation.recipes import production_recipe

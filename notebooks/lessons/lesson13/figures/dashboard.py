@@ -17,7 +17,7 @@ from gantrans.errors import DataError
 from gantrans.images import unit_from_uint8
 from gantrans.operations.serving.decode import decode
 from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, image_axes, new_figure, styled
-from gantrans.teaching.sweeps.sweep import Table as SweepTable
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from lessons.lesson13.experiments.live_quarter import png_16_bit
 from lessons.lesson13.experiments.quarter import (
     NEVER,
