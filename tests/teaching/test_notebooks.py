@@ -72,12 +72,12 @@ def test_nbval_accepts_the_good_lesson_and_rejects_each_bad_one(tmp_path):
 
 
 def with_another_number(lesson: nbformat.NotebookNode, kind: str) -> nbformat.NotebookNode:
-    """A copy in which one number of a compared cell is another, 999.0: of its result, or of a figure's words."""
+    """A copy in which one number of a compared cell, its result or a figure's words, is another."""
     changed = copy.deepcopy(lesson)
     for cell in changed.cells:
         for output in cell.get("outputs", []) if COMPARED in cell.metadata.get("tags", []) else ():
-            if output.output_type == kind and re.search(r"\d", output.data["text/plain"]):
-                output.data["text/plain"] = re.sub(r"\d+(\.\d+)?", "999.0", output.data["text/plain"], count=1)
+            if output.output_type == kind and re.search(r"\d", text := output.data["text/plain"]):
+                output.data["text/plain"] = re.sub(r"\d+(\.\d+)?", "999.0", text, count=1)
                 return changed
     raise AssertionError(f"no compared cell has a number in a {kind}")
 
@@ -85,7 +85,8 @@ def with_another_number(lesson: nbformat.NotebookNode, kind: str) -> nbformat.No
 def test_cells_are_compared_if_two_scales_agree_on_them():
     def executed(*texts):
         outputs = [[nbformat.v4.new_output("stream", text=text)] if text else [] for text in texts]
-        cells = [nbformat.v4.new_code_cell("f()", outputs=o, metadata={"tags": ["exercise"]}) for o in outputs]
+        tags = {"tags": ["exercise"]}
+        cells = [nbformat.v4.new_code_cell("f()", outputs=o, metadata=dict(tags)) for o in outputs]
         return nbformat.v4.new_notebook(cells=cells)
 
     notebook = executed("loss 0.25", "IoU 0.9", "")

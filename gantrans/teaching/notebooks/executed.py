@@ -2,9 +2,9 @@
 
 The committed notebook, outputs included, is the source of truth. `execute` runs it, takes out what differs
 from run to run (times, random widget ids, versions) and stamps it with a hash of its code; two executions of
-the same code give the same bytes. It tags the cells whose outputs do not depend on the scale, so that CI, which
-runs at smoke, can compare them with the committed ones (nbval). `check` starts no kernel: it compares stamp and
-code, looks at the outputs, and applies the rules of writing in `rules`.
+the same code give the same bytes. It tags the cells whose outputs do not depend on the scale, so that CI,
+which runs at smoke, can compare them with the committed ones (nbval). `check` starts no kernel: it compares
+stamp and code, looks at the outputs, and applies the rules of writing in `rules`.
 """
 
 import ast
