@@ -134,6 +134,34 @@ def check_notebooks(
     raise typer.Exit(1 if problems else 0)
 
 
+@notebooks_app.command("text")
+def notebook_text(notebook: Path) -> None:
+    """Print a notebook's prose and code as text, without outputs; `git diff` can use it (CONTRIBUTING.md)."""
+    from gantrans.teaching.notebooks.text import percent_text
+
+    (path,) = _existing([notebook])
+    typer.echo(percent_text(path.read_text("utf-8"), str(path)).encode(), nl=False)
+
+
+@notebooks_app.command("diff")
+def diff_notebooks(
+    base: Annotated[
+        str, typer.Argument(help="A git revision; a name that ends in .ipynb is a notebook.")
+    ] = "HEAD",
+    notebooks: Annotated[list[Path] | None, typer.Argument(show_default="all notebooks")] = None,
+) -> None:
+    """Print what changed in prose and code of notebooks since a git revision, without outputs."""
+    from gantrans.teaching.notebooks.text import changes
+
+    paths = list(notebooks or [])
+    if base.endswith(".ipynb"):
+        base, paths = "HEAD", [Path(base), *paths]
+    difference = changes(base, paths)
+    typer.echo(difference.encode(), nl=False)
+    if not difference:
+        typer.echo(f"No prose and no code of a notebook differs from {base}.", err=True)
+
+
 def _existing(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_file():
