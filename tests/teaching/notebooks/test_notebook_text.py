@@ -56,7 +56,7 @@ def repository(tmp_path, monkeypatch) -> Path:
     folder.mkdir()
     for name in ("00_first", "01_second"):
         save(folder / "notebooks" / f"{name}.ipynb")
-    (folder / ".gitignore").write_text("runs/\n")
+    (folder / ".gitignore").write_text(".ipynb_checkpoints/\n")
     git(folder, "init", "-q")
     git(folder, "add", ".")
     git(folder, "commit", "-q", "-m", "Two lessons")
@@ -127,11 +127,13 @@ def test_base_is_any_revision_and_notebooks_can_be_named(repository):
     assert "00_first" not in changes("HEAD~1", [second], repository)
 
 
-def test_new_and_removed_notebooks_are_compared_with_nothing(repository):
+@pytest.mark.parametrize("staged", [False, True])
+def test_new_and_removed_notebooks_are_compared_with_nothing(repository, staged):
     save(repository / "notebooks" / "02_third.ipynb")
     (repository / "notebooks" / "01_second.ipynb").unlink()
-    (repository / "runs").mkdir()
-    save(repository / "runs" / "mine.ipynb")
+    save(repository / "notebooks" / ".ipynb_checkpoints" / "mine.ipynb")
+    if staged:
+        git(repository, "add", "--all")
     difference = changes(folder=repository)
     assert "--- /dev/null\n+++ b/notebooks/02_third.ipynb\n" in difference
     assert "--- a/notebooks/01_second.ipynb\n+++ /dev/null\n" in difference
