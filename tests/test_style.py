@@ -1,4 +1,4 @@
-"""Linter, formatter, type checker and notebook checks are tests too, so that one command covers everything."""
+"""Linter, formatter, type checker and notebook checks are tests too, so that one command runs all."""
 
 import subprocess
 import sys

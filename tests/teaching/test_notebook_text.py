@@ -10,8 +10,8 @@ import pytest
 from typer.testing import CliRunner
 
 from gantrans.__main__ import app
-from gantrans.teaching.notebooks.text import changes, percent_text
 from gantrans.errors import ConfigError, DataError, GantransError
+from gantrans.teaching.notebooks.text import changes, percent_text
 
 PROSE = """\
 # A lesson
