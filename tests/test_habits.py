@@ -147,7 +147,7 @@ def test_ci_runs_what_exists():
 
 
 def test_text_of_lessons_needs_only_what_ci_installs_for_it():
-    """The command imports none of the large packages: CI installs three pins for it, not the whole environment."""
+    """The command imports none of the large packages: CI installs three pins for it and no more."""
     install = next(step for step in steps() if "pip install" in step)
     pins = read(ROOT / "requirements.txt") + read(ROOT / "requirements-dev.txt")
     names = re.search(r"\(([\w|]+)\)==", install)[1].split("|")
