@@ -41,24 +41,27 @@ def _short(text: str, width: int) -> str:
 
 
 @app.command("list")
-def list_lessons(json_output: Json = False) -> None:
-    """The lessons with the question each one answers and its minutes at each scale."""
-    import nbformat
+def list_lessons(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of README.md.")] = False,
+    json_output: Json = False,
+) -> None:
+    """The lessons: the question of each, the minutes you need, and the machine's at each scale."""
+    from gantrans.teaching.course import course_table, lessons
 
-    from gantrans.teaching.notebooks.run import find_lessons
-    from gantrans.teaching.scales import lesson_minutes
-
-    rows = []
-    for path in find_lessons():
-        title = nbformat.read(path, 4).cells[0].source.splitlines()[0].lstrip("# ")
-        rows.append(
-            {
-                "lesson": path.stem,
-                "title": title,
-                **{f"{k} [min]": v for k, v in lesson_minutes(path).items()},
-            }
-        )
-    show_table(rows, json_output=json_output, width=80)
+    course = lessons()
+    if markdown:
+        typer.echo(course_table(course))
+        return
+    rows = [
+        {
+            "lesson": one.notebook.stem,
+            "question": one.question,
+            "you [min]": one.person_minutes,
+            **{f"{scale} [min]": minutes for scale, minutes in one.minutes.items()},
+        }
+        for one in course
+    ]
+    show_table(rows, json_output=json_output, width=60)
 
 
 @app.command()
