@@ -15,10 +15,10 @@ import pytest
 from papermill import PapermillExecutionError
 
 from gantrans.errors import ConfigError
+from gantrans.teaching.course import cpu_limit
 from gantrans.teaching.notebooks import run as lessons
 from gantrans.teaching.notebooks.executed import COMPARED, check, code_hash, execute, tag_comparable
 from gantrans.teaching.notebooks.run import find_lessons, run_lesson, run_lessons, run_notebook, summary
-from gantrans.teaching.scales import cpu_limit
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOOD = FIXTURES / "90_good_lesson.ipynb"

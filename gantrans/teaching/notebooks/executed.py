@@ -23,6 +23,7 @@ from nbformat import NotebookNode
 
 from gantrans import ROOT
 from gantrans.scales import resolve_scale
+from gantrans.teaching.course import lesson_of
 from gantrans.teaching.notebooks.rules import cell_name, rule_problems
 from gantrans.teaching.plots.display import committed_form, lighter_form
 
@@ -185,7 +186,7 @@ def check(path: Path) -> list[str]:
         megabytes = path.stat().st_size / 1e6
         problems.append(f"the file has {megabytes:.1f} MB, at most 1 is allowed: show smaller figures.")
     if re.match(r"\d\d_", path.name):
-        problems += rule_problems(notebook)
+        problems += rule_problems(notebook, lesson_of(path))
     return [f"{path.name}: {problem}" for problem in problems]
 
 

@@ -6,9 +6,9 @@ import typer
 
 from gantrans import ROOT
 from gantrans.scales import resolve_scale
-from gantrans.teaching.commands import show_table
 from gantrans.teaching.sweeps.engine import at_once, estimate, plan, run_grid
 from gantrans.teaching.sweeps.grid import find_grid, grid_paths, read_grid
+from gantrans.teaching.table import show_table
 
 
 def list_grids() -> None:
