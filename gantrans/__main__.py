@@ -39,7 +39,7 @@ def _print_json(value: Any) -> None:
 
 @app.command()
 def train(
-    direction: Annotated[Direction, typer.Option(help="What to translate into what.")],
+    direction: Direction,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
     source: Source = "procedural",
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
@@ -58,7 +58,7 @@ def train(
     from gantrans.scales import resolve_scale
     from gantrans.translation import diagnose, recipe, train_recipe
 
-    chosen = recipe(direction.value, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
+    chosen = recipe(direction, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
     result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
     if chosen.task.discriminator is not None:
         typer.echo(f"Diagnosis of the two players: {diagnose(result.history)}")
