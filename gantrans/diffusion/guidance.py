@@ -14,6 +14,9 @@ def guided(model: Callable[[Tensor, Tensor, bool], Tensor], scale: float) -> Mod
     more trades diversity for agreement with the label. Because every prediction is linear in epsilon at a
     given x_t, the formula is the same for epsilon, x0 and v.
 
+    Canonical form: `gantrans.course.exercises.lesson03.guided_prediction.guided_prediction`; this spares the
+    second evaluation of the network at scales 0 and 1, which need one.
+
     Args:
         model: model(x_t, t, labelled) -> prediction; with `labelled` False it must not use the label.
         scale: see above; 0 and 1 cost one evaluation of the network, other values two.

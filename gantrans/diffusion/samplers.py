@@ -17,7 +17,7 @@ its DDIM keeps the raw epsilon beside a clipped x_0 unless `use_clipped_model_ou
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -113,25 +113,77 @@ def sampling_steps(steps: int, count: int, rho: float = 1.0) -> tuple[int, ...]:
     return tuple(reversed(result))
 
 
+def ddpm_step(t: int, alpha_bar: float, alpha_bar_next: float) -> Step:
+    """Coefficients of one DDPM step from t to the timestep with `alpha_bar_next` (1 at the end).
+
+    Ho et al. 2020, eq. 7 with the smaller variance (section 3.2), which is DDIM with eta = 1. Called through
+    `sample` with `SamplerConfig("ddpm")`.
+
+    Canonical form: `lessons.lesson03.ddpm.ddpm_sample`; this adds steps over any subset of the timesteps and
+    writes the step in x_0, because x_0 can then be clipped without leaving epsilon behind.
+    """
+    return ddim_step(t, alpha_bar, alpha_bar_next, eta=1.0)
+
+
+def ddim_step(t: int, alpha_bar: float, alpha_bar_next: float, eta: float = 0.0) -> Step:
+    """Coefficients of one DDIM step (Song et al. 2021, eq. 12; spread is their sigma, eq. 16).
+
+    Canonical form: `lessons.lesson03.ddpm.ddim_sample`; this writes the step in x_0, because x_0 can then be
+    clipped without leaving epsilon behind.
+    """
+    a, s, a_next, s_next = _signals(alpha_bar, alpha_bar_next)
+    spread = eta * s_next / s * math.sqrt(1 - alpha_bar / alpha_bar_next)
+    rest = math.sqrt(max(s_next**2 - spread**2, 0.0)) / s
+    return Step(t, a, s, a_next - rest * a, rest, spread, 0.0)
+
+
+def dpm_solver_step(t: int, alpha_bar: float, alpha_bar_next: float, h_before: float) -> Step:
+    """Coefficients of one DPM-Solver++(2M) step (Lu et al. 2022, algorithm 2).
+
+    Canonical form: `gantrans.course.exercises.lesson03.dpm_step.dpm_step`; this writes both orders as one
+    formula, because `take_step` can then apply every sampler.
+
+    Args:
+        h_before: h of the step before (`_log_step`); where h or h_before is infinite, the step is DDIM's.
+    """
+    step, h = ddim_step(t, alpha_bar, alpha_bar_next), _log_step(alpha_bar, alpha_bar_next)
+    second = math.isfinite(h) and math.isfinite(h_before)
+    return replace(step, extrapolation=h / (2 * h_before) if second else 0.0)
+
+
 @lru_cache(maxsize=64)
 def sampler_steps(schedule: Schedule, config: SamplerConfig) -> tuple[Step, ...]:
     """The coefficients of every step, computed once for each schedule (the object) and configuration."""
     times = sampling_steps(schedule.steps, config.count, config.rho)
-    alpha_bars = schedule.alpha_bars.tolist()
-    eta = 1.0 if config.sampler == "ddpm" else config.eta
+    alpha_bars = [schedule.alpha_bars[t].item() for t in times]
     result, h_before = [], math.inf
-    for t, later in zip(times, (*times[1:], None), strict=True):
-        now, then = alpha_bars[t], 1.0 if later is None else alpha_bars[later]
-        a, s, a_then, s_then = math.sqrt(now), math.sqrt(1 - now), math.sqrt(then), math.sqrt(1 - then)
-        spread = eta * s_then / s * math.sqrt(1 - now / then)
-        rest = math.sqrt(max(s_then**2 - spread**2, 0.0)) / s
-        # h is the step in log(a / s): infinite from pure noise, where there is nothing to extrapolate, and to
-        # the image, where the solver falls back to first order.
-        h = math.log(a_then * s / (a * s_then)) if a and s_then else math.inf
-        second = config.sampler == "dpm++" and math.isfinite(h) and math.isfinite(h_before)
-        result.append(Step(t, a, s, a_then - rest * a, rest, spread, h / (2 * h_before) if second else 0.0))
-        h_before = h
+    for t, now, later in zip(times, alpha_bars, (*alpha_bars[1:], 1.0), strict=True):
+        if config.sampler == "ddpm":
+            result.append(ddpm_step(t, now, later))
+        elif config.sampler == "ddim":
+            result.append(ddim_step(t, now, later, config.eta))
+        else:
+            result.append(dpm_solver_step(t, now, later, h_before))
+        h_before = _log_step(now, later)
     return tuple(result)
+
+
+def _signals(alpha_bar: float, alpha_bar_next: float) -> tuple[float, float, float, float]:
+    """a, s, a', s' of the module's formula."""
+    return (
+        math.sqrt(alpha_bar),
+        math.sqrt(1 - alpha_bar),
+        math.sqrt(alpha_bar_next),
+        math.sqrt(1 - alpha_bar_next),
+    )
+
+
+def _log_step(alpha_bar: float, alpha_bar_next: float) -> float:
+    """h, the step in log(a / s): infinite from pure noise, where there is nothing to extrapolate, and to the
+    image, where the solver falls back to first order.
+    """
+    a, s, a_next, s_next = _signals(alpha_bar, alpha_bar_next)
+    return math.log(a_next * s / (a * s_next)) if a and s_next else math.inf
 
 
 def take_step(step: Step, x0: Tensor, x_t: Tensor, before: Tensor | None, noise: Tensor | None) -> Tensor:

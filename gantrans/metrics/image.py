@@ -29,6 +29,8 @@ def psnr(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
     """Peak signal-to-noise ratio per image, 10 log10(data_range^2 / MSE), in dB: (B, 1, H, W) -> (B,).
 
     Two equal images give infinity, as in scikit-image.
+
+    Canonical form: `gantrans.course.exercises.lesson10.psnr.psnr`; this adds checks of the input.
     """
     check_pair(pred, target, data_range=data_range)
     error = (pred - target).square().mean(dim=(1, 2, 3))
@@ -39,6 +41,8 @@ def iou(pred: Tensor, target: Tensor, threshold: float = 0.5) -> Tensor:
     """Intersection over union of what lies above `threshold`: (B, 1, H, W) in [0, 1] -> float32 (B,).
 
     Two empty masks agree perfectly: 1. One empty mask against one that is not: 0.
+
+    Canonical form: `gantrans.course.exercises.lesson04.iou.iou`; this adds checks of the input.
     """
     check_pair(pred, target)
     p, t = pred > threshold, target > threshold
@@ -50,6 +54,9 @@ def ssim(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
     """Mean structural similarity per image: (B, 1, H, W) -> (B,), at most 1; differentiable.
 
     The mean of `ssim_map`, whose docstring has the definition, the errors and what is refused.
+
+    Canonical form: `gantrans.course.exercises.lesson10.ssim_index.ssim_index`; this filters four maps instead
+    of five, separably and in bands, because validation during training calls it often.
     """
     windows = (pred.shape[-2] - WINDOW + 1) * (pred.shape[-1] - WINDOW + 1)
     chunks = _ssim(pred, target, data_range)

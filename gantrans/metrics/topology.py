@@ -41,6 +41,9 @@ def compare_topology(pred: Tensor, target: Tensor, *, diagonal: bool = False) ->
     pixels count like any other feature: a speck of noise is an extra one, or an open if it lies inside the
     target's outline.
 
+    Canonical form: `gantrans.course.exercises.lesson10.count_defects.count_defects`; this labels and counts a
+    whole batch at once.
+
     Raises:
         DataError: for unequal shapes, NaN or values outside [0, 1].
     """

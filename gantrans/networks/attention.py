@@ -15,6 +15,9 @@ QUERY_SHARE = 8
 class SelfAttention(nn.Module):
     """gamma * attention(x) + x: (B, C, H, W) -> the same shape; with gamma = 0 exactly the identity.
 
+    Canonical form: `gantrans.course.exercises.lesson08.self_attention.self_attention`; this adds the fused
+    kernel, because the N x N map of a large image does not fit into memory.
+
     Args:
         channels: C.
         gamma_init: where the learned scalar gamma starts; 0 in the paper, so that local cues come first.
@@ -58,6 +61,9 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
     PyTorch's kernel silently falls back to one that stores the map when the widths differ, so queries and
     keys are filled up with zeros, which change no product; and it divides by sqrt(d) unless told not to.
+
+    Canonical form: `gantrans.course.exercises.lesson08.fused_attention.fused_attention`; this adds copies in
+    contiguous memory, because the kernel is slower on strided tensors.
     """
     missing = value.shape[-1] - query.shape[-1]
     q, k = F.pad(query, (0, missing)), F.pad(key, (0, missing))

@@ -97,7 +97,13 @@ class Discrimination(NamedTuple):
 
 
 class PatchGAN(nn.Module):
-    """Is this image a real translation of this condition? One logit per patch, and the features behind it."""
+    """Is this image a real translation of this condition? One logit per patch, and the features behind it.
+
+    Canonical form: `gantrans.course.exercises.lesson05.patchgan_layers.patchgan_layers` lists the convolutions;
+    with spectral norm each weight is that of
+    `gantrans.course.exercises.lesson06.spectral_normalise.spectral_normalise`. This adds norms and the global
+    variant, because the lessons compare them.
+    """
 
     def __init__(self, config: PatchGANConfig, seed: int = 0) -> None:
         super().__init__()

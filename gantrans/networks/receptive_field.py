@@ -38,7 +38,11 @@ class Box(NamedTuple):
 
 
 def receptive_field(layers: Sequence[ConvLayer]) -> ReceptiveField:
-    """The field of one output value: each layer adds (kernel - 1) * dilation steps of the current jump."""
+    """The field of one output value: each layer adds (kernel - 1) * dilation steps of the current jump.
+
+    Canonical form: `gantrans.course.exercises.lesson05.receptive_field.receptive_field`; this adds dilation
+    and where the field begins, because a figure draws it at its place.
+    """
     size, jump, start = 1, 1, 0
     for layer in layers:
         size += (layer.kernel - 1) * layer.dilation * jump

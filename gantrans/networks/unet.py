@@ -105,6 +105,9 @@ class UNetGenerator(nn.Module):
     """Translate an image, pixel for pixel: (B, in, H, W) in [-1, 1] -> (B, out, H, W) in [-1, 1], float32.
 
     Height and width must divide by 2**n_down. The same `seed` always gives the same weights.
+
+    Canonical form: `lessons.lesson04.unet.UNet`; this adds the options of `UNetConfig`, because the lessons
+    compare them, first weights from a seed, and a check of the image's size.
     """
 
     def __init__(self, config: UNetConfig, seed: int = 0) -> None:

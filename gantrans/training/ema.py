@@ -42,7 +42,11 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the networks' present weights into the average."""
+        """Take the networks' present weights into the average.
+
+        Canonical form: `gantrans.course.exercises.lesson03.ema_update.ema_update`; this updates all tensors
+        in place by one call, because an average is taken after every step.
+        """
         decay = min(self.decay, (1.0 + self.updates) / (10.0 + self.updates))
         torch._foreach_lerp_(*self._averaged, 1.0 - decay)
         if self._copied[0]:

@@ -24,6 +24,9 @@ def linear_decay(step: float, total: int, *, start: float = 0.5) -> float:
     The usual pix2pix code (Isola et al. 2017, `lr_policy=linear`) divides by n + 1 for n steps of decay, so
     its last step still runs at 1 / (n + 1) and it never arrives at 0. Here the last of n steps runs at 1 / n
     and the line reaches 0 where training ends: no step is wasted on a rate of 0.
+
+    Canonical form: `gantrans.course.exercises.lesson06.decayed_rate.decayed_rate`; this gives a factor for
+    any base rate and lets the line start anywhere.
     """
     first = start * total
     return 1.0 if step < first else max(0.0, (total - step) / max(total - first, 1e-12))

@@ -96,6 +96,10 @@ class BidirectionalTask:
 
         `batch` is of the direction SEM -> layout: "input" is SEM, "target" is layout.
 
+        Canonical form: `gantrans.course.exercises.lesson07.generator_step.generator_step` for the generators
+        (its cycle term: `gantrans.course.exercises.lesson07.cycle_loss.cycle_loss`); this adds both
+        discriminators' gradients from the same passes, feature matching, identity loss and image buffers.
+
         Returns:
             loss_l1_a, loss_l1_b, loss_cycle, loss_identity (where their weights are not 0), and per direction
             what `Pix2PixTask.step` logs, with the ending _a or _b.

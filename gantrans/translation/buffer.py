@@ -17,6 +17,9 @@ class ImageBuffer:
     Until it is full, every pair is stored and comes back as it is. Then, with probability 1/2, a pair is
     swapped with a stored one drawn at random; else it comes back as it is and is not stored.
 
+    Canonical form: `gantrans.course.exercises.lesson06.exchange_fakes.exchange_fakes`; this keeps its pairs
+    and its random state, because a resumed run must draw the same fakes.
+
     Args:
         capacity: number of pairs; 0 switches the buffer off.
         seed: of its own random numbers, which live on the CPU so that no step waits for the device.

@@ -38,6 +38,9 @@ def duel(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Add D's gradients to its parameters; return the pull on the fake, and scalars for the log.
 
+    Canonical form: `lessons.lesson05.pix2pix.simultaneous_gradients`; this gives G's gradient at the fake
+    instead of at its weights, because one backward pass through G then serves all of G's losses.
+
     Args:
         condition, target, fake: (B, C, H, W) in [-1, 1]; only `fake` may carry a graph, which is not touched.
         buffer: D learns from what it gives back for (condition, fake); G always hears about its own fake.

@@ -46,7 +46,10 @@ class AdversarialLoss:
             )
 
     def generator(self, fake: Tensor) -> Tensor:
-        """Scalar loss of the generator from D's logits of its images."""
+        """Scalar loss of the generator from D's logits of its images.
+
+        Canonical form: `gantrans.course.exercises.lesson06.generator_loss.generator_loss`.
+        """
         if self.kind == "lsgan":
             return (fake - 1.0).square().mean()
         if self.kind == "non_saturating":
@@ -54,7 +57,11 @@ class AdversarialLoss:
         return -F.softplus(fake).mean() if self.kind == "minimax" else -fake.mean()
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Scalar loss of the discriminator, halved so that it learns at half the generator's pace."""
+        """Scalar loss of the discriminator, halved so that it learns at half the generator's pace.
+
+        Canonical form: `gantrans.course.exercises.lesson06.discriminator_loss.discriminator_loss`; this adds
+        one-sided label smoothing.
+        """
         if self.kind == "lsgan":
             loss = (real - self.real_label).square().mean() + fake.square().mean()
         elif self.kind == "hinge":

@@ -106,6 +106,10 @@ class Pix2PixTask:
     def step(self, batch: Batch, runtime: Runtime) -> dict[str, Tensor]:
         """Add one batch's gradients of both players to their parameters; return detached scalars for the log.
 
+        Canonical form: `lessons.lesson05.pix2pix.reference_step`, where D moves before G's turn; this takes
+        both gradients at the same weights, because one pass of each network then serves both, adds feature
+        matching and the image buffer, and leaves the optimisers to `fit`.
+
         Returns:
             loss_l1, and with a discriminator what `duel` logs, and: gradient_ratio: the norm of the weighted
             adversarial gradient at the fake over that of the weighted L1 gradient (if weight_l1 > 0);
