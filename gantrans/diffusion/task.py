@@ -109,8 +109,8 @@ class DiffusionTask:
         """Add one batch's gradient; a batch holds "x0" (B, ...) in [-1, 1] and, where the network takes them,
         "condition" and "label" (B,) int64.
 
-        Canonical form: `lessons.lesson03.ddpm.ddpm_training_step`; this adds other predictions, weightings and
-        losses, conditions and labels, and leaves the optimiser to `fit`, which accumulates and resumes.
+        Canonical form: `lessons.lesson03.ddpm.ddpm_training_step`; this adds other predictions, weightings
+        and losses, conditions and labels, and leaves the optimiser to `fit`, which accumulates and resumes.
 
         Returns:
             loss: weighted, as trained.

@@ -99,9 +99,9 @@ class Discrimination(NamedTuple):
 class PatchGAN(nn.Module):
     """Is this image a real translation of this condition? One logit per patch, and the features behind it.
 
-    Canonical form: `gantrans.course.exercises.lesson05.patchgan_layers.patchgan_layers` lists the convolutions;
-    with spectral norm each weight is that of
-    `gantrans.course.exercises.lesson06.spectral_normalise.spectral_normalise`. This adds norms and the global
+    Canonical form: `gantrans.course.exercises.lesson05.patchgan_layers.patchgan_layers`, the list of its
+    convolutions, and with spectral norm the weights of
+    `gantrans.course.exercises.lesson06.spectral_normalise.spectral_normalise`; this adds norms and the global
     variant, because the lessons compare them.
     """
 
