@@ -158,7 +158,8 @@ def test_gradient_ratio_is_measured_at_the_fake():
     log = task.step(data, runtime())
     reference = Pix2PixTask(config)
     fake = reference.generator(data["input"])
-    adversarial = 0.5 * task.stakes.adversarial.generator(reference.discriminator(data["input"], fake).logits)
+    logits = reference.discriminator(data["input"], fake).logits
+    adversarial = 0.5 * task.loss_weights.adversarial.generator(logits)
     pixel = 5.0 * F.l1_loss(fake, data["target"])
     norms = [torch.autograd.grad(loss, fake, retain_graph=True)[0].norm() for loss in (adversarial, pixel)]
     torch.testing.assert_close(log["gradient_gan"], norms[0])

@@ -43,7 +43,7 @@ from gantrans.operations.drift_profile import js_distance
 from gantrans.operations.gate import lower_bound
 from gantrans.operations.triggers import Signals, advise
 from gantrans.translation import BidirectionalConfig, ImageBuffer, feature_matching
-from gantrans.translation.duel import l1_gradient_norm
+from gantrans.translation.gan_gradients import l1_gradient_norm
 
 PATCHGAN = [(4, 2, 1)] * 3 + [(4, 1, 1)] * 2  # (kernel, stride, padding), n_layers = 3
 
