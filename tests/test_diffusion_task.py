@@ -136,7 +136,7 @@ def test_weighting_multiplies_the_error() -> None:
 
 
 def test_it_refuses_what_cannot_be_trained() -> None:
-    with pytest.raises(ConfigError, match="network was told of 1000"):
+    with pytest.raises(ConfigError, match="network has steps = 1000"):
         DiffusionConfig(SMALL, steps=100)
     with pytest.raises(ConfigError, match="loss of x0"):
         DiffusionConfig(SMALL, loss="cross_entropy")

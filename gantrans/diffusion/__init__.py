@@ -1,4 +1,4 @@
-"""Denoising diffusion: noise schedules, what the network predicts, and how samples are drawn."""
+"""Denoising diffusion: noise schedules, parameterisations of the prediction, training and samplers."""
 
 from gantrans.diffusion.guidance import guided
 from gantrans.diffusion.judge import (
