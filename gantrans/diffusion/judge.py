@@ -92,7 +92,7 @@ class Judge(nn.Module):
         """
         side = self.config.size
         if image.ndim != 4 or image.shape[1:] != (1, side, side):
-            raise DataError(f"The judge needs images (N, 1, {side}, {side}), not {tuple(image.shape)}.")
+            raise DataError(f"The judge takes images (N, 1, {side}, {side}), not {tuple(image.shape)}.")
         device = self.head.weight.device
         with _judging(self):
             return torch.cat([self.embed(part.to(device)).float().cpu() for part in image.split(_BATCH)])
@@ -181,7 +181,7 @@ def train_judge(
 
 
 def judge_accuracy(judge: Judge, image: Tensor, label: Tensor) -> float:
-    """Share of images that the judge classifies correctly, best held-out ones: (N, 1, S, S) in [-1, 1], (N,)."""
+    """Share of images that the judge classifies correctly: (N, 1, S, S) in [-1, 1] and (N,); use held-out."""
     return float((judge.classes(image) == label.cpu()).float().mean())
 
 
