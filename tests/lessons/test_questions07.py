@@ -6,7 +6,7 @@ from answers import questions_of
 
 from gantrans.teaching.exercises import exercise
 from gantrans.translation import BidirectionalConfig
-from gantrans.translation.duel import l1_gradient_norm
+from gantrans.translation.gan_gradients import l1_gradient_norm
 from lessons.lesson07.figures import realism
 
 
