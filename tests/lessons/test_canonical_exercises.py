@@ -12,9 +12,9 @@ from canonical_cases import (
     perturbed,
     runtime,
 )
+from gantrans.course.exercises import exercise
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gantrans.course.exercises import exercise
 from gantrans.diffusion import (
     DiffusionConfig,
     SamplerConfig,

@@ -5,13 +5,13 @@ import dataclasses
 import pytest
 import torch
 import torch.nn.functional as F
-from lessons.lesson05.pix2pix import simultaneous_gradients
 
 from gantrans.config import from_dict, to_dict
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.training import FitConfig, Runtime, fit
 from gantrans.translation import ADVERSARIAL_LOSSES, AdversarialLoss, Pix2PixConfig, Pix2PixTask
+from lessons.lesson05.pix2pix import simultaneous_gradients
 
 GENERATOR = UNetConfig(base_filters=4, n_down=3, dropout=0.0)
 CONFIG = Pix2PixConfig(GENERATOR, PatchGANConfig(base_filters=4, n_layers=2))
