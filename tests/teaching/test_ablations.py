@@ -162,9 +162,7 @@ def test_a_grid_is_looked_for(tmp_path) -> None:
     with pytest.raises(ConfigError, match=r"There is no grid file .*none.toml"):
         find_grid(str(tmp_path / "none.toml"))
     (tmp_path / "s.toml").write_text('title = "x"\nsweep = "nothing"\nminutes = {smoke=1, reduced=1, full=1}')
-    with pytest.raises(
-        ConfigError, match=r"sweep is 'nothing'; gantrans.teaching.experiments.nothing must exist"
-    ):
+    with pytest.raises(ConfigError, match=r"sweep is 'nothing'; lessons.?.experiments.nothing must exist"):
         read_grid(tmp_path / "s.toml").factors  # noqa: B018
 
 

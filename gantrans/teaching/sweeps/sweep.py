@@ -1,7 +1,7 @@
 """Sweeps over seeds: arms trained in pairs, their table, and the claims that the table decides.
 
 A lesson shows the committed table of a sweep and repeats one seed of it live. A module with a sweep repeats
-all of it as a command, `python -m gantrans.teaching.experiments.NAME --scale reduced`: every finished seed is
+all of it as a command, `python -m lessons.?.experiments.NAME --scale reduced`: every finished seed is
 on disk at once, and the same command after a kill goes on with the seeds that are missing.
 """
 
@@ -103,7 +103,7 @@ class Sweep:
             ConfigError: `out` holds another scale, configuration or code.
         """
         about = {
-            "command": f"python -m gantrans.teaching.experiments.{self.name} --scale {scale}",
+            "command": f"python -m lessons.?.experiments.{self.name} --scale {scale}",
             "scale": scale,
             "config": config_hash(self.config(scale)),
             "code": code_version(),
