@@ -204,9 +204,7 @@ def _validate(run: Run, validate: Validate, callbacks: Callbacks) -> bool:
             scores = {name: float(score) for name, score in validate(run.task).items()}
         for network in networks:
             network.train()
-        set_random_state(
-            state, run.device
-        )  # validation must not change training's random numbers
+        set_random_state(state, run.device)  # validation must not change training's random numbers
         record = {
             "step": run.step,
             "seconds": round(run.seconds, 3),
