@@ -1,7 +1,7 @@
-"""Noise schedules: how much of the image is left at each timestep, in float64.
+"""Noise schedules: the amounts of signal and noise at each timestep, in float64.
 
 x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) epsilon, t = 0, ..., T - 1 (Ho et al. 2020, eq. 4, counted
-from 0 as in code). What a schedule decides is the signal-to-noise ratio alpha_bar / (1 - alpha_bar).
+from 0 as in code). A schedule determines the signal-to-noise ratio alpha_bar / (1 - alpha_bar).
 
 Two schedules are called "sigmoid": sigmoid betas (GeoDiff, Xu et al. 2022) and sigmoid alpha-bar (Jabri et
 al. 2022); here they are `sigmoid` and `sigmoid_alpha_bar`.

@@ -119,8 +119,9 @@ def test_feature_matching_is_that_of_the_exercise(convention):
     )
 
 
-def test_self_attention_is_that_of_the_exercise():
-    layer, x = perturbed(SelfAttention(16, gamma_init=0.7)), images(2, 16, 4, 6)
+@pytest.mark.parametrize("fused", [True, False])
+def test_self_attention_is_that_of_the_exercise(fused):
+    layer, x = perturbed(SelfAttention(16, gamma_init=0.7, fused=fused)), images(2, 16, 4, 6)
     weights = [
         part
         for conv in (layer.query, layer.key, layer.value)
