@@ -27,9 +27,8 @@ RULES = [
     circles,
     nothing_generated,
 ]
-CIRCLES_YET = [("gantrans.translation.predictor", "gantrans.translation.recipes")]
 GENERATED_YET = 22
-"""Both to be removed with their causes."""
+"""Notebooks in notebooks/ablations; once they are gone, `nothing_generated` joins the rules that hold."""
 LONG_FILES = {
     "notebooks/lessons/lesson02/figures/clocks.py": 359,
     "notebooks/lessons/lesson12/figures/improvement.py": 356,
@@ -39,7 +38,6 @@ LONG_FILES = {
 LONG_FUNCTIONS = {
     "gantrans/diffusion/samplers.py:sample": 63,
     "gantrans/operations/promotion/finetune.py:fine_tune": 62,
-    "gantrans/operations/serving/server.py:_add_predictions": 80,
     "gantrans/teaching/claims/ledger.py:record": 71,
 }
 GOOD = {
@@ -76,14 +74,10 @@ def page(*cells):
     return json.dumps({"cells": [{"cell_type": "code", "source": [cell]} for cell in cells]})
 
 
-@pytest.mark.parametrize("rule", RULES[:4], ids=lambda rule: rule.__name__)
+@pytest.mark.parametrize("rule", RULES[:5], ids=lambda rule: rule.__name__)
 def test_the_rule_holds(rule):
     assert len(sources(ROOT)) > 250
     assert rule(ROOT) == []
-
-
-def test_no_files_import_each_other():
-    assert circles(ROOT) == CIRCLES_YET
 
 
 def test_nothing_is_committed_that_a_command_writes():
