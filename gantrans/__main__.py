@@ -129,7 +129,8 @@ def predict(
 @app.command()
 def ablate(
     name: Annotated[
-        str | None, typer.Argument(help="An ablation (see --list), or the path of a grid file.")
+        str | None,
+        typer.Argument(help="A sweep or a claim's id (see --list), or the path of a grid file."),
     ] = None,
     scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
     workers: Annotated[int, typer.Option(help="Runs at a time on this machine.", min=1)] = 1,
@@ -147,12 +148,10 @@ def ablate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
     ] = False,
-    write_notebook: Annotated[
-        bool, typer.Option("--write-notebook", help="Write the notebook of a sweep of the course.")
-    ] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="The ablations there are.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="All that can be measured.")] = False,
 ) -> None:
-    """Run a notebook over a grid of settings and seeds; the same command resumes.
+    """Measure: run a notebook over a grid of settings and seeds (the same command resumes), or a claim's
+    exact experiment.
 
     Example: python -m gantrans ablate schedules --scale reduced --workers 2
     """
@@ -160,8 +159,6 @@ def ablate(
 
     if show_list or name is None:
         commands.list_grids()
-    elif write_notebook:
-        commands.write_notebook(name)
     else:
         code = commands.run(
             name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,

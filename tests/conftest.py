@@ -21,8 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures"
 OFFLINE = FIXTURES / "offline"
 LONGEST_FIRST = [
-    "tests/teaching/test_notebooks.py", "tests/teaching/test_browser.py", "tests/test_style.py",
-    "tests/training/test_crash.py", "tests/training/test_processes.py",
+    "tests/teaching/test_notebooks.py",
+    "tests/teaching/test_browser.py",
+    "tests/test_style.py",
+    "tests/training/test_crash.py",
+    "tests/training/test_processes.py",
     "notebooks/",
 ]
 CHROMIUM_OPTIONS = [

@@ -77,7 +77,7 @@ def exercises(
 @app.command("claims")
 def claims_command(
     rerun: Annotated[
-        str | None, typer.Option(help="Repeat this claim's experiment from scratch, no caches.")
+        str | None, typer.Option(help="Measure what decides this claim again, from scratch, no caches.")
     ] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put this machine's records into the committed ledger.")
@@ -91,12 +91,13 @@ def claims_command(
     """The claims ledger: what is said, what is true, what was measured, and the verdict."""
     from gantrans.scales import resolve_scale
     from gantrans.teaching import claims
-    from gantrans.teaching.sweeps.registry import rerun as repeat
 
     ledger, ids = None, None
     if stamp:
         claims.stamp()
     if rerun is not None:
+        from gantrans.teaching.sweeps.measure import rerun as repeat
+
         ledger, ids = {rerun: repeat(rerun, resolve_scale(scale))}, [rerun]  # what it gave, a smoke run too
     if merge:
         claims.merge(claims.RUNS, claims.COMMITTED)
