@@ -10,7 +10,6 @@ validation score.
 import hashlib
 import io
 import json
-import os
 import platform
 import zipfile
 from collections.abc import Mapping
@@ -22,32 +21,21 @@ from torch import Tensor, nn
 
 import gantrans
 from gantrans.errors import CheckpointError
+from gantrans.files import replace_file
 
 FORMAT = 1
 _FIELDS = {"task", "step", "settings", "networks", "optimizers", "ema", "task_state", "random", "seconds"}
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Put `data` at `path`, or leave what was there: hidden file, fsync, rename, fsync of the folder.
+    """Put `data` at `path`, or leave what was there; see `files.replace_file`.
 
     Raises:
         CheckpointError: the disk is full or refuses; the earlier file is untouched, no rest is left behind.
     """
-    draft = path.with_name(f".{path.name}.tmp")
     try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        replace_file(path, data, alone=True)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         kept = f"the earlier {path.name} is intact" if path.exists() else "nothing was written"
         reason = error.strerror or str(error)
         raise CheckpointError(f"Cannot write {path} ({reason}); {kept}: make room and try again.") from error

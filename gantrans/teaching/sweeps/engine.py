@@ -20,11 +20,11 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from gantrans.errors import ConfigError
+from gantrans.files import replace_file
 from gantrans.teaching.fingerprint import code_version, experiment_version, imports_of
 from gantrans.teaching.runs import config_hash
 from gantrans.teaching.sweeps.grid import Grid, Run
 from gantrans.teaching.sweeps.grid_files import SWEEP_NOTEBOOK
-from gantrans.teaching.sweeps.rows import replace_file
 from gantrans.teaching.sweeps.task import ABOUT, ATTEMPTS, FAILED, NOTEBOOK, RUNS, Order, Outcome, execute
 
 RETRIES = 2

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gantrans.errors import ConfigError
+from gantrans.files import replace_file
 from gantrans.teaching.sweeps.effects import Effect, effects_csv, effects_figure, effects_text, paired_effects
 from gantrans.teaching.sweeps.grid import Grid, Run
-from gantrans.teaching.sweeps.rows import read_arms, replace_file, table_csv, tidy
+from gantrans.teaching.sweeps.rows import read_arms, table_csv, tidy
 from gantrans.teaching.sweeps.task import ABOUT, RUNS
 
 if TYPE_CHECKING:
