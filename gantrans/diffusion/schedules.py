@@ -104,7 +104,7 @@ def make_schedule(
     - sigmoid_alpha_bar: alpha_bar(u) falls as a sigmoid of an argument from -3 to 3 (Jabri et al. 2022),
       betas at most .999.
 
-    Canonical form: `gantrans.course.exercises.lesson01.linear_betas.linear_betas` and its neighbours, one per
+    Canonical form: `lessons.lesson01.exercises.linear_betas.linear_betas` and its neighbours, one per
     schedule; this adds the rescaling of all beta ranges to T and zero terminal SNR.
 
     Args:

@@ -28,7 +28,7 @@ class Thresholds:
     """Limits between a healthy run and each failure; a very different task needs limits of its own.
 
     Chosen on pilot runs at 32 px with 40 records each, with other seeds than the runs that test them (claim
-    G33, `gantrans/course/experiments/failures.py`); `excess` on the tables of lessons 06 and 07. At a ratio
+    G33, `lessons.lesson06.experiments.failures`); `excess` on the tables of lessons 06 and 07. At a ratio
     of 1 both gradients are equal, and a G that can reduce both losses settles near it: layout -> SEM at the
     recipe's L1 weight of 10 lies between 0.8 and 1.3. In lesson 06's factorial (SEM -> layout), 173 of 175
     runs with a ratio of 1.5 or more end at least 0.05 IoU below L1 alone, and 19 of the 167 runs with a lower

@@ -16,13 +16,9 @@ from canonical_cases import (
     perturbed,
     runtime,
 )
-from lessons.lesson03 import ddpm
-from lessons.lesson04.unet import UNet
-from lessons.lesson05 import pix2pix
 
 import gantrans.diffusion
 from gantrans import ROOT
-from gantrans.course.glossary import prose_of_code
 from gantrans.diffusion import DiffusionConfig, DiffusionTask, SamplerConfig, sample
 from gantrans.diffusion import sampling_steps as spaced
 from gantrans.networks import (
@@ -32,9 +28,13 @@ from gantrans.networks import (
     VectorDenoiser,
     VectorDenoiserConfig,
 )
+from gantrans.teaching.glossary import prose_of_code
 from gantrans.translation import (
     Pix2PixTask,
 )
+from lessons.lesson03 import ddpm
+from lessons.lesson04.unet import UNet
+from lessons.lesson05 import pix2pix
 
 STEPS = 20
 

@@ -14,7 +14,6 @@ from canonical_cases import (
 )
 from torch.nn.utils.parametrizations import spectral_norm
 
-from gantrans.course.exercises import exercise
 from gantrans.diffusion import (
     DiffusionConfig,
     SamplerConfig,
@@ -35,6 +34,7 @@ from gantrans.networks import (
     sinusoidal_embedding,
 )
 from gantrans.networks.attention import fused_attention
+from gantrans.teaching.exercises import exercise
 from gantrans.training import EMA
 from gantrans.training.lr import linear_decay
 from gantrans.translation import (
