@@ -24,6 +24,7 @@ from gantrans.data.reading import SUFFIXES, read_image
 from gantrans.directions import direction as registered
 from gantrans.directions import image_names, images_of
 from gantrans.errors import DataError
+from gantrans.files import publish_folder
 from gantrans.images import uint8_from_unit
 
 __all__ = ["PairedFolder", "read_image", "write_pairs"]
@@ -232,7 +233,7 @@ def write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
         fill(partial)
         if directory.exists():
             directory.rmdir()
-        partial.rename(directory)
+        publish_folder(partial, directory, sync=False)
     except OSError as error:
         raise DataError(f"{directory} cannot be written: {error.strerror or error}.") from error
     finally:

@@ -4,7 +4,7 @@ A plain conversion to grey turns 16-bit images white and float images black; her
 explicitly, and an unsupported file raises a one-sentence error with the file and the reason.
 """
 
-import os
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gantrans.errors import DataError
+from gantrans.files import replace_file
 from gantrans.images import uint8_from_unit
 
 if TYPE_CHECKING:
@@ -163,10 +164,9 @@ def write_image(path: str | Path, image: Tensor) -> None:
     from PIL import Image
 
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    buffer = io.BytesIO()
+    Image.fromarray(uint8_from_unit(image)[0].numpy()).save(buffer, format="PNG", compress_level=1)
     try:
-        Image.fromarray(uint8_from_unit(image)[0].numpy()).save(draft, format="PNG", compress_level=1)
-        os.replace(draft, path)
+        replace_file(path, buffer.getvalue(), sync=False)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -64,7 +64,7 @@ def exercises(
 @app.command("claims")
 def claims_command(
     rerun: Annotated[
-        str | None, typer.Option(help="Repeat this claim's experiment from scratch, no caches.")
+        str | None, typer.Option(help="Measure what decides this claim again, from scratch, no caches.")
     ] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put this machine's records into the committed ledger.")
@@ -78,12 +78,13 @@ def claims_command(
     """The claims ledger: what is said, what is true, what was measured, and the verdict."""
     from gantrans.scales import resolve_scale
     from gantrans.teaching import claims
-    from gantrans.teaching.sweeps.registry import rerun as repeat
 
     ledger, ids = None, None
     if stamp:
         claims.stamp()
     if rerun is not None:
+        from gantrans.teaching.sweeps.measure import rerun as repeat
+
         ledger, ids = {rerun: repeat(rerun, resolve_scale(scale))}, [rerun]  # what it gave, a smoke run too
     if merge:
         claims.merge(claims.RUNS, claims.COMMITTED)
@@ -158,7 +159,8 @@ def _existing(paths: Sequence[Path]) -> list[Path]:
 
 def ablate(
     name: Annotated[
-        str | None, typer.Argument(help="An ablation (see --list), or the path of a grid file.")
+        str | None,
+        typer.Argument(help="A sweep or a claim's id (see --list), or the path of a grid file."),
     ] = None,
     scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
     workers: Annotated[int, typer.Option(help="Runs at a time on this machine.", min=1)] = 1,
@@ -176,12 +178,10 @@ def ablate(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
     ] = False,
-    write_notebook: Annotated[
-        bool, typer.Option("--write-notebook", help="Write the notebook of a sweep of the course.")
-    ] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="The ablations there are.")] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="All that can be measured.")] = False,
 ) -> None:
-    """Run a notebook over a grid of settings and seeds; the same command resumes.
+    """Measure: run a notebook over a grid of settings and seeds (the same command resumes), or a claim's
+    exact experiment.
 
     Example: python -m gantrans ablate schedules --scale reduced --workers 2
     """
@@ -189,8 +189,6 @@ def ablate(
 
     if show_list or name is None:
         commands.list_grids()
-    elif write_notebook:
-        commands.write_notebook(name)
     else:
         code = commands.run(
             name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,

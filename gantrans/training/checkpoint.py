@@ -11,7 +11,6 @@ validation score.
 import hashlib
 import io
 import json
-import os
 import platform
 import zipfile
 from collections.abc import Mapping
@@ -23,33 +22,22 @@ from torch import Tensor, nn
 
 import gantrans
 from gantrans.errors import CheckpointError
+from gantrans.files import replace_file
 
 FORMAT = 1
 _FIELDS = {"task", "step", "settings", "networks", "optimizers", "ema", "task_state", "random", "seconds"}
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Write `data` to `path` completely or not at all: hidden file, fsync, rename, fsync of the folder.
+    """Write `data` to `path` completely or not at all; see `files.replace_file`.
 
     Raises:
         CheckpointError: the disk is full or cannot be written; the earlier file is unchanged and the
             temporary file removed.
     """
-    draft = path.with_name(f".{path.name}.tmp")
     try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        replace_file(path, data, alone=True)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         kept = f"the earlier {path.name} is intact" if path.exists() else "nothing was written"
         reason = error.strerror or str(error)
         raise CheckpointError(f"Cannot write {path} ({reason}); {kept}: make room and try again.") from error

@@ -24,7 +24,8 @@ SCHEDULE = make_schedule("cosine")
 def tables(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANTRANS_CACHE", str(tmp_path_factory.mktemp("runs")))
-        yield embeddings.SWEEP.run("smoke"), BESIDE_SWEEP.run("smoke")
+        sweeps = embeddings.SWEEP, BESIDE_SWEEP
+        yield tuple(Table({}, {s: w.row(s, "smoke") for s in w.seeds_at("smoke")}, w.name) for w in sweeps)
 
 
 @pytest.fixture(scope="module")

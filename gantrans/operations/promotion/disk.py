@@ -1,41 +1,25 @@
 """Writes that survive a kill, a full disk and a power cut, in one place: tests can make any of them fail.
 
-What is safe rests on four facts of POSIX file systems: data are on the disk only after fsync of the file; a
-name is only after fsync of its folder; a rename replaces one file by another at once; and a write may stop
-half way.
+They are made of the steps of `gantrans.files`, which states what is safe and why.
 """
 
 import json
 import os
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from gantrans.errors import GantransError
+from gantrans.files import Steps, publish_folder, replace_file, sync_folder, write_file
 
 
 class DiskError(GantransError, RuntimeError):
     """The disk refuses: full, read-only, or damaged. What was there before is untouched."""
 
 
-class Disk:
-    """The steps that everything here is made of; a test replaces one to make its n-th call fail."""
-
-    def write(self, handle: int, data: bytes | memoryview) -> int:
-        """Write to an open file; returns how many bytes it took, which may be fewer."""
-        return os.write(handle, data)
-
-    def fsync(self, handle: int) -> None:
-        """Wait until an open file, or the names in an open folder, are on the disk."""
-        os.fsync(handle)
-
-    def rename(self, source: Path, target: Path) -> None:
-        """Give a file or a folder another name; a file of that name is replaced at once."""
-        os.replace(source, target)
-
-    # ---- made of the steps above
+class Disk(Steps):
+    """The steps of a write, and what is made of them; a test replaces a step to make its n-th call fail."""
 
     def put(self, path: Path, data: bytes) -> None:
         """Replace the contents of `path` so that every reader, after any kill, finds the old or the new ones.
@@ -43,15 +27,8 @@ class Disk:
         Raises:
             DiskError: the disk refuses.
         """
-        draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         with _explained(path):
-            try:
-                self._fill(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, data)
-                self.rename(draft, path)
-            except OSError:
-                draft.unlink(missing_ok=True)
-                raise
-            self.sync_folder(path.parent)
+            replace_file(path, data, steps=self)
 
     def append(self, path: Path, line: bytes) -> None:
         """Add a line to a file and wait until it is on the disk. After a kill its last line may be cut off.
@@ -67,9 +44,9 @@ class Disk:
                 with path.open("rb") as file:
                     file.seek(-1, os.SEEK_END)
                     line = line if file.read() == b"\n" else b"\n" + line
-            self._fill(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, line + b"\n")
+            write_file(path, line + b"\n", os.O_WRONLY | os.O_CREAT | os.O_APPEND, steps=self)
             if new:
-                self.sync_folder(path.parent)
+                sync_folder(path.parent, self)
 
     def fill(self, path: Path, data: bytes) -> None:
         """Write a new file and wait until its contents are on the disk; nothing is said about its name.
@@ -78,17 +55,7 @@ class Disk:
             DiskError: the disk refuses.
         """
         with _explained(path):
-            self._fill(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, data)
-
-    def sync_folder(self, folder: Path) -> None:
-        """Wait until the names in a folder are on the disk (Windows has no such call)."""
-        if os.name != "posix":
-            return
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            self.fsync(handle)
-        finally:
-            os.close(handle)
+            write_file(path, data, os.O_WRONLY | os.O_CREAT | os.O_EXCL, steps=self)
 
     def publish(self, draft: Path, folder: Path) -> None:
         """Give a finished folder its name: before, nobody sees it; after, it is complete.
@@ -97,19 +64,7 @@ class Disk:
             DiskError: the disk refuses.
         """
         with _explained(folder):
-            self.sync_folder(draft)
-            self.rename(draft, folder)
-            self.sync_folder(folder.parent)
-
-    def _fill(self, path: Path, flags: int, data: bytes) -> None:
-        handle = os.open(path, flags | getattr(os, "O_BINARY", 0), 0o644)
-        try:
-            rest = memoryview(data)
-            while rest:
-                rest = rest[self.write(handle, rest) :]
-            self.fsync(handle)
-        finally:
-            os.close(handle)
+            publish_folder(draft, folder, steps=self)
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -130,30 +85,6 @@ def read_json(path: Path) -> dict[str, Any]:
 def as_json(value: Mapping[str, Any]) -> bytes:
     """One line of JSON, keys sorted, so that equal values are equal bytes."""
     return json.dumps(value, sort_keys=True, allow_nan=False).encode()
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold an operating-system lock on a file: other processes wait, and it ends with its process."""
-    with path.open("a+b") as handle:
-        _lock(handle)
-        yield  # closing the file ends the lock
-
-
-def _lock(handle: IO[bytes]) -> None:
-    if sys.platform == "win32":
-        import msvcrt
-
-        while True:
-            handle.seek(0)
-            try:
-                msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK, 1)
-                return
-            except OSError:  # gives up after ten seconds
-                continue
-    import fcntl
-
-    fcntl.flock(handle, fcntl.LOCK_EX)
 
 
 @contextmanager

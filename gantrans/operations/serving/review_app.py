@@ -37,7 +37,6 @@ def review_app(review: Review, store: Store) -> FastAPI:
     """The application behind `python -m gantrans review`."""
     app = FastAPI(title="Review", docs_url=None, redoc_url=None, openapi_url=None)
     place = {item: index for index, item in enumerate(review.items)}
-    chosen = registered(review.direction)
 
     @app.get("/api/review")
     def about() -> dict[str, Any]:
@@ -49,12 +48,7 @@ def review_app(review: Review, store: Store) -> FastAPI:
             "model": review.model,
             "direction": review.direction,
             "unit": review.unit,
-            "kinds": {
-                "input": chosen.input_label,
-                "output": chosen.target_label,
-                "reference": chosen.target_label,
-            },
-            "read_back": chosen.read_back,
+            **_words(review.direction),
             "items": [
                 {"item": i, "verdict": v.verdict if (v := verdicts.get(i)) else None} for i in review.items
             ],
@@ -97,6 +91,13 @@ def review_app(review: Review, store: Store) -> FastAPI:
 
     add_pages(app, "review.html")
     return app
+
+
+def _words(direction: str) -> dict[str, Any]:
+    """What the page calls the images of a direction."""
+    chosen = registered(direction)
+    kinds = {"input": chosen.input_label, "output": chosen.target_label, "reference": chosen.target_label}
+    return {"kinds": kinds, "read_back": chosen.read_back}
 
 
 def _acknowledged(item: str, verdict: Verdict | None) -> Acknowledged:

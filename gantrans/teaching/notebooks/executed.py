@@ -22,6 +22,7 @@ import nbformat
 from nbformat import NotebookNode
 
 from gantrans import ROOT
+from gantrans.files import replace_file
 from gantrans.scales import resolve_scale
 from gantrans.teaching.course import lesson_of
 from gantrans.teaching.notebooks.rules import cell_name, rule_problems
@@ -156,9 +157,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Replace the file at once, so that a crash leaves the old or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    nbformat.write(notebook, temporary)
-    os.replace(temporary, path)
+    replace_file(path, nbformat.writes(notebook).rstrip("\n") + "\n", sync=False)
 
 
 def code_hash(notebook: NotebookNode) -> str:

@@ -14,6 +14,7 @@ from typing import Any
 
 from gantrans import ROOT
 from gantrans.errors import ConfigError, GantransError
+from gantrans.files import rename_file
 from gantrans.scales import SCALES, resolve_scale
 from gantrans.teaching.course import lesson_minutes
 from gantrans.teaching.places import NOTEBOOKS
@@ -84,7 +85,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], prog
         )
     finally:
         if running.exists():
-            os.replace(running, output)
+            rename_file(running, output)
 
 
 def run_lesson(source: Path, scale: str, *, out: Path = EXECUTED, progress: bool = True) -> LessonRun:

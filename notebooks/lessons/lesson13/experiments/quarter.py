@@ -38,7 +38,6 @@ from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
 from gantrans.operations.promotion.gate import Decision, GateConfig, decide
 from gantrans.operations.promotion.triggers import HOUR, CoolDown, Signals, TriggerConfig, advise
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import fit
@@ -370,13 +369,3 @@ SWEEP = Sweep(
     ],
     {"G38": policies_claim},
 )
-
-
-@experiment("G38")
-def trigger_policies(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G38", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()
