@@ -1,7 +1,7 @@
 """The library's docstrings, comments, messages and names are the plain English of an engineer.
 
 Code does not hear, speak, know or want, a docstring does not begin with a bare clause ("Where healthy ends"),
-and nothing is said in the first person. The lessons' own prose, under `course`, is free to.
+and nothing is said in the first person. The texts of `teaching` are not checked.
 """
 
 import ast
@@ -16,7 +16,7 @@ import pytest
 from gantrans import ROOT
 
 LIBRARY = ROOT / "gantrans"
-TEACHING = {"course", "teaching"}
+TEACHING = "teaching"
 
 _PEOPLE = r"(?<![Pp]eople )(?<!person )(?<!reviewer )(?<!operator )(?<!who )(?<!whoever )"
 _VERBS = (
@@ -46,28 +46,28 @@ _QUOTED = re.compile(r"```.*?```|`[^`]*`|\"[^\"\n]*\"|\u201c[^\u201d]*\u201d|htt
 
 NOT_YET = {
     "command_line/operate.py",
-    "operations/database.py",
-    "operations/decode.py",
-    "operations/disk.py",
-    "operations/drift.py",
-    "operations/drift_profile.py",
-    "operations/drift_windows.py",
-    "operations/exports.py",
-    "operations/finetune.py",
-    "operations/gate.py",
-    "operations/hosting.py",
-    "operations/intake.py",
-    "operations/models.py",
-    "operations/monitors.py",
-    "operations/pictures.py",
-    "operations/registry.py",
-    "operations/review.py",
-    "operations/schemas.py",
-    "operations/sequential.py",
-    "operations/serving.py",
-    "operations/store.py",
-    "operations/triggers.py",
-    "operations/versions.py",
+    "operations/drift/charts.py",
+    "operations/drift/detector.py",
+    "operations/drift/profile.py",
+    "operations/drift/windows.py",
+    "operations/feedback/database.py",
+    "operations/feedback/exports.py",
+    "operations/feedback/pictures.py",
+    "operations/feedback/store.py",
+    "operations/promotion/disk.py",
+    "operations/promotion/finetune.py",
+    "operations/promotion/gate.py",
+    "operations/promotion/registry.py",
+    "operations/promotion/triggers.py",
+    "operations/promotion/versions.py",
+    "operations/serving/decode.py",
+    "operations/serving/hosting.py",
+    "operations/serving/intake.py",
+    "operations/serving/models.py",
+    "operations/serving/monitors.py",
+    "operations/serving/review.py",
+    "operations/serving/run.py",
+    "operations/serving/schemas.py",
     "translation/evaluate.py",
     "translation/predictor.py",
     "translation/recipes.py",
@@ -125,7 +125,7 @@ def _names(source: str) -> Iterator[tuple[int, str]]:
 
 
 def library_files() -> list[Path]:
-    return [p for p in sorted(LIBRARY.rglob("*.py")) if p.relative_to(LIBRARY).parts[0] not in TEACHING]
+    return [p for p in sorted(LIBRARY.rglob("*.py")) if p.relative_to(LIBRARY).parts[0] != TEACHING]
 
 
 WORST = {  # the fifteen lines that a review of the code found hardest to read

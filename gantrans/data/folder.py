@@ -92,8 +92,8 @@ class PairedFolder:
         """Read one split as a dataset of `size` x `size` tiles.
 
         Args:
-            direction: a registered one. The manifest states which of its two images `input/` holds; without
-                a manifest it is the direction's input.
+            direction: a registered one. The manifest states which of its two images is in `input/`; without a
+                manifest it is the direction's input.
             size: side of the tiles in pixels; None: whole images, which must then all have the same size.
 
         Raises:
@@ -102,7 +102,7 @@ class PairedFolder:
         images, held = images_of(direction), self.manifest.get("input", registered(direction).input)
         if held not in images:
             raise DataError(
-                f"{self.root / MANIFEST} says that input/ holds {held!r} images, but {direction} translates"
+                f"{self.root / MANIFEST} states that input/ holds {held!r} images, but {direction} translates"
                 f" between {' and '.join(images)}; choose another direction or correct the file."
             )
         families = self.manifest.get("family", {})
@@ -185,7 +185,7 @@ def write_pairs(
     """Write a dataset as a `PairedFolder`: 8-bit PNG, bit-exact, with a `pairs.json` manifest.
 
     The folder is written completely or not at all. Names are the dataset's; they must be unique plain file
-    names. `input_role` is the image that `input/` gets; None takes the dataset's first.
+    names. `input_role` is the image written to `input/`; None: the dataset's first.
 
     Raises:
         DataError: when `directory` exists and is not empty (nothing is overwritten), or cannot be written.
