@@ -19,8 +19,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from gantrans.data.pairs import DIRECTIONS, PairedDataset
+from gantrans.data.pairs import PairedDataset
 from gantrans.data.reading import SUFFIXES, read_image
+from gantrans.directions import direction as registered
+from gantrans.directions import image_names, images_of
 from gantrans.errors import DataError
 from gantrans.files import publish_folder
 from gantrans.images import uint8_from_unit
@@ -28,7 +30,6 @@ from gantrans.images import uint8_from_unit
 __all__ = ["PairedFolder", "read_image", "write_pairs"]
 
 SPLITS = ("train", "val", "test", "all")
-ROLES = ("sem", "layout")
 MANIFEST = "pairs.json"
 
 
@@ -91,16 +92,20 @@ class PairedFolder:
         """Read one split as a dataset of `size` x `size` tiles.
 
         Args:
-            direction: "sem2layout" or "layout2sem". A manifest decides what `input/` holds; without one
-                it is SEM for "sem2layout" and layout for "layout2sem".
+            direction: a registered one. The manifest says which of its two images `input/` holds; without a
+                manifest it is the direction's input.
             size: side of the tiles in pixels; None keeps the images whole, which must then all be of one
             size.
 
         Raises:
             DataError: for the first image that cannot be used.
         """
-        if direction not in DIRECTIONS:
-            raise DataError(f"direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}.")
+        images, held = images_of(direction), self.manifest.get("input", registered(direction).input)
+        if held not in images:
+            raise DataError(
+                f"{self.root / MANIFEST} says that input/ holds {held!r} images, but {direction} translates"
+                f" between {' and '.join(images)}; choose another direction or correct the file."
+            )
         families = self.manifest.get("family", {})
         tiles: list[Tensor] = []  # (2, n, size, size) per image: input, target
         family, names = [], []
@@ -117,9 +122,8 @@ class PairedFolder:
             family += [str(families.get(name, "user"))] * len(places)
             names += [name if len(places) == 1 else f"{name}@{y},{x}" for y, x in places]
         first, second = torch.cat(tiles, dim=1).unsqueeze(2)
-        role = self.manifest.get("input", "sem" if direction == "sem2layout" else "layout")
-        sem, layout = (first, second) if role == "sem" else (second, first)
-        return PairedDataset(sem, layout, family, self.pixel_nm, names)
+        a, b = (first, second) if held == images[0] else (second, first)
+        return PairedDataset(a, b, family, self.pixel_nm, names, images)
 
     def check(self, *splits: str, size: int | None = None, progress: bool = True) -> None:
         """Read the pairs of some splits, which may be empty, as `load` would, and keep nothing.
@@ -177,18 +181,20 @@ def write_pairs(
     *,
     source: str,
     seed: int | None = None,
-    input_role: str = "sem",
+    input_role: str | None = None,
 ) -> Path:
     """Write a dataset as a `PairedFolder`: 8-bit PNG, bit-exact, with a `pairs.json` manifest.
 
     The folder appears complete or not at all. Names are the dataset's; they must be unique plain file names.
+    `input_role` is the image that `input/` gets; None takes the dataset's first.
 
     Raises:
         DataError: when `directory` exists and is not empty (nothing is overwritten), or cannot be written.
     """
     directory = Path(directory)
-    if input_role not in ROLES:
-        raise DataError(f"input_role is {input_role!r}; choose one of {', '.join(ROLES)}.")
+    held = dataset.images[0] if input_role is None else input_role
+    if held not in dataset.images:
+        raise DataError(f"input_role is {held!r}; choose one of {', '.join(dataset.images)}.")
     for name in dataset.names:
         if Path(name).name != name or name.startswith("."):
             raise DataError(f"The pair name {name!r} cannot be a file name; rename it.")
@@ -196,17 +202,17 @@ def write_pairs(
         raise DataError("Two pairs of the dataset have the same name; give every pair its own.")
     manifest = {
         "format": 1,
-        "input": input_role,
+        "input": held,
         "pixel_nm": dataset.pixel_nm,
-        "size": list(dataset.sem.shape[-2:]),
+        "size": list(dataset.a.shape[-2:]),
         "source": source,
         "seed": seed,
         "family": dict(zip(dataset.names, dataset.family, strict=True)),
     }
-    sem_folder, layout_folder = ("input", "target") if input_role == "sem" else ("target", "input")
+    folders = ("input", "target") if held == dataset.images[0] else ("target", "input")
 
     def fill(folder: Path) -> None:
-        for kind, images in ((sem_folder, dataset.sem), (layout_folder, dataset.layout)):
+        for kind, images in zip(folders, (dataset.a, dataset.b), strict=True):
             (folder / kind).mkdir()
             for name, image in zip(dataset.names, images, strict=True):
                 _write_png(image[0], folder / kind / f"{name}.png")
@@ -268,8 +274,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}); repair or remove it.") from error
-    if not isinstance(manifest, dict) or manifest.get("input") not in ROLES:
-        raise DataError(f'{path} must be an object with "input": "sem" or "layout".')
+    if not isinstance(manifest, dict) or manifest.get("input") not in image_names():
+        names = " or ".join(f'"{name}"' for name in image_names())
+        raise DataError(f'{path} must be an object with "input": {names}.')
     pixel = manifest.get("pixel_nm")
     if pixel is not None and not (isinstance(pixel, int | float) and pixel > 0):
         raise DataError(

@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 from gantrans.data.folder import MANIFEST, write_folder
+from gantrans.directions import direction as registered
 from gantrans.errors import DataError
 from gantrans.operations.feedback.store import Store
 from gantrans.training.checkpoint import write_atomically
@@ -64,7 +65,7 @@ def write_feedback(store: Store, directory: Path, direction: str, *, since: str 
         raise DataError(f"The pairs for {direction} have several pixel sizes ({listed}); export them apart.")
     manifest = {
         "format": 1,
-        "input": "sem" if direction == "sem2layout" else "layout",
+        "input": registered(direction).input,
         "pixel_nm": sizes.pop(),
         "source": "feedback",
         "family": {pair.prediction: pair.origin for pair in pairs},

@@ -8,26 +8,30 @@ import numpy as np
 import torch
 
 from gantrans.data import PairedDataset
+from gantrans.directions import direction as registered
 from gantrans.errors import GantransError
 from gantrans.images import unit_from_uint8
-from gantrans.metrics import compare_topology, iou, ssim
+from gantrans.metrics import compare_topology
 from gantrans.operations.promotion.gate import Array, Compared
 from gantrans.operations.promotion.versions import load_predictor
 from gantrans.translation import Predictor
+from gantrans.translation.inference import SCORES
 
 
 def judge_images(predictor: Predictor, pairs: PairedDataset) -> tuple[Array, Array]:
     """Quality and number of opens plus bridges per image, both (N,).
 
-    Quality is IoU where the target is a layout. Where it is an SEM image it is SSIM, and there is no
-    topology to count: zeros.
+    Quality is the first metric of the direction: IoU for "sem2layout", SSIM for "layout2sem". A grey target
+    has no topology to compare; its numbers are zero.
     """
-    inputs, targets = (unit_from_uint8(images) for images in pairs.roles(predictor.recipe.direction))
+    chosen = registered(predictor.recipe.direction)
+    inputs, targets = (unit_from_uint8(images) for images in pairs.roles(chosen.name))
     outputs = predictor.translate(inputs)
-    if predictor.recipe.direction == "layout2sem":
-        return ssim(outputs, targets, data_range=1.0).double().numpy(), np.zeros(len(pairs))
+    quality = SCORES[chosen.quality](outputs, targets).double().numpy()
+    if chosen.target_kind == "grey":
+        return quality, np.zeros(len(pairs))
     topology = compare_topology(outputs, targets)
-    return iou(outputs, targets).double().numpy(), (topology.opens + topology.bridges).double().numpy()
+    return quality, (topology.opens + topology.bridges).double().numpy()
 
 
 def compare(

@@ -23,6 +23,7 @@ from typing import Any
 
 import torch
 
+from gantrans.directions import directions
 from gantrans.files import locked
 from gantrans.operations.promotion.disk import Disk, as_json, read_json
 from gantrans.operations.promotion.versions import (
@@ -34,7 +35,7 @@ from gantrans.operations.promotion.versions import (
     pack,
     verify_files,
 )
-from gantrans.translation import DIRECTIONS, Predictor
+from gantrans.translation import Predictor
 
 HISTORY, ALIASES = "history.jsonl", "aliases.json"
 
@@ -298,9 +299,9 @@ class Registry:
             shutil.rmtree(draft, ignore_errors=True)
 
     def _folder(self, direction: str) -> Path:
-        if direction not in DIRECTIONS:
+        if direction not in directions():
             raise RegistryError(
-                f"There is no direction {direction!r}; choose one of {', '.join(DIRECTIONS)}."
+                f"There is no direction {direction!r}; choose one of {', '.join(directions())}."
             )
         return self.root / direction
 

@@ -20,7 +20,7 @@ class ReplayBatches:
 
     Args:
         new, old: the pairs; `old` is not read at share 0, nor `new` at share 1.
-        direction: "sem2layout" or "layout2sem".
+        direction: a registered one that `new` and `old` have the images of.
         share: of old pairs, 0 to 1.
         seed: decides order and turns.
     """

@@ -7,11 +7,12 @@ from pathlib import Path
 
 import torch
 
+from gantrans.directions import directions
 from gantrans.errors import ConfigError, GantransError
 from gantrans.operations.promotion.registry import Registry
 from gantrans.operations.serving.review import checkpoint_version
 from gantrans.training import pick_device
-from gantrans.translation import DIRECTIONS, Predictor
+from gantrans.translation import Predictor
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,7 @@ class Models:
                 raise ConfigError(f"{run} is a second run for {direction}; serve one per direction.")
             version = f"{Path(run).resolve().name}-{checkpoint_version(run)}"
             self._loaded[direction] = Model(direction, version, predictor)
-        for direction in DIRECTIONS if self.registry else ():
+        for direction in directions() if self.registry else ():
             self.get(direction)
             if direction in self.problems:  # at the start there is nothing to fall back on
                 raise ConfigError(self.problems[direction])
@@ -86,4 +87,4 @@ class Models:
 
     def directions(self) -> list[str]:
         """The directions that can be asked for."""
-        return [direction for direction in DIRECTIONS if self.get(direction)]
+        return [direction for direction in directions() if self.get(direction)]

@@ -8,6 +8,7 @@ predictions are labelled stands beside every quality.
 import math
 import threading
 from collections import Counter, defaultdict, deque
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,12 +17,15 @@ from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_late
 from prometheus_client import Counter as PrometheusCounter
 from torch import Tensor
 
+from gantrans.directions import direction as registered
+from gantrans.directions import directions
 from gantrans.errors import DataError
-from gantrans.metrics import epe, iou, l1, psnr, ssim
+from gantrans.metrics import epe
 from gantrans.metrics.image import WINDOW
 from gantrans.operations.drift.detector import DriftDetector
 from gantrans.operations.drift.profile import measure
 from gantrans.operations.feedback.store import Store
+from gantrans.translation.inference import SCORES
 
 RECENT = 1000  # requests whose latencies are kept for the page
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
@@ -169,7 +173,7 @@ def performance(store: Store) -> list[dict[str, Any]]:
     for prediction, direction, model, output, label, image in store.labels():
         known = store.score(prediction, label)
         if known is None:
-            known = compare(store.image(output), store.image(image))
+            known = label_scores(store.image(output), store.image(image), qualities(direction))
             store.keep_score(prediction, label, known)
         scores[direction, model].append(known)
     rows = []
@@ -183,21 +187,34 @@ def performance(store: Store) -> list[dict[str, Any]]:
             "coverage": len(known_scores) / count,
         }
         for name in QUALITIES:
-            values = [value for score in known_scores if (value := score.get(name)) is not None]
+            shown = known_scores if name in qualities(direction) else []  # older stores hold more
+            values = [value for score in shown if (value := score.get(name)) is not None]
             row[name] = {"mean": sum(values) / len(values) if values else None, "count": len(values)}
         rows.append(row)
     return rows
 
 
-def compare(output: Tensor, label: Tensor) -> dict[str, float | None]:
-    """`QUALITIES` of one output, (1, H, W) in [0, 1]; None where one is not defined (or not finite)."""
+def qualities(direction: str) -> tuple[str, ...]:
+    """Which of `QUALITIES` are among the metrics of a direction; all for one that is not registered."""
+    if direction not in directions():
+        return QUALITIES
+    metrics = registered(direction).metrics
+    return tuple(name for name in QUALITIES if name.removesuffix("_px") in metrics)
+
+
+def label_scores(
+    output: Tensor, label: Tensor, names: Collection[str] = QUALITIES
+) -> dict[str, float | None]:
+    """Some of `QUALITIES` of one output, (1, H, W) in [0, 1]; None for a value that is not finite.
+
+    SSIM is not defined for images smaller than its window.
+    """
     pred, target = output[None], label[None]
-    large = min(output.shape[-2:]) >= WINDOW
-    values = {
-        "l1": float(l1(pred, target)),
-        "ssim": float(ssim(pred, target, data_range=1.0)) if large else math.nan,
-        "psnr": float(psnr(pred, target, data_range=1.0)),
-        "iou": float(iou(pred, target)),
-        "epe_px": float(epe(pred, target, 1.0).mean),
-    }
+    small = min(output.shape[-2:]) < WINDOW
+    values: dict[str, float] = {}
+    for name in names:
+        if name == "epe_px":
+            values[name] = float(epe(pred, target, 1.0).mean)
+        else:
+            values[name] = math.nan if name == "ssim" and small else float(SCORES[name](pred, target))
     return {name: value if math.isfinite(value) else None for name, value in values.items()}

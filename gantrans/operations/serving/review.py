@@ -14,6 +14,7 @@ from typing import Any
 from torch import Tensor
 
 from gantrans.data import PairedDataset
+from gantrans.directions import direction as registered
 from gantrans.errors import DataError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import image_report
@@ -25,21 +26,25 @@ from gantrans.translation.recipes import SIMULATED
 
 COUNT = 50
 MEASURED = ("epe", "epe_p95", "iou", "opens", "bridges", "missing", "extra")
-"""Metrics of `image_report` that are shown with a verdict. Those of layout -> SEM judge the geometry read
-back by denoise + Otsu, as `evaluate` does."""
+"""Metrics of `image_report` that are shown with a verdict where geometry can be compared: the output's own if
+the target is binary, else the geometry that denoise + Otsu reads back, as in `evaluate`. Without geometry the
+direction's own metrics are shown."""
 _READER = DENOISE_OTSU[1]
 
 
 @dataclass(frozen=True)
 class Shown:
-    """One item on the page. Images (1, H, W) in [0, 1]; `geometry` and `truth` are what EPE and outlines
-    compare: the layouts themselves, or what can be read back from SEM images."""
+    """One item on the page, images (1, H, W) in [0, 1].
+
+    `geometry` and `truth` are compared by EPE and outlines: binary targets themselves, or what can be read
+    back from grey ones; None if neither input nor target is binary.
+    """
 
     input: Tensor
     output: Tensor
     reference: Tensor
-    geometry: Tensor
-    truth: Tensor
+    geometry: Tensor | None = None
+    truth: Tensor | None = None
 
 
 class Review:
@@ -48,7 +53,7 @@ class Review:
     Args:
         translate: (1, 1, H, W) in [0, 1] -> the same.
         pairs: what is reviewed.
-        direction: "sem2layout" or "layout2sem".
+        direction: a registered one that `pairs` has the images of.
         model: names the network's weights; verdicts belong to it.
         seed: shuffles the items, so that neither order nor family tells what to expect; None keeps their
             order.
@@ -132,7 +137,7 @@ class Review:
             "width": shown.input.shape[-1],
             "height": shown.input.shape[-2],
             "pictures": {name: _data_url(picture) for name, picture in pictures.items()},
-            "outlines": {"output": outline(shown.geometry), "reference": outline(shown.truth)},
+            "outlines": {"output": _outline(shown.geometry), "reference": _outline(shown.truth)},
         }
 
     def shown(self, index: int) -> Shown:
@@ -149,14 +154,20 @@ class Review:
     def _compute(self, index: int) -> Shown:
         given, reference = (unit_from_uint8(images[index]) for images in (self.inputs, self.references))
         output = self.translate(given[None])[0]
-        if self.direction == "sem2layout":
+        chosen = registered(self.direction)
+        if chosen.target_kind == "binary":
             return Shown(given, output, reference, output, reference)
-        geometry = segment(output[None], _READER)[0]
-        return Shown(given, output, reference, geometry, given)
+        if chosen.read_back:
+            return Shown(given, output, reference, segment(output[None], _READER)[0], given)
+        return Shown(given, output, reference)
 
     def _measure(self, index: int, shown: Shown) -> dict[str, float | None]:
-        report = image_report(shown.geometry[None], shown.truth[None], self.pairs.pixel_nm)
-        values = {name: float(report.per_image[name][0]) for name in MEASURED}
+        if shown.geometry is None or shown.truth is None:
+            compared, names = (shown.output, shown.reference), registered(self.direction).metrics
+        else:
+            compared, names = (shown.geometry, shown.truth), MEASURED
+        report = image_report(compared[0][None], compared[1][None], self.pairs.pixel_nm)
+        values = {name: float(report.per_image[name][0]) for name in names}
         return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
     def _name(self, index: int) -> str:
@@ -170,6 +181,10 @@ def checkpoint_version(run: Path) -> str:
     path = next((p for p in (Path(run) / "best.pt", Path(run) / "last.pt") if p.exists()), Path(run))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _outline(image: Tensor | None) -> str:
+    return "" if image is None else outline(image)
 
 
 def _data_url(image: Tensor) -> str:

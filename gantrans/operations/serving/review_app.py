@@ -6,14 +6,13 @@ from typing import Annotated, Any
 from fastapi import BackgroundTasks, FastAPI, HTTPException, Response
 from pydantic import BaseModel, StringConstraints
 
+from gantrans.directions import direction as registered
 from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.exports import verdict_table
 from gantrans.operations.feedback.records import Verdict, VerdictWord
 from gantrans.operations.feedback.store import ConflictError, Store
 from gantrans.operations.serving.hosting import add_pages
 from gantrans.operations.serving.review import Review
-
-_KINDS = {"sem2layout": ("SEM image", "layout", "layout"), "layout2sem": ("layout", "SEM image", "SEM image")}
 
 
 class Judgement(BaseModel):
@@ -38,7 +37,7 @@ def review_app(review: Review, store: Store) -> FastAPI:
     """The application behind `python -m gantrans review`."""
     app = FastAPI(title="Review", docs_url=None, redoc_url=None, openapi_url=None)
     place = {item: index for index, item in enumerate(review.items)}
-    inputs, outputs, references = _KINDS[review.direction]
+    chosen = registered(review.direction)
 
     @app.get("/api/review")
     def about() -> dict[str, Any]:
@@ -50,8 +49,12 @@ def review_app(review: Review, store: Store) -> FastAPI:
             "model": review.model,
             "direction": review.direction,
             "unit": review.unit,
-            "kinds": {"input": inputs, "output": outputs, "reference": references},
-            "read_back": review.direction == "layout2sem",
+            "kinds": {
+                "input": chosen.input_label,
+                "output": chosen.target_label,
+                "reference": chosen.target_label,
+            },
+            "read_back": chosen.read_back,
             "items": [
                 {"item": i, "verdict": v.verdict if (v := verdicts.get(i)) else None} for i in review.items
             ],

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from gantrans.directions import directions
 from gantrans.errors import ConfigError
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving.hosting import LOOPBACK, listen, serve
@@ -14,7 +15,6 @@ from gantrans.operations.serving.models import Models
 from gantrans.operations.serving.monitors import DriftWatch, Operational
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
-from gantrans.translation import DIRECTIONS
 
 
 @dataclass(frozen=True)
@@ -40,9 +40,10 @@ class ServeConfig:
             )
         for text in self.drift:
             direction, _, file = text.partition("=")
-            if direction not in DIRECTIONS or not file:
+            if direction not in directions() or not file:
                 raise ConfigError(
-                    f"--drift is {text!r}; write DIRECTION=FILE, as sem2layout=drift.safetensors."
+                    f"--drift is {text!r}; write DIRECTION=FILE, where DIRECTION is one of "
+                    f"{', '.join(directions())}."
                 )
 
 

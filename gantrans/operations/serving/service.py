@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from gantrans.directions import directions
 from gantrans.errors import DataError
 from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.pictures import encode_png
@@ -18,7 +19,6 @@ from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving.decode import decode
 from gantrans.operations.serving.models import Model, Models
 from gantrans.operations.serving.monitors import InputMonitor, Operational
-from gantrans.translation import DIRECTIONS
 from gantrans.translation.predictor import check_pixel_size
 
 
@@ -107,7 +107,7 @@ class Service:
         Raises:
             DirectionError: there is none.
         """
-        model = self.models.get(direction) if direction in DIRECTIONS else None
+        model = self.models.get(direction) if direction in directions() else None
         if model is None:
             there = ", ".join(self.models.directions())
             raise DirectionError(f"No loaded model translates {direction!r}; choose from {there}.")

@@ -21,21 +21,11 @@ from functools import cached_property
 from typing import Any
 
 from gantrans.teaching.exercises import checker
+from gantrans.teaching.exercises.checker import Answer, Wrong
 from gantrans.teaching.exercises.differential import Observation
 from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
 from gantrans.teaching.exercises.results import Card, Result, State
 from gantrans.teaching.learner import progress
-
-Answer = Callable[..., Any]
-
-
-@dataclass(frozen=True)
-class Wrong:
-    """A plausible wrong answer and the misconception it stands for, as it is said to the learner."""
-
-    name: str
-    misconception: str
-    answer: Answer
 
 
 @dataclass

@@ -6,11 +6,11 @@ import typer
 
 from gantrans.scales import resolve_scale
 from gantrans.teaching import claims
-from gantrans.teaching.commands import show_table
 from gantrans.teaching.sweeps.engine import at_once, estimate, plan, run_grid
 from gantrans.teaching.sweeps.grid_files import find_grid, find_grids
 from gantrans.teaching.sweeps.measure import SWEEPS, decided_by, measure_exactly
 from gantrans.teaching.sweeps.registry import experiments
+from gantrans.teaching.table import show_table
 
 
 def list_grids() -> None:

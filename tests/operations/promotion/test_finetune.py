@@ -142,7 +142,7 @@ def test_frozen_parts_do_not_move(run: Path) -> None:
 def test_replay_mixes_in_exactly_the_share(share: float) -> None:
     new, old = some_pairs(1), some_pairs(2)
     dark = torch.zeros_like(new.sem)
-    new, old = replace(new, sem=dark), replace(old, sem=dark + 255)  # told apart by their grey
+    new, old = new.with_images(sem=dark), old.with_images(sem=dark + 255)  # told apart by their grey
     batches = ReplayBatches(new, old, DIRECTION, 4, share, seed=0)
     counts = [int((batches(step)["input"].mean((1, 2, 3)) > 0).sum()) for step in range(20)]
     assert sum(counts) == round(20 * 4 * share)
@@ -153,7 +153,7 @@ def test_replay_mixes_in_exactly_the_share(share: float) -> None:
 
 def test_replay_batches_are_a_function_of_the_step_and_pairs_stay_pairs() -> None:
     new, old = some_pairs(1), some_pairs(2)
-    new, old = (replace(pairs, sem=pairs.layout) for pairs in (new, old))  # input must equal target
+    new, old = (pairs.with_images(sem=pairs.layout) for pairs in (new, old))  # input must equal target
     batches = ReplayBatches(new, old, DIRECTION, 4, 0.3, seed=0)
     again = ReplayBatches(new, old, DIRECTION, 4, 0.3, seed=0)
     for step in (7, 0, 7):

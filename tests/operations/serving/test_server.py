@@ -37,7 +37,7 @@ from gantrans.operations.promotion.registry import Registry
 from gantrans.operations.serving.hosting import listen
 from gantrans.operations.serving.intake import Intake, IntakeConfig
 from gantrans.operations.serving.models import Models
-from gantrans.operations.serving.monitors import Operational, compare, performance
+from gantrans.operations.serving.monitors import Operational, label_scores, performance
 from gantrans.operations.serving.run import ServeConfig
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
@@ -280,8 +280,8 @@ def test_inputs_are_shown_to_the_drift_monitor(store: Store) -> None:
 
 def test_metrics_that_an_image_does_not_define_are_null() -> None:
     empty = torch.zeros(1, 16, 16)
-    assert compare(empty, empty) == {"l1": 0.0, "ssim": 1.0, "psnr": None, "iou": 1.0, "epe_px": None}
-    assert compare(torch.zeros(1, 5, 5), torch.ones(1, 5, 5))["ssim"] is None
+    assert label_scores(empty, empty) == {"l1": 0.0, "ssim": 1.0, "psnr": None, "iou": 1.0, "epe_px": None}
+    assert label_scores(torch.zeros(1, 5, 5), torch.ones(1, 5, 5))["ssim"] is None
 
 
 def run_intake(config: IntakeConfig, scope: dict[str, Any], chunks: list[bytes], wait: float = 0.0) -> Any:

@@ -4,7 +4,9 @@ import { element, Viewer } from "./viewer.js";
 
 const $ = id => document.getElementById(id);
 const VIEWS = ["input", "output", "reference"];
-const LABELS = { epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra" };
+const LABELS = { epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra", l1: "L1", ssim: "SSIM", psnr: "PSNR" };
+const UNITS = { psnr: "dB" };
+const DIGITS = { iou: 3, l1: 3, ssim: 3, psnr: 1, epe: 2, epe_p95: 2 };
 const WORDS = { accept: "Accepted", minor: "Minor fault", reject: "Rejected" };
 
 const about = await (await fetch("/api/review")).json();
@@ -101,12 +103,12 @@ function drawVerdict() {
     button.toggleAttribute("data-pending", pending?.verdict === word);
   }
   const rows = Object.entries(current.measured ?? {}).map(([name, value]) => {
-    const unit = name.startsWith("epe") ? ` ${about.unit}` : "";
-    const digits = name === "iou" ? 3 : name.startsWith("epe") ? 2 : 0;
-    return row(LABELS[name] ?? name, value === null ? "not defined" : value.toFixed(digits) + unit);
+    const unit = name.startsWith("epe") ? about.unit : UNITS[name];
+    const text = value?.toFixed(DIGITS[name] ?? 0);
+    return row(LABELS[name] ?? name, value === null ? "not defined" : unit ? `${text} ${unit}` : text);
   });
   if (rows.length) rows.unshift(row("Family", current.family));
-  if (rows.length && about.read_back) rows.push(row("Edges", "read back from the SEM images"));
+  if (rows.length && about.read_back) rows.push(row("Edges", `read back from the ${about.kinds.output}`));
   $("measured").replaceChildren(...(rows.length ? rows : [row("Measured", "shown after your verdict")]));
 }
 

@@ -226,9 +226,9 @@ document.addEventListener("paste", event => { if (event.clipboardData.files[0]) 
 $("login").addEventListener("close", () => { sessionStorage.setItem("token", $("token").value); start(); });
 
 async function start() {
-  const answers = await Promise.all(["sem2layout", "layout2sem"].map(name => ask(`/v2/models/${name}`)));
-  const models = await Promise.all(answers.filter(answer => answer.ok).map(answer => answer.json()));
-  if (!models.length) return;
+  const answer = await ask("/v2/models").catch(() => null);
+  if (!answer?.ok) return;
+  const models = await answer.json();
   $("direction").replaceChildren(...models.map(({ name }) => new Option(name)));
   $("models").textContent = models.map(model => `${model.name}: ${model.versions[0]}`).join(", ");
   outbox.send();

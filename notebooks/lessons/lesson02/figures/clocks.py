@@ -137,7 +137,7 @@ def wave_figure(said: Mapping[str, Tensor]) -> Figure:
 @torch.inference_mode()
 def heard(trained: Trained, t: Tensor) -> Tensor:
     """What every block is told at timesteps (N,), after the time MLP and its SiLU: (N, D)."""
-    told: Tensor = F.silu(trained.network.heard(t, None))  # type: ignore[operator]
+    told: Tensor = F.silu(trained.network.conditioning(t, None))  # type: ignore[operator]
     return told
 
 

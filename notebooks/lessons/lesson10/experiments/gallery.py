@@ -95,14 +95,14 @@ def imaged(arrays: Arrays, seed: int) -> Arrays:
     count = len(drawn)
     layouts = Layouts(drawn, arrays.pairs.family, [0.0] * count, [0.0] * count, PIXEL_NM, margin)
     sem = uint8_from_unit(simulate(layouts, PRESETS["hard"], seed, range(count)).sem)
-    return dataclasses.replace(arrays, pairs=dataclasses.replace(arrays.pairs, sem=sem))
+    return dataclasses.replace(arrays, pairs=arrays.pairs.with_images(sem=sem))
 
 
 def misaligned(pairs: PairedDataset, pixels: int = OFFSET_PX) -> PairedDataset:
     """Each layout moved by `pixels` along both axes against its SEM image (the border repeats)."""
     moved = torch.nn.functional.pad(pairs.layout.float(), (pixels, 0, pixels, 0), mode="replicate")
     side = pairs.layout.shape[-1]
-    return dataclasses.replace(pairs, layout=moved[..., :side, :side].to(torch.uint8))
+    return pairs.with_images(layout=moved[..., :side, :side].to(torch.uint8))
 
 
 @lru_cache(maxsize=4)

@@ -37,7 +37,7 @@ from gantrans.operations.serving.decode import decode
 from gantrans.operations.serving.hosting import listen
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.models import Models
-from gantrans.operations.serving.monitors import DriftWatch, Operational, compare, performance
+from gantrans.operations.serving.monitors import DriftWatch, Operational, label_scores, performance
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
 from gantrans.translation import Predictor
@@ -187,7 +187,7 @@ class Served:
                 continue
             key = prediction, label
             if key not in self._scores:
-                scores = compare(self.store.image(output), self.store.image(image))
+                scores = label_scores(self.store.image(output), self.store.image(image))
                 self.store.keep_score(prediction, label, scores)
                 self._scores[key] = scores["iou"] or 0.0
             found.append(self._scores[key])
