@@ -16,8 +16,8 @@ from typing import Any
 import nbformat
 from nbformat.v4 import new_code_cell, new_notebook
 
-from gantrans.course.ablations import read_grid, run_grid
-from gantrans.course.ablations.task import RUNS
+from gantrans.teaching.sweeps import read_grid, run_grid
+from gantrans.teaching.sweeps.task import RUNS
 
 GOAL = 0.9
 WORKERS = (1, 2)
@@ -34,7 +34,7 @@ PARAMETERS = "cpu_seconds = 1.0\nseed = 0\nscale = 'smoke'\nout = None"
 WORK = """
 import time
 
-from gantrans.course.ablations import save_row
+from gantrans.teaching.sweeps import save_row
 
 start, end = time.perf_counter(), time.process_time() + cpu_seconds
 while time.process_time() < end:

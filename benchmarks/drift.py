@@ -4,7 +4,7 @@ In control: three lines of production, each with its own reference of 8,000 imag
 independent and once in lots of 25. The run length is that of charts whose limit is set for one alarm in 5,000
 images, over all six streams of 10,000: at 200,000, which the detector uses, sixty thousand images would
 hold no alarm to count. Detection, over 20 lines, is measured by the sweep in
-`gantrans/course/experiments/drift.py`.
+`notebooks/lessons/lesson11/experiments/drift.py`.
 """
 
 import statistics
@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from scipy import ndimage
 
-from gantrans.course.experiments import drift
-from gantrans.course.experiments.drift_streams import PIXEL_NM, measured_stream, stream
-from gantrans.operations.drift_features import image_features
-from gantrans.operations.drift_profile import Measured
-from gantrans.operations.sequential import ChartConfig, SequentialTest
+from gantrans.operations.drift.charts import ChartConfig, SequentialTest
+from gantrans.operations.drift.features import image_features
+from gantrans.operations.drift.profile import Measured
+from lessons.lesson11.experiments import drift
+from lessons.lesson11.experiments.drift_streams import PIXEL_NM, measured_stream, stream
 
 STATED = 5000.0
 _SEED = 4_000_000

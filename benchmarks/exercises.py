@@ -5,8 +5,8 @@ mutants killed that are not listed as equivalent. There is no peer to compare wi
 course we know, measured by its own published tests, accepted 31 of 64 plausible wrong answers.
 """
 
-from gantrans.course.exercises import exercises, kill_table
-from gantrans.course.exercises.mutation import sample, survives
+from gantrans.teaching.exercises import exercises, kill_table
+from gantrans.teaching.exercises.mutation import sample, survives
 
 GOAL = 0.98
 

@@ -14,8 +14,6 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from gantrans.course.experiments.denoising import clips, clips_judge
-from gantrans.course.experiments.generation import SETTINGS
 from gantrans.diffusion import (
     DiffusionConfig,
     DiffusionTask,
@@ -27,6 +25,8 @@ from gantrans.diffusion import (
 )
 from gantrans.networks import Denoiser, DenoiserConfig
 from gantrans.training import FitConfig, fit
+from lessons.lesson03.experiments.generation import SETTINGS
+from lessons.shared.denoising import clips, clips_judge
 
 SECONDS, SEEDS, SAMPLES = 80.0, 3, 256
 SAMPLERS = {

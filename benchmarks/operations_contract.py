@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
-from gantrans.operations.intake import IntakeConfig
-from gantrans.operations.monitors import Operational
-from gantrans.operations.server import serve_app
-from gantrans.operations.service import Service
-from gantrans.operations.store import Store
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.intake import IntakeConfig
+from gantrans.operations.serving.monitors import Operational
+from gantrans.operations.serving.server import serve_app
+from gantrans.operations.serving.service import Service
 
 sys.path.insert(0, str(ROOT / "tests"))
 from toy_service import Inverter, try_contract

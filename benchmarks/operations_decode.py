@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from gantrans import ROOT
-from gantrans.operations.decode import DecodeError, decode
+from gantrans.operations.serving.decode import DecodeError, decode
 
 sys.path.insert(0, str(ROOT / "tests"))
 import nasty_images

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from gantrans.course.experiments import kills
-from gantrans.operations.registry import Registry
+from gantrans.operations.promotion.registry import Registry
 from gantrans.training import load_checkpoint
+from lessons.lesson12.experiments import kills
 
 KILLS = 200
 ROLLBACK_GOAL_S = 1.0

@@ -20,8 +20,8 @@ import httpx
 
 from gantrans.data import make_pairs
 from gantrans.images import unit_from_uint8
-from gantrans.operations.hosting import listen
-from gantrans.operations.pictures import encode_png
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.serving.hosting import listen
 from gantrans.translation import recipe, train_recipe
 
 PLACES = 4

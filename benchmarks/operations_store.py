@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
-from gantrans.operations.store import Store
+from gantrans.operations.feedback.store import Store
 
 WRITER = ROOT / "tests" / "store_writer.py"
 SHIM = ROOT / "tests" / "fixtures" / "failing_disk.c"

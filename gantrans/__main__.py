@@ -4,6 +4,7 @@ A user's mistake ends in one sentence on standard error and exit code 2; anythin
 bug and keeps its traceback. Heavy imports wait until a command needs them, so that `--help` is quick.
 """
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -22,7 +23,6 @@ from gantrans.command_line.options import (
     Scale,
     Source,
 )
-from gantrans.course.commands import app as course_app
 from gantrans.errors import GantransError
 
 app = typer.Typer(
@@ -38,24 +38,8 @@ def _print_json(value: Any) -> None:
 
 
 @app.command()
-def doctor(json_output: Json = False) -> None:
-    """Say whether this machine is ready for the course."""
-    from gantrans.course.doctor import examine
-
-    checks = examine()
-    if json_output:
-        _print_json([vars(check) for check in checks])
-    else:
-        for check in checks:
-            typer.echo(
-                f"{'ok ' if check.ok else '!! '} {check.name:<13} {check.value}  {check.advice}".rstrip()
-            )
-    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
-
-
-@app.command()
 def train(
-    direction: Annotated[Direction, typer.Option(help="What to translate into what.")],
+    direction: Direction,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
     source: Source = "procedural",
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
@@ -71,10 +55,10 @@ def train(
 
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
     """
-    from gantrans.course.scales import resolve_scale
+    from gantrans.scales import resolve_scale
     from gantrans.translation import diagnose, recipe, train_recipe
 
-    chosen = recipe(direction.value, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
+    chosen = recipe(direction, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
     result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
     if chosen.task.discriminator is not None:
         typer.echo(f"Diagnosis of the two players: {diagnose(result.history)}")
@@ -126,54 +110,22 @@ def predict(
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 
 
-@app.command()
-def ablate(
-    name: Annotated[
-        str | None, typer.Argument(help="An ablation (see --list), or the path of a grid file.")
-    ] = None,
-    scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
-    workers: Annotated[int, typer.Option(help="Runs at a time on this machine.", min=1)] = 1,
-    threads: Annotated[int, typer.Option(help="Threads of each run on this machine.", min=1)] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Use this Dask scheduler, tcp://HOST:PORT, and its workers.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder that all workers see.", show_default="runs/ablations/NAME-SCALE"),
-    ] = None,
-    max_hours: Annotated[
-        float | None, typer.Option(help="Start no run after this long; resumable.", min=0.0)
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
-    ] = False,
-    write_notebook: Annotated[
-        bool, typer.Option("--write-notebook", help="Write the notebook of a sweep of the course.")
-    ] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="The ablations there are.")] = False,
-) -> None:
-    """Run a notebook over a grid of settings and seeds; the same command resumes.
-
-    Example: python -m gantrans ablate schedules --scale reduced --workers 2
-    """
-    from gantrans.course.ablations import commands
-
-    if show_list or name is None:
-        commands.list_grids()
-    elif write_notebook:
-        commands.write_notebook(name)
-    else:
-        code = commands.run(
-            name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,
-            max_hours=max_hours, dry_run=dry_run,
-        )  # fmt: skip
-        raise typer.Exit(code)
-
-
 app.add_typer(operate.app)
 app.add_typer(data.app, name="data")
 app.add_typer(clips.app, name="clips")
-app.add_typer(course_app, name="course")
+
+
+def add_commands(app: typer.Typer, package: Path = Path(__file__).parent) -> None:
+    """Let each folder of the package that has a `commands.py` add its own (teaching: course, ablate, doctor).
+
+    They are found, not imported by name, so that the library depends on nothing that teaches: a copy without
+    `teaching/` has all other commands.
+    """
+    for path in sorted(package.glob("*/commands.py")):
+        importlib.import_module(f"gantrans.{path.parent.name}.commands").add_to(app)
+
+
+add_commands(app)
 
 
 def main() -> None:

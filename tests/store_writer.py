@@ -18,8 +18,8 @@ from pathlib import Path
 
 import torch
 
-from gantrans.operations.database import StoreError
-from gantrans.operations.store import Store
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.store import Store
 
 WRITE, SYNC = 0, 1
 

@@ -203,7 +203,7 @@ def test_intel_mac_and_wrong_python_are_told_so(course, capsys, monkeypatch):
 
 def test_run_passes_lessons_scale_and_exit_code(course, monkeypatch):
     assert course.main(["run", "--scale", "smoke", "04", "05"]) == 0
-    assert course.calls[-1] == "-m gantrans.course.lessons --scale smoke 04 05"
+    assert course.calls[-1] == "-m gantrans.teaching.notebooks.run --scale smoke 04 05"
     monkeypatch.setattr(course, "call", lambda *arguments: 1)
     assert course.main(["run"]) == 1
     with pytest.raises(SystemExit) as stopped:

@@ -1,12 +1,10 @@
-"""Which scale a run takes, and what a lesson declares."""
-
-import json
+"""Which scale a run takes."""
 
 import pytest
 import torch
 
-from gantrans.course.scales import SCALES, cpu_limit, lesson_minutes, resolve_scale
-from gantrans.errors import ConfigError, DataError
+from gantrans.errors import ConfigError
+from gantrans.scales import resolve_scale
 
 
 @pytest.mark.parametrize(
@@ -47,22 +45,3 @@ def test_an_unknown_scale_names_its_source(monkeypatch):
         resolve_scale()
     with pytest.raises(ConfigError, match=r"^scale is 'tiny'"):
         resolve_scale("tiny")
-
-
-def declaring(minutes, folder):
-    path = folder / "04_lesson.ipynb"
-    path.write_text(json.dumps({"metadata": {"gantrans": {"minutes": minutes}}, "cells": []}))
-    return path
-
-
-def test_declared_minutes_and_the_limit_of_a_smoke_run(tmp_path):
-    path = declaring({"smoke": 0.4, "reduced": 4, "full": 6}, tmp_path)
-    assert lesson_minutes(path) == {"smoke": 0.4, "reduced": 4.0, "full": 6.0}
-    assert cpu_limit(path) == pytest.approx(48)
-    assert list(lesson_minutes(path)) == list(SCALES)
-
-
-@pytest.mark.parametrize("minutes", [{}, {"smoke": 1}, {"smoke": 0, "reduced": 1, "full": 1}])
-def test_minutes_must_be_declared_for_every_scale(minutes, tmp_path):
-    with pytest.raises(DataError, match=r"04_lesson\.ipynb declares minutes"):
-        lesson_minutes(declaring(minutes, tmp_path))

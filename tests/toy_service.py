@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from gantrans.operations.models import Model
+from gantrans.operations.serving.models import Model
 from gantrans.translation import recipe
 
 

@@ -27,8 +27,8 @@ def train_generator(
 
     Example: python -m gantrans clips train --source sky130 --scale reduced --out runs/clips
     """
-    from gantrans.course.scales import resolve_scale
     from gantrans.diffusion import clip_recipe, train_clips
+    from gantrans.scales import resolve_scale
 
     recipe = clip_recipe(source.value, resolve_scale(scale.value), seed=seed, layer=layer)
     result = train_clips(recipe, out, resume=resume, max_seconds=max_seconds, device=device)

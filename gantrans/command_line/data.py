@@ -39,15 +39,15 @@ def export(
 @app.command("feedback")
 def export_feedback(
     store: Annotated[Path, typer.Option(help="SQLite file of `serve`.")],
-    direction: Annotated[Direction, typer.Option(help="Which pairs.")],
+    direction: Direction,
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
     since: Annotated[
         str | None, typer.Option(help="ISO 8601, UTC: only pairs made later.", show_default="all")
     ] = None,
 ) -> None:
     """Write reviewed and corrected pairs of a feedback store as a folder to train on."""
-    from gantrans.operations.exports import write_feedback
-    from gantrans.operations.store import Store
+    from gantrans.operations.feedback.exports import write_feedback
+    from gantrans.operations.feedback.store import Store
 
-    count = write_feedback(Store(store, create=False), out, direction.value, since=since)
+    count = write_feedback(Store(store, create=False), out, direction, since=since)
     typer.echo(f"Wrote {count} pairs to {out}.")

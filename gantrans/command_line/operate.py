@@ -38,11 +38,11 @@ def review(
 
     Example: python -m gantrans review runs/first --source sky130
     """
-    from gantrans.operations.exports import write_verdicts
-    from gantrans.operations.hosting import listen, serve
-    from gantrans.operations.review import Review
-    from gantrans.operations.review_app import review_app
-    from gantrans.operations.store import Store
+    from gantrans.operations.feedback.exports import write_verdicts
+    from gantrans.operations.feedback.store import Store
+    from gantrans.operations.serving.hosting import listen, serve
+    from gantrans.operations.serving.review import Review
+    from gantrans.operations.serving.review_app import review_app
 
     path = store or run / "review.sqlite"
     if export is not None:
@@ -90,7 +90,7 @@ def serve(
 
     Example: python -m gantrans serve --run runs/first --store runs/feedback.sqlite
     """
-    from gantrans.operations.serving import ServeConfig, run_service
+    from gantrans.operations.serving.run import ServeConfig, run_service
 
     run_service(
         ServeConfig(

@@ -6,10 +6,16 @@ from typing import Annotated
 
 import typer
 
+from gantrans.directions import direction as registered
+from gantrans.directions import directions
+from gantrans.errors import DataError
 
-class Direction(StrEnum):
-    sem2layout = "sem2layout"
-    layout2sem = "layout2sem"
+
+def _check_direction(name: str) -> str:
+    try:
+        return registered(name).name
+    except DataError as error:
+        raise typer.BadParameter(str(error)) from error
 
 
 class Scale(StrEnum):
@@ -49,6 +55,17 @@ class Sampler(StrEnum):
     dpmpp = "dpm++"
 
 
+Direction = Annotated[
+    str,
+    typer.Option(
+        help="What to translate into what.",
+        metavar=f"[{'|'.join(directions())}]",
+        callback=_check_direction,
+        autocompletion=lambda: list(directions()),
+        show_default=False,
+    ),
+]
+"""Checked against the table when the command runs; `--help` lists what was registered before this import."""
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.", show_default=False)]
 Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with input/ and target/.")]
 PixelNm = Annotated[

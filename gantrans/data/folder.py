@@ -1,8 +1,8 @@
-"""A user's own pairs: `input/` and `target/` with equal names, and the same layout written from a dataset.
+"""Image pairs of the user: a folder with `input/` and `target/`, equal names; reading and writing.
 
-`input/` is what the network receives and `target/` what it should give. `pairs.json`, if there is one, says
-which of the two is SEM and how large a pixel is; without it the folder is taken to fit the direction asked
-for.
+`input/` has the inputs of the network and `target/` the desired outputs. The optional `pairs.json` states
+which of the two is SEM, and the pixel size; without it the folder is assumed to match the requested
+direction.
 """
 
 import csv
@@ -19,22 +19,24 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from gantrans.data.pairs import DIRECTIONS, PairedDataset
+from gantrans.data.pairs import PairedDataset
 from gantrans.data.reading import SUFFIXES, read_image
+from gantrans.directions import direction as registered
+from gantrans.directions import image_names, images_of
 from gantrans.errors import DataError
+from gantrans.files import publish_folder
 from gantrans.images import uint8_from_unit
 
 __all__ = ["PairedFolder", "read_image", "write_pairs"]
 
 SPLITS = ("train", "val", "test", "all")
-ROLES = ("sem", "layout")
 MANIFEST = "pairs.json"
 
 
 class PairedFolder:
-    """Image pairs in a folder, checked when opened: both subfolders exist and every image has its partner.
+    """Image pairs in a folder, checked when opened: both subfolders exist and every image has a partner.
 
-    Policy, so that nothing happens silently:
+    Rules:
     - Partners have the same name; the suffix may differ (PNG, TIFF, JPEG). Other files are ignored.
     - Both images of a pair have the same size. Larger images are cut into `size` tiles that cover them,
       overlapping only as far as needed; nothing is rescaled. Smaller images are refused.
@@ -42,7 +44,7 @@ class PairedFolder:
       hash of its name, 80/10/10. "all" takes every image.
 
     Args:
-        root: the folder. pixel_nm: nm per pixel; wins over the manifest's value.
+        root: the folder. pixel_nm: nm per pixel; overrides the manifest's value.
 
     Raises:
         DataError: naming the file or folder and the reason.
@@ -90,16 +92,19 @@ class PairedFolder:
         """Read one split as a dataset of `size` x `size` tiles.
 
         Args:
-            direction: "sem2layout" or "layout2sem". A manifest decides what `input/` holds; without one
-                it is SEM for "sem2layout" and layout for "layout2sem".
-            size: side of the tiles in pixels; None keeps the images whole, which must then all be of one
-            size.
+            direction: a registered one. The manifest states which of its two images is in `input/`; without a
+                manifest it is the direction's input.
+            size: side of the tiles in pixels; None: whole images, which must then all have the same size.
 
         Raises:
             DataError: for the first image that cannot be used.
         """
-        if direction not in DIRECTIONS:
-            raise DataError(f"direction is {direction!r}; choose one of {', '.join(DIRECTIONS)}.")
+        images, held = images_of(direction), self.manifest.get("input", registered(direction).input)
+        if held not in images:
+            raise DataError(
+                f"{self.root / MANIFEST} states that input/ holds {held!r} images, but {direction} translates"
+                f" between {' and '.join(images)}; choose another direction or correct the file."
+            )
         families = self.manifest.get("family", {})
         tiles: list[Tensor] = []  # (2, n, size, size) per image: input, target
         family, names = [], []
@@ -116,12 +121,11 @@ class PairedFolder:
             family += [str(families.get(name, "user"))] * len(places)
             names += [name if len(places) == 1 else f"{name}@{y},{x}" for y, x in places]
         first, second = torch.cat(tiles, dim=1).unsqueeze(2)
-        role = self.manifest.get("input", "sem" if direction == "sem2layout" else "layout")
-        sem, layout = (first, second) if role == "sem" else (second, first)
-        return PairedDataset(sem, layout, family, self.pixel_nm, names)
+        a, b = (first, second) if held == images[0] else (second, first)
+        return PairedDataset(a, b, family, self.pixel_nm, names, images)
 
     def check(self, *splits: str, size: int | None = None, progress: bool = True) -> None:
-        """Read the pairs of some splits, which may be empty, as `load` would, and keep nothing.
+        """Read and check the pairs of some splits (which may be empty) as in `load`, without keeping them.
 
         Raises:
             DataError: for the first image that cannot be used.
@@ -165,7 +169,7 @@ class PairedFolder:
 
 
 def hash_split(name: str) -> str:
-    """The split of a name: 80 % train, 10 % val, 10 % test, the same on every machine and for ever."""
+    """The split of a name: 80 % train, 10 % val, 10 % test, on every machine and in every version."""
     digit = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") % 10
     return "train" if digit < 8 else "val" if digit == 8 else "test"
 
@@ -176,18 +180,20 @@ def write_pairs(
     *,
     source: str,
     seed: int | None = None,
-    input_role: str = "sem",
+    input_role: str | None = None,
 ) -> Path:
     """Write a dataset as a `PairedFolder`: 8-bit PNG, bit-exact, with a `pairs.json` manifest.
 
-    The folder appears complete or not at all. Names are the dataset's; they must be unique plain file names.
+    The folder is written completely or not at all. Names are the dataset's; they must be unique plain file
+    names. `input_role` is the image written to `input/`; None: the dataset's first.
 
     Raises:
         DataError: when `directory` exists and is not empty (nothing is overwritten), or cannot be written.
     """
     directory = Path(directory)
-    if input_role not in ROLES:
-        raise DataError(f"input_role is {input_role!r}; choose one of {', '.join(ROLES)}.")
+    held = dataset.images[0] if input_role is None else input_role
+    if held not in dataset.images:
+        raise DataError(f"input_role is {held!r}; choose one of {', '.join(dataset.images)}.")
     for name in dataset.names:
         if Path(name).name != name or name.startswith("."):
             raise DataError(f"The pair name {name!r} cannot be a file name; rename it.")
@@ -195,17 +201,17 @@ def write_pairs(
         raise DataError("Two pairs of the dataset have the same name; give every pair its own.")
     manifest = {
         "format": 1,
-        "input": input_role,
+        "input": held,
         "pixel_nm": dataset.pixel_nm,
-        "size": list(dataset.sem.shape[-2:]),
+        "size": list(dataset.a.shape[-2:]),
         "source": source,
         "seed": seed,
         "family": dict(zip(dataset.names, dataset.family, strict=True)),
     }
-    sem_folder, layout_folder = ("input", "target") if input_role == "sem" else ("target", "input")
+    folders = ("input", "target") if held == dataset.images[0] else ("target", "input")
 
     def fill(folder: Path) -> None:
-        for kind, images in ((sem_folder, dataset.sem), (layout_folder, dataset.layout)):
+        for kind, images in zip(folders, (dataset.a, dataset.b), strict=True):
             (folder / kind).mkdir()
             for name, image in zip(dataset.names, images, strict=True):
                 _write_png(image[0], folder / kind / f"{name}.png")
@@ -216,7 +222,7 @@ def write_pairs(
 
 
 def write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a temporary neighbour, then rename it, so that a crash leaves no half-written folder behind."""
+    """Fill a temporary folder beside it, then rename it, so that a crash leaves no incomplete folder."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise DataError(
             f"{directory} already exists and is not empty; choose another folder or remove it first."
@@ -227,7 +233,7 @@ def write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
         fill(partial)
         if directory.exists():
             directory.rmdir()
-        partial.rename(directory)
+        publish_folder(partial, directory, sync=False)
     except OSError as error:
         raise DataError(f"{directory} cannot be written: {error.strerror or error}.") from error
     finally:
@@ -267,8 +273,9 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         manifest = json.loads(path.read_text(encoding="utf-8"))
     except ValueError as error:
         raise DataError(f"{path} is not valid JSON ({error}); repair or remove it.") from error
-    if not isinstance(manifest, dict) or manifest.get("input") not in ROLES:
-        raise DataError(f'{path} must be an object with "input": "sem" or "layout".')
+    if not isinstance(manifest, dict) or manifest.get("input") not in image_names():
+        names = " or ".join(f'"{name}"' for name in image_names())
+        raise DataError(f'{path} must be an object with "input": {names}.')
     pixel = manifest.get("pixel_nm")
     if pixel is not None and not (isinstance(pixel, int | float) and pixel > 0):
         raise DataError(

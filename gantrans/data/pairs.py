@@ -1,7 +1,7 @@
-"""Pairs of SEM image and drawn layout: datasets, and batches that are a pure function of (seed, step)."""
+"""Aligned image pairs: datasets, and batches that are a pure function of (seed, step)."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -12,10 +12,10 @@ from gantrans.data.imaging import PRESETS, ImagingConfig
 from gantrans.data.layouts import LayoutConfig, context_px, procedural_layouts
 from gantrans.data.simulator import simulate
 from gantrans.data.streams import stream_seeds
+from gantrans.directions import direction as registered
 from gantrans.errors import DataError
 from gantrans.images import network_from_uint8, uint8_from_unit
 
-DIRECTIONS = ("sem2layout", "layout2sem")
 SOURCES = ("procedural", "sky130")
 _BLOCK = 64  # clips drawn between two ticks of the progress bar
 
@@ -24,54 +24,99 @@ Batch = dict[str, Tensor | list[str]]
 
 @dataclass(frozen=True)
 class PairedDataset:
-    """Aligned pairs, held as bytes: 2,048 pairs of 64 px take 17 MB.
+    """Aligned pairs of images `a` and `b`, stored as uint8: 2,048 pairs of 64 px take 17 MB.
 
-    sem, layout: (N, 1, H, W) uint8. family: the label of each pair. names: unique, one per pair.
-    pixel_nm: size of a pixel in nm, None when it is not known.
+    Attributes:
+        a, b: (N, 1, H, W) uint8.
+        family: the label of each pair. names: unique, one per pair.
+        pixel_nm: size of a pixel in nm, None if it is not known.
+        images: what `a` and `b` show, in the names that `gantrans.directions` uses.
+
+    Raises:
+        DataError: unequal numbers or sizes, or images that are not uint8 (N, 1, H, W).
     """
 
-    sem: Tensor
-    layout: Tensor
+    a: Tensor
+    b: Tensor
     family: list[str]
     pixel_nm: float | None
     names: list[str]
+    images: tuple[str, str] = ("sem", "layout")
 
     def __post_init__(self) -> None:
-        n = len(self.sem)
-        if self.sem.shape != self.layout.shape or n != len(self.family) or n != len(self.names):
+        n, (first, second) = len(self.a), self.images
+        if self.a.shape != self.b.shape or n != len(self.family) or n != len(self.names):
             raise DataError(
-                f"A paired dataset needs equal numbers and sizes, but sem is {tuple(self.sem.shape)},"
-                f" layout {tuple(self.layout.shape)}, with {len(self.family)} families and {len(self.names)}"
+                f"A paired dataset needs equal numbers and sizes, but {first} is {tuple(self.a.shape)},"
+                f" {second} {tuple(self.b.shape)}, with {len(self.family)} families and {len(self.names)}"
                 " names."
             )
-        if self.sem.dtype != torch.uint8 or self.layout.dtype != torch.uint8 or self.sem.ndim != 4:
+        if self.a.dtype != torch.uint8 or self.b.dtype != torch.uint8 or self.a.ndim != 4:
             raise DataError(
-                f"A paired dataset needs uint8 images (N, 1, H, W), not {self.sem.dtype}"
-                f" {tuple(self.sem.shape)} and {self.layout.dtype} {tuple(self.layout.shape)}."
+                f"A paired dataset needs uint8 images (N, 1, H, W), not {self.a.dtype}"
+                f" {tuple(self.a.shape)} and {self.b.dtype} {tuple(self.b.shape)}."
             )
 
     def __len__(self) -> int:
-        return len(self.sem)
+        return len(self.a)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
-        """One pair: (sem (1, H, W) uint8, layout (1, H, W) uint8, family)."""
-        return self.sem[index], self.layout[index], self.family[index]
+        """One pair: (a (1, H, W) uint8, b (1, H, W) uint8, family)."""
+        return self.a[index], self.b[index], self.family[index]
+
+    @property
+    def sem(self) -> Tensor:
+        """The SEM images; see `image`."""
+        return self.image("sem")
+
+    @property
+    def layout(self) -> Tensor:
+        """The layouts; see `image`."""
+        return self.image("layout")
+
+    def image(self, name: str) -> Tensor:
+        """All images of that name, uint8 (N, 1, H, W).
+
+        Raises:
+            DataError: the dataset holds other images.
+        """
+        if name not in self.images:
+            raise DataError(
+                f"This dataset holds {' and '.join(self.images)} images, not {name!r}; choose another "
+                "direction or source."
+            )
+        return self.a if name == self.images[0] else self.b
+
+    def with_images(self, **images: Tensor) -> "PairedDataset":
+        """The same pairs with one or both images replaced, by name: `pairs.with_images(layout=moved)`.
+
+        Raises:
+            DataError: the dataset holds no images of that name, or sizes and types do not fit.
+        """
+        for name in images:
+            self.image(name)
+        first, second = self.images
+        return replace(self, a=images.get(first, self.a), b=images.get(second, self.b))
 
     def subset(self, indices: Sequence[int]) -> "PairedDataset":
         """The pairs `indices`, in that order."""
         chosen = [int(i) for i in indices]
-        return PairedDataset(
-            self.sem[chosen],
-            self.layout[chosen],
-            [self.family[i] for i in chosen],
-            self.pixel_nm,
-            [self.names[i] for i in chosen],
+        return replace(
+            self,
+            a=self.a[chosen],
+            b=self.b[chosen],
+            family=[self.family[i] for i in chosen],
+            names=[self.names[i] for i in chosen],
         )
 
     def roles(self, direction: str) -> tuple[Tensor, Tensor]:
-        """(input, target), both uint8 (N, 1, H, W), for "sem2layout" or "layout2sem"."""
-        _check("direction", direction, DIRECTIONS)
-        return (self.sem, self.layout) if direction == "sem2layout" else (self.layout, self.sem)
+        """(input, target), both uint8 (N, 1, H, W), for a registered direction.
+
+        Raises:
+            DataError: there is no such direction, or the dataset holds other images than it translates.
+        """
+        chosen = registered(direction)
+        return self.image(chosen.input), self.image(chosen.target)
 
 
 def make_pairs(

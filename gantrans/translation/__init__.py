@@ -1,4 +1,4 @@
-"""Image-to-image translation between SEM and layout."""
+"""Image-to-image translation; the directions are registered in `gantrans.directions`."""
 
 from gantrans.translation.baselines import BASELINES, DENOISE_OTSU, choose_baseline, denoise, segment
 from gantrans.translation.bidirectional import BidirectionalConfig, BidirectionalTask
@@ -7,11 +7,11 @@ from gantrans.translation.diagnostics import DIAGNOSES, Diagnosis, Thresholds, d
 from gantrans.translation.evaluate import Evaluation, evaluate_pairs, evaluate_run
 from gantrans.translation.feature_matching import FM_CONVENTIONS, feature_matching
 from gantrans.translation.files import predict_files
+from gantrans.translation.inference import translate
 from gantrans.translation.losses import ADVERSARIAL_LOSSES, AdversarialLoss
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask, build_generator
-from gantrans.translation.predictor import Predictor, translate
+from gantrans.translation.predictor import Predictor
 from gantrans.translation.recipes import (
-    DIRECTIONS,
     DataSpec,
     Recipe,
     Validation,
@@ -26,7 +26,6 @@ __all__ = [
     "BASELINES",
     "DENOISE_OTSU",
     "DIAGNOSES",
-    "DIRECTIONS",
     "FM_CONVENTIONS",
     "AdversarialLoss",
     "BidirectionalConfig",

@@ -13,6 +13,8 @@ from typing import Any
 from torch import Tensor
 
 from gantrans.data import PairedDataset
+from gantrans.directions import GEOMETRY, PIXELS, TOPOLOGY
+from gantrans.directions import direction as registered
 from gantrans.errors import DataError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import ImageReport, image_report
@@ -22,9 +24,7 @@ from gantrans.translation.predictor import Predictor, check_pixel_size
 from gantrans.translation.recipes import SIMULATED, DataSpec
 
 TEST_COUNT = 256
-PIXELS = ("l1", "ssim", "psnr")
-GEOMETRY = ("iou", "epe", "cd_error", "cd_error_abs")
-TOPOLOGY = ("opens", "bridges", "missing", "extra")
+UNCHANGED = "input unchanged"
 _LENGTHS = {"epe", "cd_error", "cd_error_abs"}
 
 
@@ -50,7 +50,16 @@ class Evaluation:
     def metrics(self, row: str) -> tuple[str, ...]:
         """The metrics a row has, in the order of the table."""
         parts = self.rows[row]
-        return (PIXELS if "pixels" in parts else ()) + (GEOMETRY + TOPOLOGY if "geometry" in parts else ())
+        return tuple(m for m in self.columns() if ("pixels" if m in PIXELS else "geometry") in parts)
+
+    def columns(self) -> tuple[str, ...]:
+        """The metrics of the table: the direction's own, and those of a geometry that is read back."""
+        chosen = registered(self.direction)
+        return tuple(
+            m
+            for m in (*PIXELS, *GEOMETRY, *TOPOLOGY)
+            if m in chosen.metrics or (chosen.read_back and m not in PIXELS)
+        )
 
     def families(self) -> list[str]:
         """ "all", then the families that occur."""
@@ -72,14 +81,13 @@ class Evaluation:
             }
             for row in self.rows
         }
-        unit = self.rows["model"]["geometry"].unit
+        unit = self._unit()
         about = {k: getattr(self, k) for k in ("direction", "source", "split", "count", "baseline")}
         return {**about, "unit": unit, "rows": rows}
 
     def table(self) -> str:
         """One line per family and row: means, and totals for the topology errors."""
-        unit = self.rows["model"]["geometry"].unit
-        columns = (*PIXELS, *GEOMETRY, *TOPOLOGY)
+        unit, columns = self._unit(), self.columns()
         head = ["family", "row", *(f"{c} [{unit}]" if c in _LENGTHS else c for c in columns)]
         lines = [head]
         for family in self.families():
@@ -93,6 +101,9 @@ class Evaluation:
             f"{self.count} pairs of {self.source} ({self.split}), {self.direction}; baseline {self.baseline}"
         )
         return f"{about}\n{text}"
+
+    def _unit(self) -> str:
+        return next(iter(self.rows["model"].values())).unit
 
     def _cell(self, row: str, family: str, metric: str) -> str:
         if metric not in self.metrics(row):
@@ -140,35 +151,49 @@ def evaluate_run(
 
 def _choose(spec: DataSpec, direction: str, pairs: PairedDataset) -> str:
     """The denoise + Otsu variant that suits the source's validation split (a small folder may have none)."""
+    if not _segmented(direction):
+        return UNCHANGED
     try:
         validation = spec.pairs("val", direction)
     except DataError:
         if spec.source in SIMULATED:
             raise
         return DENOISE_OTSU[1]  # nothing to choose on: the middle strength
-    return choose_baseline(unit_from_uint8(validation.sem), unit_from_uint8(validation.layout), DENOISE_OTSU)[
-        0
-    ]
+    inputs, targets = (unit_from_uint8(images) for images in validation.roles(direction))
+    grey, mask = (targets, inputs) if registered(direction).read_back else (inputs, targets)
+    return choose_baseline(grey, mask, DENOISE_OTSU)[0]
+
+
+def _segmented(direction: str) -> bool:
+    """Whether one of the two images is binary, so that denoise + Otsu has something to find in the other."""
+    return registered(direction).target_kind == "binary" or registered(direction).read_back
 
 
 def evaluate_pairs(
     predictor: Predictor, pairs: PairedDataset, source: str, split: str, *, baseline: str = DENOISE_OTSU[1]
 ) -> Evaluation:
     """Evaluate on pairs in memory; see the module's text for what is compared with what."""
-    direction = predictor.recipe.direction
-    sem, layout = unit_from_uint8(pairs.sem), unit_from_uint8(pairs.layout)
+    chosen = registered(predictor.recipe.direction)
+    inputs, targets = (unit_from_uint8(images) for images in pairs.roles(chosen.name))
 
     def report(image: Tensor, reference: Tensor) -> ImageReport:
         return image_report(image, reference, pairs.pixel_nm, pairs.family)
 
-    if direction == "sem2layout":
-        outputs = {"model": predictor.translate(sem), "denoise+otsu": segment(sem, baseline)}
-        reports = {row: report(image, layout) for row, image in outputs.items()}
+    outputs = predictor.translate(inputs)
+    if chosen.read_back:
+        rows = {
+            "model": {
+                "pixels": report(outputs, targets),
+                "geometry": report(segment(outputs, baseline), inputs),
+            },
+            "real image": {"geometry": report(segment(targets, baseline), inputs)},
+        }
+    elif chosen.target_kind == "binary":
+        images = {"model": outputs, "denoise+otsu": segment(inputs, baseline)}
+        reports = {row: report(image, targets) for row, image in images.items()}
         rows = {row: {"pixels": r, "geometry": r} for row, r in reports.items()}
     else:
-        image = predictor.translate(layout)
-        rows = {
-            "model": {"pixels": report(image, sem), "geometry": report(segment(image, baseline), layout)},
-            "real image": {"geometry": report(segment(sem, baseline), layout)},
-        }
-    return Evaluation(direction, source, split, len(pairs), baseline, rows)
+        images = {"model": outputs, UNCHANGED: inputs}
+        rows = {row: {"pixels": report(image, targets)} for row, image in images.items()}
+        baseline = UNCHANGED
+    return Evaluation(chosen.name, source, split, len(pairs), baseline, rows)

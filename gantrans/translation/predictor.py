@@ -7,14 +7,12 @@ import torch
 from torch import Tensor
 
 from gantrans.errors import DataError
-from gantrans.images import network_from_unit, unit_from_network
-from gantrans.networks import ResidualUNet, UNetGenerator
 from gantrans.training import load_networks, pick_device
+from gantrans.translation.inference import NOISE_SEED, Generator, translate
 from gantrans.translation.pix2pix import build_generator
 from gantrans.translation.recipes import Recipe, load_recipe
 
-Generator = UNetGenerator | ResidualUNet
-NOISE_SEED = 0
+__all__ = ["Generator", "Predictor", "check_pixel_size", "translate"]
 
 
 class Predictor:
@@ -73,19 +71,6 @@ class Predictor:
             weight[:, r : r + tile, c : c + tile] += window
         inner = (slice(None), slice(margin, margin + height), slice(margin, margin + width))
         return (total[inner] / weight[inner]).clamp(0.0, 1.0)
-
-
-@torch.inference_mode()
-def translate(
-    generator: Generator, images: Tensor, *, batch_size: int = 32, seed: int = NOISE_SEED
-) -> Tensor:
-    """Run a generator, which must be in evaluation mode, over (B, 1, H, W) in [0, 1]; the result is on the
-    CPU.
-    """
-    device = next(generator.parameters()).device
-    noise = torch.Generator(device).manual_seed(seed)
-    parts = [generator(network_from_unit(part.to(device)), noise=noise) for part in images.split(batch_size)]
-    return unit_from_network(torch.cat(parts)).cpu()
 
 
 def check_pixel_size(recipe: Recipe, pixel_nm: float | None) -> None:

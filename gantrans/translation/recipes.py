@@ -11,14 +11,15 @@ from typing import Any
 
 from gantrans.config import check_choice, check_range, from_dict, to_dict
 from gantrans.data import BatchSource, PairedDataset, PairedFolder, make_pairs
+from gantrans.directions import direction as registered
+from gantrans.directions import directions
 from gantrans.errors import CheckpointError, ConfigError, DataError
 from gantrans.images import unit_from_uint8
-from gantrans.metrics import iou, l1
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
+from gantrans.translation.inference import mean_scores, translate
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 
-DIRECTIONS = ("sem2layout", "layout2sem")
 SIMULATED = ("procedural", "sky130")
 
 
@@ -103,7 +104,7 @@ class Recipe:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice(self, "direction", DIRECTIONS)
+        check_choice(self, "direction", directions())
         check_range(self, "batch_size", 1)
 
 
@@ -152,12 +153,12 @@ _PRODUCTION = {
     "full": lambda: _production(48, 5, 20_000, 2e-4, 48, 3),
 }
 _TRAININGS = {
-    ("sem2layout", "smoke"): lambda: _translator(8, (1, 2), 20, 2e-3),
-    ("sem2layout", "reduced"): lambda: _translator(16, (1, 2, 2, 2), 3000, 4e-3),
-    ("sem2layout", "full"): lambda: _translator(48, (1, 2, 2, 2, 2), 20_000, 2e-3),
-    ("layout2sem", "smoke"): lambda: _imitator(8, 3, 20, 5e-4, 8),
-    ("layout2sem", "reduced"): lambda: _imitator(16, 4, 2400, 5e-4, 16),
-    ("layout2sem", "full"): lambda: _imitator(48, 5, 20_000, 2e-4, 48),
+    ("binary", "smoke"): lambda: _translator(8, (1, 2), 20, 2e-3),
+    ("binary", "reduced"): lambda: _translator(16, (1, 2, 2, 2), 3000, 4e-3),
+    ("binary", "full"): lambda: _translator(48, (1, 2, 2, 2, 2), 20_000, 2e-3),
+    ("grey", "smoke"): lambda: _imitator(8, 3, 20, 5e-4, 8),
+    ("grey", "reduced"): lambda: _imitator(16, 4, 2400, 5e-4, 16),
+    ("grey", "full"): lambda: _imitator(48, 5, 20_000, 2e-4, 48),
 }
 _DATA = {
     "smoke": DataSpec(size=32, count=64, validation=16),
@@ -176,12 +177,12 @@ def recipe(
         pixel_nm: nm per pixel. For a folder, None means what its manifest says, else unknown. Simulated
             images are made at the scale's pixel size unless it is given.
     """
-    if (direction, scale) not in _TRAININGS:
+    if direction not in directions() or scale not in _DATA:
         raise ConfigError(
             f"There is no recipe for direction {direction!r} at scale {scale!r}; directions are "
-            f"{', '.join(DIRECTIONS)}, scales {', '.join(_DATA)}."
+            f"{', '.join(directions())}, scales {', '.join(_DATA)}."
         )
-    task, fitting = _TRAININGS[direction, scale]()
+    task, fitting = _TRAININGS[registered(direction).target_kind, scale]()
     return _recipe(direction, scale, source, task, fitting, seed, pixel_nm)
 
 
@@ -240,21 +241,15 @@ def train_recipe(
 
 
 class Validation:
-    """Scores of a pix2pix task on held-out pairs: mean L1 in [0, 1], and IoU where the target is a layout."""
+    """Mean scores of a pix2pix task on held-out pairs: L1 in [0, 1] and, for a binary target, IoU."""
 
     def __init__(self, pairs: PairedDataset, direction: str, batch_size: int = 64) -> None:
         self.direction, self.batch_size = direction, batch_size
         self.inputs, self.targets = pairs.roles(direction)
 
     def __call__(self, task: Pix2PixTask) -> dict[str, float]:
-        from gantrans.translation.predictor import translate
-
         outputs = translate(task.generator, unit_from_uint8(self.inputs), batch_size=self.batch_size)
-        targets = unit_from_uint8(self.targets)
-        scores = {"l1": float(l1(outputs, targets).mean())}
-        if self.direction == "sem2layout":
-            scores["iou"] = float(iou(outputs, targets).mean())
-        return scores
+        return mean_scores(outputs, unit_from_uint8(self.targets), registered(self.direction).validation)
 
 
 def load_recipe(run: Path) -> Recipe:

@@ -1,0 +1,306 @@
+"""The feedback store: verdicts, predictions, labels that arrive later, and the pairs they become.
+
+Nothing that was acknowledged is ever lost: a method returns only after its transaction is on the disk
+(`database.py`). Every event has an id given by whoever made it, so that sending it again changes nothing, and
+nothing is ever deleted or overwritten: an undone verdict is a further event. Labels may come in any order,
+twice, for a prediction that is not known yet, or after the model was rolled back: they belong to a
+prediction, and the prediction knows the version that made it.
+"""
+
+import hashlib
+import io
+import json
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from sqlite3 import Connection
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from gantrans.errors import DataError
+from gantrans.images import uint8_from_unit, unit_from_uint8
+from gantrans.operations.feedback.database import Database, StoreError
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.records import (
+    KINDS,
+    VERDICTS,
+    LabelKind,
+    Pair,
+    Prediction,
+    Verdict,
+    VerdictWord,
+)
+
+_NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
+_WINNER = """
+    SELECT * FROM (SELECT *, ROW_NUMBER() OVER (
+        PARTITION BY prediction ORDER BY kind = 'truth' DESC, made_at DESC, id DESC) AS place FROM label)
+    WHERE place = 1"""  # depends on what is there, not on the order in which it came
+_VERDICT = "SELECT item, verdict, note, model, measured, made_at FROM verdict WHERE number "
+_JUDGED = (
+    f"{_VERDICT} IN (SELECT max(number) FROM verdict GROUP BY item) AND verdict IS NOT NULL ORDER BY number"
+)
+
+
+class ConflictError(StoreError):
+    """An id comes again with another content: one of the two would be lost."""
+
+
+class Store(Database):
+    """See the module's text. Images are (1, H, W) in [0, 1] and are kept as 8-bit PNG, each only once.
+
+    Raises:
+        StoreError: see `Database`.
+    """
+
+    def judge(
+        self,
+        item: str,
+        verdict: VerdictWord | None,
+        note: str = "",
+        *,
+        id: str,
+        model: str = "",
+        measured: Mapping[str, float | None] | None = None,
+    ) -> bool:
+        """Record a verdict on `item`, or that it was taken back (None); False if event `id` is known already.
+
+        Raises:
+            DataError: unknown verdict. ConflictError: `id` was used for something else. StoreError: see
+                `Database.transaction`.
+        """
+        if verdict is not None and verdict not in VERDICTS:
+            raise DataError(f"The verdict is {verdict!r}; choose one of {', '.join(VERDICTS)}.")
+        row = (id, item, verdict, note, model, json.dumps(dict(measured or {})), now())
+        with self.transaction() as connection:
+            known = connection.execute(
+                "SELECT item, verdict, note FROM verdict WHERE id = ?", (id,)
+            ).fetchone()
+            if known:
+                return _same(id, known, (item, verdict, note))
+            connection.execute(
+                "INSERT INTO verdict (id, item, verdict, note, model, measured, made_at) "
+                "VALUES (?, ?, ?, ?, ?, ?, ?)",
+                row,
+            )
+        return True
+
+    def verdicts(self) -> dict[str, Verdict]:
+        """The last word on every item, by item; those taken back are left out."""
+        return {row[0]: _verdict(row) for row in self.rows(_JUDGED)}
+
+    def verdict(self, item: str) -> Verdict | None:
+        """The last word on one item; None if there is none, or it was taken back."""
+        rows = self.rows(f"{_VERDICT} = (SELECT max(number) FROM verdict WHERE item = ?)", (item,))
+        return _verdict(rows[0]) if rows and rows[0][1] else None
+
+    def register(
+        self,
+        id: str,
+        direction: str,
+        model: str,
+        input: Tensor,
+        output: Tensor,
+        *,
+        seconds: float = 0.0,
+        pixel_nm: float | None = None,
+        made_at: str | None = None,
+    ) -> bool:
+        """Record a prediction with the model version that made it; False if it is known already.
+
+        The direction and the input make the request: if another version answered it, its first answer stays.
+
+        Raises:
+            DataError: input and output differ in size. ConflictError: `id` names another request.
+        """
+        if not _NAME.fullmatch(id):  # it becomes a file name
+            raise DataError(f"{id!r} cannot name a prediction; use letters, digits, - and _.")
+        if input.shape != output.shape:
+            raise DataError(f"Input {tuple(input.shape)} and output {tuple(output.shape)} differ in size.")
+        with self.transaction() as connection:
+            known = connection.execute(
+                "SELECT direction, input FROM prediction WHERE id = ?", (id,)
+            ).fetchone()
+            if known:
+                return _same(id, known, (direction, _name(input)))
+            content = (direction, model, _put(connection, input), _put(connection, output))
+            connection.execute(
+                "INSERT INTO prediction VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (id, *content, pixel_nm, seconds, _utc(made_at)),
+            )
+        return True
+
+    def add_label(
+        self, id: str, prediction: str, kind: LabelKind, image: Tensor, *, made_at: str | None = None
+    ) -> bool:
+        """Record what a prediction should have been; False if label `id` is known already.
+
+        A label for a prediction that is not known (yet) is kept, and counts from the moment the prediction
+        arrives. Of several labels the true ones go before the corrected ones, then the last made counts.
+
+        Args:
+            kind: "truth" (measured elsewhere) or "corrected" (drawn by a person).
+            made_at: ISO 8601 with a time zone; None means now.
+
+        Raises:
+            DataError: unknown kind, or another size than the prediction. ConflictError: `id` names another
+                label.
+        """
+        if kind not in KINDS:
+            raise DataError(f"The kind of the label is {kind!r}; choose one of {', '.join(KINDS)}.")
+        with self.transaction() as connection:
+            content = (prediction, kind, _put(connection, image))
+            known = connection.execute(
+                "SELECT prediction, kind, image FROM label WHERE id = ?", (id,)
+            ).fetchone()
+            if known:
+                return _same(id, known, content)
+            size = connection.execute(
+                "SELECT height, width FROM prediction JOIN image ON sha256 = output WHERE id = ?",
+                (prediction,),
+            ).fetchone()
+            if size and size != tuple(image.shape[-2:]):
+                raise DataError(
+                    f"The label has {image.shape[-1]} x {image.shape[-2]} px but prediction {prediction} has "
+                    f"{size[1]} x {size[0]}; send an image of that size."
+                )
+            connection.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", (id, *content, _utc(made_at)))
+        return True
+
+    def answered(self, id: str, direction: str, input: Tensor) -> Prediction | None:
+        """The prediction that answered this request before, None if `id` is new.
+
+        Raises:
+            ConflictError: `id` names another request.
+        """
+        known = self.prediction(id)
+        if known is not None:
+            _same(id, (known.direction, known.input), (direction, _name(input)))
+        return known
+
+    def prediction(self, id: str) -> Prediction | None:
+        """A registered prediction, None if there is none of that id."""
+        rows = self.rows("SELECT * FROM prediction WHERE id = ?", (id,))
+        return Prediction(*rows[0]) if rows else None
+
+    def predictions(self, *, last: int = 50) -> list[Prediction]:
+        """The `last` newest predictions, newest first."""
+        rows = self.rows("SELECT * FROM prediction ORDER BY made_at DESC, id DESC LIMIT ?", (last,))
+        return [Prediction(*row) for row in rows]
+
+    def labels(self) -> list[tuple[str, str, str, str, str, str]]:
+        """(prediction, direction, model, output, label id, label image) of every labelled prediction.
+
+        The label is the one that counts; labels of unknown predictions or of another size are not here.
+        """
+        return self.rows(  # type: ignore[return-value]
+            "SELECT p.id, p.direction, p.model, p.output, l.id, l.image FROM prediction p "
+            f"JOIN ({_WINNER}) l ON l.prediction = p.id JOIN image a ON a.sha256 = p.output "
+            "JOIN image b ON b.sha256 = l.image WHERE a.height = b.height AND a.width = b.width "
+            "ORDER BY p.made_at, p.id"
+        )
+
+    def pairs(self, direction: str) -> list[Pair]:
+        """Pairs for training, oldest first: labelled predictions, and unlabelled ones whose output a person
+        accepted. Each prediction gives at most one.
+        """
+        rows = self.rows(
+            f"SELECT p.id, p.input, coalesce(l.image, p.output), coalesce(l.kind, 'accepted'), p.model, "
+            f"p.pixel_nm, coalesce(l.made_at, v.made_at) FROM prediction p LEFT JOIN ({_WINNER}) l "
+            f"ON l.prediction = p.id LEFT JOIN ({_JUDGED}) v ON v.item = p.id JOIN image a "
+            "ON a.sha256 = p.input JOIN image b ON b.sha256 = coalesce(l.image, p.output) "
+            "WHERE p.direction = ? AND (l.id IS NOT NULL OR v.verdict = 'accept') "
+            "AND a.height = b.height AND a.width = b.width ORDER BY 7, p.id",
+            (direction,),
+        )
+        return [Pair(*row) for row in rows]
+
+    def counts(self) -> dict[str, int]:
+        """How many predictions, labels (of them waiting for their prediction) and verdicts there are."""
+        (row,) = self.rows(
+            "SELECT (SELECT count(*) FROM prediction), (SELECT count(*) FROM label), (SELECT count(*) FROM "
+            "label WHERE prediction NOT IN (SELECT id FROM prediction)), (SELECT count(*) FROM verdict)"
+        )
+        return dict(zip(("predictions", "labels", "waiting_labels", "verdicts"), row, strict=True))
+
+    def versions(self) -> list[tuple[str, str, int]]:
+        """(direction, model, number of predictions) of every version that ever predicted."""
+        return self.rows(  # type: ignore[return-value]
+            "SELECT direction, model, count(*) FROM prediction GROUP BY 1, 2 ORDER BY min(made_at)"
+        )
+
+    def png(self, sha256: str) -> bytes:
+        """The stored bytes of an image.
+
+        Raises:
+            DataError: there is no such image.
+        """
+        rows = self.rows("SELECT png FROM image WHERE sha256 = ?", (sha256,))
+        if not rows:
+            raise DataError(f"The store {self.path} has no image {sha256!r}.")
+        return bytes(rows[0][0])
+
+    def image(self, sha256: str) -> Tensor:
+        """A stored image, (1, H, W) float32 in [0, 1]."""
+        from PIL import Image
+
+        with Image.open(io.BytesIO(self.png(sha256)), formats=("PNG",)) as opened:
+            return unit_from_uint8(torch.from_numpy(np.array(opened)))[None]
+
+    def score(self, prediction: str, label: str) -> dict[str, float | None] | None:
+        """Metrics that were computed earlier for this pair of ids."""
+        rows = self.rows("SELECT metrics FROM score WHERE prediction = ? AND label = ?", (prediction, label))
+        return json.loads(rows[0][0]) if rows else None
+
+    def keep_score(self, prediction: str, label: str, metrics: Mapping[str, float | None]) -> None:
+        """Keep metrics that take time to compute."""
+        with self.transaction() as connection:
+            connection.execute(
+                "INSERT OR REPLACE INTO score VALUES (?, ?, ?)",
+                (prediction, label, json.dumps(dict(metrics))),
+            )
+
+
+def now() -> str:
+    """This moment, UTC, ISO 8601; sorts as text."""
+    return datetime.now(UTC).isoformat(timespec="microseconds")
+
+
+def _put(connection: Connection, image: Tensor) -> str:
+    """Store an image unless it is there."""
+    name, (height, width) = _name(image), image.shape[-2:]
+    if not connection.execute("SELECT 1 FROM image WHERE sha256 = ?", (name,)).fetchone():
+        connection.execute("INSERT INTO image VALUES (?, ?, ?, ?)", (name, height, width, encode_png(image)))
+    return name
+
+
+def _name(image: Tensor) -> str:
+    """A hash of the pixels, which no PNG encoder changes."""
+    size = "{} {} ".format(*image.shape[-2:]).encode()
+    return hashlib.sha256(size + uint8_from_unit(image).numpy().tobytes()).hexdigest()
+
+
+def _verdict(row: tuple[Any, ...]) -> Verdict:
+    item, word, note, model, measured, made_at = row
+    return Verdict(item, word, note, model, json.loads(measured), made_at)
+
+
+def _same(id: str, known: tuple[Any, ...], content: tuple[Any, ...]) -> bool:
+    if known != content:
+        raise ConflictError(f"The id {id!r} was used before for something else; give every event its own id.")
+    return False
+
+
+def _utc(made_at: str | None) -> str:
+    if made_at is None:
+        return now()
+    try:
+        moment = datetime.fromisoformat(made_at)
+    except ValueError:
+        moment = None
+    if moment is None or moment.tzinfo is None:
+        raise DataError(f"made_at is {made_at!r}; write ISO 8601 with a time zone, as 2026-05-04T10:00:00Z.")
+    return moment.astimezone(UTC).isoformat(timespec="microseconds")

@@ -1,0 +1,79 @@
+"""What the gate is given: champion and challenger on the same images, in turns, from their files."""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from gantrans.data import PairedDataset
+from gantrans.directions import direction as registered
+from gantrans.errors import GantransError
+from gantrans.images import unit_from_uint8
+from gantrans.metrics import compare_topology
+from gantrans.operations.promotion.gate import Array, Compared
+from gantrans.operations.promotion.versions import load_predictor
+from gantrans.translation import Predictor
+from gantrans.translation.inference import SCORES
+
+
+def judge_images(predictor: Predictor, pairs: PairedDataset) -> tuple[Array, Array]:
+    """Quality and number of opens plus bridges per image, both (N,).
+
+    Quality is the first metric of the direction: IoU for "sem2layout", SSIM for "layout2sem". A grey target
+    has no topology to compare; its numbers are zero.
+    """
+    chosen = registered(predictor.recipe.direction)
+    inputs, targets = (unit_from_uint8(images) for images in pairs.roles(chosen.name))
+    outputs = predictor.translate(inputs)
+    quality = SCORES[chosen.quality](outputs, targets).double().numpy()
+    if chosen.target_kind == "grey":
+        return quality, np.zeros(len(pairs))
+    topology = compare_topology(outputs, targets)
+    return quality, (topology.opens + topology.bridges).double().numpy()
+
+
+def compare(
+    champion: Predictor, challenger: Predictor, pairs: PairedDataset, clusters: Sequence[str]
+) -> Compared:
+    """Both models on a hold-out; `clusters` names the layout that each pair shows."""
+    before, before_defects = judge_images(champion, pairs)
+    after, after_defects = judge_images(challenger, pairs)
+    return Compared(before, after, list(clusters), pairs.family, before_defects, after_defects)
+
+
+def measure_latency(
+    champion: Predictor, challenger: Predictor, pairs: PairedDataset, repeats: int = 60
+) -> tuple[Array, Array]:
+    """Seconds per image of both, in turns, so that whatever else the machine does meets both alike."""
+    images = unit_from_uint8(pairs.roles(champion.recipe.direction)[0])
+    seconds = np.zeros((2, repeats))
+    for k in range(-3, repeats):  # the first three warm up
+        image = images[k % len(images)][None]
+        for side, predictor in enumerate((champion, challenger)):
+            started = time.perf_counter()
+            predictor.translate(image)  # its result is on the CPU: the device is done
+            if k >= 0:
+                seconds[side, k] = time.perf_counter() - started
+    return seconds[0], seconds[1]
+
+
+def smoke_inference(folder: Path, pairs: PairedDataset, device: torch.device | None = None) -> str:
+    """What is wrong with a registered version, read back from its files; an empty string if nothing is.
+
+    Its images must have the right shape, lie in [0, 1], not be one constant, and come out the same twice.
+    """
+    try:
+        predictor = load_predictor(folder, device)
+        images = unit_from_uint8(pairs.roles(predictor.recipe.direction)[0][:4])
+        first, second = predictor.translate(images), predictor.translate(images)
+    except GantransError as error:
+        return str(error)
+    if first.shape != images.shape:
+        return f"images of shape {tuple(images.shape)} came back as {tuple(first.shape)}"
+    if not torch.isfinite(first).all() or float(first.min()) < 0 or float(first.max()) > 1:
+        return "images have values that are not finite or not in [0, 1]"
+    if float(first.std()) < 1e-3:
+        return "all images are one constant"
+    return "" if torch.allclose(first, second, atol=1e-5) else "the same image came out differently twice"

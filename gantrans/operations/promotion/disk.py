@@ -1,0 +1,97 @@
+"""Writes that survive a kill, a full disk and a power cut, in one place: tests can make any of them fail.
+
+They are made of the steps of `gantrans.files`, which states what is safe and why.
+"""
+
+import json
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from gantrans.errors import GantransError
+from gantrans.files import Steps, publish_folder, replace_file, sync_folder, write_file
+
+
+class DiskError(GantransError, RuntimeError):
+    """The disk refuses: full, read-only, or damaged. What was there before is untouched."""
+
+
+class Disk(Steps):
+    """The steps of a write, and what is made of them; a test replaces a step to make its n-th call fail."""
+
+    def put(self, path: Path, data: bytes) -> None:
+        """Replace the contents of `path` so that every reader, after any kill, finds the old or the new ones.
+
+        Raises:
+            DiskError: the disk refuses.
+        """
+        with _explained(path):
+            replace_file(path, data, steps=self)
+
+    def append(self, path: Path, line: bytes) -> None:
+        """Add a line to a file and wait until it is on the disk. After a kill its last line may be cut off.
+
+        A line that was cut off is ended first, so that the new one stands alone.
+
+        Raises:
+            DiskError: the disk refuses; a part of the line may be in the file.
+        """
+        with _explained(path):
+            new = not path.exists()
+            if not new and path.stat().st_size:
+                with path.open("rb") as file:
+                    file.seek(-1, os.SEEK_END)
+                    line = line if file.read() == b"\n" else b"\n" + line
+            write_file(path, line + b"\n", os.O_WRONLY | os.O_CREAT | os.O_APPEND, steps=self)
+            if new:
+                sync_folder(path.parent, self)
+
+    def fill(self, path: Path, data: bytes) -> None:
+        """Write a new file and wait until its contents are on the disk; nothing is said about its name.
+
+        Raises:
+            DiskError: the disk refuses.
+        """
+        with _explained(path):
+            write_file(path, data, os.O_WRONLY | os.O_CREAT | os.O_EXCL, steps=self)
+
+    def publish(self, draft: Path, folder: Path) -> None:
+        """Give a finished folder its name: before, nobody sees it; after, it is complete.
+
+        Raises:
+            DiskError: the disk refuses.
+        """
+        with _explained(folder):
+            publish_folder(draft, folder, steps=self)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object from a file that `Disk.put` wrote.
+
+    Raises:
+        DiskError: it cannot be read or is no JSON object.
+    """
+    try:
+        found = json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise DiskError(f"{path} cannot be read ({error}); restore it from a backup.") from error
+    if not isinstance(found, dict):
+        raise DiskError(f"{path} holds no JSON object; restore it from a backup.")
+    return found
+
+
+def as_json(value: Mapping[str, Any]) -> bytes:
+    """One line of JSON, keys sorted, so that equal values are equal bytes."""
+    return json.dumps(value, sort_keys=True, allow_nan=False).encode()
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise DiskError(
+            f"Cannot write {path} ({error.strerror or error}); make room or mend the disk, and try again."
+        ) from error

@@ -1,0 +1,196 @@
+"""Fine-tuning: go on from the champion's weights and optimiser state, gently, on new and old pairs.
+
+Old and new images are scored apart from the first epoch on, and the two losses that go wrong first, D's and
+G's adversarial one, are watched. The learning rate has its own module, `warm_start`.
+"""
+
+import math
+from collections.abc import Mapping
+from contextlib import nullcontext
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from gantrans.config import check_range, from_dict, to_dict
+from gantrans.data import PairedDataset
+from gantrans.operations.promotion.replay import ReplayBatches
+from gantrans.operations.promotion.warm_start import freeze, set_rates, warm_start
+from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
+from gantrans.translation import Pix2PixTask, Recipe, Validation
+
+MOST_EPOCHS = 20
+WATCHED = ("loss_d", "loss_gan_g")
+
+
+@dataclass(frozen=True)
+class FineTuneConfig:
+    """How to fine-tune.
+
+    epochs: passes over the new pairs, 1 to 20: what is not learned by then needs new data or a new training.
+    rate: factor on the base learning rate of the configuration; over the second half it falls to zero.
+    share: share of old pairs in each batch.
+    keep_optimizer: keep Adam's moments; without them the first steps are full-sized in every weight.
+    frozen: names of the generator's parts whose weights stay, such as ("entry", "encoder"); running
+        statistics of batch normalisation go on adapting.
+    spike, collapse: alarm when D's loss exceeds `spike` times, or G's adversarial loss falls below
+        `collapse` times, what it was at the champion's weights.
+    """
+
+    epochs: int = MOST_EPOCHS
+    rate: float = 0.1
+    share: float = 0.5
+    batch_size: int = 8
+    keep_optimizer: bool = True
+    frozen: tuple[str, ...] = ()
+    spike: float = 2.0
+    collapse: float = 0.2
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(self, "epochs", 1, MOST_EPOCHS)
+        check_range(self, "rate", 0.0, 1.0, open_low=True)
+        check_range(self, "share", 0.0, 0.9)
+        check_range(self, "batch_size", 1)
+        check_range(self, "spike", 1.0, open_low=True)
+        check_range(self, "collapse", 0.0, 1.0)
+
+    def steps_per_epoch(self, count: int) -> int:
+        """Steps in which every one of `count` new pairs comes once."""
+        return math.ceil(count / (self.batch_size * (1 - self.share)))
+
+
+@dataclass(frozen=True)
+class Alarm:
+    """A loss that left its range: at which step, which one, its value and the limit."""
+
+    step: int
+    loss: str
+    value: float
+    limit: float
+
+    def __str__(self) -> str:
+        what = "above" if self.value > self.limit else "below"
+        return f"step {self.step}: {self.loss} is {self.value:.3g}, {what} {self.limit:.3g}"
+
+
+@dataclass(frozen=True)
+class FineTuned:
+    """What fine-tuning ends with; `before` and `after` hold the scores on old and new validation pairs."""
+
+    folder: Path | None
+    fit: FitResult
+    before: Mapping[str, float]
+    after: Mapping[str, float]
+    reference: Mapping[str, float]
+    alarms: tuple[Alarm, ...]
+
+
+def fine_tune(
+    champion: Path,
+    new: PairedDataset,
+    old: PairedDataset,
+    config: FineTuneConfig,
+    *,
+    out: Path | None = None,
+    validation: Mapping[str, PairedDataset] | None = None,
+    parent: str | None = None,
+    progress: bool = True,
+    device: str | None = None,
+) -> FineTuned:
+    """Fine-tune a champion into a challenger; register `out` afterwards.
+
+    Args:
+        champion: a version's folder, or a training run.
+        new, old: training pairs of the new conditions, and of those the champion knows.
+        out: folder of the new run; its last checkpoint is the challenger.
+        validation: pairs that neither training saw, {"old": ..., "new": ...}; scored before the first step
+            and after every epoch, under names such as "iou_old".
+        parent: the champion's version, stored with the run.
+
+    Raises:
+        CheckpointError: the champion cannot be read.
+        TrainingError: a rate is not what was asked for, or a loss is not finite.
+    """
+    contents = load_checkpoint(champion)
+    recipe = from_dict(Recipe, contents["settings"]["extra"]["recipe"])
+    per_epoch = config.steps_per_epoch(len(new))
+    fitting = FitConfig(
+        steps=config.epochs * per_epoch,
+        seed=config.seed,
+        precision=recipe.fit.precision,
+        channels_last=recipe.fit.channels_last,
+        clip_norm=recipe.fit.clip_norm,
+        lr_schedule="linear_decay",  # the second half runs out to zero, so that the weights come to rest
+        ema_decay=recipe.fit.ema_decay,
+        log_every=max(1, per_epoch // 2),
+        validate_every=per_epoch,
+        checkpoint_every=per_epoch,
+    )
+    task = Pix2PixTask(recipe.task, recipe.seed)
+    warm_start(
+        task, contents, rate=config.rate, keep_optimizer=config.keep_optimizer, device=device,
+        channels_last=fitting.channels_last,
+    )  # fmt: skip
+    freeze(task.generator, config.frozen)
+    batches = ReplayBatches(new, old, recipe.direction, config.batch_size, config.share, config.seed)
+    scorer = Apart(validation or {}, recipe.direction)
+    reference = losses_at(contents, recipe, batches, fitting, device)
+    before = scorer(task)
+    alarms: list[Alarm] = []
+    candidate = replace(recipe, fit=fitting, batch_size=config.batch_size)
+    result = fit(
+        task, batches, fitting, out=out, validate=scorer if validation else None, progress=progress,
+        callbacks={"on_log": lambda record: alarms.extend(watch(record, reference, config))},
+        extra={"recipe": to_dict(candidate), "finetune": to_dict(config), "parent": parent},
+        device=device,
+    )  # fmt: skip
+    with result.ema.applied() if result.ema else nullcontext():
+        after = scorer(task)
+    return FineTuned(out, result, before, after, reference, tuple(alarms))
+
+
+class Apart:
+    """Scores on several sets of pairs, kept apart: task -> {"iou_old": ..., "iou_new": ..., ...}."""
+
+    def __init__(self, sets: Mapping[str, PairedDataset], direction: str) -> None:
+        self.parts = {name: Validation(pairs, direction) for name, pairs in sets.items()}
+
+    def __call__(self, task: Any) -> dict[str, float]:
+        """In evaluation mode; the mode before is restored."""
+        training = task.generator.training
+        task.generator.eval()
+        scores = {
+            f"{metric}_{name}": value
+            for name, part in self.parts.items()
+            for metric, value in part(task).items()
+        }
+        task.generator.train(training)
+        return scores
+
+
+def losses_at(
+    contents: Mapping[str, Any],
+    recipe: Recipe,
+    batches: ReplayBatches,
+    fitting: FitConfig,
+    device: str | None,
+) -> dict[str, float]:
+    """D's loss and G's adversarial one at the champion's weights, mean of the first batches."""
+    probe = Pix2PixTask(recipe.task, recipe.seed)
+    warm_start(probe, contents, device=device, channels_last=fitting.channels_last)
+    for optimizer in probe.optimizers.values():
+        set_rates(optimizer, [0.0] * len(optimizer.param_groups))  # steps that change no weight
+    few = replace(fitting, steps=4, log_every=4, validate_every=4, ema_decay=None)
+    record = fit(probe, batches, few, progress=False, device=device).history.records[-1]
+    return {name: record[name] for name in WATCHED if name in record}
+
+
+def watch(record: Mapping[str, float], reference: Mapping[str, float], config: FineTuneConfig) -> list[Alarm]:
+    """The alarms that one record of the history raises: D's loss too high, G's adversarial one too low."""
+    alarms = []
+    for loss, normal in reference.items():
+        limit = normal * (config.spike if loss == "loss_d" else config.collapse)
+        off = record[loss] > limit if loss == "loss_d" else record[loss] < limit
+        if off:
+            alarms.append(Alarm(int(record["step"]), loss, record[loss], limit))
+    return alarms

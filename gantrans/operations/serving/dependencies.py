@@ -1,0 +1,45 @@
+"""What the routes take from a request: the service, the name of a direction, an uploaded image."""
+
+from enum import IntEnum
+from typing import Annotated, Any
+
+from fastapi import Depends, File, Query, Request, UploadFile
+from pydantic import AfterValidator
+from pydantic_core import PydanticCustomError
+
+from gantrans.directions import directions
+from gantrans.operations.serving.service import Service
+
+
+def current_service(request: Request) -> Service:
+    """The service that `serve_app` was given."""
+    return request.app.state.service
+
+
+def _check_direction(name: str) -> str:
+    if name not in directions():
+        known = {"name": repr(name), "known": ", ".join(directions())}
+        raise PydanticCustomError("direction", "{name} is not one of {known}", known)
+    return name
+
+
+class _DirectionSchema:
+    """Lists the registered directions in the OpenAPI document, at the time when it is generated."""
+
+    def __get_pydantic_json_schema__(self, core: Any, handler: Any) -> dict[str, Any]:
+        return {**handler(core), "enum": list(directions())}
+
+
+class UsedBits(IntEnum):
+    """`decode.BITS` as an enumeration, for the OpenAPI document."""
+
+    ten = 10
+    twelve = 12
+    fourteen = 14
+    sixteen = 16
+
+
+CurrentService = Annotated[Service, Depends(current_service)]
+DirectionName = Annotated[str, AfterValidator(_check_direction), _DirectionSchema()]
+Bits = Annotated[UsedBits | None, Query(description="Used bits of a 16-bit image.")]
+Upload = Annotated[UploadFile, File(description="PNG, JPEG, TIFF or BMP.")]

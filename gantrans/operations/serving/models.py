@@ -1,0 +1,90 @@
+"""Which translator answers for a direction: the network of a run folder, or the champion of a registry."""
+
+import threading
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from gantrans.directions import directions
+from gantrans.errors import ConfigError, GantransError
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.serving.review import checkpoint_version
+from gantrans.training import pick_device
+from gantrans.translation import Predictor
+
+
+@dataclass(frozen=True)
+class Model:
+    """A translator and the name of its weights, to which predictions are credited."""
+
+    direction: str
+    version: str
+    predictor: Predictor
+
+
+class Models:
+    """The translators of a service.
+
+    With a registry, a promotion or a rollback takes effect at the next request. If the new champion cannot be
+    loaded, the one before goes on, and `problems` says so.
+
+    Args:
+        runs: folders of training runs, at most one per direction.
+        registry: its folder; only one of the two is given.
+        device: "cuda", "mps" or "cpu"; None takes the best one present.
+
+    Raises:
+        ConfigError: nothing to serve, or two runs of one direction.
+        CheckpointError, RegistryError: a run or a champion cannot be used.
+    """
+
+    def __init__(
+        self, runs: Sequence[Path] = (), registry: Path | None = None, device: str | None = None
+    ) -> None:
+        if bool(runs) == (registry is not None):
+            raise ConfigError("Give runs to serve, or a registry, and not both.")
+        self.device: torch.device = pick_device(device)
+        self.registry = None if registry is None else Registry(registry)
+        self.problems: dict[str, str] = {}
+        self._lock = threading.Lock()
+        self._loaded: dict[str, Model] = {}
+        for run in runs:
+            predictor = Predictor.load(Path(run), self.device)
+            direction = predictor.recipe.direction
+            if direction in self._loaded:
+                raise ConfigError(f"{run} is a second run for {direction}; serve one per direction.")
+            version = f"{Path(run).resolve().name}-{checkpoint_version(run)}"
+            self._loaded[direction] = Model(direction, version, predictor)
+        for direction in directions() if self.registry else ():
+            self.get(direction)
+            if direction in self.problems:  # at the start there is nothing to fall back on
+                raise ConfigError(self.problems[direction])
+        if not self._loaded:
+            raise ConfigError(f"The registry {registry} has no champion; register and promote a version.")
+
+    def get(self, direction: str) -> Model | None:
+        """The translator that answers now; None if there is none for this direction."""
+        if self.registry is None:
+            return self._loaded.get(direction)
+        with self._lock:
+            try:
+                champion = self.registry.aliases(direction).champion
+                present = self._loaded.get(direction)
+                if champion and (present is None or present.version != champion):
+                    predictor = self.registry.predictor(direction, champion, self.device)
+                    self._loaded[direction] = Model(direction, champion, predictor)
+                self.problems.pop(direction, None)
+            except (
+                GantransError,
+                OSError,
+                ValueError,
+                KeyError,
+            ) as error:  # the files may be damaged in any way
+                self.problems[direction] = f"The champion of {direction} cannot be loaded: {error}"
+            return self._loaded.get(direction)
+
+    def directions(self) -> list[str]:
+        """The directions that can be asked for."""
+        return [direction for direction in directions() if self.get(direction)]

@@ -1,0 +1,191 @@
+"""Human review: what a person compares side by side, and what is measured but shown after the verdict."""
+
+import base64
+import hashlib
+import math
+import random
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gantrans.data import PairedDataset
+from gantrans.directions import direction as registered
+from gantrans.errors import DataError
+from gantrans.images import unit_from_uint8
+from gantrans.metrics import image_report
+from gantrans.operations.feedback.pictures import difference_map, encode_png, outline
+from gantrans.training import pick_device
+from gantrans.translation import DENOISE_OTSU, Predictor, segment
+from gantrans.translation.predictor import check_pixel_size
+from gantrans.translation.recipes import SIMULATED
+
+COUNT = 50
+MEASURED = ("epe", "epe_p95", "iou", "opens", "bridges", "missing", "extra")
+"""Metrics of `image_report` that are shown with a verdict where geometry can be compared: the output's own if
+the target is binary, else the geometry that denoise + Otsu reads back, as in `evaluate`. Without geometry the
+direction's own metrics are shown."""
+_READER = DENOISE_OTSU[1]
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One item on the page, images (1, H, W) in [0, 1].
+
+    `geometry` and `truth` are compared by EPE and outlines: binary targets themselves, or what can be read
+    back from grey ones; None if neither input nor target is binary.
+    """
+
+    input: Tensor
+    output: Tensor
+    reference: Tensor
+    geometry: Tensor | None = None
+    truth: Tensor | None = None
+
+
+class Review:
+    """The items of one review, in the order in which they are shown; networks run when an item is asked for.
+
+    Args:
+        translate: (1, 1, H, W) in [0, 1] -> the same.
+        pairs: what is reviewed.
+        direction: a registered one that `pairs` has the images of.
+        model: names the network's weights; verdicts belong to it.
+        seed: shuffles the items, so that neither order nor family tells what to expect; None keeps their
+            order.
+        title: says on the page what is reviewed.
+    """
+
+    def __init__(
+        self,
+        translate: Callable[[Tensor], Tensor],
+        pairs: PairedDataset,
+        direction: str,
+        model: str,
+        *,
+        seed: int | None = 0,
+        title: str = "",
+    ) -> None:
+        order = list(range(len(pairs)))
+        if seed is not None:
+            random.Random(seed).shuffle(order)
+        self.translate, self.direction, self.model, self.title = translate, direction, model, title
+        self.pairs = pairs.subset(order)
+        self.inputs, self.references = self.pairs.roles(direction)
+        self.items = [self._name(index) for index in range(len(self.pairs))]
+        self.unit = "px" if pairs.pixel_nm is None else "nm"
+        self._lock = threading.Lock()  # one picture at a time: a second request waits for the first's result
+        self._shown = lru_cache(maxsize=64)(self._compute)
+        self._measured = lru_cache(maxsize=4096)(self._measure)
+
+    @classmethod
+    def open(
+        cls,
+        run: Path,
+        source: str = "procedural",
+        *,
+        split: str = "test",
+        count: int | None = None,
+        pixel_nm: float | None = None,
+        seed: int | None = 0,
+        device: str | None = None,
+    ) -> "Review":
+        """Review a run folder on a source ("procedural", "sky130" or a `PairedFolder`).
+
+        Args:
+            split: "train", "val", "test", or (folders only) "all".
+            count: so many pairs (default 50), of a folder at most so many (default all).
+            pixel_nm: pixel size of the images; must be the run's.
+
+        Raises:
+            DataError, CheckpointError: the source or the run cannot be used.
+        """
+        predictor = Predictor.load(Path(run), pick_device(device))
+        trained, direction = predictor.recipe.data, predictor.recipe.direction
+        simulated = source in SIMULATED
+        if simulated and split == "all":
+            raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
+        check_pixel_size(predictor.recipe, pixel_nm)
+        stated = trained.pixel_nm if simulated and pixel_nm is None else pixel_nm
+        pairs = replace(trained, source=source, pixel_nm=stated).pairs(split, direction, count or COUNT)
+        check_pixel_size(predictor.recipe, pairs.pixel_nm)
+        if count is not None and len(pairs) > count:
+            pairs = pairs.subset(range(count))
+        title = f"{Path(run).resolve().name} on {source if simulated else Path(source).name} ({split})"
+        return cls(predictor.translate, pairs, direction, checkpoint_version(run), seed=seed, title=title)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def item(self, index: int) -> dict[str, Any]:
+        """What the page shows of an item; nothing in it says how good the output was measured to be."""
+        shown = self.shown(index)
+        pictures = {
+            "input": shown.input,
+            "output": shown.output,
+            "reference": shown.reference,
+            "difference": difference_map(shown.output, shown.reference),
+        }
+        return {
+            "item": self.items[index],
+            "name": self.pairs.names[index],
+            "family": self.pairs.family[index],
+            "width": shown.input.shape[-1],
+            "height": shown.input.shape[-2],
+            "pictures": {name: _data_url(picture) for name, picture in pictures.items()},
+            "outlines": {"output": _outline(shown.geometry), "reference": _outline(shown.truth)},
+        }
+
+    def shown(self, index: int) -> Shown:
+        """The images of an item."""
+        with self._lock:
+            return self._shown(index)
+
+    def measured(self, index: int) -> dict[str, float | None]:
+        """The metrics of an item, lengths in `unit`; None marks what is not defined."""
+        shown = self.shown(index)
+        with self._lock:
+            return self._measured(index, shown)
+
+    def _compute(self, index: int) -> Shown:
+        given, reference = (unit_from_uint8(images[index]) for images in (self.inputs, self.references))
+        output = self.translate(given[None])[0]
+        chosen = registered(self.direction)
+        if chosen.target_kind == "binary":
+            return Shown(given, output, reference, output, reference)
+        if chosen.read_back:
+            return Shown(given, output, reference, segment(output[None], _READER)[0], given)
+        return Shown(given, output, reference)
+
+    def _measure(self, index: int, shown: Shown) -> dict[str, float | None]:
+        if shown.geometry is None or shown.truth is None:
+            compared, names = (shown.output, shown.reference), registered(self.direction).metrics
+        else:
+            compared, names = (shown.geometry, shown.truth), MEASURED
+        report = image_report(compared[0][None], compared[1][None], self.pairs.pixel_nm)
+        values = {name: float(report.per_image[name][0]) for name in names}
+        return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+    def _name(self, index: int) -> str:
+        """Name, contents, model: a verdict is found again after a restart, and never on another picture."""
+        contents = self.inputs[index].numpy().tobytes() + self.references[index].numpy().tobytes()
+        return f"{self.pairs.names[index]}#{hashlib.sha256(contents).hexdigest()[:12]}@{self.model}"
+
+
+def checkpoint_version(run: Path) -> str:
+    """Twelve hexadecimal digits that name the weights which `Predictor.load` takes from a run folder."""
+    path = next((p for p in (Path(run) / "best.pt", Path(run) / "last.pt") if p.exists()), Path(run))
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:12]
+
+
+def _outline(image: Tensor | None) -> str:
+    return "" if image is None else outline(image)
+
+
+def _data_url(image: Tensor) -> str:
+    return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()

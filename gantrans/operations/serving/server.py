@@ -1,0 +1,254 @@
+"""The HTTP service: translation, feedback and monitors. Every status and type of a response is declared.
+
+Health and model metadata (`health.py`) use the paths of the Open Inference Protocol. Translation does not
+follow that protocol, because images are sent as files instead of tensors.
+"""
+
+import base64
+from typing import Annotated, Any, Literal
+from uuid import uuid4
+
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.exceptions import HTTPException as StarletteHTTPException
+from starlette.types import Scope
+
+from gantrans import __version__
+from gantrans.errors import DataError
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.records import LabelKind, Prediction
+from gantrans.operations.feedback.store import ConflictError, Store
+from gantrans.operations.serving import health
+from gantrans.operations.serving import schemas as s
+from gantrans.operations.serving.decode import decode
+from gantrans.operations.serving.dependencies import Bits, CurrentService, DirectionName, Upload
+from gantrans.operations.serving.hosting import LOOPBACK, add_pages
+from gantrans.operations.serving.intake import RETRY_S, Intake, IntakeConfig
+from gantrans.operations.serving.monitors import performance
+from gantrans.operations.serving.service import Answer, Service
+
+OPEN = ("/", "/web/", "/v2/health/live", "/v2/health/ready")
+_BODY = (400, 403, 408, 413, 422, 503)
+_PNG: s.Responses = {
+    200: {"model": s.Translation, "description": "The output.", "content": {"image/png": {}}}
+}
+_KEPT: s.Responses = {
+    201: {"model": s.Kept, "description": "Stored."},
+    200: {"model": s.Kept, "description": "Stored by an earlier request with the same id."},
+}
+
+translation = APIRouter(tags=["translation"])
+feedback = APIRouter(tags=["feedback"])
+monitoring = APIRouter(tags=["monitors"])
+
+
+def serve_app(service: Service, config: IntakeConfig, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
+    """The application behind `python -m gantrans serve`."""
+    app = FastAPI(
+        title="gantrans", version=__version__, docs_url=None, redoc_url=None, responses=s.errors(401)
+    )
+    app.state.service = service
+    for kind, handler in (
+        (RequestValidationError, _invalid_request),
+        (StarletteHTTPException, _refused_request),
+        (DataError, _unusable_data),
+        (StoreError, _store_failure),
+    ):
+        app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
+    for router in (health.router, translation, feedback, monitoring):
+        app.include_router(router)
+
+    def finished(scope: Scope, status: int, seconds: float) -> None:
+        route = getattr(scope.get("route"), "path", "other")  # the route's template: few distinct values
+        service.monitor.answered(route if scope["path"] != "/translate" else "/translate", status, seconds)
+
+    app.add_middleware(
+        Intake, config=config, open_paths=OPEN, finished=finished, moved=service.monitor.inside.inc
+    )
+    add_pages(app, "serve.html", hosts)
+    return app
+
+
+# ---- errors: every response has the shape of `schemas.Error`
+
+
+def _error(status: int, detail: str, **headers: str) -> JSONResponse:
+    return JSONResponse({"detail": detail}, status, headers)
+
+
+def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
+    first = error.errors()[0]
+    return _error(422, f"{' '.join(map(str, first['loc']))}: {first['msg']}.")
+
+
+def _refused_request(_: Request, error: StarletteHTTPException) -> JSONResponse:
+    return _error(error.status_code, str(error.detail), **(error.headers or {}))
+
+
+def _unusable_data(_: Request, error: DataError) -> JSONResponse:
+    return _error(422, str(error))
+
+
+def _store_failure(_: Request, error: StoreError) -> JSONResponse:
+    if isinstance(error, ConflictError):
+        return _error(409, str(error))
+    return _error(503, str(error), **{"retry-after": str(RETRY_S)})
+
+
+# ---- translation
+
+
+@translation.post("/translate", response_model=None, responses=_PNG | s.errors(409, *_BODY))
+def translate(
+    service: CurrentService,
+    direction: DirectionName,
+    image: Upload,
+    bits: Bits = None,
+    pixel_nm: Annotated[float | None, Query(gt=0, le=1e4, allow_inf_nan=False)] = None,
+    seed: Annotated[
+        int, Query(ge=0, lt=2**31, description="Seed of the noise of a generator with noise injection.")
+    ] = 0,
+    format: Literal["png", "json"] = "png",
+    id: Annotated[
+        s.Id | None, Query(description="Your id of the prediction; with it a request can be repeated.")
+    ] = None,
+) -> Response:
+    """Translate an image. The response is sent after the prediction has been stored."""
+    answer = service.translate(
+        image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed
+    )
+    about = {"x-prediction-id": answer.id, "x-model-version": answer.version}
+    if format == "png":
+        return Response(answer.png, media_type="image/png", headers=about)
+    return JSONResponse(_translation(answer).model_dump(), headers=about)
+
+
+def _translation(answer: Answer) -> s.Translation:
+    def statistics(image: Any) -> s.Statistics:
+        return s.Statistics(mean=float(image.mean()), contrast=float(image.std(correction=0)))
+
+    return s.Translation(
+        id=answer.id,
+        direction=answer.direction,
+        model=answer.version,
+        width=answer.output.shape[-1],
+        height=answer.output.shape[-2],
+        milliseconds={stage: 1000 * seconds for stage, seconds in answer.seconds.items()},
+        input=statistics(answer.input),
+        output=statistics(answer.output),
+        image=base64.b64encode(answer.png).decode(),
+    )
+
+
+# ---- feedback
+
+
+def _find(store: Store, prediction: str) -> Prediction:
+    known = store.prediction(prediction)
+    if known is None:
+        raise HTTPException(404, f"There is no prediction {prediction!r}.")
+    return known
+
+
+def _registered(store: Store, prediction: Prediction) -> s.Registered:
+    verdict = store.verdict(prediction.id)
+    return s.Registered(
+        id=prediction.id,
+        direction=prediction.direction,
+        model=prediction.model,
+        pixel_nm=prediction.pixel_nm,
+        seconds=prediction.seconds,
+        made_at=prediction.made_at,
+        verdict=verdict.verdict if verdict else None,
+        note=verdict.note if verdict else "",
+    )
+
+
+@feedback.get("/predictions", responses=s.errors(422))
+def predictions(
+    service: CurrentService, last: Annotated[int, Query(ge=1, le=1000)] = 50
+) -> list[s.Registered]:
+    """The newest predictions, newest first."""
+    return [_registered(service.store, p) for p in service.store.predictions(last=last)]
+
+
+@feedback.get("/predictions/{prediction}", responses=s.errors(404, 422))
+def one(service: CurrentService, prediction: s.Id) -> s.Registered:
+    """A prediction with its last verdict."""
+    return _registered(service.store, _find(service.store, prediction))
+
+
+@feedback.get(
+    "/predictions/{prediction}/{picture}.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}}, **s.errors(404, 422)},
+)
+def picture(service: CurrentService, prediction: s.Id, picture: Literal["input", "output"]) -> Response:
+    """The input or the output of a prediction as PNG."""
+    name = getattr(_find(service.store, prediction), picture)
+    return Response(service.store.png(name), media_type="image/png")
+
+
+@feedback.put(
+    "/predictions/{prediction}/labels/{label}", status_code=201, responses=_KEPT | s.errors(409, *_BODY)
+)
+def label(
+    service: CurrentService,
+    response: Response,
+    prediction: s.Id,
+    label: s.Id,
+    kind: LabelKind,
+    image: Upload,
+    made_at: Annotated[str | None, Query(max_length=40, description="ISO 8601 with a time zone.")] = None,
+    bits: Bits = None,
+) -> s.Kept:
+    """Store the right output of a prediction: measured elsewhere (truth), or corrected by a person.
+
+    A label may be sent at any time, several times, and even before its prediction.
+    """
+    decoded = decode(image.file.read(), bits=bits)
+    new = service.store.add_label(label, prediction, kind, decoded, made_at=made_at)
+    response.status_code = 201 if new else 200
+    return s.Kept(new=new, prediction_known=service.store.prediction(prediction) is not None)
+
+
+@feedback.put(
+    "/predictions/{prediction}/verdicts/{event}",
+    status_code=201,
+    responses=_KEPT | s.errors(404, 409, *_BODY),
+)
+def judge(
+    service: CurrentService, response: Response, prediction: s.Id, event: s.Id, judgement: s.Judgement
+) -> s.Kept:
+    """Accept an output, which makes it a training pair, or reject it; null withdraws the last verdict."""
+    model = _find(service.store, prediction).model
+    new = service.store.judge(prediction, judgement.verdict, judgement.note, id=event, model=model)
+    response.status_code = 201 if new else 200
+    return s.Kept(new=new, prediction_known=True)
+
+
+# ---- monitors
+
+
+@monitoring.get("/monitors")
+def monitors(service: CurrentService) -> s.Monitors:
+    """State of the service, drift of the inputs, and quality of the outputs that have a label."""
+    return s.Monitors(
+        operational=service.monitor.report(),
+        drift=service.inputs.report() if service.inputs else None,
+        performance=performance(service.store),
+        store=service.store.counts(),
+        problems=service.models.problems,
+    )
+
+
+@monitoring.get(
+    "/metrics",
+    response_class=Response,
+    responses={200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}},
+)
+def metrics(service: CurrentService) -> Response:
+    """Metrics in the text format of Prometheus."""
+    return Response(service.monitor.text(), media_type=CONTENT_TYPE_LATEST)

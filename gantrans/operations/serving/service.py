@@ -1,0 +1,129 @@
+"""One translation from bytes to answer: decode, forward, encode, register; and nothing is answered that the
+store does not hold.
+"""
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from gantrans.directions import directions
+from gantrans.errors import DataError
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.records import Prediction
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.decode import decode
+from gantrans.operations.serving.models import Model, Models
+from gantrans.operations.serving.monitors import InputMonitor, Operational
+from gantrans.translation.predictor import check_pixel_size
+
+
+class DirectionError(DataError):
+    """No loaded model translates in this direction."""
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A translation as it was registered; images (1, H, W) in [0, 1], `png` the encoded output."""
+
+    id: str
+    direction: str
+    version: str
+    input: Tensor
+    output: Tensor
+    png: bytes
+    seconds: dict[str, float]
+
+
+class Service:
+    """Translate uploads; safe to call from several threads, which take turns at the network."""
+
+    def __init__(
+        self, models: Models, store: Store, monitor: Operational, inputs: InputMonitor | None = None
+    ) -> None:
+        self.models, self.store, self.monitor, self.inputs = models, store, monitor, inputs
+        self._turn = threading.Lock()
+
+    def translate(
+        self,
+        data: bytes,
+        direction: str,
+        *,
+        id: str,
+        bits: int | None = None,
+        pixel_nm: float | None = None,
+        seed: int = 0,
+    ) -> Answer:
+        """Translate the bytes of an image file; a request that was answered before gets its stored answer.
+
+        Args:
+            id: names the prediction; with the same direction and image it may come again.
+            bits: see `decode`. pixel_nm: must be the model's if both are known. seed: draws the noise.
+
+        Raises:
+            DataError: no such direction, no usable image, another pixel size.
+            ConflictError: `id` names another request.
+            StoreError: the prediction could not be registered, so there is no answer.
+        """
+        seconds: dict[str, float] = {}
+        model = self.model(direction)
+        check_pixel_size(model.predictor.recipe, pixel_nm)
+        with self._timed("decode", seconds):
+            image = decode(data, bits=bits)
+        if known := self.store.answered(id, direction, image):
+            return self._stored(known, image, seconds)
+        trained_nm = model.predictor.recipe.data.pixel_nm
+        stated_nm = pixel_nm if pixel_nm is not None else trained_nm
+        with self._turn, self._timed("forward", seconds):
+            output = model.predictor.translate_large(image, seed=seed)
+        with self._timed("encode", seconds):
+            png = encode_png(output)
+        with self._timed("store", seconds):
+            new = self.store.register(
+                id, direction, model.version, image, output, seconds=seconds["forward"], pixel_nm=stated_nm
+            )
+        if not new:  # an equal request was answered while this one was at the network
+            known = self.store.answered(id, direction, image)
+            assert known is not None  # nothing is ever deleted
+            return self._stored(known, image, seconds)
+        if self.inputs is not None:
+            self.inputs.observe(direction, image, stated_nm)
+        self.monitor.predictions.labels(direction, model.version).inc()
+        for side, picture in (("input", image), ("output", output)):
+            self.monitor.pixels.labels(side).observe(float(picture.mean()))
+        return Answer(id, direction, model.version, image, output, png, seconds)
+
+    def _stored(self, known: Prediction, image: Tensor, seconds: dict[str, float]) -> Answer:
+        output, png = self.store.image(known.output), self.store.png(known.output)
+        return Answer(known.id, known.direction, known.model, image, output, png, seconds)
+
+    def model(self, direction: str) -> Model:
+        """The translator for a direction.
+
+        Raises:
+            DirectionError: there is none.
+        """
+        model = self.models.get(direction) if direction in directions() else None
+        if model is None:
+            there = ", ".join(self.models.directions())
+            raise DirectionError(f"No loaded model translates {direction!r}; choose from {there}.")
+        return model
+
+    def problem(self) -> str | None:
+        """Why the service is not ready; None if it is."""
+        try:
+            self.store.rows("SELECT 1")
+        except StoreError as error:
+            return str(error)
+        return None if self.models.directions() else "No model is loaded."
+
+    @contextmanager
+    def _timed(self, stage: str, seconds: dict[str, float]) -> Iterator[None]:
+        start = time.perf_counter()
+        yield
+        seconds[stage] = time.perf_counter() - start
+        self.monitor.stages.labels(stage).observe(seconds[stage])

@@ -1,0 +1,202 @@
+// The review page: one item at a time, keyboard first. What is measured arrives with the acknowledgement only.
+import { Outbox } from "./outbox.js";
+import { element, Viewer } from "./viewer.js";
+
+const $ = id => document.getElementById(id);
+const VIEWS = ["input", "output", "reference"];
+const LABELS = { epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra", l1: "L1", ssim: "SSIM", psnr: "PSNR" };
+const UNITS = { psnr: "dB" };
+const DIGITS = { iou: 3, l1: 3, ssim: 3, psnr: 1, epe: 2, epe_p95: 2 };
+const WORDS = { accept: "Accepted", minor: "Minor fault", reject: "Rejected" };
+
+const about = await (await fetch("/api/review")).json();
+const items = about.items;
+const shown = { output: true, reference: true, difference: false };
+const made = []; // indices in the order in which they were judged, for undo
+const drafts = {}; // notes that wait for a verdict
+let index = 0; // of the item that is shown
+let wanted = 0; // of the one that is asked for
+let current = null;
+let saving = null; // the timer that clears "Saved"
+
+const viewer = new Viewer(VIEWS.map(name => $(`view-${name}`)), scale => {
+  $("zoom").textContent = `${scale < 10 ? Math.round(scale * 10) / 10 : Math.round(scale)}×`;
+});
+
+const deliver = event => fetch("/api/verdicts", {
+  method: "POST", headers: { "content-type": "application/json" }, body: JSON.stringify(event),
+});
+const outbox = new Outbox(`gantrans-review-${about.review}`, deliver, {
+  acknowledged(event, saved) {
+    const place = items.findIndex(other => other.item === event.item);
+    if (place >= 0) items[place].verdict = saved.verdict;
+    if (current?.item === event.item && !outbox.pending(event.item)) Object.assign(current, saved);
+    say(saved.verdict ? `Saved: ${WORDS[saved.verdict].toLowerCase()}.` : "Taken back.");
+    clearTimeout(saving);
+    saving = setTimeout(() => say(""), 4000);
+    drawVerdict();
+  },
+  waiting(reason) { say(`Not saved yet: ${reason}. Trying again …`, true); },
+  refused(event, reason) { say(`Not saved: ${JSON.stringify(reason)}`, true); drawVerdict(); },
+});
+
+function say(text, bad = false) {
+  $("status").textContent = text;
+  $("status").classList.toggle("bad", bad);
+}
+
+async function go(to) {
+  if (to < 0 || to >= items.length) return;
+  wanted = to;
+  const answer = await fetch(`/api/items/${to}`).catch(() => null);
+  if (wanted !== to) return; // a later key was faster
+  if (!answer?.ok) wanted = index;
+  if (!answer?.ok) return say(answer ? (await answer.json()).detail : "The server does not answer; start it again.", true);
+  const item = await answer.json();
+  if (wanted !== to) return;
+  index = to;
+  current = item;
+  const waiting = outbox.pending(item.item);
+  if (waiting) Object.assign(current, { verdict: waiting.verdict, note: waiting.note, measured: null });
+  viewer.open(item.width, item.height);
+  drawPictures();
+  $("note").value = drafts[item.item] ?? current.note;
+  $("note").blur();
+  drawVerdict();
+  if (to + 1 < items.length) fetch(`/api/items/${to + 1}`).catch(() => null); // computed ahead on the server
+}
+
+function drawPictures() {
+  const { width, height, pictures, outlines } = current;
+  for (const name of VIEWS) {
+    const source = name === "output" && shown.difference ? "difference" : name;
+    const layers = [element("image", { href: pictures[source], width, height })];
+    if (name === "input")
+      for (const line of ["reference", "output"])
+        if (shown[line])
+          for (const kind of ["rim", line]) layers.push(element("path", { d: outlines[line], class: kind }));
+    $(`view-${name}`).replaceChildren(...layers);
+  }
+  const kinds = about.kinds;
+  $("caption-input").textContent = `Input: ${kinds.input}, ${width} × ${height} px`;
+  $("caption-output").textContent = shown.difference
+    ? "Difference: orange more, blue less" : `Output: ${kinds.output}`;
+  $("caption-reference").textContent = `Reference: ${kinds.reference}`;
+  for (const name of Object.keys(shown)) $(`show-${name}`).setAttribute("aria-pressed", shown[name]);
+}
+
+function drawVerdict() {
+  const judged = items.filter(item => item.verdict).length;
+  $("title").textContent = about.title;
+  document.title = `${judged}/${items.length} ${about.title}`;
+  $("progress").value = judged;
+  $("progress").max = items.length;
+  $("judged").textContent = `${judged} of ${items.length} judged`;
+  $("place").textContent = `${index + 1} / ${items.length}`;
+  $("previous").disabled = index === 0;
+  $("next").disabled = index === items.length - 1;
+  if (!current) return;
+  const pending = outbox.pending(current.item);
+  for (const button of document.querySelectorAll(".verdict")) {
+    const word = button.dataset.verdict;
+    button.setAttribute("aria-pressed", current.verdict === word && !pending);
+    button.toggleAttribute("data-pending", pending?.verdict === word);
+  }
+  const rows = Object.entries(current.measured ?? {}).map(([name, value]) => {
+    const unit = name.startsWith("epe") ? about.unit : UNITS[name];
+    const text = value?.toFixed(DIGITS[name] ?? 0);
+    return row(LABELS[name] ?? name, value === null ? "not defined" : unit ? `${text} ${unit}` : text);
+  });
+  if (rows.length) rows.unshift(row("Family", current.family));
+  if (rows.length && about.read_back) rows.push(row("Edges", `read back from the ${about.kinds.output}`));
+  $("measured").replaceChildren(...(rows.length ? rows : [row("Measured", "shown after your verdict")]));
+}
+
+function row(name, value) {
+  const made = document.createElement("div");
+  made.append(Object.assign(document.createElement("dt"), { textContent: name }),
+    Object.assign(document.createElement("dd"), { textContent: value }));
+  return made;
+}
+
+function judge(verdict, note = $("note").value.trim()) {
+  if (!current) return;
+  if (verdict && !made.includes(index)) made.push(index);
+  delete drafts[current.item];
+  Object.assign(current, { verdict, note, measured: null });
+  say("Saving …");
+  outbox.put({ item: current.item, verdict, note });
+  drawVerdict();
+}
+
+async function undo() {
+  const last = made.pop();
+  if (last !== undefined && last !== index) await go(last);
+  if (current?.verdict) {
+    const note = current.note;
+    judge(null, "");
+    drafts[current.item] = note; // the words stay in the field
+  }
+}
+
+function saveNote() {
+  const note = $("note").value.trim();
+  $("note").blur();
+  if (!current || note === current.note) return;
+  if (current.verdict) judge(current.verdict, note);
+  else {
+    drafts[current.item] = note;
+    say("The note is saved with your verdict.");
+  }
+}
+
+function nextOpen() {
+  for (let step = 1; step <= items.length; step++) {
+    const to = (index + step) % items.length;
+    if (!items[to].verdict && !outbox.pending(items[to].item)) return go(to);
+  }
+  say("All items are judged.");
+}
+
+function toggle(name) {
+  shown[name] = !shown[name];
+  if (current) drawPictures();
+}
+
+const KEYS = {
+  1: () => judge("accept"), 2: () => judge("minor"), 3: () => judge("reject"), u: undo,
+  n: () => $("note").focus(), ArrowLeft: () => go(wanted - 1), ArrowRight: () => go(wanted + 1), Enter: nextOpen,
+  o: () => toggle("output"), r: () => toggle("reference"), d: () => toggle("difference"),
+  "+": () => viewer.zoom(1.5), "=": () => viewer.zoom(1.5), "-": () => viewer.zoom(1 / 1.5), 0: () => viewer.fit(),
+  "?": () => $("keys").showModal(),
+};
+const MOVES = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] };
+
+document.addEventListener("keydown", event => {
+  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
+  if (event.target === $("note")) {
+    if (event.key === "Enter" && !event.shiftKey) { event.preventDefault(); saveNote(); }
+    if (event.key === "Escape") { $("note").value = drafts[current?.item] ?? current?.note ?? ""; $("note").blur(); }
+    return;
+  }
+  if (event.key === "Enter" && event.target.closest("button, a")) return; // presses what has the focus
+  const move = event.shiftKey && MOVES[event.key];
+  const action = move ? () => viewer.move(...move) : KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!action || (event.repeat && !event.key.startsWith("Arrow"))) return;
+  event.preventDefault();
+  action();
+});
+
+const CLICKS = {
+  "show-output": () => toggle("output"), "show-reference": () => toggle("reference"), "show-difference": () => toggle("difference"),
+  "zoom-in": KEYS["+"], "zoom-out": KEYS["-"], fit: KEYS[0], previous: KEYS.ArrowLeft, next: KEYS.ArrowRight,
+  undo, jump: nextOpen, help: KEYS["?"],
+};
+for (const [id, action] of Object.entries(CLICKS)) $(id).addEventListener("click", () => action());
+for (const button of document.querySelectorAll(".verdict"))
+  button.addEventListener("click", () => judge(button.dataset.verdict));
+$("note").addEventListener("change", saveNote);
+
+outbox.send(); // what an earlier visit could not deliver
+const open = items.findIndex(item => !item.verdict && !outbox.pending(item.item));
+await go(open < 0 ? 0 : open);

@@ -1,0 +1,201 @@
+"""An exercise: its text, its reference, and the wrong and right answers that prove its checker.
+
+The habits are those of Kaggle's learntools (states; check, hint, solution) and of ARENA (difficulty,
+minutes). What is new is that the checker is itself tested: every wrong answer stands for a misconception and
+must be refused with that diagnosis, every right answer must be accepted, and the stub must count as not
+attempted.
+
+    ex = exercise("channel_rule")
+    ex.show()                   # what to write
+    ex.check(channel_rule)      # a Result; it never raises and never stops the notebook
+    ex.hint()                   # one hint at a time
+    ex.solution()
+"""
+
+import ast
+import inspect
+import textwrap
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from gantrans.teaching.exercises import checker
+from gantrans.teaching.exercises.checker import Answer, Wrong
+from gantrans.teaching.exercises.differential import Observation
+from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
+from gantrans.teaching.exercises.results import Card, Result, State
+from gantrans.teaching.learner import progress
+
+
+@dataclass
+class Exercise:
+    """One exercise; reference, inputs and answers are added by the decorators below.
+
+    `gradients` names the arguments whose gradients are compared. `equivalent` lists mutants of the reference
+    that behave exactly as it does: part of the mutant's id, and the reason (see `mutation.py`).
+    """
+
+    id: str
+    lesson: str
+    title: str
+    difficulty: int  # 1..5
+    minutes: int
+    spec: str  # Markdown
+    hints: tuple[str, ...]  # from a nudge to nearly the answer
+    source: str
+    gradients: tuple[str, ...] = ()
+    equivalent: dict[str, str] = field(default_factory=dict)
+    wrongs: list[Wrong] = field(default_factory=list, init=False)
+    rights: list[Answer] = field(default_factory=list, init=False)
+    _reference: Answer | None = field(default=None, init=False)
+    _inputs: Callable[[Case], Args] | None = field(default=None, init=False)
+    _edges: Callable[[], list[Args]] = field(default=list, init=False)
+    _hints_shown: int = field(default=0, init=False)
+
+    # ---- what a notebook uses
+
+    def show(self) -> Card:
+        """The task: text, stub with signature and shapes, difficulty, minutes."""
+        dots = "●" * self.difficulty + "○" * (5 - self.difficulty)
+        return Card(
+            f"**Exercise: {self.title}** · difficulty {dots} ({self.difficulty} of 5) · "
+            f"about {self.minutes} minutes\n\n"
+            f"{textwrap.dedent(self.spec).strip()}\n\n```python\n{self.stub}\n```\n\n"
+            f"Then `ex.check({self.name})`; `ex.hint()` gives the next of {len(self.hints)} hints."
+        )
+
+    def check(self, answer: Any = None) -> Result:
+        """Judge the learner's function and remember the state; never raises (a KeyboardInterrupt passes)."""
+        try:
+            result = self.judge(answer)
+        except Exception as error:
+            what = f"{type(error).__name__}: {error}"
+            return Result(
+                State.CANNOT_CHECK, self.id, f"the checker itself failed ({what}); you may be right."
+            )
+        if result.state in (State.CORRECT, State.INCORRECT):
+            try:
+                self._remember(result.state)
+            except OSError as error:
+                note = f"{result.message} (Your progress was not saved: {error}.)"
+                return Result(result.state, self.id, note, result.cause, result.misconception)
+        return result
+
+    def judge(self, answer: Any) -> Result:
+        """The pure part of `check`: nothing is stored."""
+        return checker.judge(self, answer)
+
+    def hint(self) -> Card:
+        """The next hint; the last one is repeated."""
+        number = min(self._hints_shown + 1, len(self.hints))
+        self._hints_shown = number
+        last = "\n\nThat was the last hint; `ex.solution()` shows one answer."
+        text = f"**Hint {number} of {len(self.hints)}.** {self.hints[number - 1]}"
+        return Card(text + (last if number == len(self.hints) else ""))
+
+    def solution(self) -> Card:
+        """The reference, folded away, with its source."""
+        return Card(
+            f"<details><summary>Solution of “{self.title}”</summary>\n\n"
+            f"```python\n{self.reference_source}\n```\n\nSource: {self.source}\n\n</details>"
+        )
+
+    def example(self, number: int) -> Args:
+        """The arguments of input `number`, as a message names it, to try by hand: `f(*ex.example(3))`."""
+        return duplicate(self.cases[number])
+
+    # ---- how an exercise file adds to it
+
+    def reference(self, function: Answer) -> Answer:
+        """Decorator: the reference. Its name, signature and docstring become the learner's stub."""
+        self._reference = function
+        return function
+
+    def inputs(self, function: Callable[[Case], Args]) -> Callable[[Case], Args]:
+        """Decorator: draws one random input."""
+        self._inputs = function
+        return function
+
+    def edges(self, function: Callable[[], list[Args]]) -> Callable[[], list[Args]]:
+        """Decorator: hand-written inputs, small and nasty; they are tried first."""
+        self._edges = function
+        return function
+
+    def wrong(
+        self, name: str, misconception: str, answer: Answer | None = None
+    ) -> Callable[[Answer], Answer]:
+        """Add a wrong answer, as third argument or by decoration."""
+
+        def add(function: Answer) -> Answer:
+            self.wrongs.append(Wrong(name, misconception, function))
+            return function
+
+        if answer is not None:
+            add(answer)
+        return add
+
+    def right(self, answer: Answer) -> Answer:
+        """Add a right answer that is written differently (by a call or as a decorator)."""
+        self.rights.append(answer)
+        return answer
+
+    # ---- what follows from the reference
+
+    @property
+    def function(self) -> Answer:
+        """The reference."""
+        assert self._reference is not None
+        return self._reference
+
+    @property
+    def name(self) -> str:
+        """The name of the learner's function."""
+        return self.function.__name__
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of the reference's parameters, in order."""
+        return tuple(inspect.signature(self.function).parameters)
+
+    @cached_property
+    def differentiable(self) -> tuple[int, ...]:
+        """Positions of the arguments whose gradients are compared."""
+        return tuple(self.parameters.index(name) for name in self.gradients)
+
+    @cached_property
+    def reference_source(self) -> str:
+        """The reference as text, without its decorator."""
+        text = textwrap.dedent(inspect.getsource(self.function))
+        return text[text.index("def ") :].rstrip()
+
+    @cached_property
+    def stub(self) -> str:
+        """What the learner starts from: the reference's signature and docstring, then NotImplementedError."""
+        tree = ast.parse(self.reference_source).body[0]
+        assert isinstance(tree, ast.FunctionDef)
+        kept = self.reference_source.splitlines()[: tree.body[0].end_lineno]
+        return "\n".join([*kept, "    raise NotImplementedError"])
+
+    @cached_property
+    def cases(self) -> list[Args]:
+        """Every input: edge cases first, then one per seed."""
+        assert self._inputs is not None
+        return [*self._edges(), *(self._inputs(Case(seed)) for seed in SEEDS)]
+
+    @cached_property
+    def expected(self) -> list[Observation]:
+        """What the reference does with every input."""
+        with kept_generators():
+            return [checker.watch(self, self.function, args) for args in self.cases]
+
+    def _remember(self, state: State) -> None:
+        before = progress.get("exercises", self.id)
+        progress.update(
+            "exercises",
+            self.id,
+            state=str(state),
+            solved=before.get("solved", False) or state is State.CORRECT,
+            attempts=before.get("attempts", 0) + 1,
+            hints=max(before.get("hints", 0), self._hints_shown),
+        )

@@ -1,0 +1,231 @@
+"""Figures made of images: rows and grids with a scale bar, overlays, receptive fields, alignment."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
+
+from gantrans.teaching.plots.style import (
+    AGREE,
+    COLOURS,
+    EXTRA,
+    MISSING,
+    describe,
+    figure_of,
+    new_axes,
+    new_figure,
+    styled,
+)
+
+
+def pixels(image: Any) -> np.ndarray:
+    """An image (H, W) or (1, H, W), tensor or array, as a float array (H, W)."""
+    array = np.asarray(image.detach().cpu() if hasattr(image, "detach") else image, dtype=np.float64)
+    return array.reshape(array.shape[-2:])
+
+
+@styled
+def image_axes(
+    image: Any,
+    title: str = "",
+    *,
+    pixel_nm: float | None = None,
+    ax: Axes | None = None,
+    limits: Any = (0.0, 1.0),
+) -> Axes:
+    """One image in [0, 1] (or `limits`; None: its own range), with a scale bar if the pixel size is known."""
+    array = pixels(image)
+    ax = new_axes(ax, 2.6, 2.8)
+    low, high = (array.min(), array.max()) if limits is None else limits
+    ax.imshow(array, vmin=low, vmax=high, cmap="gray", interpolation="nearest")
+    _frame(ax, title)
+    if pixel_nm is not None:
+        scale_bar(ax, array.shape[1], pixel_nm)
+    height, width = array.shape
+    size = f"{width} x {height} px" + (f" of {pixel_nm:g} nm" if pixel_nm is not None else "")
+    return describe(
+        ax,
+        f"{title or 'Image'}: {size}, mean {array.mean():.2f}, from {array.min():.2f} to {array.max():.2f}.",
+    )
+
+
+@styled
+def overlay_axes(
+    prediction: Any, target: Any, title: str = "", *, threshold: float = 0.5, ax: Axes | None = None
+) -> Axes:
+    """Where a prediction agrees with its target: grey in both, vermilion missing, blue extra."""
+    predicted, wanted = pixels(prediction) > threshold, pixels(target) > threshold
+    ax = new_axes(ax, 2.6, 2.8)
+    colours = np.ones((*wanted.shape, 3))
+    kinds = {"missing": (wanted & ~predicted, MISSING), "extra": (predicted & ~wanted, EXTRA)}
+    for mask, colour in [(wanted & predicted, AGREE), *kinds.values()]:
+        colours[mask] = to_rgb(colour)
+    ax.imshow(colours, interpolation="nearest")
+    shares = ", ".join(f"{name} {mask.mean():.1%}" for name, (mask, _) in kinds.items())
+    _frame(ax, title)
+    for x, (name, (_, colour)) in zip((0.0, 0.55), kinds.items(), strict=True):
+        ax.text(x, -0.03, f"■ {name}", color=colour, transform=ax.transAxes, va="top", fontsize=8.5)
+    union = (wanted | predicted).sum()
+    iou = (wanted & predicted).sum() / union if union else 1.0
+    return describe(ax, f"{title or 'Overlay'}: IoU {iou:.3f}; {shares} of the pixels.")
+
+
+@styled
+def image_grid(
+    rows: Sequence[Sequence[Any]],
+    titles: Sequence[str] = (),
+    *,
+    row_titles: Sequence[str] = (),
+    suptitle: str = "",
+    pixel_nm: float | None = None,
+    size: float = 1.75,
+    limits: Any = (0.0, 1.0),
+) -> Figure:
+    """Rows of images in [0, 1] with column and row titles; `size` is the side of one in inches."""
+    n_rows, n_columns = len(rows), max(map(len, rows))
+    figure = new_figure(size * n_columns + 0.3, size * n_rows + (0.55 if suptitle else 0.3))
+    axes = figure.subplots(n_rows, n_columns, squeeze=False)
+    for i, row in enumerate(rows):
+        for j in range(n_columns):
+            if j >= len(row):
+                axes[i, j].set_axis_off()
+                continue
+            title = titles[j] if j < len(titles) else ""
+            name = " ".join(filter(None, [row_titles[i] if row_titles else "", title]))
+            ax = image_axes(
+                row[j], name, ax=axes[i, j], limits=limits, pixel_nm=pixel_nm if i == j == 0 else None
+            )
+            ax.set_title(title if i == 0 else "")
+            if row_titles and j == 0:
+                ax.set_ylabel(row_titles[i])
+    figure.suptitle(suptitle)
+    return figure
+
+
+def image_row(images: Sequence[Any], titles: Sequence[str] = (), **options: Any) -> Figure:
+    """One row of images; the options are those of `image_grid`."""
+    return image_grid([images], titles, **{"size": 2.1, **options})
+
+
+@styled
+def pair_figure(
+    layout: Any, printed: Any, sem: Any, *, pixel_nm: float | None = None, suptitle: str = ""
+) -> Figure:
+    """Drawn layout, printed shape over the drawn outline, and SEM image, all in [0, 1]."""
+    figure = image_row(
+        [layout, printed, sem], ["drawn layout", "printed shape", "SEM image"],
+        suptitle=suptitle, pixel_nm=pixel_nm, size=2.6,
+    )  # fmt: skip
+    drawn = pixels(layout)
+    if drawn.min() < 0.5 < drawn.max():
+        figure.axes[1].contour(drawn, levels=[0.5], colors=[COLOURS[1]], linewidths=1.0)
+    return figure
+
+
+@styled
+def receptive_field_figure(
+    image: Any,
+    box: tuple[int, int, int, int],
+    gradient: Any = None,
+    *,
+    title: str = "",
+    pixel_nm: float | None = None,
+) -> Figure:
+    """The field of one logit on the image, and the gradient that proves it.
+
+    Args:
+        image: (H, W) in [0, 1].
+        box: first row, first column, height and width of the field in pixels; it may reach over the border.
+        gradient: (H, W) absolute gradient of the logit, or None.
+    """
+    figure = new_figure(6.4 if gradient is not None else 3.4, 3.3)
+    axes = figure.subplots(1, 1 if gradient is None else 2, squeeze=False)[0]
+    row, column, height, width = box
+    ax = image_axes(image, "what one logit sees", ax=axes[0], pixel_nm=pixel_nm)
+    _box(ax, box)
+    describe(ax, f"The field of the logit is {height} x {width} px, from row {row} and column {column}.")
+    if gradient is not None:
+        size = np.abs(pixels(gradient))
+        axes[1].imshow(np.log10(size + 1e-12 + size.max() * 1e-6), cmap="cividis", interpolation="nearest")
+        _frame(axes[1], "gradient of the logit, log scale")
+        _box(axes[1], box)
+        rows, columns = np.nonzero(size.any(1))[0], np.nonzero(size.any(0))[0]
+        support = f"{np.ptp(rows) + 1} x {np.ptp(columns) + 1} px" if rows.size else "empty"
+        describe(axes[1], f"The support of its gradient is {support}.")
+    figure.suptitle(title)
+    return figure
+
+
+@styled
+def alignment_figure(
+    raw: Any, template: Any, score: Any, offset: tuple[float, float], *, pixel_nm: float | None = None
+) -> Figure:
+    """Raw field with the template's place marked, the template, and the map of NCC with its peak.
+
+    Args:
+        raw: (H, W) in [0, 1]; template: (h, w) in [0, 1]; score: (H-h+1, W-w+1) in [-1, 1].
+        offset: row and column of the best place, px.
+    """
+    figure = new_figure(9.2, 3.3)
+    left, middle, right = figure.subplots(1, 3)
+    height, width = pixels(template).shape
+    row, column = offset
+    image_axes(raw, "raw field", ax=left, pixel_nm=pixel_nm)
+    _box(left, (row, column, height, width))
+    describe(left, f"The template lies at row {row:g}, column {column:g} of the raw field.")
+    image_axes(template, "template", ax=middle)
+    values = pixels(score)
+    shown = right.imshow(values, vmin=-1, vmax=1, cmap="cividis", interpolation="nearest")
+    right.plot(column, row, "+", color="white", markersize=12, markeredgewidth=1.8)
+    right.set(title="NCC", xlabel="offset x (px)", ylabel="offset y (px)")
+    right.grid(False)
+    figure_of(right).colorbar(shown, ax=right, shrink=0.8)
+    return _described(
+        figure, right, f"NCC over all offsets: peak {values.max():.2f}, median {np.median(values):.2f}."
+    )
+
+
+def scale_bar(ax: Axes, width_px: int, pixel_nm: float) -> None:
+    """A bar of a round length, about a quarter of the width, in the lower right corner."""
+    raw = width_px * pixel_nm / 4
+    power = 10.0 ** np.floor(np.log10(raw))
+    length = max(k for k in (1, 2, 5, 10) if k * power <= raw) * power
+    x1, y = width_px * 0.95, ax.get_ylim()[0] * 0.95
+    for colour, thickness in (("black", 5), ("white", 2.5)):
+        ax.plot(
+            [x1 - length / pixel_nm, x1], [y, y], color=colour, linewidth=thickness, solid_capstyle="butt"
+        )
+    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
+    ax.text(
+        x1 - length / pixel_nm / 2, y - width_px * 0.03, label, color="white", ha="center", va="bottom",
+        fontsize=8, bbox={"facecolor": "black", "alpha": 0.7, "pad": 1.2, "linewidth": 0},
+    )  # fmt: skip
+
+
+def _described(figure: Figure, ax: Axes, text: str) -> Figure:
+    describe(ax, text)
+    return figure
+
+
+def _frame(ax: Axes, title: str) -> None:
+    ax.set_title(title)
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.grid(False)
+    for spine in ax.spines.values():
+        spine.set_visible(True)
+        spine.set_color("#888888")
+
+
+def _box(ax: Axes, box: tuple[float, float, float, float]) -> None:
+    row, column, height, width = box
+    for colour, thickness in (("white", 3.2), (COLOURS[1], 1.6)):
+        ax.add_patch(
+            Rectangle(
+                (column - 0.5, row - 0.5), width, height, fill=False, edgecolor=colour, linewidth=thickness
+            )
+        )

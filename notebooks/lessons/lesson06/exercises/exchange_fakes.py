@@ -1,0 +1,324 @@
+"""Lesson 06: a buffer of past pairs of condition and fake."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
+
+Pair = tuple[Tensor, Tensor]
+
+ex = Exercise(
+    id="exchange_fakes",
+    lesson="06",
+    title="Remind D of past fakes",
+    difficulty=3,
+    minutes=15,
+    spec="""
+    A buffer holds up to `capacity` pairs (condition, fake). Go through the batch image by image:
+
+    - While the buffer is not full, the new pair is stored *and* given to D.
+    - Once it is full, toss a coin, `torch.rand((), generator=generator)`. Below 0.5, D gets the new pair and
+      the buffer stays as it is. Otherwise draw a place, `torch.randint(capacity, (), generator=generator)`:
+      D gets the pair stored there, and the new pair takes its place.
+
+    D judges fakes together with their conditions, so the two halves of a pair never part. Return what D gets
+    (conditions, fakes) and the new list of pairs; change nothing that you were given but the generator. With
+    capacity 0 the batch comes back as it is.
+    """,
+    hints=(
+        "`pairs = list(pairs)` makes a list of your own. Then `for pair in zip(condition, fake, "
+        "strict=True):`.",
+        "Three cases: `len(pairs) < capacity`; the coin below 0.5 (or capacity 0, before any draw); the "
+        "swap.",
+        "The swap: `place = int(torch.randint(...))`, then `old, pairs[place] = pairs[place], pair`. At "
+        "the end `torch.stack` the conditions and the fakes.",
+    ),
+    source="Shrivastava et al. 2017, sec. 2.3; Zhu et al. 2017 (CycleGAN, 50 images); "
+    "gantrans.translation.buffer.",
+    equivalent={
+        "strict=True": "there are as many fakes as conditions",
+        "`True` -> `False`": "there are as many fakes as conditions",
+        "-> `torch.rand((), generator=generator) > 0.5`": "no draw is exactly 0.5",
+        "-> `torch.randint(capacity, (), generator=generator)`": "a whole-number tensor is an index, too",
+    },
+)
+
+
+@ex.reference
+def exchange_fakes(
+    pairs: list[tuple[Tensor, Tensor]],
+    condition: Tensor,
+    fake: Tensor,
+    capacity: int,
+    generator: torch.Generator,
+) -> tuple[Tensor, Tensor, list[tuple[Tensor, Tensor]]]:
+    """Stored pairs, each (C, H, W) twice, and a batch (B, C, H, W) twice -> conditions, fakes, new pairs."""
+    pairs, given = list(pairs), []
+    for pair in zip(condition, fake, strict=True):
+        if len(pairs) < capacity:
+            pairs.append(pair)
+        elif capacity > 0 and torch.rand((), generator=generator) >= 0.5:
+            place = int(torch.randint(capacity, (), generator=generator))
+            pair, pairs[place] = pairs[place], pair
+        given.append(pair)
+    return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
+
+
+def _numbered(first: int, count: int) -> Pair:
+    """Conditions first, first + 1, ... and fakes with the same numbers plus a half: (count, 1, 1, 1) each."""
+    numbers = torch.arange(float(first), float(first + count)).view(-1, 1, 1, 1)
+    return numbers, numbers + 0.5
+
+
+def _stored(count: int) -> list[Pair]:
+    return list(zip(*_numbered(-count, count), strict=True))
+
+
+@ex.edges
+def _() -> list[Args]:
+    sizes = [
+        (0, 2, 2),
+        (0, 3, 2),
+        (1, 3, 2),
+        (2, 4, 2),
+        (2, 5, 2),
+        (3, 8, 3),
+        (0, 2, 0),
+        (0, 1, 1),
+        (1, 6, 1),
+    ]
+    return [
+        (_stored(stored), *_numbered(1, batch), capacity, torch.Generator().manual_seed(capacity + seed))
+        for seed in (0, 1)
+        for stored, batch, capacity in sizes
+    ]
+
+
+@ex.inputs
+def _(case: Case) -> Args:
+    shape = (1, 2, case.integer(1, 3))
+    capacity = case.integer(1, 5)
+    stored = capacity if case.seed % 2 else case.integer(0, capacity)
+    pairs = [(case.randn(*shape), case.randn(*shape)) for _ in range(stored)]
+    batch = case.batch + case.integer(0, 3)
+    return pairs, case.randn(batch, *shape), case.randn(batch, *shape), capacity, case.generator
+
+
+Answer = tuple[Tensor, Tensor, list[Pair]]
+Rule = Callable[[list[Pair], Pair, torch.Generator], Pair]
+
+
+def _coin(generator: torch.Generator) -> bool:
+    """Whether a swap is due."""
+    return bool(torch.rand((), generator=generator) >= 0.5)
+
+
+def _place(pairs: list[Pair], generator: torch.Generator) -> int:
+    return int(torch.randint(len(pairs), (), generator=generator))
+
+
+def _swap(pairs: list[Pair], place: int, pair: Pair) -> Pair:
+    pair, pairs[place] = pairs[place], pair
+    return pair
+
+
+def _when_full(rule: Rule) -> Callable[..., Answer]:
+    """An answer that fills the buffer rightly and then goes by `rule`: what D gets for a new pair."""
+
+    def answer(
+        pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator
+    ) -> Answer:
+        pairs, given = list(pairs), []
+        for pair in zip(condition, fake, strict=True):
+            if len(pairs) < capacity:
+                pairs.append(pair)
+            elif capacity:
+                pair = rule(pairs, pair, draw)
+            given.append(pair)
+        return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
+
+    return answer
+
+
+ex.wrong(
+    "always_swapped",
+    "You always swap once the buffer is full: D would hardly see the newest fakes.",
+    _when_full(lambda pairs, pair, draw: _swap(pairs, _place(pairs, draw), pair)),
+)
+ex.wrong(
+    "coin_turned",
+    "You swap when the coin is *below* 0.5; the chance is the same, but the task fixes which half means "
+    "what.",
+    _when_full(lambda pairs, pair, draw: pair if _coin(draw) else _swap(pairs, _place(pairs, draw), pair)),
+)
+ex.wrong(
+    "not_replaced",
+    "You give an old pair out and do not store the new one: the buffer stays for ever what it was when "
+    "it filled.",
+    _when_full(lambda pairs, pair, draw: pairs[_place(pairs, draw)] if _coin(draw) else pair),
+)
+
+
+@ex.wrong(
+    "two_places",
+    "You draw one place for the condition and another for the fake: the halves of the pairs part.",
+)
+@_when_full
+def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
+    if not _coin(draw):
+        return pair
+    here, there = _place(pairs, draw), _place(pairs, draw)
+    mixed = pairs[here][0], pairs[there][1]
+    pairs[here] = pair
+    return mixed
+
+
+@ex.wrong(
+    "oldest_first",
+    "You always swap the oldest pair: a queue reminds D of one moment only, not of all the past.",
+)
+@_when_full
+def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
+    if not _coin(draw):
+        return pair
+    pairs.append(pair)
+    return pairs.pop(0)
+
+
+ex.wrong(
+    "parted",
+    "You swap the fake and leave its condition: D sees an old SEM image beside another layout, and "
+    "learns that the two need not fit.",
+    lambda pairs, condition, fake, capacity, draw: (
+        condition,
+        *exchange_fakes(pairs, condition, fake, capacity, draw)[1:],
+    ),
+)
+ex.wrong(
+    "not_given",
+    "You store the new pair but do not give the old one out: D never sees the past.",
+    lambda pairs, condition, fake, capacity, draw: (
+        condition,
+        fake,
+        exchange_fakes(pairs, condition, fake, capacity, draw)[2],
+    ),
+)
+ex.wrong(
+    "one_too_many",
+    "You let the buffer grow to capacity + 1.",
+    lambda pairs, condition, fake, capacity, draw: exchange_fakes(pairs, condition, fake, capacity + 1, draw),
+)
+ex.wrong(
+    "no_buffer",
+    "You give the batch back and store nothing.",
+    lambda pairs, condition, fake, capacity, draw: (condition, fake, pairs),
+)
+ex.wrong(
+    "global_random",
+    "You draw from the global random state instead of `generator`: a resumed run would see other pairs.",
+    lambda pairs, condition, fake, capacity, draw: exchange_fakes(
+        pairs, condition, fake, capacity, torch.default_generator
+    ),
+)
+
+
+@ex.wrong("one_coin", "You toss one coin for the whole batch; every image has its own.")
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    tossed: list[bool] = []
+
+    def rule(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
+        if not tossed:
+            tossed.append(_coin(draw))
+        return _swap(pairs, _place(pairs, draw), pair) if tossed[0] else pair
+
+    return _when_full(rule)(pairs, condition, fake, capacity, draw)
+
+
+@ex.wrong(
+    "swapped_before_full",
+    "You toss the coin while the buffer is filling up; until it is full, every new pair goes to D.",
+)
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    pairs, given = list(pairs), []
+    for pair in zip(condition, fake, strict=True):
+        if pairs and _coin(draw):
+            pair = _swap(pairs, _place(pairs, draw), pair)
+        elif len(pairs) < capacity:
+            pairs.append(pair)
+        given.append(pair)
+    return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
+
+
+@ex.wrong("in_place", "You change the list that you were given; make one of your own first.")
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    conditions, fakes, pairs[:] = exchange_fakes(pairs, condition, fake, capacity, draw)
+    return conditions, fakes, pairs
+
+
+@ex.right
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    if not capacity:
+        return condition, fake, pairs
+    kept, conditions, fakes = pairs.copy(), condition.clone(), fake.clone()
+    for i in range(len(fake)):
+        new = condition[i].clone(), fake[i].clone()
+        if len(kept) < capacity:
+            kept.append(new)
+        elif not torch.rand((), generator=draw) < 0.5:
+            place = int(torch.randint(capacity, (), generator=draw).item())
+            conditions[i], fakes[i] = kept[place]
+            kept[place] = new
+    return conditions, fakes, kept
+
+
+@ex.right
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    def one(pair: Pair) -> Pair:
+        if len(kept) < capacity:
+            kept.append(pair)
+            return pair
+        if not capacity or torch.rand((), generator=draw) < 0.5:
+            return pair
+        place = int(torch.randint(0, capacity, (), generator=draw))
+        old = kept.pop(place)
+        kept.insert(place, pair)
+        return old
+
+    kept = [*pairs]
+    conditions, fakes = zip(*map(one, zip(condition, fake, strict=True)), strict=True)
+    return torch.stack(conditions), torch.stack(fakes), kept
+
+
+@ex.right
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    free = max(0, capacity - len(pairs))
+    kept = [*pairs, *list(zip(condition, fake, strict=True))[:free]]
+    given = list(zip(condition, fake, strict=True))
+    for i in range(min(free, len(given)), len(given) if capacity else 0):
+        if torch.rand(1, generator=draw).item() >= 0.5:
+            place = int(torch.randint(0, capacity, (1,), generator=draw)[0])
+            given[i], kept[place] = kept[place], given[i]
+    return torch.stack([pair[0] for pair in given]), torch.stack([pair[1] for pair in given]), kept
+
+
+@ex.right
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    # all conditions and all fakes ever seen, and lists of indices into them
+    conditions = [*(c for c, _ in pairs), *condition.unbind()]
+    fakes = [*(f for _, f in pairs), *fake.unbind()]
+    stored, given = list(range(len(pairs))), []
+    for new in range(len(pairs), len(fakes)):
+        if len(stored) < capacity:
+            stored.append(new)
+            given.append(new)
+        elif capacity and torch.rand((), generator=draw) >= 0.5:
+            place = int(torch.randint(capacity, size=(), generator=draw))
+            given.append(stored[place])
+            stored[place] = new
+        else:
+            given.append(new)
+    kept = [(conditions[i], fakes[i]) for i in stored]
+    return torch.stack([conditions[i] for i in given]), torch.stack([fakes[i] for i in given]), kept

@@ -1,0 +1,162 @@
+"""Lesson 10: IoU of one prediction at many thresholds."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, Case
+
+ex = Exercise(
+    id="iou_sweep",
+    lesson="10",
+    title="IoU at every threshold",
+    difficulty=2,
+    minutes=8,
+    spec="""
+    An IoU at 0.5 hides what another threshold would have shown. The prediction is grey, the target is a mask
+    of booleans. Cut the *prediction* at each threshold (drawn where the value is above it) and give IoU per
+    image and threshold, float32. Two empty masks agree perfectly: 1.
+    """,
+    hints=(
+        "A new axis for the thresholds lets one comparison do all: `prediction[:, None] > cuts`.",
+        "Cuts of shape (T, 1, 1, 1) against (B, 1, 1, H, W) give masks (B, T, 1, H, W).",
+        "Count intersection and union over the last three axes, then `torch.where(union > 0, ..., 1.0)`.",
+    ),
+    source="gantrans.metrics.iou, at several thresholds.",
+    equivalent={
+        "value.detach()": "a mask has no gradient",
+        "value.float()": "the ratio of counts is float32 already",
+        "3.4 value.double()": "a float32 threshold is compared as the number that it is",
+        "`(-3, -2, -1)` -> ": "the order of summed axes does not matter",
+    },
+)
+
+
+@ex.reference
+def iou_sweep(prediction: Tensor, target: Tensor, thresholds: list[float]) -> Tensor:
+    """Grey (B, 1, H, W), bool (B, 1, H, W), T numbers -> (B, T) float32: IoU per image and threshold."""
+    cuts = torch.tensor(thresholds, dtype=prediction.dtype, device=prediction.device).view(-1, 1, 1, 1)
+    masks = prediction[:, None] > cuts
+    both = (masks & target[:, None]).sum(dim=(-3, -2, -1))
+    either = (masks | target[:, None]).sum(dim=(-3, -2, -1))
+    return torch.where(either > 0, both / either, 1.0)
+
+
+@ex.edges
+def _() -> list[Args]:
+    grey = torch.tensor([[[[0.9, 0.6], [0.5, 0.0]]]])
+    mask = torch.tensor([[[[True, False], [True, False]]]])
+    empty, dark = torch.zeros_like(mask), torch.zeros_like(grey)
+    return [
+        *((grey, mask, [0.5]), (grey, mask, [0.1, 0.5, 0.7, 0.95]), (grey, mask, [0.5, 0.1])),
+        *((dark, empty, [0.5, 0.2]), (dark, mask, [0.5]), (grey, empty, [0.3, 0.95]), (grey, ~empty, [0.3])),
+        (torch.cat([grey, dark]), torch.cat([mask, empty]), [0.2, 0.5, 0.9]),
+        (torch.tensor([[[[0.7, 0.2], [0.1, 0.0]]]], dtype=torch.float64), empty, [0.5, 0.1, 0.7]),
+    ]
+
+
+@ex.inputs
+def _(case: Case) -> Args:
+    shape = (case.batch, 1, case.height, case.width)
+    target = case.rand(*shape) > case.choice((0.3, 0.7))
+    prediction = (0.6 * target + 0.5 * case.rand(*shape)).clamp(0, 1).to(case.dtype)
+    cuts = [case.integer(0, 10) / 10 for _ in range(case.integer(1, 4))]
+    return prediction, target, cuts
+
+
+def _masks(p: Tensor, thresholds: Sequence[float]) -> Tensor:
+    return torch.stack([p > t for t in thresholds], 1)
+
+
+def _ratio(masks: Tensor, target: Tensor) -> Tensor:
+    both, either = ((masks & target).sum((-3, -2, -1)), (masks | target).sum((-3, -2, -1)))
+    return torch.where(either > 0, both / either, 1.0)
+
+
+ex.wrong(
+    "at_threshold",
+    "You count pixels exactly at the threshold as drawn (`>=`); the definition says above it.",
+    lambda p, t, cuts: _ratio(torch.stack([p >= c for c in cuts], 1), t[:, None]),
+)
+ex.wrong(
+    "transposed",
+    "You return thresholds by images; the images come first.",
+    lambda p, t, cuts: _ratio(_masks(p, cuts), t[:, None]).mT,
+)
+ex.wrong(
+    "sorted",
+    "You sort the thresholds; the columns must come in the order you were given.",
+    lambda p, t, cuts: _ratio(_masks(p, sorted(cuts)), t[:, None]),
+)
+ex.wrong(
+    "batch_mean",
+    "You average over the batch: the worst image is what a sweep is for.",
+    lambda p, t, cuts: _ratio(_masks(p, cuts), t[:, None]).mean(0),
+)
+ex.wrong(
+    "fixed_half",
+    "You cut at 0.5 in every column.",
+    lambda p, t, cuts: _ratio(_masks(p, [0.5] * len(cuts)), t[:, None]),
+)
+
+
+@ex.wrong("target_cut_too", "You cut the target at the threshold as well; it is a mask and stays as it is.")
+def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
+    return torch.cat([_ratio((p > c)[:, None], (0.5 * t > c)[:, None]) for c in cuts], 1)
+
+
+@ex.wrong(
+    "dice", "You divide twice the intersection by the sum of areas: that is Dice, always the kinder number."
+)
+def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
+    value = _ratio(_masks(p, cuts), t[:, None])
+    return 2 * value / (1 + value)
+
+
+@ex.wrong("empty_nan", "You divide 0 by 0 where both masks are empty.")
+def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
+    masks, truth = _masks(p, cuts), t[:, None]
+    return (masks & truth).sum((-3, -2, -1)) / (masks | truth).sum((-3, -2, -1))
+
+
+@ex.wrong("empty_zero", "You give 0 where both masks are empty; nothing was missed there: it is 1.")
+def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
+    masks, truth = _masks(p, cuts), t[:, None]
+    return (masks & truth).sum((-3, -2, -1)) / (masks | truth).sum((-3, -2, -1)).clamp(min=1)
+
+
+ex.right(lambda p, t, cuts: _ratio(_masks(p, cuts), t[:, None]))
+ex.right(lambda p, t, cuts: torch.cat([_ratio((p > c)[:, None], t[:, None]) for c in cuts], 1))
+
+
+@ex.right
+def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
+    table = torch.empty(len(p), len(cuts), device=p.device)
+    truth = t.flatten(1)
+    for k, cut in enumerate(cuts):
+        mask = p.flatten(1) > cut
+        union = (mask | truth).sum(1)
+        table[:, k] = torch.where(union == 0, 1.0, (mask & truth).sum(1) / union.clamp(min=1))
+    return table
+
+
+@ex.right
+def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
+    wrong = torch.stack([((p > c) ^ t).flatten(1).sum(1) for c in cuts], 1)
+    either = torch.stack([((p > c) | t).flatten(1).sum(1) for c in cuts], 1)
+    return 1 - wrong / either.clamp(min=1)
+
+
+@ex.right
+def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
+    rows = []
+    for image, truth in zip(p, t, strict=True):
+        one = []
+        for cut in cuts:
+            a, b = (image > cut).float(), truth.float()
+            either = torch.maximum(a, b).sum()
+            one.append(torch.minimum(a, b).sum() / either if either > 0 else torch.ones_like(either))
+        rows.append(torch.stack(one))
+    return torch.stack(rows)

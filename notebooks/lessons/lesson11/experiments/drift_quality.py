@@ -1,0 +1,160 @@
+"""Lesson 11, claim G36: does the alarm come before quality is lost?
+
+A day is 200 images, one window. A drift begins on the first day, reaches its stated size after five days and
+goes on at that pace. Every day 40 images are reviewed, so that the translator's IoU on them is known; quality
+is lost on the second of two days in a row whose mean IoU is significantly below that of the days in control
+(one-sided Welch test at 1 %). An alarm counts on the day it is raised. What has not happened by the last day
+is taken to happen on the day after it, which understates a lead.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import torch
+from scipy import stats
+from torch import Tensor
+
+from gantrans.metrics import iou
+from gantrans.operations.drift.profile import Measured, measure
+from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
+from gantrans.translation import Predictor
+from lessons.lesson00.experiments.first_translator import first_recipe, train_first
+from lessons.lesson11.experiments import drift
+from lessons.lesson11.experiments.drift_streams import PIXEL_NM, stream
+
+DAY, REVIEWED, RAMP_DAYS = 200, 40, 5
+PARTS: Mapping[str, str] = {
+    "intensity": "brightness",
+    "noise": "noise",
+    "blur": "blur",
+    "pitch": "shrink",
+    "SEM-layout relation": "relation",
+}
+"""Part of claim G36: the drift of `drift_streams` that decides it."""
+LEVEL = 0.01
+_SEED = 3_000_000
+
+
+@dataclass(frozen=True)
+class QualitySetting:
+    """Sizes at one scale: days of a stream, reviewed images in control, and lines of production."""
+
+    days: int
+    in_control: int
+    seeds: int
+
+
+SETTINGS: Mapping[str, QualitySetting] = {
+    "smoke": QualitySetting(3, 50, 2),
+    "reduced": QualitySetting(20, 400, 6),
+    "full": QualitySetting(20, 400, 6),
+}
+
+
+class Course(NamedTuple):
+    """What became of one stream: mean IoU and its standard error per day, the day of loss, the day of alarm.
+
+    `loss` and `alarm` are None when they did not come.
+    """
+
+    iou: list[float]
+    error: list[float]
+    loss: int | None
+    alarm: int | None
+
+
+def reviewed_iou(predictor: Predictor, sem: Tensor, layout: Tensor) -> Tensor:
+    """IoU of the translated images with their drawn layouts, (N,)."""
+    return iou(predictor.translate(sem), layout)
+
+
+@lru_cache(maxsize=1)
+def translator(scale: str) -> Predictor:
+    """Lesson 00's translator: one for all lines, because streams are what is repeated."""
+    return train_first(scale, 0).predictor
+
+
+@lru_cache(maxsize=4)
+def _in_control(scale: str, seed: int) -> Tensor:
+    size = drift.SETTINGS[scale].size
+    piece = stream("none", SETTINGS[scale].in_control, _SEED + 500_000 + seed, size=size)
+    return reviewed_iou(translator(scale), piece.sem, piece.layout)
+
+
+def usual_iou(scale: str, seed: int) -> float:
+    """Mean IoU of reviewed images in control."""
+    return float(_in_control(scale, seed).mean())
+
+
+def loss_day(days: Sequence[Tensor], in_control: Tensor) -> int | None:
+    """The second of the first two days in a row (from 1) that are significantly worse than in control."""
+    worse = [
+        float(stats.ttest_ind(day.numpy(), in_control.numpy(), equal_var=False, alternative="less").pvalue)
+        < LEVEL
+        for day in days
+    ]
+    return next((i + 1 for i in range(1, len(worse)) if worse[i] and worse[i - 1]), None)
+
+
+def follow(part: str, scale: str, seed: int) -> Course:
+    """One stream through monitors and translator."""
+    of, predictor = drift.line(scale, seed), translator(scale)
+    how: dict[str, Any] = {"ramp": RAMP_DAYS * DAY, "most": math.inf, "size": drift.SETTINGS[scale].size}
+    days, parts = [], []
+    for day in range(SETTINGS[scale].days):
+        piece = stream(PARTS[part], DAY, _SEED + seed, start=day * DAY, **how)
+        every = slice(None, None, DAY // REVIEWED)
+        days.append(reviewed_iou(predictor, piece.sem[every], piece.layout[every]))
+        parts.append(measure(piece.sem, PIXEL_NM))
+    measured = Measured(*(torch.cat(p) for p in zip(*parts, strict=True)))
+    alarms = of.fresh().update(measured).alarms
+    return Course(
+        [float(d.mean()) for d in days],
+        [float(d.std()) / math.sqrt(len(d)) for d in days],
+        loss_day(days, _in_control(scale, seed)),
+        math.ceil(alarms[0].image / DAY) if alarms else None,
+    )
+
+
+def score(course: Course, in_control: float) -> dict[str, float]:
+    """Days of loss and alarm (the day after the last, if they did not come), lead, and IoU day by day."""
+    after = len(course.iou) + 1
+    loss, alarm = course.loss or after, course.alarm or after
+    numbers = {"loss day": float(loss), "alarm day": float(alarm), "lead": float(loss - alarm)}
+    numbers |= {"lost": float(course.loss is not None), "alarmed": float(course.alarm is not None)}
+    numbers |= {f"IoU, day {i + 1}": value for i, value in enumerate(course.iou)}
+    return {"IoU in control": in_control, **numbers}
+
+
+def run_seed(seed: int, scale: str, parts: Sequence[str] = tuple(PARTS)) -> dict[str, dict[str, float]]:
+    """One line of production, its own reference and streams: every part, {part: {quantity: value}}."""
+    usual = usual_iou(scale, seed)
+    return {part: score(follow(part, scale, seed), usual) for part in parts}
+
+
+def judged(table: Table) -> dict[str, Any]:
+    """The data of claim G36, and means over seeds as numbers."""
+    quantities = ("loss day", "alarm day", "lost", "alarmed", "IoU in control")
+    means = table.means(*PARTS)
+    numbers = {f"{part}: {q}": means[part][q] for part in PARTS for q in quantities}
+    return {"data": table.values("lead", *PARTS), "numbers": numbers}
+
+
+SWEEP = Sweep(
+    "drift_quality",
+    run_seed,
+    {scale: setting.seeds for scale, setting in SETTINGS.items()},
+    lambda scale: [
+        SETTINGS[scale],
+        first_recipe(scale, 0),
+        drift.monitors(scale),
+        DAY,
+        REVIEWED,
+        RAMP_DAYS,
+    ],
+    {"G36": judged},
+)

@@ -1,0 +1,271 @@
+"""Lesson 03: its figures over their grids, score and bound, errors that are repaired or kept, its claims."""
+
+import math
+from functools import partial
+
+import numpy as np
+import pytest
+import torch
+
+from gantrans.diffusion import SamplerConfig, build_denoiser, make_schedule
+from gantrans.teaching import claims
+from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.plots import alt_text
+from gantrans.teaching.sweeps.registry import experiments
+from gantrans.teaching.sweeps.tables import Table, committed
+from lessons.lesson03.experiments import analytic, averaging, denoisers, generation, modes
+from lessons.lesson03.figures import sampling, theory
+from lessons.shared.denoising import Trained, clips
+
+SIZE, RULE = 16, 2
+
+
+@pytest.fixture(scope="module", autouse=True)
+def own_cache(tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("GANTRANS_CACHE", str(tmp_path_factory.mktemp("runs")))
+        patch.setenv("TQDM_DISABLE", "1")
+        yield
+
+
+@pytest.fixture(scope="module")
+def model():
+    config = generation.SETTINGS["smoke"].task
+    return Trained(build_denoiser(config.network).eval(), config)
+
+
+def table(arms, **quantities):
+    """A sweep's table with three seeds: every quantity grows with arm and seed."""
+    rows = {
+        seed: {arm: {q: base + 0.01 * i + 0.001 * seed for q, base in quantities.items()}
+               for i, arm in enumerate(arms)}
+        for seed in range(3)
+    }  # fmt: skip
+    return Table({"scale": "reduced", "date": "2026-01-01", "code": "0", "command": "again"}, rows)
+
+
+PANEL = dict.fromkeys(
+    ("valid", "violation", "grey", "frechet", "coverage", "self_duplicates", "copies", "loss"), 0.5
+)
+
+
+# ---- score, bound and way
+
+
+def test_the_score_points_against_the_noise_and_the_figure_says_where():
+    mixture, schedule = analytic.ring(), make_schedule("cosine")
+    x = 2 * mixture.centres
+    score = analytic.score_by_gradient(mixture, x, schedule.signal[300], schedule.sigma[300])
+    assert ((score * x).sum(1) < 0).all()  # outside the ring every arrow points inwards
+    words = alt_text(theory.score_figure(mixture, schedule, (100, 900)))
+    assert f"t = 900: noise has the factor {float(schedule.sigma[900]):.2f}" in words
+
+
+def test_the_bound_closes_only_where_no_step_raises_the_snr_much():
+    """A step with SNR ratio r costs (r - 1 - log r) / 2 nats per dimension where noise is finer than data."""
+    exact = {}
+    for name, schedule in {
+        "even": theory.even_schedule(400),
+        "cosine": make_schedule("cosine", 400),
+    }.items():
+        total, truth = analytic.bound(analytic.ring(), schedule, 300)
+        exact[name] = total - truth
+    assert exact["even"] < 0.35 < exact["cosine"]
+    ratio = math.exp(22 / 399)
+    even = theory.even_schedule(400)
+    torch.testing.assert_close(even.snr[:-1] / even.snr[1:], torch.full((399,), ratio).double())
+    rows = theory.bound_table((25, 50), 50).rows
+    assert [row[0] for row in rows] == ["linear", "cosine", "even log-SNR"]
+    assert all(float(first) > float(second) > 0 for _, first, second in rows)
+
+
+def test_two_ways_from_one_start_part_with_ddpm_alone():
+    words = alt_text(theory.paths_figure())
+    assert "DDIM, eta = 0, twice from the same 2 starts: the ends differ by up to 0." in words
+    ddpm, other = (theory.ways(analytic.PARTS["DDPM"], 2, seed) for seed in (1, 2))
+    torch.testing.assert_close(ddpm.x_t[0], other.x_t[0])
+    assert (ddpm.x_t[-1] - other.x_t[-1]).abs().max() > 0.1
+
+
+def test_fresh_noise_repairs_an_error_that_the_others_keep():
+    for kind, (low, high) in {"ddim": (1.0, 2.0), "dpm++": (1.0, 2.0), "ddpm": (-0.2, 0.3)}.items():
+        left = theory.offsets(SamplerConfig(kind, 50), 2.0) - theory.offsets(SamplerConfig(kind, 50), 0.0)
+        assert low < float(left.mean()) < high
+    words = alt_text(theory.repair_figure(1.0, steps=20))
+    assert "DDPM: pushed by 1 at t = 400, the points end" in words
+
+
+# ---- norms, gradients, modes
+
+
+def test_batch_norm_alone_listens_to_the_batch_mate_and_only_in_training():
+    moved = {
+        (norm, training): theory.moved_by_mate(norm, training=training)
+        for norm in ("group", "batch", "none")
+        for training in (True, False)
+    }
+    assert moved.pop(("batch", True)) > 1e-2
+    assert set(moved.values()) == {0.0}
+    assert [row[2] for row in theory.mate_table().rows] == ["0.00", "0.00"]
+
+
+def test_effects_are_ratios_with_intervals():
+    arms = ("folded, v", "folded, v, batch norm", "folded, v, no norm", "folded, v, no attention")
+    made = table(arms, loss=0.5)
+    words = alt_text(theory.effects_figure(made).figure)
+    mean, low, high = made.ratio("loss", "folded, v, batch norm", "folded, v")
+    assert f"batch norm / group norm {mean:.3f} ({low:.3f} to {high:.3f})" in words
+    assert set(arms) <= set(denoisers.ARMS)
+
+
+def test_gradients_of_five_layers(model):
+    x0 = clips(SIZE, "test", 16).network()[:4]
+    with torch.no_grad():
+        for weight in model.network.parameters():
+            weight.add_(0.02)  # some layers start at zero and pass nothing on
+    rows = theory.gradient_table(model, x0, (10, 900))
+    assert list(rows) == ["first layer", "encoder", "middle", "decoder", "last layer"]
+    assert all(np.isfinite(v) and v > 0 for row in rows.values() for v in row.values())
+
+
+def test_modes_are_counted():
+    mixture = analytic.grid()
+    everywhere = mixture.draw(2500, torch.Generator().manual_seed(0))
+    words = alt_text(theory.modes_figure({"all": everywhere, "one": mixture.centres[:1].repeat(100, 1)}))
+    assert "all covers 25 of 25 modes" in words
+    assert "one covers 1 of 25 modes; 100% of its points lie within 2 sd" in words
+    assert modes.covered(mixture.centres[:1].repeat(100, 1), mixture) == (1, 1.0)
+
+
+# ---- explorers
+
+
+def test_the_scrubber_draws_every_state(model):
+    ways = sampling.trajectories(model, SIZE, torch.arange(3), 4, seed=0)
+    assert torch.equal(ways["DDIM"].x_t[0], ways["DDPM"].x_t[0])
+    controls = (
+        Slider("step", "steps taken", 0, 4, 1, 2),
+        Choice("sampler", "sampler", tuple(generation.KINDS), "DDPM"),
+    )
+    draw = partial(sampling.scrubber_figure, ways, ["a", "b", "c"])
+    explorer = Explorer(draw, controls, "way")
+    for state in explorer.grid():
+        assert explorer.problems(state) == []
+    assert "DDIM, 0 of 4 steps taken, t = 999" in alt_text(draw(sampler="DDIM", step=0))
+    assert "DDIM, 4 of 4 steps taken, done" in alt_text(draw(sampler="DDIM", step=4))
+
+
+def test_the_sampler_explorer_draws_every_state(model):
+    controls = (
+        Choice("sampler", "sampler", tuple(generation.KINDS), "DDIM"),
+        Choice("count", "evaluations", (2, 5), 5),
+        Slider("eta", "eta", 0, 1, 0.5, 0),
+    )
+    draw = partial(sampling.sampler_figure, model, SIZE, RULE)
+    explorer = Explorer(draw, controls, "sampler")
+    for state in explorer.grid():
+        assert explorer.problems(state) == []
+    assert "DDIM, 5 evaluations, eta = 0.5:" in alt_text(draw(sampler="DDIM", count=5, eta=0.5))
+    assert "DPM++, 5 evaluations: " in alt_text(draw(sampler="DPM++", count=5, eta=0.5))
+
+
+# ---- clips
+
+
+def test_clips_show_what_breaks_the_rule():
+    good = clips(SIZE, "test", 16).network()[:2]
+    bad = good.clone()
+    bad[:, :, 5, 5] = -bad[:, :, 5, 5]  # a lone pixel, or a lone hole
+    assert not sampling.violations(good, RULE).any()
+    assert sampling.valid_share(torch.cat([good, bad, bad]), RULE) == pytest.approx(1 / 3)
+    broken = sampling.violations(bad, RULE)
+    assert broken[:, 0, 5, 5].all()
+    figure = sampling.clips_figure({"good": good, "bad": bad}, RULE, count=2)
+    words = alt_text(figure)
+    assert "good: 100% valid of 2 clips." in words
+    assert "bad: 0% valid of 2 clips." in words
+    drawn = np.asarray(figure.axes[2].images[0].get_array())
+    vermilion = np.abs(drawn - np.array(sampling.BROKEN)).sum(2) < 1e-6
+    assert (vermilion == broken[0, 0].numpy()).all()
+
+
+def test_copies_are_found_and_others_measured():
+    known = clips(SIZE, "train", 24).network()
+    samples = known[:6].clone()
+    samples[3:, :, 0, :2] *= -1
+    figure = sampling.copies_figure(samples, known, count=6)
+    assert "50% of 6 samples are training clips to the pixel" in alt_text(figure)
+    titles = [ax.get_title() for ax in figure.axes if ax.get_title()]
+    assert titles[:3] == ["0 px differ"] * 3
+    assert all(title in ("1 px differ", "2 px differ") for title in titles[3:])
+
+
+# ---- tables
+
+
+def test_result_figures_and_tables_say_their_means():
+    arms = table(denoisers.ARMS, **PANEL)
+    shares = sampling.predictions_table(arms)
+    assert list(shares) == [f"{n}, {kind}" for n in ("plain", "folded") for kind in ("epsilon", "v", "x0")]
+    assert shares["plain, epsilon"]["valid"] == pytest.approx(50.1)
+    assert "folded over 3 seeds: epsilon 53.1; v 54.1; x0 55.1" in alt_text(sampling.predictions_figure(arms))
+    copied = sampling.copies_table(arms)
+    assert copied["32 clips"]["copies"] == pytest.approx(59.1)
+    runs = table(
+        [*generation.SAMPLERS, *(f"guidance {g:g}" for g in generation.GUIDANCE), "latency"],
+        **PANEL, family=0.5, diversity=0.1, **{"one evaluation": 2.0},
+    )  # fmt: skip
+    assert "DDPM 50.1 at 5, 51.1 at 10" in alt_text(sampling.steps_figure(runs))
+    assert "family asked for (%): 66 at 0" in alt_text(sampling.guidance_figure(runs))
+    rows = {(row[0], row[1]): row[2:] for row in sampling.latency_table(runs).rows}
+    one = float(np.mean(runs.values("one evaluation", "latency")["latency"]))
+    assert rows["DDPM", "50"][0] == f"{50 * one:.0f}"
+    assert "the reference" in rows["DDPM", "50"][1]
+    assert rows["DDPM, all steps", "1,000"][1] == "not measured"
+
+
+def test_weights_and_their_average_come_from_one_training():
+    both = averaging.train_both("constant rate", 0, "smoke")
+    weights, average = (list(both[name].network.parameters()) for name in averaging.WEIGHTS)
+    assert any(not torch.equal(a, b) for a, b in zip(weights, average, strict=True))
+    rows = averaging.compare(both, "smoke")
+    assert list(rows) == ["weights", "average"]
+    assert all(np.isfinite(v) and v > 0 for row in rows.values() for v in row.values())
+    kept = {rate: averaging.optimisation(rate, 0, "reduced") for rate in averaging.RATES}
+    assert kept["constant rate"].lr_schedule == "constant"
+    assert len({(c.ema_decay, c.steps, c.clip_norm) for c in kept.values()}) == 1
+
+
+# ---- claims
+
+
+def test_every_claim_of_the_lesson_has_its_experiment():
+    assert {"D03", "D05", "D06", "D07", "D08", "D09"} <= set(experiments())
+    assert all("03" in claims.get(f"D0{n}").lessons for n in (3, 5, 6, 7, 8, 9))
+
+
+def test_d06_is_exact_at_every_scale_and_d05_agrees_with_the_ledger():
+    assert analytic.fresh_noise("smoke")["data"]["DDIM, eta = 0"] == 0.0
+    ledger = claims.read(claims.COMMITTED)
+    assert [ledger[i]["verdict"] for i in ("D05", "D06")] == ["holds", "holds with conditions"]
+    numbers = ledger["D05"]["numbers"]
+    total, exact = analytic.bound(analytic.ring(), make_schedule("cosine", 10))
+    assert (total, exact) == pytest.approx((numbers["bound, T = 10"], numbers["exact"]), abs=1e-6)
+
+
+def test_the_committed_tables_hold_every_arm_and_the_ledger_their_claims():
+    latency, guided = ("latency",), tuple(f"guidance {g:g}" for g in generation.GUIDANCE)
+    arms = {
+        "denoisers": tuple(denoisers.ARMS),
+        "generation": (*generation.SAMPLERS, *guided, *latency),
+        "modes": modes.ARMS,
+    }
+    ledger = claims.read(claims.COMMITTED)
+    for sweep in (denoisers.SWEEP, generation.SWEEP, modes.SWEEP):
+        measured = committed(sweep.name)
+        assert measured.arms == arms[sweep.name]
+        assert len(measured.seeds) >= 6
+        assert measured.about["scale"] in ("reduced", "full")
+        for claim_id, judged in sweep.claims.items():
+            numbers = judged(measured)["numbers"]
+            assert ledger[claim_id]["numbers"] == pytest.approx(numbers, nan_ok=True)

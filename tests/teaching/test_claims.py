@@ -1,0 +1,358 @@
+"""Claims: verdicts come from rules older than their data, and meaningless labels decide nothing."""
+
+import dataclasses
+import json
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import nbformat
+import numpy as np
+import pytest
+from scipy import stats
+
+from gantrans.teaching import claims
+from gantrans.teaching.claims import ledger, registry, verdicts
+from gantrans.teaching.claims.registry import ClaimError, Part
+from gantrans.teaching.runs import from_scratch, train_or_load
+from gantrans.teaching.sweeps import registry as experiments
+from gantrans.teaching.sweeps.measure import rerun
+
+IDS = [f"D{i:02d}" for i in range(1, 10)] + [f"G{i:02d}" for i in range(1, 41)]
+LATER = datetime.now(UTC) + timedelta(days=1)
+MISMATCH = Path(__file__).parents[1] / "fixtures" / "claim_mismatch.ipynb"
+PAIRED = Part("all", "IoU", "paired", (0.02, float("inf")), arms=("a", "b"), fewest=6)
+SEEDS = tuple(range(6))
+SKIPS = {"skips": [0.81, 0.83, 0.80, 0.82, 0.81, 0.84], "no skips": [0.64, 0.60, 0.66, 0.63, 0.62, 0.65]}
+EDGES = {"skips": [0.66, 0.60, 0.64, 0.62, 0.65, 0.61], "no skips": [1.38, 1.30, 1.41, 1.35, 1.33, 1.36]}
+
+
+def arms(differences):
+    return {"a": list(np.asarray(differences) + 0.5), "b": [0.5] * len(differences)}
+
+
+@pytest.fixture
+def run(tmp_path):
+    return tmp_path / "run.jsonl"
+
+
+def test_all_ids_are_registered_with_a_rule_that_was_written_down():
+    assert list(claims.registered()) == IDS
+    for claim in claims.registered().values():
+        assert claim.written() <= datetime.now(UTC), claim.id
+        assert "smoke" not in claim.scales
+        assert claim.judged.endswith(".")
+        assert claim.said or claim.id == "D02"
+
+
+def test_one_sided_half_line_decisions():
+    assert verdicts.judge_part(PAIRED, arms([0.05, 0.06, 0.05, 0.06, 0.05, 0.06])).verdict == "holds"
+    assert (
+        verdicts.judge_part(PAIRED, arms([0.005, 0.006] * 3)).verdict == "refuted"
+    )  # real, but too small to matter
+    assert verdicts.judge_part(PAIRED, arms([-0.05, -0.06] * 3)).verdict == "refuted"
+    assert verdicts.judge_part(PAIRED, arms([0.0] * 6)).verdict == "not decided at this scale"
+    assert verdicts.judge_part(PAIRED, arms([0.0, 0.001, -0.001] * 2)).verdict == "not decided at this scale"
+    assert (
+        verdicts.judge_part(PAIRED, arms([0.05, 0.06, 0.05, 0.06, 0.05])).verdict
+        == "not decided at this scale"
+    )
+
+
+def test_intervals_agree_with_scipy():
+    d = np.random.default_rng(0).normal(0.3, 1, 7)
+    low, high = stats.t.interval(0.99, 6, d.mean(), stats.sem(d))
+    assert claims.paired_effect(d, np.zeros(7)) == pytest.approx((d.mean(), low, high))
+    assert claims.paired_effect(np.exp(d), np.ones(7), compare="ratio") == pytest.approx(
+        np.exp([d.mean(), low, high])
+    )
+    exact = stats.binomtest(27, 100).proportion_ci(0.99, "exact")
+    assert verdicts.proportion_interval(27, 100) == pytest.approx((0.27, exact.low, exact.high))
+    assert verdicts.proportion_interval(0, 50)[1] == 0.0
+    assert verdicts.proportion_interval(50, 50)[2] == 1.0
+
+
+def test_t_interval_keeps_its_level_where_the_percentile_bootstrap_does_not():
+    rng = np.random.default_rng(1)
+    null = rng.normal(size=(20_000, 6))
+    _, low, high = verdicts.t_interval(null, 0.99)
+    assert np.mean((low > 0) | (high < 0)) == pytest.approx(0.01, abs=0.003)
+    picks = rng.integers(0, 6, size=(1000, 6))
+    means = null[:1000][:, picks].mean(-1)  # (experiments, resamples)
+    b_low, b_high = np.quantile(means, [0.005, 0.995], axis=1)
+    assert np.mean((b_low > 0) | (b_high < 0)) > 0.04
+
+
+def test_without_an_effect_at_least_95_percent_of_verdicts_are_undecided():
+    rng = np.random.default_rng(2)
+    for spread in (0.001, 0.02, 1.0):
+        _, low, high = verdicts.t_interval(rng.normal(0, spread, (5000, 6)))
+        assert np.mean(verdicts.decide(low, high, PAIRED.region, 0.0) == 0) >= 0.95
+
+
+def test_swapped_labels_leave_every_comparison_of_the_registry_undecided():
+    """Strong effects in the stated direction, then the two labels of each pair swapped at random."""
+    rng = np.random.default_rng(3)
+    undecided = []
+    for claim in claims.registered().values():
+        if not any(p.kind == "paired" for p in claim.parts):
+            continue
+        for _ in range(4):
+            data = {p.name: _strong(p, rng) for p in claim.parts}
+            findings = {n: verdicts.judge_part(claim.part(n), d) for n, d in data.items()}
+            assert verdicts.judge(claim, findings, "full") == "holds", claim.id
+            assert all(
+                f.shuffled_undecided is None or f.shuffled_undecided >= 0.95 for f in findings.values()
+            )
+        for _ in range(40):
+            data = {
+                p.name: _swapped(_strong(p, rng), rng) if p.kind == "paired" else None for p in claim.parts
+            }
+            findings = {n: verdicts.judge_part(claim.part(n), d) for n, d in data.items() if d}
+            undecided.append(verdicts.judge(claim, findings, "full") == "not decided at this scale")
+    assert len(undecided) > 800
+    assert np.mean(undecided) >= 0.95
+
+
+def _strong(part, rng):
+    low, high = part.region
+    if part.kind != "paired":
+        return {"exact": low, "repeats": list(high - 0.01 + 0.001 * rng.random(30)) if np.isfinite(high)
+                else list(low + 1 + 0.1 * rng.random(30))}[part.kind]  # fmt: skip
+    if part.compare == "ratio":
+        ratio = low * 2 if np.isinf(high) else high / 2
+        ratios = ratio * np.exp(0.05 * rng.normal(size=8))
+    else:
+        effect = 3 * low if np.isinf(high) else 3 * high
+        ratios = effect * (1 + 0.05 * rng.normal(size=8))
+    base = 1 + rng.random(8)
+    first = base * ratios if part.compare == "ratio" else base + ratios
+    return dict(zip(part.arms, (list(first), list(base)), strict=True))
+
+
+def _swapped(data, rng):
+    (a, first), (b, second) = data.items()
+    swap = rng.random(len(first)) < 0.5
+    return {a: list(np.where(swap, second, first)), b: list(np.where(swap, first, second))}
+
+
+def test_five_pairs_could_not_be_enough():
+    rule = Part("all", "IoU", "paired", (0.02, float("inf")), arms=("a", "b"), fewest=5)
+    finding = verdicts.judge_part(rule, arms([0.05, 0.06, 0.05, 0.06, 0.05]))
+    assert finding.shuffled_undecided == 1 - 2 / 32
+    assert finding.verdict == "not decided at this scale"
+    assert finding.why == "label swaps alone would decide in 6.2% of cases"
+
+
+def test_a_rule_may_not_count_no_effect_as_an_effect():
+    with pytest.raises(ClaimError, match="no effect"):
+        Part("all", "IoU", "paired", (-0.01, 0.01), arms=("a", "b"))
+    with pytest.raises(ClaimError, match="two arms"):
+        Part("all", "IoU", "paired", (0.01, 1.0))
+
+
+def test_record_computes_the_verdict_and_refuses_another(run):
+    for value, verdict in ((1.0, "refuted"), (4.5e-5, "holds")):
+        entry = claims.record("G05", measured=value, scale="reduced", started=LATER, run=run)
+        assert entry["verdict"] == verdict
+    with pytest.raises(ClaimError, match="its rule gives 'refuted'"):
+        claims.record("G05", measured=1.0, scale="reduced", verdict="holds", started=LATER, run=run)
+    assert claims.record("G05", measured=1.0, scale="smoke", started=LATER, run=run)["verdict"].startswith(
+        "not decided"
+    )
+    assert len(run.read_text().splitlines()) == 3
+    assert claims.read(run)["G05"]["scale"] == "smoke"
+
+
+def test_a_rule_decides_only_at_the_scales_it_names():
+    claim = claims.get("G05")
+    finding = {"all": verdicts.judge_part(claim.parts[0], 1.0)}
+    late = dataclasses.replace(claim, scales=("full",))
+    assert verdicts.judge(late, finding, "reduced") == "not decided at this scale"
+    assert verdicts.judge(late, finding, "full") == "refuted"
+    with pytest.raises(ClaimError, match="only reduced and full"):
+        dataclasses.replace(claim, scales=("smoke", "full"))
+
+
+def test_record_takes_parts_seeds_and_checked_statements(run):
+    entry = claims.record(
+        "G02", {"IoU": SKIPS, "EPE": EDGES}, scale="reduced", seeds=SEEDS, started=LATER, run=run
+    )
+    assert entry["verdict"] == "holds"
+    assert entry["parts"]["IoU"]["measured"] == pytest.approx(0.185, abs=1e-3)
+    half = claims.record("G02", {"IoU": SKIPS}, scale="reduced", seeds=SEEDS, started=LATER, run=run)
+    assert half["verdict"] == "holds with conditions"
+    d = {"smoothing 0.9": [1.0] * 6, "no smoothing": [1.1, 0.9, 1.0, 1.2, 0.8, 1.0]}
+    measured, low, high = claims.paired_effect(*d.values(), compare="ratio")
+    claims.record(
+        "G07", d, scale="full", seeds=SEEDS, measured=measured, interval=(low, high), started=LATER, run=run
+    )
+    with pytest.raises(ClaimError, match="its data give"):
+        claims.record("G07", d, scale="full", seeds=SEEDS, measured=1.3, started=LATER, run=run)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"scale": "reduced", "seeds": SEEDS[:5]}, "6 values for 5 seeds"),
+        ({"scale": "reduced", "seeds": (0, 0, 1, 2, 3, 4)}, "occurs twice"),
+        ({"scale": "big", "seeds": SEEDS}, "choose one of"),
+        ({"scale": "full", "seeds": SEEDS, "started": "2026-01-01T00:00:00"}, "no time zone"),
+        ({"scale": "full", "seeds": SEEDS, "started": "2001-01-01T00:00:00+00:00"}, "produce the data anew"),
+    ],
+)
+def test_unsound_records_are_refused(options, message, run):
+    with pytest.raises(ClaimError, match=message):
+        claims.record("G02", {"IoU": SKIPS, "EPE": EDGES}, **{"started": LATER, "run": run, **options})
+    assert not run.exists()
+
+
+@pytest.mark.parametrize(
+    ("claim_id", "data", "message"),
+    [
+        ("G99", 1.0, "not registered"),
+        ("G05", None, "computed, never stated"),
+        ("G05", float("nan"), "finite"),
+        ("G02", SKIPS, "needs data by part"),
+        ("G07", {"yes": [1.0], "no": [1.0]}, "compares the arms"),
+        ("G07", {"smoothing 0.9": [1.0, 2.0], "no smoothing": [1.0]}, "the same seeds"),
+        ("G07", {"smoothing 0.9": [1.0, -2.0], "no smoothing": [1.0, 1.0]}, "not positive"),
+        ("G28", [3, 2], "successes, trials"),
+    ],
+)
+def test_unsound_data_are_refused(claim_id, data, message, run):
+    with pytest.raises(ClaimError, match=message):
+        claims.record(claim_id, data, scale="full", started=LATER, run=run)
+
+
+def test_a_changed_rule_must_be_written_down_before_new_data(tmp_path, run):
+    rules = tmp_path / "claims.toml"
+    rules.write_text(registry.RULES.read_text().replace("[0.0, 0.01]", "[0.0, 0.02]", 1))
+    changed = registry.registered(rules)
+    lock = tmp_path / "lock.json"
+    lock.write_text(registry.LOCK.read_text())
+    with pytest.raises(ClaimError, match="not the one written down"):
+        changed["G05"].written(lock)
+    assert claims.stamp(lock, changed) == ["G05"]
+    assert changed["G05"].written(lock) > changed["G06"].written(lock)
+    assert claims.stamp(lock, changed) == []
+
+
+def test_merge_keeps_the_larger_scale_and_computes_again(tmp_path, run):
+    committed = tmp_path / "claims.json"
+    claims.record("G05", measured=1.0, scale="full", started=LATER, run=run)
+    assert claims.merge(run, committed) == ["G05"]
+    claims.record("G05", measured=1.0, scale="reduced", started=LATER, run=run)
+    claims.record("G03", {"no norm": 70, "instance norm": 256}, scale="smoke", started=LATER, run=run)
+    assert claims.merge(run, committed) == []
+    kept = claims.read(committed)
+    assert list(kept) == ["G05"]
+    assert kept["G05"]["scale"] == "full"
+    kept["G05"]["verdict"] = "holds"
+    with pytest.raises(ClaimError, match="its data give 'refuted'"):
+        claims.check(kept)
+
+
+def test_the_committed_ledger_is_what_its_data_give():
+    claims.check(claims.read(claims.COMMITTED))
+
+
+def test_a_torn_line_is_named(run):
+    claims.record("G05", measured=1.0, scale="full", started=LATER, run=run)
+    run.write_text(run.read_text() + '{"id": "G0')
+    with pytest.raises(ClaimError, match="line 2 is not a record"):
+        claims.read(run)
+
+
+def test_table_lists_every_claim(run):
+    claims.record(
+        "G02", {"IoU": SKIPS, "EPE": EDGES}, scale="full", seeds=SEEDS, started=LATER, notebook="04", run=run
+    )
+    rows = {r.id: r for r in claims.ledger_table(claims.read(run))}
+    assert list(rows) == IDS
+    assert rows["G01"].verdict == "untested"
+    assert rows["G02"].measured == "IoU: 0.185; EPE: -0.725 px"
+    assert (rows["G02"].seeds, rows["G02"].scale, rows["G02"].notebook) == ("6", "full", "04")
+
+
+@pytest.fixture
+def quoted(run):
+    claims.record("G02", {"IoU": SKIPS, "EPE": EDGES}, scale="full", seeds=SEEDS, started=LATER,
+                  numbers={"grey share": 0.0512}, run=run)  # fmt: skip
+    claims.record("G05", measured=-4.5e-5 + 1, scale="full", started=LATER, run=run)
+    return claims.read(run)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "IoU .82<!-- claim G02 IoU/skips --> against .633<!-- claim G02 IoU/no skips --> without.",
+        "over 6<!-- claim G02 seeds --> seeds.",
+        "It falls by \u22120.72 px<!-- claim G02 EPE/measured -->, 5.1 %<!-- claim G02 grey share --> grey.",
+        "So it **holds**<!-- claim G02 verdict -->, and G05 is refuted<!-- claim G05 verdict -->.",
+        "The gradient is 1.000<!-- claim G05 measured -->.",
+    ],
+)
+def test_prose_that_agrees_passes(text, quoted):
+    assert claims.check_text(text, quoted) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("IoU .83<!-- claim G02 IoU/skips -->", "the text says .83, the ledger 0.818333"),
+        ("IoU .8<!-- claim G02 IoU/no skips -->", "the ledger 0.633333"),
+        ("grey .0512 %<!-- claim G02 grey share -->", "the ledger 5.12"),
+        ("it does<!-- claim G02 seeds -->", "no number stands before"),
+        ("it holds with conditions<!-- claim G02 verdict -->", "says 'holds with conditions'"),
+        ("1.0<!-- claim G05 loss -->", "has no field 'loss'"),
+        ("1.0<!-- claim G06 measured -->", "no record"),
+    ],
+)
+def test_prose_that_disagrees_is_named(text, problem, quoted):
+    assert problem in " ".join(claims.check_text(text, quoted))
+
+
+def test_the_fixture_notebook_is_rejected(quoted):
+    problems = claims.check_prose(MISMATCH, quoted)
+    assert len(problems) == 1
+    assert "claim_mismatch.ipynb, cell result: G05 measured: the text says 0.50" in problems[0]
+
+
+def test_every_lesson_agrees_with_the_committed_ledger():
+    committed = claims.read(claims.COMMITTED)
+    for path in sorted((ledger.ROOT / "notebooks").rglob("*.ipynb")):
+        assert claims.check_prose(path, committed) == []
+
+
+def test_rerun_starts_from_scratch_and_records(run, tmp_path, capsys, monkeypatch):
+    def fresh(folder: Path) -> float:
+        return json.loads((folder / "value.json").read_text())
+
+    def train(folder: Path) -> None:
+        (folder / "value.json").write_text("1.0")
+
+    others = {claim: function for claim, function in experiments.experiments().items() if claim != "G05"}
+    monkeypatch.setattr(experiments, "_EXPERIMENTS", others)
+    train_or_load({"lr": 1}, train, fresh, name="g05", root=tmp_path)
+
+    @experiments.experiment("G05")
+    def gradient(scale: str):
+        return {"measured": train_or_load({"lr": 1}, train, fresh, name="g05")}
+
+    with pytest.raises(ClaimError, match="No experiment is registered"):
+        rerun("G99", "reduced", run=run)
+    entry = rerun("G05", "reduced", run=run)
+    assert entry["verdict"] == "refuted"
+    assert entry["command"] == "python -m gantrans ablate G05 --scale reduced"
+    assert "trained run" in capsys.readouterr().out.splitlines()[-1]
+    with pytest.raises(ClaimError, match="two experiments"):
+        experiments.experiment("G05")(lambda scale: {"measured": 0.0})
+    with pytest.raises(ClaimError, match=r"two experiments: .*gradient and the sweep toy"):
+        experiments.decide_by_sweep("G05", "toy")
+    with from_scratch() as folder:
+        assert folder.exists()
+    assert not folder.exists()
+
+
+def test_fixture_is_a_valid_notebook():
+    nbformat.validate(nbformat.read(MISMATCH, 4))
