@@ -35,7 +35,7 @@ GOAL = 0.95
 EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 SLOW = re.compile(
     "lesson|notebook|browser|crash|process|exercise|mutation|style|container|kernel|course|glossary|recall|"
-    "explorer|plots|claims|ablation|sweeps|judge_panel|teaching"
+    "explorer|plots|claims|ablation|sweeps|teaching|benchmarks|house|english|habits|one_place"
 )
 """Test files that are no fast unit tests of the library, by their path."""
 LONGEST_TEST = 5.0
