@@ -113,3 +113,17 @@ def test_the_panel_takes_the_runs_own_training_clips_and_held_out_ones(
     assert (reference, known) == ("test", "train")
     assert judge[1] == {"steps": 300, "turn": True}
     assert rule == made.recipe.data.rule
+
+
+@pytest.mark.parametrize(
+    ("size", "channels"), [(8, [3]), (16, [3, 6]), (32, [3, 6, 12]), (64, [3, 6, 12, 12])]
+)
+def test_a_judge_has_a_layer_per_halving_down_to_four_pixels(size: int, channels: list[int]) -> None:
+    """Twice the channels per layer, but never more than four times the first."""
+    judge = Judge(JudgeConfig(size=size, classes=5, width=3, features=7))
+    layers = [layer for layer in judge.body if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in layers] == channels
+    assert [layer.in_channels for layer in layers] == [1, *channels[:-1]]
+    assert judge.body(torch.zeros(2, 1, size, size)).shape == (2, 16 * channels[-1])
+    assert judge(torch.zeros(2, 1, size, size)).shape == (2, 5)
+    assert judge.hidden.out_features == 7
