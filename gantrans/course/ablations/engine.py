@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 from gantrans.course.ablations.grid import Grid, Run
 from gantrans.course.ablations.rows import replace_file
 from gantrans.course.ablations.task import ABOUT, ATTEMPTS, FAILED, NOTEBOOK, RUNS, Order, Outcome, execute
+from gantrans.course.claims.provenance import current_commit
 from gantrans.course.runs import code_version, config_hash, source_digest
 from gantrans.errors import ConfigError
 
@@ -227,7 +228,8 @@ def _prepare(grid: Grid, scale: str, out: Path) -> None:
     path = out / ABOUT
     if path.exists():
         earlier = json.loads(path.read_text("utf-8"))
-        different = [name for name in about if name != "date" and earlier.get(name) != about[name]]
+        free = ("date", "commit")  # a commit that changes other files is no other sweep
+        different = [name for name in about if name not in free and earlier.get(name) != about[name]]
         if different:
             words = ", ".join(
                 f"{name} {earlier.get(name)!r} there, {about[name]!r} now" for name in different
@@ -263,7 +265,8 @@ def _about(grid: Grid, scale: str) -> dict[str, str]:
         source = Path(__file__).parents[1] / "experiments" / f"{grid.sweep_name}.py"
         about["experiment"] = source_digest(source.read_text("utf-8"))[:12]
         about["config"] = config_hash(grid.sweep.config(scale))
-    return {**about, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return {**about, "commit": current_commit(), "date": date}
 
 
 def _check_parameters(grid: Grid, notebook: Any) -> None:

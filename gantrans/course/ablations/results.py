@@ -66,7 +66,7 @@ def _finish_sweep(grid: Grid, scale: str, out: Path, runs: Sequence[Run]) -> lis
         devices.add(device)
     about = {
         "command": f"python -m gantrans ablate {grid.name} --scale {scale}",
-        **{name: begun[name] for name in ("scale", "config", "code", "date")},
+        **{name: begun[name] for name in ("scale", "config", "code", "commit", "date")},
         "device": ", ".join(sorted(devices)),
     }
     table = Table(about, {seed: sweep.joined(parts) for seed, parts in rows.items()})

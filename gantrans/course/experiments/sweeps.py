@@ -8,7 +8,6 @@ on disk at once, and the same command after a kill goes on with the seeds that a
 import argparse
 import json
 import os
-import platform
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,14 +16,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from tqdm.auto import tqdm
 
 from gantrans import ROOT
 from gantrans.course import claims
-from gantrans.course.runs import code_version, config_hash, from_scratch
+from gantrans.course.claims import provenance
+from gantrans.course.claims.provenance import device_name as device_name  # for the notebooks of sweeps
+from gantrans.course.runs import config_hash, from_scratch
 from gantrans.errors import ConfigError
-from gantrans.training import pick_device
 from gantrans.training.checkpoint import write_atomically
 
 TABLES = ROOT / "notebooks" / "ablations" / "results"
@@ -150,9 +149,8 @@ class Sweep:
             "command": f"python -m gantrans.course.experiments.{self.name} --scale {scale}",
             "scale": scale,
             "config": config_hash(self.config(scale)),
-            "code": code_version(),
             "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": device_name(),
+            **provenance.now(),
         }
         rows: dict[int, Row] = {}
         if out is not None and out.exists():
@@ -174,8 +172,8 @@ class Sweep:
         table = self.run(scale)
         return {**self.claims[claim_id](table), "seeds": table.seeds, "config": self.config(scale)}
 
-    def record_claims(self, table: Table, scale: str) -> list[str]:
-        """Record the claims that a table decides; a line for each."""
+    def record_claims(self, table: Table, scale: str, *, rejudge: bool = False) -> list[str]:
+        """Record the claims that a table decides; a line for each. `rejudge`: as in `claims.record`."""
         lines = []
         for claim_id, judged in self.claims.items():
             entry = claims.record(
@@ -187,6 +185,8 @@ class Sweep:
                 config=self.config(scale),
                 notebook="lesson " + ", ".join(claims.get(claim_id).lessons),
                 command=table.about["command"],
+                made=provenance.of_table(table.about),
+                rejudge=rejudge,
             )
             lines.append(f"{claim_id}: {entry['verdict']}")
         return lines
@@ -201,19 +201,6 @@ class Sweep:
         table = self.run(options.scale, out)
         print("\n".join(self.record_claims(table, options.scale)))
         print(f"The table is {os.path.relpath(out)}; copy it to {os.path.relpath(self.path)} to commit it.")
-
-
-@cache
-def device_name() -> str:
-    """What `fit` computes on here, by kind and not by host: "NVIDIA H100 80GB HBM3", "AMD EPYC"."""
-    device = pick_device()
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = models[0] if models else platform.processor() or platform.machine()
-    return name if device.type == "cpu" else f"{name} ({device.type})"
 
 
 @cache
