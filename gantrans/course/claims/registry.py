@@ -105,7 +105,8 @@ class Claim:
 
     `instead` says why the judged sentence is another one than the sentence said; it is empty when that one is
     judged. `component` names what the claim credits with an effect. `seeds` and `config` hold, by scale, the
-    seeds ("0-5") and the hash of the configuration that decide.
+    seeds ("0-5") and the hash of the configuration that decide. A rule that can come out only one way names
+    the `unit_test` that keeps it, and gives no verdict. `note` is printed in the claim's row.
     """
 
     id: str
@@ -120,6 +121,7 @@ class Claim:
     seeds: Mapping[str, str] = field(default_factory=dict)
     config: Mapping[str, str] = field(default_factory=dict)
     note: str = ""
+    unit_test: str = ""
 
     def __post_init__(self) -> None:
         if not self.scales or not set(self.scales) <= {"reduced", "full"}:
@@ -134,7 +136,7 @@ class Claim:
 
     @property
     def hash(self) -> str:
-        """Of everything the verdict depends on: the sentence, its setting, estimator, seeds, configuration."""
+        """Of all the verdict depends on: the sentence, its setting, estimator, seeds, configuration."""
         rule = asdict(self)
         return _hash(
             {k: rule[k] for k in ("id", "judged", "scales", "parts", "component", "seeds", "config")}
@@ -255,7 +257,11 @@ def _claim(claim_id: str, table: Mapping[str, Any]) -> Claim:
     table = dict(table)
     head = {k: table.pop(k) for k in ("said", "true", "judged")}
     lessons, scales = tuple(table.pop("lessons")), tuple(table.pop("scales", ("reduced", "full")))
-    head |= {k: table.pop(k) for k in ("instead", "component", "seeds", "config", "note") if k in table}
+    head |= {
+        k: table.pop(k)
+        for k in ("instead", "component", "seeds", "config", "note", "unit_test")
+        if k in table
+    }
     listed = table.pop("parts", ["all"])
     parts = tuple(_part(claim_id, {**table, **(p if isinstance(p, dict) else {"name": p})}) for p in listed)
     return Claim(id=claim_id, lessons=lessons, scales=scales, parts=parts, **head)

@@ -48,12 +48,15 @@ def notes(claim: Claim, entry: Record) -> list[str]:
     config = entry["config"]
     undecided = claim.decides(entry["scale"], entry["seeds"], config)
     told = [undecided] if undecided else []
+    if claim.unit_test:
+        told.append(f"can come out only one way, so it is a unit test: {claim.unit_test}")
     if claim.instead:
         told.append(f"another sentence was tested: {claim.instead}")
     if entry["rule_age"] != OLDER:
         told.append(("the rule is " if entry["rule_age"] == YOUNGER else "") + entry["rule_age"])
     told += _noop(claim, findings, entry)
     told += _shuffles(findings)
+    told += [f"all values of {n} are equal: no interval" for n in _equal(claim, entry)]
     if claim.note:
         told.append(claim.note)
     if entry.get("provenance") == UNKNOWN:
@@ -76,13 +79,15 @@ def _row(claim: Claim, entry: Record | None) -> Row:
     found = {n: (p["verdict"], p["side"]) for n, p in parts.items()}
     side = found[next(iter(found))][1]
     named = conditions(found) if len(parts) > 1 else side
+    if claim.unit_test or claim.decides(entry["scale"], entry["seeds"], entry["config"]):
+        named = ""
     powers = {n: p["power"] for n, p in parts.items() if p["power"] is not None}
     return Row(
         id=claim.id,
         said=claim.said,
         judged=claim.judged,
         verdict=entry["verdict"],
-        conditions=named if entry["scale"] in claim.scales else "",
+        conditions=named,
         true=claim.true,
         measured="; ".join(f"{label(n)}{_number(p['measured'], p['unit'])}" for n, p in parts.items()),
         interval=_intervals(parts, label, "low", "high"),
@@ -115,6 +120,10 @@ def _shuffles(findings: Mapping[str, Finding]) -> list[str]:
     return [f"{max(shares):.1%} of label shuffles hold as well ({pairs} pairs)"]
 
 
+def _equal(claim: Claim, entry: Record) -> list[str]:
+    return [n for n, p in entry["parts"].items() if claim.part(n).kind != "exact" and p["low"] == p["high"]]
+
+
 def _power(claim: Claim, name: str, value: float) -> str:
     source = "" if claim.part(name).pilot is None else " (pilot)"
     low = f", below {ENOUGH:g}" if value < ENOUGH else ""
@@ -125,7 +134,9 @@ def _intervals(
     parts: Mapping[str, Mapping[str, float]], label: Callable[[str], str], low: str, high: str
 ) -> str:
     return "; ".join(
-        f"{label(n)}exact" if p[low] == p[high] else f"{label(n)}{p[low]:.3g} to {p[high]:.3g}"
+        f"{label(n)}{'exact' if p['count'] == 1 else 'equal'}"
+        if p[low] == p[high]
+        else f"{label(n)}{p[low]:.3g} to {p[high]:.3g}"
         for n, p in parts.items()
     )
 

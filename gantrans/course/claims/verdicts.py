@@ -39,8 +39,8 @@ class Finding:
     """What the data say about one part: the effect, the interval that decides, verdict and reason.
 
     `side` is one of `SIDES` where the verdict is excluded, else empty; `low_95` and `high_95` are the
-    interval shown beside. `shuffled_holds`, of paired arms, is the share of label swaps under which the part holds;
-    `power` is that of `claims.power`, None for an exact number.
+    interval shown beside. `shuffled_holds`, of paired arms, is the share of label swaps under which the part
+    holds; `power` is that of `claims.power`, None for an exact number.
     """
 
     measured: float
