@@ -458,7 +458,7 @@ def test_the_end_of_a_sweep_is_its_table_and_its_claims(tmp_path) -> None:
         row = {"modes": 20.0 + run.seed, "at a mode": 0.5}
         save_arms({"diffusion": row, "GAN": {**row, "modes": 2.0}}, folder, device="a chip")
     said = results.write(grid, "smoke", tmp_path, runs, runs)
-    assert "D08: not decided at this scale" in said
+    assert "D08: open" in said
     assert f"copy it to {TABLES / 'modes.json'}" in said
     table = json.loads((tmp_path / "modes.json").read_text())
     assert table["about"] == {

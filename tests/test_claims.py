@@ -95,17 +95,18 @@ def test_record_takes_parts_seeds_and_checked_statements(run):
     entry = claims.record(
         "G02", {"IoU": SKIPS, "EPE": EDGES}, scale="reduced", seeds=SEEDS, started=LATER, run=run
     )
-    assert entry["verdict"] == "holds"
+    assert {part["verdict"] for part in entry["parts"].values()} == {"holds"}
+    assert entry["verdict"] == "open"  # the rule asks for other seeds
     assert entry["parts"]["IoU"]["measured"] == pytest.approx(0.185, abs=1e-3)
     half = claims.record("G02", {"IoU": SKIPS}, scale="reduced", seeds=SEEDS, started=LATER, run=run)
     assert half["verdict"] == "open"
-    d = {"smoothing 0.9": [1.0] * 6, "no smoothing": [1.1, 0.9, 1.0, 1.2, 0.8, 1.0]}
+    d = {"linear decay": [1.0] * 6, "constant": [1.1, 0.9, 1.0, 1.2, 0.8, 1.0]}
     measured, low, high = claims.paired_effect(*d.values(), compare="ratio")
     claims.record(
-        "G07", d, scale="full", seeds=SEEDS, measured=measured, interval=(low, high), started=LATER, run=run
+        "G09", d, scale="full", seeds=SEEDS, measured=measured, interval=(low, high), started=LATER, run=run
     )
     with pytest.raises(ClaimError, match="its data give"):
-        claims.record("G07", d, scale="full", seeds=SEEDS, measured=1.3, started=LATER, run=run)
+        claims.record("G09", d, scale="full", seeds=SEEDS, measured=1.3, started=LATER, run=run)
 
 
 @pytest.mark.parametrize(
@@ -131,9 +132,9 @@ def test_unsound_records_are_refused(options, message, run):
         ("G05", None, "computed, never stated"),
         ("G05", float("nan"), "finite"),
         ("G02", SKIPS, "needs data by part"),
-        ("G07", {"yes": [1.0], "no": [1.0]}, "compares the arms"),
-        ("G07", {"smoothing 0.9": [1.0, 2.0], "no smoothing": [1.0]}, "the same seeds"),
-        ("G07", {"smoothing 0.9": [1.0, -2.0], "no smoothing": [1.0, 1.0]}, "not positive"),
+        ("G09", {"yes": [1.0], "no": [1.0]}, "compares the arms"),
+        ("G09", {"linear decay": [1.0, 2.0], "constant": [1.0]}, "the same seeds"),
+        ("G09", {"linear decay": [1.0, -2.0], "constant": [1.0, 1.0]}, "not positive"),
         ("G28", [3, 2], "successes, trials"),
     ],
 )
@@ -214,7 +215,7 @@ def quoted(run):
         "IoU .82<!-- claim G02 IoU/skips --> against .633<!-- claim G02 IoU/no skips --> without.",
         "over 6<!-- claim G02 seeds --> seeds.",
         "It falls by \u22120.72 px<!-- claim G02 EPE/measured -->, 5.1 %<!-- claim G02 grey share --> grey.",
-        "So it **holds**<!-- claim G02 verdict -->, and G05 is excluded<!-- claim G05 verdict -->.",
+        "So it **holds**<!-- claim G02 IoU/verdict -->, and G05 is excluded<!-- claim G05 verdict -->.",
         "G05 is larger than stated<!-- claim G05 side -->.",
         "The gradient is 1.000<!-- claim G05 measured -->.",
     ],
@@ -230,7 +231,7 @@ def test_prose_that_agrees_passes(text, quoted):
         ("IoU .8<!-- claim G02 IoU/no skips -->", "the ledger 0.633333"),
         ("grey .0512 %<!-- claim G02 grey share -->", "the ledger 5.12"),
         ("it does<!-- claim G02 seeds -->", "no number stands before"),
-        ("it is open<!-- claim G02 verdict -->", "G02 verdict: the text says 'open', the ledger 'holds'"),
+        ("it is open<!-- claim G05 verdict -->", "verdict: the text says 'open', the ledger 'excluded'"),
         ("it reopen<!-- claim G02 verdict -->", "the text says 'it reopen'"),
         ("the other way round<!-- claim G05 side -->", "the ledger 'larger than stated'"),
         ("1.0<!-- claim G05 loss -->", "has no field 'loss'"),

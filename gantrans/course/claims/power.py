@@ -76,8 +76,8 @@ def _reaches(distance: float, spread: float, count: int, level: float) -> float:
     """P(the interval ends inside), for a true value `distance` inside the edge of the region."""
     if spread == 0:
         return 1.0
-    needed = float(stdtrit(count - 1, (1 + level) / 2))
-    return float(1 - nctdtr(count - 1, distance * np.sqrt(count) / spread, needed))
+    needed, shift = float(stdtrit(count - 1, (1 + level) / 2)), distance * np.sqrt(count) / spread
+    return float(1 - nctdtr(count - 1, shift, needed)) if shift < 1e3 else 1.0  # beyond it scipy gives nan
 
 
 def _of_proportion(part: Part, count: int) -> float:

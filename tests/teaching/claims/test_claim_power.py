@@ -61,6 +61,7 @@ def test_seeds_needed_reach_the_power_and_one_fewer_does_not():
     count = claims.seeds_needed(PAIRED, 0.02)
     assert claims.power(PAIRED, 0.02, count) >= 0.8 > claims.power(PAIRED, 0.02, count - 1)
     assert claims.seeds_needed(PAIRED, 1e-9) == 6
+    assert claims.power(PAIRED, 1e-17, 6) == claims.power(PAIRED, 0.0, 6) == 1.0
     with pytest.raises(ClaimError, match="have less power than"):
         claims.seeds_needed(PAIRED, 10.0)
 
