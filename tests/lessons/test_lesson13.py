@@ -1,8 +1,6 @@
 """Lesson 13: the simulated quarter, its loop behind a server, the policies, figures and tables."""
 
-import json
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -219,7 +217,7 @@ def test_the_sweep_decides_its_claim():
     assert {"G28", "G38"} <= set(experiments())
     table = committed("quarter")
     assert set(table.arms) == set(quarter.POLICIES)
-    ledger = json.loads(Path(claims.COMMITTED).read_text())["G38"]["parts"]["all"]
+    ledger = claims.read(claims.COMMITTED)["G38"]["parts"]["all"]
     found = quarter.policies_claim(Table(table.about, table.rows))
     (part,) = claims.get("G38").parts
     assert claims.judge_part(part, found["data"]).measured == pytest.approx(ledger["measured"])

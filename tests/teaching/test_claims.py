@@ -146,11 +146,13 @@ def test_unsound_data_are_refused(claim_id, data, message, run):
 
 
 def test_a_changed_rule_must_be_written_down_before_new_data(tmp_path, run):
-    rules = tmp_path / "claims.toml"
-    rules.write_text(registry.RULES.read_text().replace("[0.0, 0.01]", "[0.0, 0.02]", 1))
-    changed = registry.registered(rules)
+    (tmp_path / "lesson06").mkdir()
+    lesson = registry.get("G05").folder
+    rules = (lesson / registry.RULES).read_text("utf-8")
+    (tmp_path / "lesson06" / registry.RULES).write_text(rules.replace("[0.0, 0.01]", "[0.0, 0.02]", 1))
+    changed = registry.registered(tmp_path)
     lock = tmp_path / "lock.json"
-    lock.write_text(registry.LOCK.read_text())
+    lock.write_text((lesson / registry.LOCK).read_text())
     with pytest.raises(ClaimError, match="not the one written down"):
         changed["G05"].written(lock)
     assert claims.stamp(lock, changed) == ["G05"]

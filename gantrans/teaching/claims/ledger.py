@@ -13,14 +13,18 @@ from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
+from gantrans.files import replace_file
 from gantrans.teaching.claims.provenance import check as check_provenance
 from gantrans.teaching.claims.provenance import now
 from gantrans.teaching.claims.registry import OLDER, Claim, ClaimError, get, registered
 from gantrans.teaching.claims.verdicts import OPEN, UNTESTED, Finding, judge, judge_part
+from gantrans.teaching.places import LESSONS
 from gantrans.teaching.runs import config_hash
 
 RUNS = Path(os.environ.get("GANTRANS_CLAIMS") or ROOT / "runs" / "claims")
-COMMITTED = ROOT / "notebooks" / "ablations" / "results" / "claims.json"
+COMMITTED = LESSONS
+"""The committed ledger: `claims.records.json` in the folders of the lessons."""
+RECORDS = "claims.records.json"
 SESSION_START = datetime.now(UTC)
 """When this process began: the earliest time at which data made in it can have been started."""
 SCALES = ("smoke", "reduced", "full")
@@ -123,11 +127,16 @@ def append(entry: Record, path: Path) -> None:
 
 
 def read(path: Path) -> dict[str, Record]:
-    """A ledger by claim id, from the committed .json, a run's .jsonl or a folder of runs (the newest wins).
+    """A ledger by claim id: from the folder of the lessons, a .json, a run's .jsonl or a folder of runs.
+
+    Of several records of one claim in runs the newest counts.
 
     Raises:
         ClaimError: for a line that is not a record; the message names file and line.
     """
+    if path == COMMITTED:
+        parts = [json.loads(file.read_text("utf-8")) for file in sorted(path.glob(f"*/{RECORDS}"))]
+        return dict(sorted(entry for part in parts for entry in part.items()))
     if path.suffix == ".json":
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
     found: list[Record] = []
@@ -161,12 +170,18 @@ def merge(run: Path, committed: Path = COMMITTED) -> list[str]:
         ):
             ledger[claim_id] = entry
             taken.append(claim_id)
-    ordered = {i: ledger[i] for i in registered() if i in ledger}
-    committed.parent.mkdir(parents=True, exist_ok=True)
-    temporary = committed.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(ordered, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, committed)
+    if committed != COMMITTED:
+        _write({i: ledger[i] for i in registered() if i in ledger}, committed)
+        return taken
+    for folder in dict.fromkeys(get(claim_id).folder for claim_id in taken):
+        mine = [claim.id for claim in registered().values() if claim.folder == folder]
+        _write({i: ledger[i] for i in mine if i in ledger}, folder / RECORDS)
     return taken
+
+
+def _write(ledger: Mapping[str, Record], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(ledger, indent=1, allow_nan=False) + "\n")
 
 
 def check(ledger: Mapping[str, Record]) -> None:

@@ -1,9 +1,10 @@
 """The claims the course tests, each with the rule that will judge it, written before its experiment runs.
 
-The sentences and rules are in `claims.toml`, one table per id; `claims.lock.json` says when each rule was
-written and keeps its hash, and the same for its sentence alone (what is judged, on which quantity, in which
-region). A rule that was changed without being written down again can give no verdict; one that is younger
-than the data it judges says so wherever its verdict is shown.
+The sentences and rules are in the `claims.toml` of the lessons, one table per id (README.md here lists the
+keys); `claims.lock.json` beside it says when each rule was written and keeps its hash, and the same for its
+sentence alone (what is judged, on which quantity, in which region). A rule that was changed without being
+written down again can give no verdict; one that is younger than the data it judges is marked so wherever its
+verdict is shown.
 """
 
 import hashlib
@@ -18,9 +19,10 @@ from pathlib import Path
 from typing import Any
 
 from gantrans.errors import GantransError
+from gantrans.teaching.places import LESSONS
 
-RULES = Path(__file__).with_name("claims.toml")
-LOCK = Path(__file__).with_name("claims.lock.json")
+RULES, LOCK = "claims.toml", "claims.lock.json"
+"""In the folder of a lesson: its claims with their rules, and when each rule was written down."""
 KINDS = ("paired", "repeats", "proportion", "exact")
 COMPARISONS = ("difference", "ratio")
 FEWEST = {"paired": 6, "repeats": 6, "proportion": 100, "exact": 1}
@@ -172,7 +174,13 @@ class Claim:
         names = ", ".join(repr(p.name) for p in self.parts)
         raise ClaimError(f"Claim {self.id} has no part {name!r}; its parts are {names}.")
 
-    def written(self, lock: Path = LOCK) -> datetime:
+    @property
+    def folder(self) -> Path:
+        """Where the claim stands: the folder of its first lesson, or `shared` until that lesson exists."""
+        folder = LESSONS / f"lesson{self.lessons[0]}"
+        return folder if folder.is_dir() else LESSONS / "shared"
+
+    def written(self, lock: Path | None = None) -> datetime:
         """When this rule was written down (UTC).
 
         Raises:
@@ -180,7 +188,7 @@ class Claim:
         """
         return datetime.fromisoformat(self._entry(lock)["written"])
 
-    def age(self, started: datetime, lock: Path = LOCK) -> str:
+    def age(self, started: datetime, lock: Path | None = None) -> str:
         """Whether the rule is older than data begun then: one of `AGES`.
 
         Raises:
@@ -191,7 +199,8 @@ class Claim:
             return OLDER
         return COMPLETED if datetime.fromisoformat(entry["sentence_written"]) <= started else YOUNGER
 
-    def _entry(self, lock: Path) -> dict[str, str]:
+    def _entry(self, lock: Path | None) -> dict[str, str]:
+        lock = lock or self.folder / LOCK
         entry = json.loads(lock.read_text()).get(self.id) if lock.exists() else None
         if entry is None or entry["hash"] != self.hash:
             raise ClaimError(
@@ -202,9 +211,26 @@ class Claim:
 
 
 @lru_cache(maxsize=4)
-def registered(path: Path = RULES) -> Mapping[str, Claim]:
-    """All claims by id, in the order of the file."""
-    return {name: _claim(name, table) for name, table in tomllib.loads(path.read_text("utf-8")).items()}
+def registered(lessons: Path = LESSONS) -> Mapping[str, Claim]:
+    """All claims by id, in the order of their ids, from the folders of the lessons.
+
+    Raises:
+        ClaimError: an id stands twice, or in another folder than that of its first lesson.
+    """
+    found: dict[str, Claim] = {}
+    for path in sorted(lessons.glob(f"*/{RULES}")):
+        for claim_id, table in tomllib.loads(path.read_text("utf-8")).items():
+            claim = _claim(claim_id, table)
+            if claim_id in found:
+                raise ClaimError(f"Claim {claim_id} stands twice, the second time in {_place(path)}.")
+            if claim.folder.name != path.parent.name:
+                raise ClaimError(f"Claim {claim_id} is in {_place(path)}; move it to {claim.folder.name}.")
+            found[claim_id] = claim
+    return dict(sorted(found.items()))
+
+
+def _place(path: Path) -> str:
+    return f"{path.parent.name}/{path.name}"
 
 
 def get(claim_id: str) -> Claim:
@@ -215,13 +241,22 @@ def get(claim_id: str) -> Claim:
     """
     claims = registered()
     if claim_id not in claims:
-        raise ClaimError(f"Claim {claim_id!r} is not registered; add it with its rule to {RULES.name}.")
+        raise ClaimError(
+            f"Claim {claim_id!r} is not registered; add it with its rule to the {RULES} of its lesson."
+        )
     return claims[claim_id]
 
 
-def stamp(lock: Path = LOCK, claims: Mapping[str, Claim] | None = None) -> list[str]:
-    """Write down, with the time of now, every rule that is new or has changed; return their ids."""
+def stamp(lock: Path | None = None, claims: Mapping[str, Claim] | None = None) -> list[str]:
+    """Write down, with the time of now, every rule that is new or has changed; return their ids.
+
+    Each lesson's rules are written to the lock in its folder, or all of `claims` to one file `lock`.
+    """
     claims = registered() if claims is None else claims
+    if lock is None:
+        folders = dict.fromkeys(claim.folder for claim in claims.values())
+        own = {f: {i: c for i, c in claims.items() if c.folder == f} for f in folders}
+        return [i for folder, mine in own.items() for i in stamp(folder / LOCK, mine)]
     known = json.loads(lock.read_text()) if lock.exists() else {}
     changed = [i for i, c in claims.items() if known.get(i, {}).get("hash") != c.hash]
     now = datetime.now(UTC).isoformat(timespec="seconds")
@@ -274,6 +309,4 @@ def _part(claim_id: str, values: dict[str, Any]) -> Part:
         values.setdefault("fewest", FEWEST.get(values["kind"], 1))
         return Part(**values)
     except (KeyError, TypeError) as error:
-        raise ClaimError(
-            f"Claim {claim_id} in {RULES.name} has a missing or unknown key: {error}."
-        ) from error
+        raise ClaimError(f"Claim {claim_id} in {RULES} has a missing or unknown key: {error}.") from error

@@ -8,6 +8,7 @@ import pytest
 from gantrans.teaching import claims
 from gantrans.teaching.claims import provenance
 from gantrans.teaching.claims.registry import ClaimError
+from gantrans.teaching.places import found
 
 NEW = "2026-11-30T12:00:00+00:00"
 MARKED = {
@@ -104,23 +105,22 @@ def test_the_mark_of_old_measurements_is_accepted_for_them(tmp_path):
     provenance.check("t", {"provenance": "unknown"}, OLD, tmp_path)
 
 
+def committed_tables() -> dict[str, dict]:
+    """What each committed table says about itself."""
+    return {path.stem: json.loads(path.read_text("utf-8"))["about"] for path in found("results/*.json")}
+
+
 def test_every_committed_record_and_table_says_where_it_comes_from():
     for claim_id, entry in claims.read(claims.COMMITTED).items():
         provenance.check(f"The record of claim {claim_id}", entry, entry["started"])
-    for path in sorted(claims.COMMITTED.parent.glob("*.json")):
-        if path != claims.COMMITTED:
-            table = json.loads(path.read_text("utf-8"))["about"]
-            provenance.check(f"The table {path.name}", table, table["date"])
+    for name, about in committed_tables().items():
+        provenance.check(f"The table {name}", about, about["date"])
     if skipped := provenance.no_history():
         pytest.skip(skipped)
 
 
 def test_a_record_of_a_table_has_its_commit_configuration_and_device():
-    tables = {
-        path.stem: json.loads(path.read_text("utf-8"))["about"]
-        for path in claims.COMMITTED.parent.glob("*.json")
-        if path != claims.COMMITTED
-    }
+    tables = committed_tables()
     compared = 0
     for claim_id, entry in claims.read(claims.COMMITTED).items():
         words = entry["command"].replace(".", " ").split()
@@ -137,8 +137,4 @@ def test_no_new_measurement_joins_those_of_unknown_provenance():
     """The list as it was when commits began to be kept; a measurement leaves it when it is repeated."""
     records = {i for i, e in claims.read(claims.COMMITTED).items() if e.get("provenance")}
     assert records <= {*(f"D{i:02d}" for i in range(1, 10)), *(f"G{i:02d}" for i in range(1, 41))} - {"G20"}
-    tables = set()
-    for path in claims.COMMITTED.parent.glob("*.json"):
-        if path != claims.COMMITTED and json.loads(path.read_text("utf-8"))["about"].get("provenance"):
-            tables.add(path.stem)
-    assert tables <= MARKED
+    assert {name for name, about in committed_tables().items() if about.get("provenance")} <= MARKED
