@@ -1,7 +1,7 @@
 """The command line: `python -m gantrans --help`.
 
-A user's mistake ends in one sentence on standard error and exit code 2; anything else that goes wrong is a
-bug and keeps its traceback. Heavy imports wait until a command needs them, so that `--help` is quick.
+A user's mistake gives one sentence on standard error and exit code 2; any other exception is a bug and keeps
+its traceback. Heavy imports are inside the commands, so that `--help` is fast.
 """
 
 import json
@@ -26,7 +26,7 @@ from gantrans.errors import GantransError
 from gantrans.teaching.commands import app as course_app
 
 app = typer.Typer(
-    help="Learn, train, judge and run image translation between SEM images and chip layout.",
+    help="Train, evaluate and serve image translation between SEM images and chip layout; run the course.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -39,7 +39,7 @@ def _print_json(value: Any) -> None:
 
 @app.command()
 def doctor(json_output: Json = False) -> None:
-    """Say whether this machine is ready for the course."""
+    """Check whether this machine is ready for the course."""
     from gantrans.teaching.doctor import examine
 
     checks = examine()
@@ -59,11 +59,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
     source: Source = "procedural",
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
-    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and batches.", min=0)] = 0,
     max_seconds: Annotated[
-        float | None, typer.Option(help="Stop (resumably) after this long.", min=0.0)
+        float | None, typer.Option(help="Stop after this time; the run can be resumed.", min=0.0)
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     pixel_nm: PixelNm = None,
     device: Device = None,
 ) -> None:
@@ -77,7 +77,7 @@ def train(
     chosen = recipe(direction, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
     result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
     if chosen.task.discriminator is not None:
-        typer.echo(f"Diagnosis of the two players: {diagnose(result.history)}")
+        typer.echo(f"Diagnosis of generator and discriminator: {diagnose(result.history)}")
     typer.echo(f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}")
 
 
@@ -89,13 +89,13 @@ def evaluate(
         EvaluationSplit.test
     ),
     count: Annotated[
-        int | None, typer.Option(help="How many pairs.", min=1, show_default="as the run's scale")
+        int | None, typer.Option(help="Number of pairs.", min=1, show_default="256, or all of a folder")
     ] = None,
     pixel_nm: PixelNm = None,
     device: Device = None,
     json_output: Json = False,
 ) -> None:
-    """Measure a run on held-out pairs, per layout family, beside the classical baseline on the same ones."""
+    """Measure a run on held-out pairs, per family, and a classical baseline on the same pairs."""
     from gantrans.translation import evaluate_run
 
     report = evaluate_run(run, source, split=split.value, count=count, pixel_nm=pixel_nm, device=device)
@@ -109,15 +109,15 @@ def evaluate(
 def predict(
     run: Run,
     input_path: Annotated[Path, typer.Option("--input", help="An image or a folder of images.")],
-    output_path: Annotated[
-        Path, typer.Option("--output", help="The PNG, or the folder for the PNGs, to write.")
-    ],
+    output_path: Annotated[Path, typer.Option("--output", help="PNG or folder to write.")],
     pixel_nm: PixelNm = None,
-    seed: Annotated[int, typer.Option(help="Draws the noise of a layout -> SEM network.", min=0)] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace PNGs that exist.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the noise of a generator with noise injection.", min=0)
+    ] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing PNGs.")] = False,
     device: Device = None,
 ) -> None:
-    """Translate images: a PNG of the same name and size for every input."""
+    """Translate images; each result is a PNG with the name and size of its input."""
     from gantrans.translation import predict_files
 
     done = predict_files(
@@ -132,17 +132,17 @@ def ablate(
         str | None, typer.Argument(help="An ablation (see --list), or the path of a grid file.")
     ] = None,
     scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
-    workers: Annotated[int, typer.Option(help="Runs at a time on this machine.", min=1)] = 1,
-    threads: Annotated[int, typer.Option(help="Threads of each run on this machine.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Parallel runs on this machine.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads per run on this machine.", min=1)] = 1,
     scheduler: Annotated[
         str | None, typer.Option(help="Use this Dask scheduler, tcp://HOST:PORT, and its workers.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder that all workers see.", show_default="runs/ablations/NAME-SCALE"),
+        typer.Option(help="Folder that all workers can access.", show_default="runs/ablations/NAME-SCALE"),
     ] = None,
     max_hours: Annotated[
-        float | None, typer.Option(help="Start no run after this long; resumable.", min=0.0)
+        float | None, typer.Option(help="Start no further run after this time; resumable.", min=0.0)
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")

@@ -1,8 +1,7 @@
-"""Writes that survive a kill, a full disk and a power cut, in one place: tests can make any of them fail.
+"""Atomic, durable writes that survive a kill, a full disk and a power cut; tests can make any step fail.
 
-What is safe rests on four facts of POSIX file systems: data are on the disk only after fsync of the file; a
-name is only after fsync of its folder; a rename replaces one file by another at once; and a write may stop
-half way.
+Four properties of POSIX file systems are used: data is on the disk only after fsync of the file; a directory
+entry only after fsync of the directory; a rename replaces a file atomically; a write may be partial.
 """
 
 import json
@@ -17,31 +16,31 @@ from gantrans.errors import GantransError
 
 
 class DiskError(GantransError, RuntimeError):
-    """The disk refuses: full, read-only, or damaged. What was there before is untouched."""
+    """A write failed: the disk is full, read-only or damaged. Earlier contents are unchanged."""
 
 
 class Disk:
-    """The steps that everything here is made of; a test replaces one to make its n-th call fail."""
+    """File operations in small steps; a test replaces a step to make its n-th call fail."""
 
     def write(self, handle: int, data: bytes | memoryview) -> int:
-        """Write to an open file; returns how many bytes it took, which may be fewer."""
+        """Write to an open file; returns the number of bytes written, which may be fewer than given."""
         return os.write(handle, data)
 
     def fsync(self, handle: int) -> None:
-        """Wait until an open file, or the names in an open folder, are on the disk."""
+        """Wait until an open file, or the entries of an open folder, are on the disk."""
         os.fsync(handle)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file or a folder another name; a file of that name is replaced at once."""
+        """Rename a file or a folder; an existing file `target` is replaced atomically."""
         os.replace(source, target)
 
     # ---- made of the steps above
 
     def put(self, path: Path, data: bytes) -> None:
-        """Replace the contents of `path` so that every reader, after any kill, finds the old or the new ones.
+        """Replace the contents of `path` atomically: readers find the old or the new ones, also after kills.
 
         Raises:
-            DiskError: the disk refuses.
+            DiskError: the file cannot be written.
         """
         draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
         with _explained(path):
@@ -54,12 +53,12 @@ class Disk:
             self.sync_folder(path.parent)
 
     def append(self, path: Path, line: bytes) -> None:
-        """Add a line to a file and wait until it is on the disk. After a kill its last line may be cut off.
+        """Append a line to a file and wait until it is on the disk. A kill may leave a truncated last line.
 
-        A line that was cut off is ended first, so that the new one stands alone.
+        If the last line is truncated, it is terminated first, so that the new line is complete.
 
         Raises:
-            DiskError: the disk refuses; a part of the line may be in the file.
+            DiskError: the file cannot be written; a part of the line may be in it.
         """
         with _explained(path):
             new = not path.exists()
@@ -72,16 +71,16 @@ class Disk:
                 self.sync_folder(path.parent)
 
     def fill(self, path: Path, data: bytes) -> None:
-        """Write a new file and wait until its contents are on the disk; nothing is said about its name.
+        """Write a new file and wait until its contents are on the disk; its directory entry is not synced.
 
         Raises:
-            DiskError: the disk refuses.
+            DiskError: the file cannot be written or exists.
         """
         with _explained(path):
             self._fill(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, data)
 
     def sync_folder(self, folder: Path) -> None:
-        """Wait until the names in a folder are on the disk (Windows has no such call)."""
+        """Wait until the entries of a folder are on the disk (Windows has no such call)."""
         if os.name != "posix":
             return
         handle = os.open(folder, os.O_RDONLY)
@@ -91,10 +90,10 @@ class Disk:
             os.close(handle)
 
     def publish(self, draft: Path, folder: Path) -> None:
-        """Give a finished folder its name: before, nobody sees it; after, it is complete.
+        """Rename a finished folder to its final name, so that a reader finds it complete or not at all.
 
         Raises:
-            DiskError: the disk refuses.
+            DiskError: the folder cannot be renamed.
         """
         with _explained(folder):
             self.sync_folder(draft)
@@ -116,7 +115,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file that `Disk.put` wrote.
 
     Raises:
-        DiskError: it cannot be read or is no JSON object.
+        DiskError: it cannot be read or is not a JSON object.
     """
     try:
         found = json.loads(path.read_bytes())
@@ -128,16 +127,16 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def as_json(value: Mapping[str, Any]) -> bytes:
-    """One line of JSON, keys sorted, so that equal values are equal bytes."""
+    """One line of JSON with sorted keys, so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, allow_nan=False).encode()
 
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold an operating-system lock on a file: other processes wait, and it ends with its process."""
+    """Hold an exclusive file lock; other processes wait, and the system releases it if the process ends."""
     with path.open("a+b") as handle:
         _lock(handle)
-        yield  # closing the file ends the lock
+        yield  # closing the file releases the lock
 
 
 def _lock(handle: IO[bytes]) -> None:
@@ -162,5 +161,5 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskError(
-            f"Cannot write {path} ({error.strerror or error}); make room or mend the disk, and try again."
+            f"Cannot write {path} ({error.strerror or error}); free space or repair the disk, and try again."
         ) from error

@@ -27,7 +27,7 @@ from gantrans.operations.serving.dependencies import Bits, CurrentService, Direc
 from gantrans.operations.serving.hosting import LOOPBACK, add_pages
 from gantrans.operations.serving.intake import RETRY_S, Intake, IntakeConfig
 from gantrans.operations.serving.monitors import performance
-from gantrans.operations.serving.service import Answer, Service
+from gantrans.operations.serving.service import Service, TranslationResult
 
 OPEN = ("/", "/web/", "/v2/health/live", "/v2/health/ready")
 _BODY = (400, 403, 408, 413, 422, 503)
@@ -60,12 +60,17 @@ def serve_app(service: Service, config: IntakeConfig, hosts: tuple[str, ...] = L
     for router in (health.router, translation, feedback, monitoring):
         app.include_router(router)
 
-    def finished(scope: Scope, status: int, seconds: float) -> None:
+    def on_response(scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")  # the route's template: few distinct values
-        service.monitor.answered(route if scope["path"] != "/translate" else "/translate", status, seconds)
+        path = "/translate" if scope["path"] == "/translate" else route
+        service.monitor.observe_response(path, status, seconds)
 
     app.add_middleware(
-        Intake, config=config, open_paths=OPEN, finished=finished, moved=service.monitor.inside.inc
+        Intake,
+        config=config,
+        open_paths=OPEN,
+        on_response=on_response,
+        on_change=service.monitor.in_progress.inc,
     )
     add_pages(app, "serve.html", hosts)
     return app
@@ -125,7 +130,7 @@ def translate(
     return JSONResponse(_translation(answer).model_dump(), headers=about)
 
 
-def _translation(answer: Answer) -> s.Translation:
+def _translation(answer: TranslationResult) -> s.Translation:
     def statistics(image: Any) -> s.Statistics:
         return s.Statistics(mean=float(image.mean()), contrast=float(image.std(correction=0)))
 
