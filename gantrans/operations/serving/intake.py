@@ -108,7 +108,7 @@ class Intake:
         else:
             self._move(1)
             try:
-                await self._read_and_answer(scope, receive, send)
+                await self._read_and_forward(scope, receive, send)
             finally:
                 self._move(-1)
 
@@ -116,7 +116,7 @@ class Intake:
         self.in_progress += change
         self.on_change(change)
 
-    async def _read_and_answer(self, scope: Scope, receive: Receive, send: Send) -> None:
+    async def _read_and_forward(self, scope: Scope, receive: Receive, send: Send) -> None:
         body, more = bytearray(), True
         try:
             async with asyncio.timeout(self.config.upload_s):

@@ -121,29 +121,29 @@ def translate(
     ] = None,
 ) -> Response:
     """Translate an image. The response is sent after the prediction has been stored."""
-    answer = service.translate(
+    result = service.translate(
         image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed
     )
-    about = {"x-prediction-id": answer.id, "x-model-version": answer.version}
+    about = {"x-prediction-id": result.id, "x-model-version": result.version}
     if format == "png":
-        return Response(answer.png, media_type="image/png", headers=about)
-    return JSONResponse(_translation(answer).model_dump(), headers=about)
+        return Response(result.png, media_type="image/png", headers=about)
+    return JSONResponse(_translation(result).model_dump(), headers=about)
 
 
-def _translation(answer: TranslationResult) -> s.Translation:
+def _translation(result: TranslationResult) -> s.Translation:
     def statistics(image: Any) -> s.Statistics:
         return s.Statistics(mean=float(image.mean()), contrast=float(image.std(correction=0)))
 
     return s.Translation(
-        id=answer.id,
-        direction=answer.direction,
-        model=answer.version,
-        width=answer.output.shape[-1],
-        height=answer.output.shape[-2],
-        milliseconds={stage: 1000 * seconds for stage, seconds in answer.seconds.items()},
-        input=statistics(answer.input),
-        output=statistics(answer.output),
-        image=base64.b64encode(answer.png).decode(),
+        id=result.id,
+        direction=result.direction,
+        model=result.version,
+        width=result.output.shape[-1],
+        height=result.output.shape[-2],
+        milliseconds={stage: 1000 * seconds for stage, seconds in result.seconds.items()},
+        input=statistics(result.input),
+        output=statistics(result.output),
+        image=base64.b64encode(result.png).decode(),
     )
 
 
