@@ -15,7 +15,7 @@ from gantrans.config import from_dict, to_dict
 from gantrans.data import PairedDataset
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import iou
-from gantrans.operations.promotion.finetune import Apart, losses_at
+from gantrans.operations.promotion.finetune import SeparateValidation, losses_at
 from gantrans.operations.promotion.replay import ReplayBatches
 from gantrans.operations.promotion.warm_start import warm_start
 from gantrans.teaching.sweeps.sweep import Sweep
@@ -62,7 +62,7 @@ def run_steps(
     warm_start(task, contents, rate=rate, keep_optimizer=keep_optimizer, channels_last=fitting.channels_last)
     batches = ReplayBatches(new, old, DIRECTION, BATCH, share, seed)
     normal = losses_at(contents, recipe, batches, fitting, None)
-    result = fit(task, batches, fitting, validate=Apart(held, DIRECTION), progress=False)
+    result = fit(task, batches, fitting, validate=SeparateValidation(held, DIRECTION), progress=False)
     losses = [record for record in result.history.records if "loss_d" in record]
     scores = {int(r["step"]): r for r in result.history.records if "val_iou_old" in r}
     return {
