@@ -59,7 +59,7 @@ def record(
         started: when the data began to be made; this process's start unless given (needed for stored tables).
         config: the configuration or parameters behind the data; its hash is kept.
         notebook, command: where it was measured and how to measure it again.
-        made: commit, device and code of a stored table (`provenance.of_table`); those of now unless given.
+        made: code, commit, device, configuration of a stored table (`provenance.of_table`), not of now.
         rejudge: accept data that are older than the rule; the record then says so for good.
         run: the ledger file; `runs/claims/<day>-<process>.jsonl` unless given.
 

@@ -6,8 +6,10 @@ import subprocess
 import pytest
 
 from gantrans.course import claims
+from gantrans.course.ablations.grid import find_grid
 from gantrans.course.claims import provenance
 from gantrans.course.claims.registry import ClaimError
+from gantrans.course.runs import config_hash
 
 NEW = "2026-11-30T12:00:00+00:00"
 MARKED = {
@@ -131,6 +133,17 @@ def test_a_record_of_a_table_has_its_commit_configuration_and_device():
                 assert entry.get(key) == table.get(key), (claim_id, name, key)
             assert entry["started"] == table["date"], (claim_id, name)
     assert compared >= 20
+
+
+def test_a_traced_table_has_the_configuration_that_its_sweep_has_today():
+    compared = 0
+    for path in sorted(claims.COMMITTED.parent.glob("*.json")):
+        about = {} if path == claims.COMMITTED else json.loads(path.read_text("utf-8"))["about"]
+        if about and not about.get("provenance"):
+            sweep = find_grid(path.stem).sweep
+            assert about["config"] == config_hash(sweep.config(about["scale"])), path.name
+            compared += 1
+    assert compared >= 1
 
 
 def test_no_new_measurement_joins_those_of_unknown_provenance():
