@@ -160,6 +160,32 @@ def test_a_changed_rule_must_be_written_down_before_new_data(tmp_path, run):
     assert claims.stamp(lock, changed) == []
 
 
+def test_a_rule_may_judge_older_data_and_the_record_says_so(run):
+    old = {"started": "2001-01-01T00:00:00+00:00", "run": run}
+    entry = claims.record("G05", measured=1.0, scale="full", rejudge=True, **old)
+    assert (entry["verdict"], entry["rule_age"]) == ("excluded", registry.YOUNGER)
+    claims.check({"G05": entry})
+    with pytest.raises(ClaimError, match="under another rule"):
+        claims.check({"G05": {**entry, "rule_age": registry.OLDER}})
+
+
+def test_a_sentence_keeps_its_date_when_the_rest_of_its_rule_is_added(tmp_path):
+    lock, claim = tmp_path / "lock.json", claims.get("G05")
+    claims.stamp(lock, {"G05": claim})
+    dates = json.loads(lock.read_text())
+    dates["G05"] |= {"written": "2020-01-01T00:00:00+00:00", "sentence_written": "2020-01-01T00:00:00+00:00"}
+    lock.write_text(json.dumps(dates))
+    more = dataclasses.replace(claim, seeds={"reduced": "0-5"})
+    assert claims.stamp(lock, {"G05": more}) == ["G05"]
+    then = datetime(2020, 6, 1, tzinfo=UTC)
+    assert more.age(then, lock) == registry.COMPLETED
+    assert more.age(datetime.now(UTC) + timedelta(1), lock) == registry.OLDER
+    assert more.age(datetime(2019, 1, 1, tzinfo=UTC), lock) == registry.YOUNGER
+    other = dataclasses.replace(more, judged="Another sentence.")
+    claims.stamp(lock, {"G05": other})
+    assert other.age(then, lock) == registry.YOUNGER
+
+
 def test_merge_keeps_the_larger_scale_and_computes_again(tmp_path, run):
     committed = tmp_path / "claims.json"
     claims.record("G05", measured=1.0, scale="full", started=LATER, made=MADE, run=run)

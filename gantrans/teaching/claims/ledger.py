@@ -65,7 +65,7 @@ def record(
         config: the configuration or parameters behind the data; its hash is kept.
         notebook, command: where it was measured and how to measure it again.
         experiment: hash of the lesson's modules that made the data (`fingerprint.experiment_version`).
-        made: commit, device and code of a stored table (`provenance.of_table`); those of now unless given.
+        made: code, commit, device, configuration of a stored table (`provenance.of_table`), not of now.
         rejudge: accept data that are older than the rule; the record then says so for good.
         run: the ledger file; `runs/claims/<day>-<process>.jsonl` unless given.
 

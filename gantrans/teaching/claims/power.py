@@ -54,7 +54,7 @@ def power(part: Part, spread: float, count: int) -> float | None:
         distance = (high - low) / 2
         return max(0.0, 2 * _reaches(distance, spread, count, part.level) - 1)
     none = 0.0 if part.kind == "paired" else part.no_effect or 0.0
-    edge = high if np.isfinite(high) and (high < none or not np.isfinite(low)) else low
+    edge = high if high < none or not np.isfinite(low) else low
     return _reaches(abs(edge - none), spread, count, part.level)
 
 

@@ -60,7 +60,8 @@ def device_name() -> str:
 
 def of_table(about: Mapping[str, Any]) -> dict[str, str]:
     """What a record takes over from the table it was computed from."""
-    return {k: str(about[k]) for k in ("code", "commit", "device", "provenance") if about.get(k)}
+    kept = ("code", "commit", "device", "config", "provenance")
+    return {k: str(about[k]) for k in kept if about.get(k)}
 
 
 def no_history(root: Path = ROOT) -> str:

@@ -30,6 +30,14 @@ def test_power_of_a_ratio_is_computed_in_logarithms():
     assert claims.power(RATIO, 0.3, 12) == pytest.approx(share_that_holds(RATIO, values), abs=0.01)
 
 
+def test_power_of_a_bounded_comparison_is_asked_from_the_end_nearest_to_no_effect():
+    for region in ((0.5, 0.8), (1.25, 2.0)):
+        bounded = Part("all", "loss", "paired", region, arms=("a", "b"), compare="ratio", fewest=6)
+        open_end = (0.0, 0.8) if region[1] < 1 else (1.25, math.inf)
+        half_line = Part("all", "loss", "paired", open_end, arms=("a", "b"), compare="ratio", fewest=6)
+        assert claims.power(bounded, 0.3, 8) == claims.power(half_line, 0.3, 8)
+
+
 def test_power_of_repeats_from_zero_in_a_band_and_against_a_margin():
     fall = Part("all", "fall", "repeats", (0.05, math.inf), fewest=6)
     values = RNG.normal(0.1, 0.06, (20_000, 8))

@@ -9,6 +9,8 @@ from gantrans.teaching import claims
 from gantrans.teaching.claims import provenance
 from gantrans.teaching.claims.registry import ClaimError
 from gantrans.teaching.places import found
+from gantrans.teaching.runs import config_hash
+from gantrans.teaching.sweeps.grid_files import find_grid
 
 NEW = "2026-11-30T12:00:00+00:00"
 MARKED = {
@@ -131,6 +133,17 @@ def test_a_record_of_a_table_has_its_commit_configuration_and_device():
                 assert entry.get(key) == table.get(key), (claim_id, name, key)
             assert entry["started"] == table["date"], (claim_id, name)
     assert compared >= 20
+
+
+def test_a_traced_table_has_the_configuration_that_its_sweep_has_today():
+    compared = 0
+    for path in sorted(claims.COMMITTED.parent.glob("*.json")):
+        about = {} if path == claims.COMMITTED else json.loads(path.read_text("utf-8"))["about"]
+        if about and not about.get("provenance"):
+            sweep = find_grid(path.stem).sweep
+            assert about["config"] == config_hash(sweep.config(about["scale"])), path.name
+            compared += 1
+    assert compared >= 1
 
 
 def test_no_new_measurement_joins_those_of_unknown_provenance():
