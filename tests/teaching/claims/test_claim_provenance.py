@@ -137,11 +137,9 @@ def test_a_record_of_a_table_has_its_commit_configuration_and_device():
 
 def test_a_traced_table_has_the_configuration_that_its_sweep_has_today():
     compared = 0
-    for path in sorted(claims.COMMITTED.parent.glob("*.json")):
-        about = {} if path == claims.COMMITTED else json.loads(path.read_text("utf-8"))["about"]
-        if about and not about.get("provenance"):
-            sweep = find_grid(path.stem).sweep
-            assert about["config"] == config_hash(sweep.config(about["scale"])), path.name
+    for name, about in committed_tables().items():
+        if not about.get("provenance"):
+            assert about["config"] == config_hash(find_grid(name).sweep.config(about["scale"])), name
             compared += 1
     assert compared >= 1
 
