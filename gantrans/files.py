@@ -66,7 +66,7 @@ def replace_file(
 
 
 def publish_folder(draft: Path, folder: Path, *, sync: bool = True, steps: Steps = STEPS) -> None:
-    """Give a finished folder its name: before, nobody sees it; after, it is complete.
+    """Give a finished folder its name: under that name it is complete or absent.
 
     Args:
         sync: wait until both names are on the disk; the files in it are for the caller to sync.

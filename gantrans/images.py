@@ -1,4 +1,4 @@
-"""The three ranges an image can have, and the only functions that change between them.
+"""The three value ranges of images, and the only functions that convert between them.
 
 uint8 [0, 255] on disk and on the wire; float32 [0, 1] in metrics and plots; float32 [-1, 1] inside networks.
 """

@@ -14,7 +14,7 @@ def guided(model: Callable[[Tensor, Tensor, bool], Tensor], scale: float) -> Mod
     larger scales trade diversity for agreement with the label. Because every prediction is linear in epsilon
     at a given x_t, the formula is the same for epsilon, x0 and v.
 
-    Canonical form: `gantrans.course.exercises.lesson03.guided_prediction.guided_prediction`; this skips
+    Canonical form: `lessons.lesson03.exercises.guided_prediction.guided_prediction`; this skips
     the second evaluation of the network at scales 0 and 1, which do not need it.
 
     Args:

@@ -36,7 +36,7 @@ def check_prediction(schedule: Schedule, prediction: str) -> None:
 def q_sample(schedule: Schedule, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     """x_t at once: sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise (Ho et al. 2020, eq. 4).
 
-    Canonical form: `gantrans.course.exercises.lesson01.q_sample.q_sample`; this adds checks of shapes and
+    Canonical form: `lessons.lesson01.exercises.q_sample.q_sample`; this adds checks of shapes and
     timesteps, because wrong ones often broadcast without an error.
 
     Args:

@@ -140,7 +140,7 @@ def ddim_step(t: int, alpha_bar: float, alpha_bar_next: float, eta: float = 0.0)
 def dpm_solver_step(t: int, alpha_bar: float, alpha_bar_next: float, h_before: float) -> Step:
     """Coefficients of one DPM-Solver++(2M) step (Lu et al. 2022, algorithm 2).
 
-    Canonical form: `gantrans.course.exercises.lesson03.dpm_step.dpm_step`; this writes both orders as one
+    Canonical form: `lessons.lesson03.exercises.dpm_step.dpm_step`; this writes both orders as one
     formula, because `take_step` can then apply every sampler.
 
     Args:

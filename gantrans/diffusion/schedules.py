@@ -1,7 +1,7 @@
-"""Noise schedules: how much of the image is left at each timestep, in float64.
+"""Noise schedules: the amounts of signal and noise at each timestep, in float64.
 
 x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) epsilon, t = 0, ..., T - 1 (Ho et al. 2020, eq. 4, counted
-from 0 as in code). What a schedule decides is the signal-to-noise ratio alpha_bar / (1 - alpha_bar).
+from 0 as in code). A schedule determines the signal-to-noise ratio alpha_bar / (1 - alpha_bar).
 
 Two schedules are called "sigmoid": sigmoid betas (GeoDiff, Xu et al. 2022) and sigmoid alpha-bar (Jabri et
 al. 2022); here they are `sigmoid` and `sigmoid_alpha_bar`.
@@ -104,7 +104,7 @@ def make_schedule(
     - sigmoid_alpha_bar: alpha_bar(u) falls as a sigmoid of an argument from -3 to 3 (Jabri et al. 2022),
       betas at most .999.
 
-    Canonical form: `gantrans.course.exercises.lesson01.linear_betas.linear_betas` and its neighbours, one per
+    Canonical form: `lessons.lesson01.exercises.linear_betas.linear_betas` and its neighbours, one per
     schedule; this adds the rescaling of all beta ranges to T and zero terminal SNR.
 
     Args:

@@ -102,7 +102,7 @@ def find_contours(image: Tensor, level: float = LEVEL) -> Contours:
 
 
 def _vertex(values: NDArray, origin: Ints, cell: Ints, side: Ints, width: int, level: float) -> Floats:
-    """Where the level is crossed on the given side of each cell: (N, 2)."""
+    """Positions at which the contour crosses the given side of each cell: (N, 2)."""
     first, step = _FIRST[side], _STEP[side]
     begin = origin + first[:, 0] * width + first[:, 1]
     a = values[begin].astype(np.float64)

@@ -107,7 +107,7 @@ def _pulled(patches: Floats, leg: int) -> Floats:
 
 
 def _rising(profile: Floats) -> Floats:
-    """Where a profile (n, length) first rises above the level, by interpolation; NaN if it does not."""
+    """First position of a profile (n, length) above the level, interpolated; NaN if there is none."""
     high = profile > LEVEL
     first = high.argmax(axis=1)
     n = np.arange(len(profile))

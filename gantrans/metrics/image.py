@@ -30,7 +30,7 @@ def psnr(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
 
     Two equal images give infinity, as in scikit-image.
 
-    Canonical form: `gantrans.course.exercises.lesson10.psnr.psnr`; this adds checks of the input.
+    Canonical form: `lessons.lesson10.exercises.psnr.psnr`; this adds checks of the input.
     """
     check_pair(pred, target, data_range=data_range)
     error = (pred - target).square().mean(dim=(1, 2, 3))
@@ -42,7 +42,7 @@ def iou(pred: Tensor, target: Tensor, threshold: float = 0.5) -> Tensor:
 
     1 for two empty masks; 0 if only one of them is empty.
 
-    Canonical form: `gantrans.course.exercises.lesson04.iou.iou`; this adds checks of the input.
+    Canonical form: `lessons.lesson04.exercises.iou.iou`; this adds checks of the input.
     """
     check_pair(pred, target)
     p, t = pred > threshold, target > threshold
@@ -55,7 +55,7 @@ def ssim(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
 
     The mean of `ssim_map`; see there for the definition, the accuracy and the errors raised.
 
-    Canonical form: `gantrans.course.exercises.lesson10.ssim_index.ssim_index`; this filters four maps instead
+    Canonical form: `lessons.lesson10.exercises.ssim_index.ssim_index`; this filters four maps instead
     of five, separably and in bands, because validation during training calls it often.
     """
     windows = (pred.shape[-2] - WINDOW + 1) * (pred.shape[-1] - WINDOW + 1)

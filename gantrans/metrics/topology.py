@@ -41,7 +41,7 @@ def compare_topology(pred: Tensor, target: Tensor, *, diagonal: bool = False) ->
     count as features: a speck of noise is an extra feature, or an open if it lies inside the target's
     outline.
 
-    Canonical form: `gantrans.course.exercises.lesson10.count_defects.count_defects`; this labels and counts a
+    Canonical form: `lessons.lesson10.exercises.count_defects.count_defects`; this labels and counts a
     whole batch at once.
 
     Raises:

@@ -15,7 +15,7 @@ QUERY_SHARE = 8
 class SelfAttention(nn.Module):
     """gamma * attention(x) + x: (B, C, H, W) -> the same shape; with gamma = 0 exactly the identity.
 
-    Canonical form: `gantrans.course.exercises.lesson08.self_attention.self_attention`; this adds the fused
+    Canonical form: `lessons.lesson08.exercises.self_attention.self_attention`; this adds the fused
     kernel, because the N x N map of a large image does not fit into memory.
 
     Args:
@@ -64,7 +64,7 @@ def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     When the widths differ, PyTorch silently uses a kernel that stores the map, so queries and keys are padded
     with zeros, which change no product. PyTorch's default scale is 1 / sqrt(d); here it is 1.
 
-    Canonical form: `gantrans.course.exercises.lesson08.fused_attention.fused_attention`; this adds copies in
+    Canonical form: `lessons.lesson08.exercises.fused_attention.fused_attention`; this adds copies in
     contiguous memory, because the kernel is slower on strided tensors.
     """
     missing = value.shape[-1] - query.shape[-1]

@@ -20,7 +20,7 @@ EMBEDDINGS = ("sinusoidal", "fourier", "learned", "raw", "none")
 def sinusoidal_embedding(t: Tensor, width: int, *, max_period: float = 10_000.0) -> Tensor:
     """Timesteps (B,), whole or not -> (B, width) float32 in [-1, 1].
 
-    Canonical form: `gantrans.course.exercises.lesson02.sinusoidal_embedding.sinusoidal_embedding`; this
+    Canonical form: `lessons.lesson02.exercises.sinusoidal_embedding.sinusoidal_embedding`; this
     computes the frequencies as exponentials in float32, as diffusers does.
 
     Raises:

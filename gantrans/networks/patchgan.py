@@ -100,9 +100,9 @@ class Discrimination(NamedTuple):
 class PatchGAN(nn.Module):
     """Classify (condition, image) pairs as real or generated: one logit per patch, and the hidden features.
 
-    Canonical form: `gantrans.course.exercises.lesson05.patchgan_layers.patchgan_layers`, the list of its
+    Canonical form: `lessons.lesson05.exercises.patchgan_layers.patchgan_layers`, the list of its
     convolutions, and with spectral norm the weights of
-    `gantrans.course.exercises.lesson06.spectral_normalise.spectral_normalise`; this adds norms and the global
+    `lessons.lesson06.exercises.spectral_normalise.spectral_normalise`; this adds norms and the global
     variant, because the lessons compare them.
     """
 

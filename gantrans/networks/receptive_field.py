@@ -40,7 +40,7 @@ class Box(NamedTuple):
 def receptive_field(layers: Sequence[ConvLayer]) -> ReceptiveField:
     """The receptive field of one output: each layer adds (kernel - 1) * dilation steps of the current jump.
 
-    Canonical form: `gantrans.course.exercises.lesson05.receptive_field.receptive_field`; this adds dilation
+    Canonical form: `lessons.lesson05.exercises.receptive_field.receptive_field`; this adds dilation
     and the start of the field, because figures draw the field at its position in the image.
     """
     size, jump, start = 1, 1, 0

@@ -44,7 +44,7 @@ class EMA:
     def update(self) -> None:
         """Update the averages with the current weights of the networks.
 
-        Canonical form: `gantrans.course.exercises.lesson03.ema_update.ema_update`; this updates all tensors
+        Canonical form: `lessons.lesson03.exercises.ema_update.ema_update`; this updates all tensors
         in place by one call, because an average is taken after every step.
         """
         decay = min(self.decay, (1.0 + self.updates) / (10.0 + self.updates))

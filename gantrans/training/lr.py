@@ -24,7 +24,7 @@ def linear_decay(step: float, total: int, *, start: float = 0.5) -> float:
     the rate of its last step is 1 / (n + 1) and never reaches 0. Here the rate of the last of n steps is 1 /
     n and the line reaches 0 at the end of training, so that no step has a rate of 0.
 
-    Canonical form: `gantrans.course.exercises.lesson06.decayed_rate.decayed_rate`; this returns a factor
+    Canonical form: `lessons.lesson06.exercises.decayed_rate.decayed_rate`; this returns a factor
     instead of a rate and adds the parameter `start`.
     """
     first = start * total

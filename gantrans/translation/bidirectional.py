@@ -99,8 +99,8 @@ class BidirectionalTask:
 
         `batch` is of the direction SEM -> layout: "input" is the SEM image, "target" the layout.
 
-        Canonical form: `gantrans.course.exercises.lesson07.generator_step.generator_step` for the generators
-        (its cycle term: `gantrans.course.exercises.lesson07.cycle_loss.cycle_loss`); this adds both
+        Canonical form: `lessons.lesson07.exercises.generator_step.generator_step` for the generators
+        (its cycle term: `lessons.lesson07.exercises.cycle_loss.cycle_loss`); this adds both
         discriminators' gradients from the same passes, feature matching, identity loss and image buffers.
 
         Returns:

@@ -17,7 +17,7 @@ class ImageBuffer:
     Until the buffer is full, every pair is stored and returned unchanged. After that, with probability 1/2, a
     pair is swapped with a stored one drawn at random; otherwise it is returned unchanged and not stored.
 
-    Canonical form: `gantrans.course.exercises.lesson06.exchange_fakes.exchange_fakes`; this keeps its pairs
+    Canonical form: `lessons.lesson06.exercises.exchange_fakes.exchange_fakes`; this keeps its pairs
     and its random state, because a resumed run must draw the same fakes.
 
     Args:

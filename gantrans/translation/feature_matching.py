@@ -21,7 +21,7 @@ def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor], convention:
     4 / (n_layers + 1) times the sum over its n_layers + 1 layers of the same means, so exactly four times the
     average: a weight of 10 here acts like 40 there.
 
-    Canonical form: `gantrans.course.exercises.lesson09.matched_features.matched_features`; this takes
+    Canonical form: `lessons.lesson09.exercises.matched_features.matched_features`; this takes
     features that other losses have computed already.
 
     Args:

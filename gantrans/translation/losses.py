@@ -48,7 +48,7 @@ class AdversarialLoss:
     def generator(self, fake: Tensor) -> Tensor:
         """Scalar loss of the generator from D's logits of its images.
 
-        Canonical form: `gantrans.course.exercises.lesson06.generator_loss.generator_loss`.
+        Canonical form: `lessons.lesson06.exercises.generator_loss.generator_loss`.
         """
         if self.kind == "lsgan":
             return (fake - 1.0).square().mean()
@@ -59,7 +59,7 @@ class AdversarialLoss:
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Scalar loss of the discriminator, halved to slow it down relative to the generator.
 
-        Canonical form: `gantrans.course.exercises.lesson06.discriminator_loss.discriminator_loss`; this adds
+        Canonical form: `lessons.lesson06.exercises.discriminator_loss.discriminator_loss`; this adds
         one-sided label smoothing.
         """
         if self.kind == "lsgan":

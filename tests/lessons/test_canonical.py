@@ -16,7 +16,6 @@ from canonical_cases import (
     perturbed,
     runtime,
 )
-from gantrans.course.glossary import prose_of_code
 
 import gantrans.diffusion
 from gantrans import ROOT
@@ -29,6 +28,7 @@ from gantrans.networks import (
     VectorDenoiser,
     VectorDenoiserConfig,
 )
+from gantrans.teaching.glossary import prose_of_code
 from gantrans.translation import (
     Pix2PixTask,
 )

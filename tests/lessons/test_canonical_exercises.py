@@ -12,7 +12,6 @@ from canonical_cases import (
     perturbed,
     runtime,
 )
-from gantrans.course.exercises import exercise
 from torch.nn.utils.parametrizations import spectral_norm
 
 from gantrans.diffusion import (
@@ -35,6 +34,7 @@ from gantrans.networks import (
     sinusoidal_embedding,
 )
 from gantrans.networks.attention import fused_attention
+from gantrans.teaching.exercises import exercise
 from gantrans.training import EMA
 from gantrans.training.lr import linear_decay
 from gantrans.translation import (
@@ -119,8 +119,9 @@ def test_feature_matching_is_that_of_the_exercise(convention):
     )
 
 
-def test_self_attention_is_that_of_the_exercise():
-    layer, x = perturbed(SelfAttention(16, gamma_init=0.7)), images(2, 16, 4, 6)
+@pytest.mark.parametrize("fused", [True, False])
+def test_self_attention_is_that_of_the_exercise(fused):
+    layer, x = perturbed(SelfAttention(16, gamma_init=0.7, fused=fused)), images(2, 16, 4, 6)
     weights = [
         part
         for conv in (layer.query, layer.key, layer.value)

@@ -162,7 +162,7 @@ def test_the_denoiser_is_its_layers_with_every_skip_copied(norm: str) -> None:
         return block.shortcut(h) + block.conv2(F.silu(y * (1 + scale) + shift))
 
     with torch.no_grad():
-        time = F.silu(network.heard(t, None))
+        time = F.silu(network.conditioning(t, None))
         fine = timed(network.encoder[0][0], network.entry(x), time).clone()
         coarse = timed(network.encoder[1][0], network.down[0](fine), time).clone()
         h = timed(network.middle, coarse, time)

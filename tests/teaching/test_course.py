@@ -114,6 +114,7 @@ def test_what_is_missing_is_named(folder):
     with pytest.raises(DataError, match=r"needs one notebook 90_\*\.ipynb in .*; there is none\.$"):
         assert one.notebook
     assert lesson_of(folder.parents[1] / "92_waves.ipynb") is None
+    assert lesson_of(folder.parents[1] / "90-notes.ipynb") is None
 
 
 @pytest.mark.parametrize(
