@@ -183,7 +183,7 @@ def test_depth_is_shown_and_refused():
     image = torch.full((1, 16, 16), 0.4)
     camera = png_16_bit(image, bits=12)
     assert float(dashboard.through_pillow(png_16_bit(image)).mean()) == 1.0
-    assert "say which" in dashboard.refusal(camera)
+    assert "state which" in dashboard.refusal(camera)
     assert dashboard.refusal(camera, bits=12) == "accepted, mean 0.40"
     assert "mean 1.00" in alt_text(dashboard.depth_figure(image))
 

@@ -58,7 +58,7 @@ class Kept(BaseModel):
 
 
 class Judgement(BaseModel):
-    """A person's verdict on a prediction; null withdraws the last one."""
+    """What a person decided about a prediction; null withdraws the last decision."""
 
     verdict: VerdictWord | None
     note: Annotated[str, StringConstraints(max_length=4000)] = ""

@@ -73,18 +73,8 @@ def record(
         ClaimError: unknown id or part, data that do not fit the rule, a stated value that the data do not
             give, or, without `rejudge`, a rule that is younger than its data.
     """
-    claim = get(claim_id)
-    if scale not in SCALES:
-        raise ClaimError(
-            f"Claim {claim_id} was recorded at scale {scale!r}; choose one of {', '.join(SCALES)}."
-        )
-    begun = _moment(started)
-    age = claim.age(begun)
-    if age != OLDER and not rejudge:
-        raise ClaimError(
-            f"The rule of claim {claim_id} was written at {claim.written():%Y-%m-%d %H:%M:%S}, after its "
-            f"data were started ({begun:%Y-%m-%d %H:%M:%S}); produce the data anew."
-        )
+    claim, begun = get(claim_id), _moment(started)
+    age = _age(claim, begun, scale, rejudge)
     by_part = _by_part(claim, measured if data is None else data)
     findings = {name: judge_part(claim.part(name), d) for name, d in by_part.items()}
     entry: Record = {
@@ -92,30 +82,46 @@ def record(
         "verdict": UNTESTED,
         "scale": scale,
         "seeds": _seeds(claim, findings, seeds),
-        "parts": {
-            n: {**asdict(f), "unit": claim.part(n).unit, "data": _plain(by_part[n])}
-            for n, f in findings.items()
-        },
+        "parts": _parts(claim, findings, by_part),
         "numbers": {k: float(v) for k, v in (numbers or {}).items()},
-        "notebook": notebook,
-        "command": command,
-        "rule": claim.hash,
-        "rule_written": claim.written().isoformat(),
-        "rule_age": age,
-        "started": begun.isoformat(timespec="seconds"),
-        "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": config_hash(config),
-        "experiment": experiment,
+        **{"notebook": notebook, "command": command, "config": config_hash(config), "experiment": experiment},
+        **{"rule": claim.hash, "rule_written": claim.written().isoformat(), "rule_age": age},
+        **{"started": _second(begun), "recorded": _second(datetime.now(UTC))},
         **(now() if made is None else made),
     }
     entry["verdict"] = _verdict(claim, findings, entry)
     _agree(entry, findings, measured, interval, verdict)
-    append(entry, run or RUNS / f"{SESSION_START:%Y%m%d-%H%M%S}-{os.getpid()}.jsonl")
-    return entry
+    return append(entry, run or RUNS / f"{SESSION_START:%Y%m%d-%H%M%S}-{os.getpid()}.jsonl")
 
 
-def append(entry: Record, path: Path) -> None:
-    """Add one line in a single write to a file opened for appending, and wait until it is on disk."""
+def _age(claim: Claim, begun: datetime, scale: str, rejudge: bool) -> str:
+    """How old the rule is beside its data; see `Claim.age`."""
+    if scale not in SCALES:
+        raise ClaimError(
+            f"Claim {claim.id} was recorded at scale {scale!r}; choose one of {', '.join(SCALES)}."
+        )
+    age = claim.age(begun)
+    if age != OLDER and not rejudge:
+        raise ClaimError(
+            f"The rule of claim {claim.id} was written at {claim.written():%Y-%m-%d %H:%M:%S}, after its "
+            f"data were started ({begun:%Y-%m-%d %H:%M:%S}); produce the data anew."
+        )
+    return age
+
+
+def _second(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def _parts(claim: Claim, findings: Mapping[str, Finding], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {**asdict(finding), "unit": claim.part(name).unit, "data": _plain(data[name])}
+        for name, finding in findings.items()
+    }
+
+
+def append(entry: Record, path: Path) -> Record:
+    """Add a record as one line in a single write, wait until it is on the disk, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(entry, allow_nan=False) + "\n").encode()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -124,6 +130,7 @@ def append(entry: Record, path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+    return entry
 
 
 def read(path: Path) -> dict[str, Record]:
