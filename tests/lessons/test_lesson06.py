@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from gantrans.errors import ConfigError
-from gantrans.networks import PatchGAN, PatchGANConfig
+from gantrans.networks import PatchGAN, PatchGANConfig, UNetGenerator
 from gantrans.teaching import claims
 from gantrans.teaching.exercises import exercise
 from gantrans.teaching.explorers import Choice, Explorer, Slider
@@ -255,7 +255,7 @@ def test_watch_scores_every_tenth_and_often_at_the_end():
     watch = arms.Watch(data, steps=100, watch=5)
 
     class Task:
-        generator = arms.UNetGenerator(arms.generator_config(arms.USUAL, "smoke")).eval()
+        generator = UNetGenerator(arms.generator_config(arms.USUAL, "smoke")).eval()
 
     scored = [step for step in range(2, 101, 2) if watch(Task())]
     assert watch.every == 2
