@@ -38,7 +38,7 @@ LEARNER, DEVELOPER = "requirements.txt", "requirements-dev.txt"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 NEEDED_GB = 2.5
 PYTEST = "-q -n 2 --dist loadfile --no-loadscope-reorder --timeout 600"  # tests/conftest.py orders the files
-NBVAL = "--nbval-lax --nbval-current-env --nbval-cell-timeout 300"
+NBVAL = "--nbval-lax --nbval-current-env --nbval-cell-timeout 300 --nbval-sanitize-with tests/nbval.cfg"
 
 
 class Stop(Exception):
@@ -292,6 +292,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def write_json(path: Path, content: dict[str, Any]) -> None:
+    # As gantrans.files.replace_file, which cannot be imported before everything is installed.
     temporary = path.with_name(f".{path.name}.tmp")
     temporary.write_text(json.dumps(content, indent=1), encoding="utf-8")
     os.replace(temporary, path)

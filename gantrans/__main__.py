@@ -4,6 +4,7 @@ A user's mistake gives one sentence on standard error and exit code 2; any other
 its traceback. Heavy imports are inside the commands, so that `--help` is fast.
 """
 
+import importlib
 import json
 import sys
 from pathlib import Path
@@ -23,7 +24,6 @@ from gantrans.command_line.options import (
     Source,
 )
 from gantrans.errors import GantransError
-from gantrans.teaching.commands import app as course_app
 
 app = typer.Typer(
     help="Train, evaluate and serve image translation between SEM images and chip layout; run the course.",
@@ -35,22 +35,6 @@ app = typer.Typer(
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1))
-
-
-@app.command()
-def doctor(json_output: Json = False) -> None:
-    """Check whether this machine is ready for the course."""
-    from gantrans.teaching.doctor import examine
-
-    checks = examine()
-    if json_output:
-        _print_json([vars(check) for check in checks])
-    else:
-        for check in checks:
-            typer.echo(
-                f"{'ok ' if check.ok else '!! '} {check.name:<13} {check.value}  {check.advice}".rstrip()
-            )
-    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
 
 
 @app.command()
@@ -126,54 +110,22 @@ def predict(
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 
 
-@app.command()
-def ablate(
-    name: Annotated[
-        str | None, typer.Argument(help="An ablation (see --list), or the path of a grid file.")
-    ] = None,
-    scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
-    workers: Annotated[int, typer.Option(help="Parallel runs on this machine.", min=1)] = 1,
-    threads: Annotated[int, typer.Option(help="Threads per run on this machine.", min=1)] = 1,
-    scheduler: Annotated[
-        str | None, typer.Option(help="Use this Dask scheduler, tcp://HOST:PORT, and its workers.")
-    ] = None,
-    out: Annotated[
-        Path | None,
-        typer.Option(help="Folder that all workers can access.", show_default="runs/ablations/NAME-SCALE"),
-    ] = None,
-    max_hours: Annotated[
-        float | None, typer.Option(help="Start no further run after this time; resumable.", min=0.0)
-    ] = None,
-    dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
-    ] = False,
-    write_notebook: Annotated[
-        bool, typer.Option("--write-notebook", help="Write the notebook of a sweep of the course.")
-    ] = False,
-    show_list: Annotated[bool, typer.Option("--list", help="The ablations there are.")] = False,
-) -> None:
-    """Run a notebook over a grid of settings and seeds; the same command resumes.
-
-    Example: python -m gantrans ablate schedules --scale reduced --workers 2
-    """
-    from gantrans.teaching.sweeps import commands
-
-    if show_list or name is None:
-        commands.list_grids()
-    elif write_notebook:
-        commands.write_notebook(name)
-    else:
-        code = commands.run(
-            name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,
-            max_hours=max_hours, dry_run=dry_run,
-        )  # fmt: skip
-        raise typer.Exit(code)
-
-
 app.add_typer(operate.app)
 app.add_typer(data.app, name="data")
 app.add_typer(clips.app, name="clips")
-app.add_typer(course_app, name="course")
+
+
+def add_commands(app: typer.Typer, package: Path = Path(__file__).parent) -> None:
+    """Let each folder of the package that has a `commands.py` add its own (teaching: course, ablate, doctor).
+
+    They are found, not imported by name, so that the library depends on nothing that teaches: a copy without
+    `teaching/` has all other commands.
+    """
+    for path in sorted(package.glob("*/commands.py")):
+        importlib.import_module(f"gantrans.{path.parent.name}.commands").add_to(app)
+
+
+add_commands(app)
 
 
 def main() -> None:

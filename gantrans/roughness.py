@@ -48,8 +48,8 @@ def rough_profile(
     """Colour white noise so that its spectrum is Palasantzas': Thorsos' method, as a filter.
 
     The Fourier transform of real white noise *is* Thorsos' set of independent complex Gaussians with the
-    right symmetry, so filtering gives the same distribution and leaves the random draw to the caller (one
-    draw per item, say, so that an item depends on its own seed alone).
+    right symmetry, so filtering gives the same distribution, and the caller can draw the noise (for example
+    one draw per item, so that an item depends on its own seed alone).
 
     Args:
         white: standard normal samples, (..., n).
@@ -58,7 +58,7 @@ def rough_profile(
 
     Returns:
         Edge displacement in nm, (..., n), periodic with n * pixel_nm. Its variance over many draws is the sum
-        of PSD(f_k) / length over the n frequencies, which is less than sigma^2 by what lies above the Nyquist
+        of PSD(f_k) / length over the n frequencies, which is less than sigma^2 by the part above the Nyquist
         frequency (H = 0.75: 0.3 % if pixel_nm = xi / 10, 3.5 % if xi / 2). It includes f = 0, a shift of the
         whole edge, so the standard deviation of a short profile about its own mean is smaller still.
     """

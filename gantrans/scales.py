@@ -17,7 +17,7 @@ def resolve_scale(scale: str | None = None) -> str:
     None, the empty string and "auto" mean "no choice" in both places.
 
     Raises:
-        ConfigError: for any other word; the message says where it stood.
+        ConfigError: for any other word; the message names its source.
     """
     for choice, source in ((scale, "scale"), (os.environ.get("GANTRANS_SCALE"), "GANTRANS_SCALE")):
         if choice in SCALES:

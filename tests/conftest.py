@@ -21,8 +21,11 @@ ROOT = Path(__file__).resolve().parents[1]
 FIXTURES = ROOT / "tests" / "fixtures"
 OFFLINE = FIXTURES / "offline"
 LONGEST_FIRST = [
-    "tests/teaching/test_notebooks.py", "tests/teaching/test_browser.py", "tests/test_style.py",
-    "tests/training/test_crash.py", "tests/training/test_processes.py",
+    "tests/teaching/test_notebooks.py",
+    "tests/teaching/test_browser.py",
+    "tests/test_style.py",
+    "tests/training/test_crash.py",
+    "tests/training/test_processes.py",
     "notebooks/",
 ]
 CHROMIUM_OPTIONS = [
@@ -43,8 +46,11 @@ if "GANTRANS_TEST_FOLDER" not in os.environ:  # the first process of a run; work
         GANTRANS_TEST_FOLDER=folder.name,
         GANTRANS_CACHE=os.path.join(folder.name, "cache"),
         GANTRANS_CLAIMS=os.path.join(folder.name, "claims"),
+        GANTRANS_HEADLESS="1",  # as committed outputs are made, so that nbval can compare them
         GANTRANS_PROGRESS=os.path.join(folder.name, "progress.json"),
-        PYTHONPATH=os.pathsep.join(filter(None, [str(OFFLINE), os.environ.get("PYTHONPATH")])),
+        PYTHONPATH=os.pathsep.join(
+            filter(None, [str(OFFLINE), str(ROOT / "tests"), os.environ.get("PYTHONPATH")])
+        ),
         TQDM_DISABLE="1",
     )
     os.environ.setdefault("GANTRANS_SCALE", "smoke")
@@ -83,6 +89,7 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, Path]]:
     ]  # fmt: skip
     with open(home / "log", "w") as log:
         environment = os.environ | {name: str(home / place) for name, place in places.items()}
+        environment.pop("GANTRANS_HEADLESS")  # here somebody watches
         server = subprocess.Popen(command, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
             wait_for(server, f"http://127.0.0.1:{port}/api", home / "log")

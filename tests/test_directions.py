@@ -255,7 +255,7 @@ def test_a_reverse_direction_shares_the_folder_and_the_order_of_its_images(tmp_p
     assert torch.equal(forward.roles("noisy2clean")[0], back.roles("clean2noisy")[1])
     batch = BatchSource(back, "clean2noisy", 4, 0)(0)
     assert batch["input"].std() < batch["target"].std()  # type: ignore[union-attr]
-    with pytest.raises(DataError, match=r"pairs\.json says that input/ holds 'noisy'.*sem2layout"):
+    with pytest.raises(DataError, match=r"pairs\.json states that input/ holds 'noisy'.*sem2layout"):
         folder.load("sem2layout", progress=False)
 
 

@@ -1,4 +1,4 @@
-"""Layouts, printing and SEM imaging, alignment, and pairs for training."""
+"""Layouts, printing and SEM imaging, alignment, and image pairs for training."""
 
 from gantrans.data.alignment import Alignment, RawFields, align, raw_fields, recovery_table, render_template
 from gantrans.data.cells import CellConfig, cell_layouts, load_cells

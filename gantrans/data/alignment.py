@@ -1,7 +1,8 @@
-"""Find the template in a raw field: normalised cross-correlation (NCC), with a score and a quality flag.
+"""Alignment of a template with a raw field by normalised cross-correlation (NCC), with score and quality
+flag.
 
 A raw SEM field (304 px) is larger than the template (250 px) and offset by up to 25 px each way. The
-template is not the bare layout: an SEM image is bright at edges, so the layout is first rendered as the
+template is not the layout itself: edges are bright in an SEM image, so the layout is first rendered as the
 expected, noise-free image. NCC as in Lewis, "Fast template matching" (Vision Interface 1995), in float64,
 equal to scikit-image's `match_template`; all fields of a batch share the FFTs.
 """
@@ -23,13 +24,13 @@ from gantrans.data.streams import stream_seeds
 from gantrans.errors import DataError
 
 RAW_PX, TEMPLATE_PX, MAX_OFFSET_PX = 304, 250, 25
-MIN_SCORE = 0.30  # templates of other clips reach about .24
-MIN_LEAD = 0.10  # below, a periodic pattern fits elsewhere nearly as well
+MIN_SCORE = 0.30  # scores of wrong templates are up to about .24
+MIN_LEAD = 0.10  # below it, another position matches nearly as well (periodic patterns)
 
 
 @dataclass(frozen=True)
 class RawFields:
-    """Raw fields and what to find in them.
+    """Raw fields, the layout clips they contain, and the true offsets.
 
     raw: (N, 1, 304, 304) SEM, float32 in [0, 1]. layout: (N, 1, 250, 250) drawn clip, coverage in [0, 1].
     template: (N, 1, 250, 250) the clip rendered as an expected SEM image. offset: (N, 2) int64, true
@@ -45,12 +46,12 @@ class RawFields:
 
 @dataclass(frozen=True)
 class Alignment:
-    """Where a template was found.
+    """Position and quality of a template match.
 
     offset: (B, 2) int64 (down, right) from the centred position. score: (B,) NCC at the peak, in [-1, 1].
     lead: (B,) how far the score exceeds the best one more than 5 px away; near 0 on periodic patterns, where
-    several positions fit equally well. ok: (B,) bool, False means look before use. crop: (B, 1, h, w) cut at
-    the peak.
+    several positions match equally well. ok: (B,) bool, False where score or lead is too low, so that the
+    match needs a check. crop: (B, 1, h, w) cut out at the peak.
     """
 
     offset: Tensor
@@ -68,11 +69,12 @@ def align(
     min_score: float = MIN_SCORE,
     min_lead: float = MIN_LEAD,
 ) -> Alignment:
-    """Find each template in its raw field and cut out the part it covers.
+    """Locate each template in its raw field and cut out the part that it covers.
 
     Args:
-        raw: (B, 1, H, W); template: (B, 1, h, w), not larger. Any units: NCC ignores gain and offset.
-        blur_px: sigma of the Gaussian that quietens both before matching (not the crop); 0 for none.
+        raw: (B, 1, H, W); template: (B, 1, h, w), not larger. Any units: NCC does not depend on gain and
+            offset.
+        blur_px: sigma of the Gaussian blur of both before matching (not of the crop); 0 for none.
         min_score, min_lead: an alignment below either is returned with ok = False.
 
     Raises:
@@ -85,7 +87,7 @@ def align(
     height, width = template.shape[-2:]
     if height > raw.shape[-2] or width > raw.shape[-1]:
         raise DataError(f"The template {height} x {width} is larger than its field {tuple(raw.shape[-2:])}.")
-    scores = ncc(_quieten(raw[:, 0], blur_px), _quieten(template[:, 0], blur_px))  # (B, rows, columns)
+    scores = ncc(_blur(raw[:, 0], blur_px), _blur(template[:, 0], blur_px))  # (B, rows, columns)
     rows, columns = scores.shape[-2:]
     score, flat = scores.flatten(1).max(dim=1)
     peak = torch.stack([flat // columns, flat % columns], dim=1)
@@ -106,11 +108,11 @@ def ncc(field: Tensor, template: Tensor) -> Tensor:
     Returns:
         (B, H - h + 1, W - w + 1) float64 in [-1, 1]; 0 where field or template is constant.
     """
-    field = field.double() - field.double().mean((-2, -1), keepdim=True)  # keeps the window sums accurate
+    field = field.double() - field.double().mean((-2, -1), keepdim=True)  # for accurate window sums
     template = template.double() - template.double().mean((-2, -1), keepdim=True)
     (height, width), (rows, columns) = template.shape[-2:], field.shape[-2:]
     spectrum = torch.fft.rfft2(field) * torch.fft.rfft2(template, s=(rows, columns)).conj()
-    valid = (..., slice(rows - height + 1), slice(columns - width + 1))  # where nothing wraps around
+    valid = (..., slice(rows - height + 1), slice(columns - width + 1))  # positions without wrap-around
     product = torch.fft.irfft2(spectrum, s=(rows, columns))[valid]
     mean = _window_sum(field, height, width) / (height * width)
     energy = _window_sum(field**2, height, width) - mean**2 * (height * width)
@@ -135,7 +137,7 @@ def render_template(layout: Tensor, pixel_nm: float, imaging: ImagingConfig | No
         charging=(0.0, 0.0),
         ramp=(0.0, 0.0),
     )
-    indices = range(len(layout))  # nothing random is left, so the streams do not matter
+    indices = range(len(layout))  # no random quantities are left, so any streams will do
     distance = print_layouts(layout[:, 0], nominal, pixel_nm, 0, indices)
     return acquire(distance, nominal, pixel_nm, 0, indices, noise=False).unsqueeze(1)
 
@@ -151,7 +153,7 @@ def raw_fields(
     layer: str = "li1",
     layout: LayoutConfig | None = None,
 ) -> RawFields:
-    """Simulate raw fields whose template lies up to 25 px off centre; field `i` depends on its index alone.
+    """Simulate raw fields whose template is up to 25 px off centre; field `i` depends on its index alone.
 
     Args:
         source: "procedural" or "sky130". `layout` may restrict the procedural families (its size is
@@ -185,12 +187,12 @@ def raw_fields(
 def recovery_table(
     doses: Sequence[float] = (1.0, 3.0, 10.0, 30.0), *, source: str = "sky130", count: int = 16, seed: int = 0
 ) -> list[dict[str, float]]:
-    """How often alignment finds the true offset, for falling dose (rising noise).
+    """Success rates of the alignment for decreasing dose (increasing noise).
 
     Returns:
-        One row per "dose" (electrons per pixel), with shares of all fields: "recovered", found within 1 px
-        (fading edges and roughness can move the best match that far); "flagged", ok = False; "silent", more
-        than 1 px off and yet ok, the number to keep at 0; and "score", the mean NCC.
+        One row per "dose" (electrons per pixel), with shares of all fields: "recovered", located within 1 px
+        (fading edges and roughness can shift the best match that far); "flagged", ok = False; "silent", more
+        than 1 px off although ok = True, which should be 0; and "score", the mean NCC.
     """
     rows = []
     for dose in doses:
@@ -215,7 +217,7 @@ def _random_offset(item: int) -> Tensor:
     return torch.randint(-MAX_OFFSET_PX, MAX_OFFSET_PX + 1, (2,), generator=generator)
 
 
-def _quieten(image: Tensor, sigma_px: float) -> Tensor:
+def _blur(image: Tensor, sigma_px: float) -> Tensor:
     """Separable Gaussian blur of (B, H, W), renormalised at the border; in float64."""
     if sigma_px <= 0:
         return image.double()

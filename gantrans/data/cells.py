@@ -1,7 +1,7 @@
-"""Real standard-cell layouts: SkyWater SKY130 high-density cells, abutted into a fabric as a placer would.
+"""Real standard-cell layouts: SkyWater SKY130 high-density cells, abutted in rows as by a placement tool.
 
 Rows of randomly chosen, randomly mirrored cells, every second row flipped, give real layout of any size.
-Cells are split by family, so a test clip shows no cell, in no drive strength, that training has seen.
+Cells are split by family, so a test clip contains no cell of the training set, in any drive strength.
 Provenance and licence: `data/README.md` (sky130_fd_sc_hd 0.0.2, Apache-2.0, The SkyWater PDK Authors).
 """
 
@@ -37,7 +37,7 @@ CELL_GROUPS = (
 
 @dataclass(frozen=True)
 class CellConfig:
-    """Which layer and which cell families to show, and the window: size in pixels, pixel in nm."""
+    """Layer, split of the cell families, and window: size in pixels, pixel in nm."""
 
     layer: str = "li1"
     split: str = "train"
@@ -87,7 +87,7 @@ def load_cells(layer: str = "li1", split: str = "train") -> tuple[Cell, ...]:
 
 
 def cell_group(family: str) -> str:
-    """The kind of a cell family by function, e.g. "a21oi" -> "and_or_invert"; the label that clips carry."""
+    """The functional group of a cell family, e.g. "a21oi" -> "and_or_invert"; the label of clips."""
     return next(group for group, pattern in CELL_GROUPS if re.match(pattern, family))
 
 
@@ -95,7 +95,7 @@ def cell_layouts(config: CellConfig, seed: int, indices: Sequence[int], *, margi
     """Windows at random places of a random fabric; clip `i` depends on (config, seed, i) alone.
 
     The family of a clip is the group (`cell_group`) of the cell under its centre. Windows lie on the 5 nm
-    grid of the cells, so edge pixels hold their covered share. See `Layouts` for shapes and ranges.
+    grid of the cells, so edge pixels have their covered share. See `Layouts` for shapes and ranges.
     """
     cells = _by_family(config.layer, config.split)
     side_nm = (config.size_px + 2 * margin_px) * config.pixel_nm
@@ -123,7 +123,7 @@ def _window(
     names = list(families)
     parity, phase = rng.randrange(2), 5 * rng.randrange(ROW_HEIGHT_NM // 5)
     margin = (side_nm - clip_nm) / 2
-    first = -1  # row 0 holds the clip's upper edge; one row of slack above it for the margin
+    first = -1  # the clip's upper edge is in row 0; one row above it for the margin
     rows = int((phase + clip_nm) // ROW_HEIGHT_NM) + 2
     placed, label = [], ""
     for row in range(first, rows):

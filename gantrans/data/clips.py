@@ -1,8 +1,8 @@
-"""Layout clips for unconditional generation: one design rule, no image twice, splits that share no image.
+"""Layout clips for unconditional generation: one design rule, no duplicates, disjoint splits.
 
-A family of few parameters repeats itself: among 4,096 plain draws of 32 px a tenth are duplicates, so a
-plain train/test division would report copies that no model made. Here a hash of a clip's pixels chooses its
-split: an image belongs to one split, whatever the seed, the count or the family that drew it.
+Families with few parameters produce duplicates: a tenth of 4,096 independent draws of 32 px. With a random
+train/test split, these would count as memorised copies. Here the split of a clip is determined by a hash of
+its pixels, so that an image belongs to one split for every seed, count and family.
 """
 
 import hashlib
@@ -26,22 +26,22 @@ SHARES = {"train": 6, "val": 2, "test": 2}
 """Tenths of all possible images that belong to each split."""
 _PIXEL_GRID_NM = 2.5  # half the cells' grid
 _BLOCK = 256  # candidates drawn at once
-_PATIENCE = 16  # blocks in a row without a new image, after which a family counts as exhausted
+_PATIENCE = 16  # successive blocks without a new image, after which a family counts as exhausted
 
 
 @dataclass(frozen=True)
 class ClipConfig:
-    """Which clips to draw.
+    """Source, size, families and design rule of clips.
 
     Attributes:
         source: "procedural" or "sky130" (real standard cells, thresholded at half covered).
         size: side of a clip in pixels.
-        families: of `FAMILIES`, drawn in turn; the class of a clip is its place in this tuple ("procedural"
-            alone: a SKY130 clip's class is its cell group).
+        families: of `FAMILIES`, drawn in turn; the class of a clip is its index in this tuple (only for
+            "procedural"; the class of a SKY130 clip is its cell group).
         rule_px: minimum width and minimum space in pixels; None: 3 from 28 px on, else 2.
-        layer: "li1", "poly" or "licon" ("sky130" alone).
+        layer: "li1", "poly" or "licon" (only for "sky130").
         pixel_nm: size of a pixel in nm; None: 20 for "procedural", and for "sky130" so small that the layer's
-            minimum width is a pixel more than the rule, because thresholding a covered share can cost one.
+            minimum width is a pixel more than the rule, because thresholding can remove one pixel.
     """
 
     source: str = "procedural"
@@ -68,8 +68,8 @@ class ClipConfig:
 
     @property
     def rule(self) -> int:
-        """Minimum width = minimum space in pixels: exact for "procedural", a wish for "sky130", whose rule
-        is to be measured on the clips (`gantrans.metrics.measured_rule`).
+        """Minimum width = minimum space in pixels: exact for "procedural", nominal for "sky130", whose
+        rule has to be measured on the clips (`gantrans.metrics.measured_rule`).
         """
         return self.rule_px or (3 if self.size >= 28 else 2)
 
@@ -90,7 +90,7 @@ class ClipConfig:
 
 @dataclass(frozen=True)
 class Clips:
-    """Binary layout clips, no two alike.
+    """Binary layout clips without duplicates.
 
     image: (N, 1, S, S) uint8, 0 or 255 (drawn). label: (N,) int64, the class of each clip. names: the name
     of every class.
@@ -104,11 +104,11 @@ class Clips:
         return len(self.image)
 
     def network(self) -> Tensor:
-        """float32 (N, 1, S, S), -1 or 1, as networks take them."""
+        """float32 (N, 1, S, S), -1 or 1, for networks."""
         return network_from_uint8(self.image)
 
     def unit(self) -> Tensor:
-        """float32 (N, 1, S, S), 0 or 1, as metrics take them."""
+        """float32 (N, 1, S, S), 0 or 1, for metrics."""
         return unit_from_uint8(self.image)
 
 
@@ -116,11 +116,11 @@ def make_clips(config: ClipConfig, split: str, count: int, seed: int = 0) -> Cli
     """Draw `count` different clips of one split.
 
     Clip `i` depends on (config, split, seed, i) alone: a longer set begins with the shorter one. Splits
-    share no image, whatever their seeds and counts; two seeds of one split may, so cut reference and held-out
-    images from one set. Procedural families take turns, so that classes are
-    equally large to one clip, until a family has no more different clips (at 16 px gratings run out after
-    some 270 in "train", 100 in "test") and the others share its turns; compare class shares only of sets in
-    which none ran out. SKY130 splits share no cell family either.
+    are disjoint for all seeds and counts. Two seeds of one split may have images in common, so take reference
+    and held-out images from one set. Procedural families are drawn in turn, so that class sizes differ by at
+    most one clip, until a family has no more different clips (at 16 px gratings are exhausted after some 270
+    in "train", 100 in "test") and is skipped; compare class shares only between sets in which no family was
+    exhausted. SKY130 splits have no cell family in common either.
 
     Raises:
         DataError: for an unknown split, a count below one, or more clips than there are.
@@ -141,13 +141,13 @@ def make_clips(config: ClipConfig, split: str, count: int, seed: int = 0) -> Cli
 
 
 def split_of(image: Tensor) -> list[str]:
-    """The split that owns each image: (N, 1, S, S), uint8 or [0, 1], drawn above half -> N names."""
+    """The split of each image: (N, 1, S, S), uint8 or [0, 1], drawn above one half -> N names."""
     return [_owner(row) for row in _packed(image > (127 if image.dtype == torch.uint8 else 0.5))]
 
 
 def _different_clips(config: ClipConfig, split: str, seed: int) -> Iterator[tuple[np.ndarray, int]]:
-    """Packed bits and class of every clip in turn; a family that is exhausted drops out."""
-    seen: set[bytes] = set()  # common to all: two families can draw one image
+    """Packed bits and class of every clip in turn; an exhausted family is skipped."""
+    seen: set[bytes] = set()  # shared: two families can draw the same image
     turns = len(config.families) if config.source == "procedural" else 1
     streams = [_new_clips(config, split, seed, k, seen) for k in range(turns)]
     while streams:
@@ -161,7 +161,7 @@ def _different_clips(config: ClipConfig, split: str, seed: int) -> Iterator[tupl
 def _new_clips(
     config: ClipConfig, split: str, seed: int, k: int, seen: set[bytes]
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Packed bits and class of what stream `k` draws for this split and nobody has `seen`."""
+    """Packed bits and class of clips of stream `k` that belong to this split and are not yet in `seen`."""
     start = idle = 0
     while idle < _PATIENCE:
         idle += 1
@@ -177,7 +177,7 @@ def _new_clips(
 def _candidates(
     config: ClipConfig, split: str, seed: int, k: int, indices: range
 ) -> Iterator[tuple[np.ndarray, int]]:
-    """Packed bits and class of the plain draws `indices` of stream `k`."""
+    """Packed bits and class of the draws `indices` of stream `k`, duplicates included."""
     if config.source == "sky130":
         (stream,) = stream_seeds(seed, f"clips/sky130/{split}", [0])
         cells = CellConfig(config.layer, split, config.size, config.pixel)
@@ -202,7 +202,7 @@ def _packed(drawn: Tensor) -> np.ndarray:
 
 
 def _owner(bits: np.ndarray) -> str:
-    """The split of an image: a hash of its pixels, spread over tenths."""
+    """The split of an image, from a hash of its pixels."""
     tenth = int.from_bytes(hashlib.blake2b(bits.tobytes(), digest_size=8).digest(), "little") % 10
     for name, share in SHARES.items():
         if tenth < share:

@@ -1,8 +1,8 @@
-"""Handwritten digits of 8 x 8 pixels: a real data set that a small network learns in seconds.
+"""Handwritten digits of 8 x 8 pixels: a real data set on which a small network trains in seconds.
 
 Source: Alpaydin and Kaynak, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository
-(1998), the test part as scikit-learn ships it: 1,797 digits, each pixel counts 0 to 16 black points of a
-4 x 4 block. The same writers are in both splits.
+(1998), the test part, as shipped with scikit-learn: 1,797 digits; a pixel is the number of black points,
+0 to 16, in a 4 x 4 block. The same writers are in both splits.
 """
 
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
-"""The procedural layout families: how each draws its rectangles on the manufacturing grid.
+"""The procedural layout families: functions that draw rectangles on the manufacturing grid.
 
 Every function takes a random stream, the field's side `n`, a minimum width `w` and a minimum space `s`, all
-in grid units, and returns rectangles (x0, y0, x1, y1) that do not overlap, obey both rules and may leave the
-field.
+in grid units, and returns rectangles (x0, y0, x1, y1) that do not overlap, satisfy both rules and may extend
+beyond the field.
 """
 
 from collections.abc import Callable
@@ -12,7 +12,7 @@ from gantrans.data.rasterise import Rectangle
 
 
 def line_space(rng: Random, n: int, w: int, s: int) -> list[Rectangle]:
-    """A grating; one clip in four mixes line widths, as a bus beside minimum-width wires does."""
+    """A grating; one clip in four has mixed line widths, like a bus beside minimum-width wires."""
     line, space = rng.randint(w, 2 * w), rng.randint(s, 2 * s)
     mixed = rng.random() < 0.25
     rectangles, x = [], -rng.randrange(line + space)
@@ -24,11 +24,11 @@ def line_space(rng: Random, n: int, w: int, s: int) -> list[Rectangle]:
 
 
 def contact_array(rng: Random, n: int, w: int, s: int) -> list[Rectangle]:
-    """Square holes on a grid, straight or staggered, complete or with sites left out."""
+    """Square holes on a grid, straight or staggered, complete or with missing sites."""
     side = rng.randint(w, w + w // 2)
     pitch_x, pitch_y = side + rng.randint(s, 2 * s), side + rng.randint(s, 2 * s)
     stagger = pitch_x // 2 if rng.random() < 0.3 else 0
-    if stagger and min(stagger, pitch_x - stagger) - side < s:  # neighbours in the next row come too near
+    if stagger and min(stagger, pitch_x - stagger) - side < s:  # the next row would be too close
         pitch_y = side + max(s, pitch_y - side)
     missing = rng.choice((0.0, 0.0, 0.1, 0.4))
     x_start, y_start = -rng.randrange(pitch_x), -rng.randrange(pitch_y)
@@ -127,7 +127,7 @@ def _random_walks(rng: Random, columns: int, rows: int) -> tuple[set[Node], set[
                 nodes.add(following)
                 walk.append(following)
                 i, j = following
-        if len(walk) == 1:  # a lone square is a contact, not a wire
+        if len(walk) == 1:  # a single square is a contact, not a wire
             nodes.discard(walk[0])
     return nodes, across, down
 
@@ -177,7 +177,7 @@ def _combs(rng: Random, n: int, w: int, s: int) -> list[Rectangle]:
     spine = rng.randint(w, 2 * w)
     x, y_start = -rng.randrange(spine + reach + s), -rng.randrange(2 * pitch)
     rectangles = []
-    while x < n:  # spine, teeth to the right; the next spine's teeth come in between from its left
+    while x < n:  # spine with teeth to the right; the next spine's teeth are between them, from its left
         rectangles.append((x, 0, x + spine, n))
         right = x + spine + reach + s
         for k, y in enumerate(range(y_start, n, pitch)):

@@ -1,8 +1,8 @@
-"""A user's own pairs: `input/` and `target/` with equal names, and the same layout written from a dataset.
+"""Image pairs of the user: a folder with `input/` and `target/`, equal names; reading and writing.
 
-`input/` is what the network receives and `target/` what it should give. `pairs.json`, if there is one, says
-which of the two is SEM and how large a pixel is; without it the folder is taken to fit the direction asked
-for.
+`input/` has the inputs of the network and `target/` the desired outputs. The optional `pairs.json` states
+which of the two is SEM, and the pixel size; without it the folder is assumed to match the requested
+direction.
 """
 
 import csv
@@ -24,6 +24,7 @@ from gantrans.data.reading import SUFFIXES, read_image
 from gantrans.directions import direction as registered
 from gantrans.directions import image_names, images_of
 from gantrans.errors import DataError
+from gantrans.files import publish_folder
 from gantrans.images import uint8_from_unit
 
 __all__ = ["PairedFolder", "read_image", "write_pairs"]
@@ -33,9 +34,9 @@ MANIFEST = "pairs.json"
 
 
 class PairedFolder:
-    """Image pairs in a folder, checked when opened: both subfolders exist and every image has its partner.
+    """Image pairs in a folder, checked when opened: both subfolders exist and every image has a partner.
 
-    Policy, so that nothing happens silently:
+    Rules:
     - Partners have the same name; the suffix may differ (PNG, TIFF, JPEG). Other files are ignored.
     - Both images of a pair have the same size. Larger images are cut into `size` tiles that cover them,
       overlapping only as far as needed; nothing is rescaled. Smaller images are refused.
@@ -43,7 +44,7 @@ class PairedFolder:
       hash of its name, 80/10/10. "all" takes every image.
 
     Args:
-        root: the folder. pixel_nm: nm per pixel; wins over the manifest's value.
+        root: the folder. pixel_nm: nm per pixel; overrides the manifest's value.
 
     Raises:
         DataError: naming the file or folder and the reason.
@@ -91,10 +92,9 @@ class PairedFolder:
         """Read one split as a dataset of `size` x `size` tiles.
 
         Args:
-            direction: a registered one. The manifest says which of its two images `input/` holds; without a
+            direction: a registered one. The manifest states which of its two images is in `input/`; without a
                 manifest it is the direction's input.
-            size: side of the tiles in pixels; None keeps the images whole, which must then all be of one
-            size.
+            size: side of the tiles in pixels; None: whole images, which must then all have the same size.
 
         Raises:
             DataError: for the first image that cannot be used.
@@ -102,7 +102,7 @@ class PairedFolder:
         images, held = images_of(direction), self.manifest.get("input", registered(direction).input)
         if held not in images:
             raise DataError(
-                f"{self.root / MANIFEST} says that input/ holds {held!r} images, but {direction} translates"
+                f"{self.root / MANIFEST} states that input/ holds {held!r} images, but {direction} translates"
                 f" between {' and '.join(images)}; choose another direction or correct the file."
             )
         families = self.manifest.get("family", {})
@@ -125,7 +125,7 @@ class PairedFolder:
         return PairedDataset(a, b, family, self.pixel_nm, names, images)
 
     def check(self, *splits: str, size: int | None = None, progress: bool = True) -> None:
-        """Read the pairs of some splits, which may be empty, as `load` would, and keep nothing.
+        """Read and check the pairs of some splits (which may be empty) as in `load`, without keeping them.
 
         Raises:
             DataError: for the first image that cannot be used.
@@ -169,7 +169,7 @@ class PairedFolder:
 
 
 def hash_split(name: str) -> str:
-    """The split of a name: 80 % train, 10 % val, 10 % test, the same on every machine and for ever."""
+    """The split of a name: 80 % train, 10 % val, 10 % test, on every machine and in every version."""
     digit = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") % 10
     return "train" if digit < 8 else "val" if digit == 8 else "test"
 
@@ -184,8 +184,8 @@ def write_pairs(
 ) -> Path:
     """Write a dataset as a `PairedFolder`: 8-bit PNG, bit-exact, with a `pairs.json` manifest.
 
-    The folder appears complete or not at all. Names are the dataset's; they must be unique plain file names.
-    `input_role` is the image that `input/` gets; None takes the dataset's first.
+    The folder is written completely or not at all. Names are the dataset's; they must be unique plain file
+    names. `input_role` is the image written to `input/`; None: the dataset's first.
 
     Raises:
         DataError: when `directory` exists and is not empty (nothing is overwritten), or cannot be written.
@@ -222,7 +222,7 @@ def write_pairs(
 
 
 def write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
-    """Fill a temporary neighbour, then rename it, so that a crash leaves no half-written folder behind."""
+    """Fill a temporary folder beside it, then rename it, so that a crash leaves no incomplete folder."""
     if directory.exists() and (not directory.is_dir() or any(directory.iterdir())):
         raise DataError(
             f"{directory} already exists and is not empty; choose another folder or remove it first."
@@ -233,7 +233,7 @@ def write_folder(directory: Path, fill: Callable[[Path], None]) -> None:
         fill(partial)
         if directory.exists():
             directory.rmdir()
-        partial.rename(directory)
+        publish_folder(partial, directory, sync=False)
     except OSError as error:
         raise DataError(f"{directory} cannot be written: {error.strerror or error}.") from error
     finally:

@@ -27,7 +27,7 @@ _RANGES: dict[str, Range] = {  # field: allowed interval of both ends
 
 @dataclass(frozen=True)
 class ImagingConfig:
-    """How a layout prints and how the microscope sees it.
+    """Parameters of printing and of SEM imaging.
 
     Signals are relative to the detector's full scale (1 = white). Roughness is one sigma, not 3 sigma.
     """
@@ -80,7 +80,7 @@ class ImagingConfig:
         check_choice(self, "shot_noise", ("gaussian", "poisson"))
 
     def fixed(self) -> "ImagingConfig":
-        """The same with every range replaced by its middle: only roughness, fading and noise stay random."""
+        """Copy with every range replaced by its middle; only roughness, fading and noise stay random."""
         middles = {f: (sum(getattr(self, f)) / 2,) * 2 for f in _RANGES}
         return dataclasses.replace(self, **middles)  # type: ignore[arg-type]
 
@@ -110,8 +110,8 @@ PRESETS = {
     ),
 }
 """Difficulties. On 256 procedural clips (64 px of 20 nm) the best of median 5x5 and Gaussian 1 or 2 px,
-followed by Otsu's threshold, reaches a mean IoU of .80, .55 and .36 against the drawn layout. What defeats it
-is not noise but bright edges on tops that hardly differ from the spaces."""
+followed by Otsu's threshold, reaches a mean IoU of .80, .55 and .36 against the drawn layout. The
+errors are caused less by noise than by bright edges around tops with little contrast to the spaces."""
 
 
 def between(limits: Range, uniform: Tensor) -> Tensor:

@@ -1,8 +1,8 @@
 """Procedural layout clips: six families of Manhattan patterns, drawn with stated, unequal weights.
 
-Each clip draws its own design rule (minimum width and space) from the configured ranges, obeys it, and
-carries it. Edges lie on the manufacturing grid; at the default 20 nm per pixel clips are exactly binary, at
-other pixel sizes a pixel holds its covered share. Clip `i` depends on (configuration, seed, i) alone.
+The design rule of each clip (minimum width and space) is drawn from the configured ranges and stored with the
+clip. Edges lie on the manufacturing grid; at the default 20 nm per pixel clips are exactly binary, at other
+pixel sizes a pixel has its covered share. Clip `i` depends on (configuration, seed, i) alone.
 """
 
 import math
@@ -25,13 +25,13 @@ CONTEXT_NM = 160.0
 
 
 def context_px(pixel_nm: float) -> int:
-    """Pixels of layout that imaging needs around a clip (160 nm or more), so that blurs see neighbours."""
+    """Pixels of layout that imaging needs around a clip (160 nm or more), within the reach of the blurs."""
     return math.ceil(CONTEXT_NM / pixel_nm)
 
 
 @dataclass(frozen=True)
 class LayoutConfig:
-    """What to draw. Lengths in nm; `weights` are the families' shares, in the order of `FAMILIES`.
+    """Settings of procedural layouts. Lengths in nm; `weights`: shares of the families, as in `FAMILIES`.
 
     The shares are unequal on purpose, as in a real chip: isolated lines are rare. Each clip's minimum width
     and space are drawn from their ranges on the grid.
@@ -62,7 +62,7 @@ class LayoutConfig:
                 )
 
     def share(self, family: str) -> float:
-        """The stated probability of a family."""
+        """The configured probability of a family."""
         return self.weights[FAMILIES.index(family)] / sum(self.weights)
 
 
@@ -92,10 +92,10 @@ class Layouts:
 def procedural_layouts(
     config: LayoutConfig, seed: int, indices: Sequence[int], *, margin_px: int = 0
 ) -> Layouts:
-    """Draw the clips `indices` of the endless set that `seed` names.
+    """Draw the clips `indices` of the unlimited set of clips that belongs to `seed`.
 
     Args:
-        margin_px: pixels of true layout to keep on every side (at most `context_px`), for imaging.
+        margin_px: pixels of layout on every side (at most `context_px`), for imaging.
     """
     context = context_px(config.pixel_nm)
     if not 0 <= margin_px <= context:
@@ -135,7 +135,7 @@ def draw_clip(config: LayoutConfig, context: int, item: int) -> Clip:
     side = math.ceil((config.size_px + 2 * context) * config.pixel_nm / config.grid_nm)
     rectangles = np.array(DRAW[family](rng, side, width, space), dtype=np.float32).reshape(-1, 4)
     if rng.random() < 0.5:
-        rectangles = rectangles[:, [1, 0, 3, 2]]  # transpose: x and y change places
+        rectangles = rectangles[:, [1, 0, 3, 2]]  # transpose: exchange x and y
     for low, high in ((0, 2), (1, 3)):  # mirror in x, then in y
         if rng.random() < 0.5:
             rectangles[:, [low, high]] = side - rectangles[:, [high, low]]

@@ -10,8 +10,8 @@ complex amplitudes shaped by the square root of the PSD, then an inverse FFT. A 
 PSD ~ (1 + (2 pi |f| xi)^2)^-(H+1), restricted to any straight line, has exactly the 1-D PSD ~ (1 + (2 pi f
 xi)^2)^-(H+1/2): integrate over the other frequency. So one isotropic displacement field roughens every edge
 with the stated sigma, xi and H. Approximations: the displacement is along the local normal to first order;
-two edges of a line closer than xi move together in part, which leaves their LER but lowers LWR; the field
-is periodic over clip plus margin, and sampled, so wavelengths below two pixels are missing.
+displacements of two edges of a line closer than xi are correlated, which does not change their LER but lowers
+LWR; the field is periodic over clip plus margin, and sampled, so wavelengths below two pixels are missing.
 """
 
 import math
@@ -53,13 +53,14 @@ def roughness_field(white: Tensor, size: int, pixel_nm: float, xi_nm: float, hur
         amplitudes.
     """
     amplitude = torch.view_as_complex(white) * _field_filter(size, pixel_nm, xi_nm, hurst)
-    # On some processors MKL transforms a single image in another order than one of many: never give it one.
+    # On some processors MKL's result for a single image differs from that in a batch, so always pass at least
+    # two.
     field = torch.fft.irfft2(amplitude.expand(max(len(white), 2), -1, -1), s=(size, size), norm="forward")
     return field[: len(white)]
 
 
 def white_shape(size: int) -> tuple[int, int, int]:
-    """Shape of the white noise that `roughness_field` takes, for one clip."""
+    """Shape of the white noise for `roughness_field`, for one clip."""
     return size, size // 2 + 1, 2
 
 
@@ -90,7 +91,9 @@ def gaussian_operator(size: int, sigma_px: Tensor) -> Tensor:
     """
     x = torch.arange(size, dtype=torch.float32)
     exponent = (x[:, None] - x) ** 2 * (-0.5 / sigma_px.clamp(min=0.05) ** 2)[:, None, None]
-    weights = exponent.clamp_(min=-50.0).exp_()  # the floor keeps denormal numbers out: they are very slow
+    weights = exponent.clamp_(
+        min=-50.0
+    ).exp_()  # the lower limit avoids denormal numbers, which are very slow
     return weights.div_(weights.sum(-1, keepdim=True))
 
 
@@ -100,10 +103,10 @@ def _field_filter(size: int, pixel_nm: float, xi_nm: float, hurst: float) -> Ten
     fy = torch.fft.fftfreq(size, pixel_nm, dtype=torch.float64)
     fx = torch.fft.rfftfreq(size, pixel_nm, dtype=torch.float64)
     psd = (1 + (2 * math.pi * xi_nm) ** 2 * (fy[:, None] ** 2 + fx**2)) ** -(hurst + 1)
-    twice = torch.full_like(fx, 2.0)  # columns that stand for themselves and their mirror image
+    twice = torch.full_like(fx, 2.0)  # columns that represent themselves and their mirror image
     twice[0] = 1.0
     if size % 2 == 0:
         twice[-1] = 1.0
     amplitude = (psd / (psd * twice).sum() / 2).sqrt()
-    amplitude[:, twice == 1.0] *= math.sqrt(2)  # irfft drops their imaginary part: half of the power
+    amplitude[:, twice == 1.0] *= math.sqrt(2)  # irfft ignores their imaginary part, half of the power
     return amplitude.float()

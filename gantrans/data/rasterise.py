@@ -20,7 +20,7 @@ def rasterise(clips: Sequence[np.ndarray], size_px: int, pixel_nm: float) -> Ten
     Args:
         clips: for each of N clips its rectangles, (R_i, 4) of x0, y0, x1, y1 in nm from the clip's upper left
             corner (y grows downwards). The rectangles of a clip must not overlap one another (abutting is
-            fine), else their area counts twice before the clamp; they may reach outside the clip.
+            fine), otherwise their area counts twice before the clamp; they may extend beyond the clip.
         size_px: side of the clip in pixels.
         pixel_nm: side of a pixel in nm.
 
@@ -39,6 +39,6 @@ def rasterise(clips: Sequence[np.ndarray], size_px: int, pixel_nm: float) -> Ten
 
 
 def _overlap(low: Tensor, high: Tensor, edges: Tensor) -> Tensor:
-    """Length in nm that each [low, high] shares with every pixel: (rectangles, size_px)."""
+    """Length in nm of the overlap of each [low, high] with every pixel: (rectangles, size_px)."""
     covered = torch.minimum(high[:, None], edges[1:]) - torch.maximum(low[:, None], edges[:-1])
     return covered.clamp_(min=0.0)

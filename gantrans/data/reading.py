@@ -1,10 +1,10 @@
-"""Reading an image file safely: 8-bit, 16-bit and float, grey or colour, always to float32 in [0, 1].
+"""Reading image files: 8-bit, 16-bit and float, grey or colour, always to float32 in [0, 1].
 
-A naive "convert to grey" turns 16-bit images white and float images black; here every case is handled by
-name, and what cannot be handled is refused in one sentence that names the file and the reason.
+A plain conversion to grey turns 16-bit images white and float images black; here every case is handled
+explicitly, and an unsupported file raises a one-sentence error with the file and the reason.
 """
 
-import os
+import io
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from gantrans.errors import DataError
+from gantrans.files import replace_file
 from gantrans.images import uint8_from_unit
 
 if TYPE_CHECKING:
@@ -25,7 +26,7 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 def read_image(path: str | Path) -> Tensor:
     """Read a PNG, TIFF or JPEG file as (1, H, W) float32 in [0, 1].
 
-    8-bit values are divided by 255, 16-bit values by 65,535, float values are taken as they are and must lie
+    8-bit values are divided by 255, 16-bit values by 65,535, float values are unchanged and must be
     in [0, 1]. Colour becomes luma (ITU-R BT.601, which leaves equal channels unchanged); an alpha channel
     must be opaque. Orientation tags are not applied.
 
@@ -46,7 +47,7 @@ def unit_from_values(values: np.ndarray, name: str, *, tiff: bool = False) -> Te
     """Stored values, (H, W) or (H, W, channels), as (1, H, W) float32 in [0, 1]; rules as in `read_image`.
 
     Args:
-        name: names the image in messages.
+        name: of the image, for messages.
         tiff: two channels are two images rather than grey and alpha.
 
     Raises:
@@ -73,7 +74,7 @@ def pillow_values(image: "Image", name: str) -> np.ndarray:
 
 
 def _decode(path: Path) -> np.ndarray:
-    """The stored values; whatever a decoder may raise on a damaged file becomes one sentence."""
+    """The stored values; any exception of a decoder on a damaged file becomes a one-sentence `DataError`."""
     try:
         return _decode_tiff(path) if _is_tiff(path) else _decode_pillow(path)
     except DataError:
@@ -107,11 +108,11 @@ def _decode_tiff(path: Path) -> np.ndarray:
         except ValueError as error:
             if "imagecodecs" not in str(error):
                 raise
-    return _decode_pillow(path)  # compressed in a way that Pillow knows
+    return _decode_pillow(path)  # compressed in a format that Pillow supports
 
 
 def _inverted(values: np.ndarray) -> np.ndarray:
-    """The values of a TIFF file in which zero is white, turned round so that zero is black."""
+    """The values of a TIFF file in which zero is white, inverted so that zero is black."""
     if values.dtype == np.bool_:
         return ~values
     return np.iinfo(values.dtype).max - values if np.issubdtype(values.dtype, np.integer) else 1.0 - values
@@ -155,7 +156,7 @@ def _grey(name: str, values: np.ndarray, tiff: bool) -> np.ndarray:
 
 
 def write_image(path: str | Path, image: Tensor) -> None:
-    """Write (1, H, W) in [0, 1] as an 8-bit grey PNG that appears complete or not at all.
+    """Write (1, H, W) in [0, 1] as an 8-bit grey PNG, completely or not at all.
 
     Raises:
         DataError: the file cannot be written.
@@ -163,10 +164,9 @@ def write_image(path: str | Path, image: Tensor) -> None:
     from PIL import Image
 
     path = Path(path)
-    draft = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    buffer = io.BytesIO()
+    Image.fromarray(uint8_from_unit(image)[0].numpy()).save(buffer, format="PNG", compress_level=1)
     try:
-        Image.fromarray(uint8_from_unit(image)[0].numpy()).save(draft, format="PNG", compress_level=1)
-        os.replace(draft, path)
+        replace_file(path, buffer.getvalue(), sync=False)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -1,14 +1,14 @@
 """From the printed shape to the SEM image: contrast, bright edges, beam, charging, shot and detector noise.
 
-The yield of secondary electrons rises where the surface is steep, so edges are bright on both sides, while
-tops and bottoms differ little (Reimer, "Scanning Electron Microscopy", 1998, ch. 4; Mack and Bunday,
+The yield of secondary electrons is higher where the surface is steep, so edges are bright on both sides,
+while tops and bottoms differ little (Reimer, "Scanning Electron Microscopy", 1998, ch. 4; Mack and Bunday,
 "Analytical linescan model for SEM metrology", SPIE 9424, 2015, for the exponential bloom). Beam blur and
 charging are linear and act along one axis at a time, so they are small matrix products.
 
-Shot noise: exact Poisson sampling is the largest cost of the whole simulator. The default replaces a Poisson
+Shot noise: exact Poisson sampling would dominate the time of the simulator. The default replaces a Poisson
 count of mean m plus detector noise of variance r^2 by its normal approximation with the Cornish-Fisher
 skewness term, m + sqrt(v) z + (m / 6 v) (z^2 - 1), v = m + r^2. Mean and, to leading order, variance and
-third moment agree; `gaussian_electrons` states the measured error.
+third moment agree; see `gaussian_electrons` for the measured error.
 """
 
 import math
@@ -34,11 +34,11 @@ def acquire(
     margin_px: int = 0,
     noise: bool = True,
 ) -> Tensor:
-    """Image printed shapes.
+    """Simulate SEM images of printed shapes.
 
     Args:
         distance_nm: (N, S, S) signed distance from the printed edge, positive inside features. Overwritten.
-        noise: False gives the expected image: no shot noise, detector noise or jitter.
+        noise: False for the expected image, without shot noise, detector noise and jitter.
 
     Returns:
         (N, S - 2 margin_px, S - 2 margin_px) float32 in [0, 1].
@@ -95,7 +95,7 @@ def _draws(seed: int, indices: Sequence[int], nodes: int, size: int) -> tuple[Te
 
 
 def _fade(normal: Tensor, side: int, strength: float) -> Tensor:
-    """Share of the edge signal that is left, in [1 - strength, 1]: a smooth random map (N, side, side)."""
+    """Remaining share of the edge signal, in [1 - strength, 1]: a smooth random map (N, side, side)."""
     n, nodes, _ = normal.shape
     x = torch.linspace(0, nodes - 1, side)
     bumps = torch.exp(-((x[:, None] - torch.arange(nodes)) ** 2))
@@ -107,7 +107,7 @@ def _fade(normal: Tensor, side: int, strength: float) -> Tensor:
 def _yield(
     distance: Tensor, drawn: dict[str, Tensor], fade: Tensor, config: ImagingConfig, pixel_nm: float
 ) -> Tensor:
-    """Signal where the beam hits, before blur: material contrast plus the bright edge, (N, S, S)."""
+    """Signal at every position, before blur: material contrast plus the bright edge, (N, S, S)."""
     inner, outer = config.edge_inner_nm, config.edge_outer_nm
     lengths = torch.nn.functional.leaky_relu(distance, -inner / outer).div_(-inner)  # -d / inner or d / outer
     edge = lengths.exp_().mul_(fade).mul_(drawn["edge_signal"])
@@ -138,7 +138,7 @@ def _scan(
 
 
 def _recent(side: int, length_px: float) -> Tensor:
-    """Exponential mean over what the beam has just passed: (side, side), strictly causal along the scan."""
+    """Exponential mean over the preceding pixels of the scan line: (side, side), strictly causal."""
     lag = torch.arange(side)[:, None] - torch.arange(side)
     return torch.where(lag > 0, torch.exp(-lag / length_px), 0.0) * (1 - math.exp(-1 / length_px))
 

@@ -1,4 +1,4 @@
-"""The simulator: a batch of layouts in, SEM images and printed shapes out."""
+"""The simulator: SEM images and printed shapes of a batch of layouts."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -24,12 +24,12 @@ class Simulated(NamedTuple):
 def simulate(layouts: Layouts, config: ImagingConfig, seed: int, indices: Sequence[int]) -> Simulated:
     """Print and image a batch of layouts.
 
-    Image `i` depends on (layout, config, seed, indices[i]) alone: every clip has its own random streams, and
-    no operation mixes clips, so it is the same to the bit in whatever batch it is made.
+    Image `i` depends on (layout, config, seed, indices[i]) alone: every clip has its own random streams and
+    no operation mixes clips, so it is bit for bit the same in every batch.
 
     Args:
-        layouts: clips with a margin (`context_px` is enough), which is used up by the blurs and cropped.
-        indices: one number per clip, naming its random streams.
+        layouts: clips with a margin (`context_px` is enough), which is needed for the blurs and then cropped.
+        indices: one number per clip, for its random streams.
     """
     side = layouts.image.shape[-1]
     step = max(1, _CHUNK_PIXELS // side**2)

@@ -1,4 +1,4 @@
-"""Denoising diffusion: noise schedules, what the network predicts, and how samples are drawn."""
+"""Denoising diffusion: noise schedules, parameterisations of the prediction, training and samplers."""
 
 from gantrans.diffusion.guidance import guided
 from gantrans.diffusion.judge import (
@@ -28,6 +28,9 @@ from gantrans.diffusion.samplers import (
     SamplerConfig,
     Step,
     Trajectory,
+    ddim_step,
+    ddpm_step,
+    dpm_solver_step,
     sample,
     sampler_steps,
     sampling_steps,
@@ -66,7 +69,10 @@ __all__ = [
     "check_prediction",
     "clip_recipe",
     "convert",
+    "ddim_step",
+    "ddpm_step",
     "denoiser_model",
+    "dpm_solver_step",
     "guided",
     "judge_accuracy",
     "judge_panel",

@@ -1,4 +1,4 @@
-"""Classifier-free guidance: lean towards a class by exaggerating what the label changes."""
+"""Classifier-free guidance: amplify the difference that the label makes to the prediction."""
 
 from collections.abc import Callable
 
@@ -8,15 +8,18 @@ from gantrans.diffusion.samplers import Model
 
 
 def guided(model: Callable[[Tensor, Tensor, bool], Tensor], scale: float) -> Model:
-    """A model without label from one with: unconditional + scale * (conditional - unconditional).
+    """A `Model` that predicts unconditional + scale * (conditional - unconditional).
 
     Ho and Salimans 2022, eq. 6, with scale = 1 + their w: 0 ignores the label, 1 is the conditional model,
-    more trades diversity for agreement with the label. Because every prediction is linear in epsilon at a
-    given x_t, the formula is the same for epsilon, x0 and v.
+    larger scales trade diversity for agreement with the label. Because every prediction is linear in epsilon
+    at a given x_t, the formula is the same for epsilon, x0 and v.
+
+    Canonical form: `lessons.lesson03.exercises.guided_prediction.guided_prediction`; this skips
+    the second evaluation of the network at scales 0 and 1, which do not need it.
 
     Args:
         model: model(x_t, t, labelled) -> prediction; with `labelled` False it must not use the label.
-        scale: see above; 0 and 1 cost one evaluation of the network, other values two.
+        scale: see above; 0 and 1 take one evaluation of the network, other values two.
     """
 
     def predict(x_t: Tensor, t: Tensor) -> Tensor:

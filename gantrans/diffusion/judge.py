@@ -1,8 +1,9 @@
-"""The judge of generated images: a small classifier, and the panel of numbers that it and the rules give.
+"""Evaluation of generated images: a small classifier (`Judge`), and the metrics that use its features.
 
-Frechet distance and coverage need features, class shares need classes. Networks trained on photographs know
-neither layouts nor 8 x 8 digits, so the judge is trained on the very data, in seconds. Its numbers compare
-sets judged by the same judge; they are no FID of the literature.
+Frechet distance and coverage need features, class shares need classes. Features of networks trained on
+photographs do not separate layouts or 8 x 8 digits, so the classifier is trained on the data set itself, in
+seconds. Its numbers are comparable only between sets evaluated with the same classifier; they are not the FID
+of the literature.
 """
 
 from collections.abc import Iterator
@@ -35,7 +36,7 @@ from gantrans.networks.blocks import full_precision, kaiming_, weights_from
 from gantrans.training import Batch, FitConfig, Runtime, fit
 
 _MAP = 4  # side of the last map
-_BATCH = 256  # images judged at once
+_BATCH = 256  # images per forward pass
 
 
 @dataclass(frozen=True)
@@ -123,7 +124,7 @@ class JudgeTask:
         """Add one batch's gradients; "image" (B, 1, S, S) in [-1, 1], "label" int64 (B,).
 
         Returns:
-            loss: cross-entropy in nats. accuracy: share of the batch that is right.
+            loss: cross-entropy in nats. accuracy: share of the batch that is classified correctly.
         """
         image, label = cast(Tensor, batch["image"]), cast(Tensor, batch["label"])
         logits = self.judge(image)
@@ -132,7 +133,7 @@ class JudgeTask:
         return {"loss": loss.detach(), "accuracy": (logits.detach().argmax(1) == label).float().mean()}
 
     def state(self) -> dict[str, Any]:
-        """Nothing beyond network and optimiser."""
+        """Empty: there is no state beyond network and optimiser."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -156,9 +157,9 @@ def train_judge(
     Args:
         image: (N, 1, S, S) float32 in [-1, 1].
         label: (N,) int64, 0 to classes - 1.
-        config: by default of the size of the images and as many classes as the highest label asks.
-        turn: show every batch under a random flip or quarter turn. For layouts, whose class it keeps; a
-            turned digit may be another one.
+        config: default: the size of the images, and classes up to the highest label.
+        turn: train on every batch under a random flip or quarter turn. For layouts, whose class this
+            preserves; a turned digit may be another one.
     """
     if len(image) != len(label) or not len(label):
         raise DataError(f"There are {len(image)} images but {len(label)} labels; give one label per image.")
@@ -180,22 +181,23 @@ def train_judge(
 
 
 def judge_accuracy(judge: Judge, image: Tensor, label: Tensor) -> float:
-    """Share of images whose class the judge finds: (N, 1, S, S) in [-1, 1] and (N,); report it held out."""
+    """Share of images that the judge classifies correctly: (N, 1, S, S) in [-1, 1] and (N,); use held-out."""
     return float((judge.classes(image) == label.cpu()).float().mean())
 
 
 @dataclass(frozen=True)
 class Panel:
-    """What `judge_panel` says of a set; better is higher for valid and coverage, lower for the others.
+    """Metrics of a set of samples (`judge_panel`); higher is better for valid and coverage, lower for the
+    rest.
 
     Attributes:
-        valid: share of images without any rule violation. Blind to copies and dropped modes.
-        violation: share of pixels that violate; moves while `valid` is still 0.
+        valid: share of images without any rule violation. Not affected by copies and dropped modes.
+        violation: share of pixels that violate a rule; informative while `valid` is still 0.
         grey: share of undecided pixels, |x| < 0.8, before thresholding.
-        frechet: distance of the judge's features. Blind to a few wrong pixels.
-        class_tv: total variation of class shares, as the judge sees them.
+        frechet: Frechet distance of the judge's features. Insensitive to a few wrong pixels.
+        class_tv: total variation distance of the class shares, as classified by the judge.
         coverage: share of reference images with a sample nearby. Falls with dropped modes.
-        topology_tv: distance of the counts of features and holes and of the drawn share.
+        topology_tv: total variation distance of feature counts, hole counts and drawn shares.
         self_duplicates: share of samples that occur more than once.
         copies: share of samples that are training images.
     """
@@ -224,26 +226,26 @@ def judge_panel(
     *,
     copy_radius_px: int = 0,
 ) -> Panel:
-    """Judge a set of samples; compare panels only at equal numbers of samples and of reference images.
+    """Evaluate a set of samples; compare panels only at equal numbers of samples and of reference images.
 
     Args:
-        samples: (N, 1, S, S) in [-1, 1], as the sampler gave them; above 5 images.
-        reference: held-out real images, in [-1, 1], above 5.
-        training: what the generator was trained on, in [-1, 1].
-        rule: minimum width and space in pixels: the samples are layouts and everything but `grey` judges them
-            thresholded, as they would be used. None: grey images; there is no rule, so valid, violation
-            and grey are NaN, and the judge sees them as they are.
+        samples: (N, 1, S, S) in [-1, 1], as sampled (not thresholded); more than 5 images.
+        reference: held-out real images, in [-1, 1], more than 5.
+        training: the training images of the generator, in [-1, 1].
+        rule: minimum width and space in pixels: the samples are layouts, and all metrics but `grey` are
+            computed on the thresholded images. None: grey images; there is no rule, so valid, violation and
+            grey are NaN, and the images are not thresholded.
         copy_radius_px: a sample counts as a copy within this many differing pixels.
     """
     pixels, real, known = (unit_from_network(image.cpu()) for image in (samples, reference, training))
     valid = violation = grey = float("nan")
-    shown = samples
+    evaluated = samples
     if rule is not None:
         valid = float(rule_valid(pixels, rule, rule).float().mean())
         violation = float(violation_rate(pixels, rule, rule).mean())
         grey = float(grey_share(samples).mean())
-        shown = (pixels > 0.5).float() * 2 - 1
-    features, real_features = judge.features(shown.clamp(-1, 1)), judge.features(reference)
+        evaluated = (pixels > 0.5).float() * 2 - 1
+    features, real_features = judge.features(evaluated.clamp(-1, 1)), judge.features(reference)
     return Panel(
         valid=valid,
         violation=violation,
@@ -259,7 +261,7 @@ def judge_panel(
 
 @contextmanager
 def _judging(judge: Judge) -> Iterator[None]:
-    """No gradients, eval mode, and no autocast of a caller: a measurement is always float32."""
+    """No gradients, eval mode, and no autocast, so that a measurement is always float32."""
     was_training = judge.training
     judge.eval()
     try:

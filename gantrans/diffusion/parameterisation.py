@@ -1,8 +1,8 @@
-"""What the network predicts - the noise, the image, or v - and how one follows from another.
+"""The three predictions - noise (epsilon), image (x0) and v - and the conversions between them.
 
 With x_t = a x_0 + s epsilon, a = sqrt(alpha_bar), s = sqrt(1 - alpha_bar): v = a epsilon - s x_0 (Salimans
-and Ho 2022), so x_0 = a x_t - s v and epsilon = s x_t + a v. The three carry the same information, but an
-equal error means different things: an error e of x_0 is an error e a / s of epsilon and e / s of v. The score
+and Ho 2022), so x_0 = a x_t - s v and epsilon = s x_t + a v. The three carry the same information, but
+errors are not equal: an error e of x_0 is an error e a / s of epsilon and e / s of v. The score
 of p(x_t) is -epsilon / s (Vincent 2011).
 """
 
@@ -17,10 +17,10 @@ WEIGHTINGS = ("uniform", "snr", "truncated_snr", "min_snr", "bound")
 
 
 def check_prediction(schedule: Schedule, prediction: str) -> None:
-    """Refuse what cannot be trained or sampled.
+    """Check that a prediction can be trained and sampled with a schedule.
 
     Raises:
-        ConfigError: an unknown prediction, or epsilon where the last step holds nothing but noise.
+        ConfigError: an unknown prediction, or epsilon where x_t at the last step is pure noise.
     """
     if prediction not in PREDICTIONS:
         raise ConfigError(
@@ -36,6 +36,9 @@ def check_prediction(schedule: Schedule, prediction: str) -> None:
 def q_sample(schedule: Schedule, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
     """x_t at once: sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) noise (Ho et al. 2020, eq. 4).
 
+    Canonical form: `lessons.lesson01.exercises.q_sample.q_sample`; this adds checks of shapes and
+    timesteps, because wrong ones often broadcast without an error.
+
     Args:
         x0, noise: (B, ...).
         t: (B,) int64 timesteps 0, ..., T - 1.
@@ -50,7 +53,7 @@ def q_sample(schedule: Schedule, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor
 
 
 def target(schedule: Schedule, prediction: str, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
-    """What the network should answer to `q_sample(schedule, x0, t, noise)`, shape (B, ...)."""
+    """The target of the prediction from `q_sample(schedule, x0, t, noise)`, shape (B, ...)."""
     check_prediction(schedule, prediction)
     if prediction == "epsilon":
         return noise
@@ -61,7 +64,7 @@ def target(schedule: Schedule, prediction: str, x0: Tensor, t: Tensor, noise: Te
 
 
 def to_x0(schedule: Schedule, prediction: str, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """The image that an output stands for, (B, ...).
+    """x_0 that corresponds to a prediction, (B, ...).
 
     Raises:
         ConfigError: epsilon with zero terminal SNR.
@@ -76,7 +79,7 @@ def to_x0(schedule: Schedule, prediction: str, output: Tensor, x_t: Tensor, t: T
 
 
 def to_epsilon(schedule: Schedule, prediction: str, output: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
-    """The noise that an output stands for, (B, ...)."""
+    """epsilon that corresponds to a prediction, (B, ...)."""
     check_prediction(schedule, prediction)
     a, s = signal_and_sigma(schedule, t, x_t)
     if prediction == "epsilon":
@@ -87,7 +90,7 @@ def to_epsilon(schedule: Schedule, prediction: str, output: Tensor, x_t: Tensor,
 
 
 def convert(schedule: Schedule, output: Tensor, x_t: Tensor, t: Tensor, *, source: str, to: str) -> Tensor:
-    """An output of kind `source` as kind `to`, exactly; (B, ...)."""
+    """Convert a prediction of kind `source` to kind `to`, exactly; (B, ...)."""
     check_prediction(schedule, source)
     check_prediction(schedule, to)
     if source == to:
@@ -105,8 +108,8 @@ def convert(schedule: Schedule, output: Tensor, x_t: Tensor, t: Tensor, *, sourc
 def loss_weight(schedule: Schedule, prediction: str, weighting: str, t: Tensor) -> Tensor:
     """Factor on the mean squared error of `prediction` at t, (B,) float64; "uniform" is 1 (the usual loss).
 
-    The others fix the weight w of the squared error of x_0, whatever is predicted:
-    - snr: w = SNR, as if the error of epsilon were taken (Ho et al. 2020, "simple");
+    The others are defined by the weight w of the squared error of x_0, for every prediction:
+    - snr: w = SNR, equal to the squared error of epsilon (Ho et al. 2020, "simple");
     - truncated_snr: w = max(SNR, 1) (Salimans and Ho 2022);
     - min_snr: w = min(SNR, 5) (Hang et al. 2023);
     - bound: w = (SNR(t - 1) - SNR(t)) / 2, the terms of the variational bound (Kingma et al. 2021, eq. 13);
@@ -136,7 +139,7 @@ def loss_weight(schedule: Schedule, prediction: str, weighting: str, t: Tensor) 
 
 
 def signal_and_sigma(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:
-    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) with the type of `like` (B, ...), shaped (B, 1, ...).
+    """sqrt(alpha_bar_t) and sqrt(1 - alpha_bar_t) with the dtype of `like` (B, ...), shaped (B, 1, ...).
 
     Raises:
         DataError: t is not (B,) int64 within the schedule.

@@ -1,7 +1,7 @@
-"""Ready recipes for generating layout clips: train a denoiser on a source, draw from it, judge what it draws.
+"""Recipes for generating layout clips: train a denoiser on a source, sample from it, evaluate the samples.
 
-The numbers were chosen by measurement (`benchmarks/generation.py`): binary clips are predicted as x0 with the
-cross-entropy, with the family as a label that is withheld for a tenth of the samples, so that one network
+The settings were chosen by measurement (`benchmarks/generation.py`): binary clips are predicted as x0 with
+the cross-entropy, with the family as a label that is withheld for a tenth of the samples, so that one network
 generates with and without it.
 """
 
@@ -33,7 +33,7 @@ from gantrans.training import FitConfig, FitResult, fit, load_checkpoint, load_n
 
 @dataclass(frozen=True)
 class ClipRecipe:
-    """Everything that decides a training run; stored in its checkpoints. `count`: training clips."""
+    """All settings of a training run; stored in its checkpoints. `count`: number of training clips."""
 
     data: ClipConfig
     task: DiffusionConfig
@@ -89,7 +89,7 @@ def train_clips(
     progress: bool = True,
     device: str | None = None,
 ) -> FitResult:
-    """Train; `out` gets last.pt, config.json and history.jsonl, and the recipe inside them.
+    """Train; writes last.pt, config.json and history.jsonl to `out`, with the recipe inside them.
 
     Raises:
         DataError, CheckpointError, TrainingError: see `make_clips` and `gantrans.training.fit`.
@@ -112,10 +112,10 @@ class ClipGenerator:
 
     @classmethod
     def load(cls, run: Path, device: str | None = None) -> "ClipGenerator":
-        """The generator that `train_clips` left in the folder `run`.
+        """Load the generator that `train_clips` wrote to the folder `run`.
 
         Raises:
-            CheckpointError: no checkpoint there, not one of a clip generator, or one of another version.
+            CheckpointError: no checkpoint, not one of a clip generator, or one of another version.
         """
         stored: dict[str, Any] = load_checkpoint(run)["settings"]["extra"]
         if "clip_recipe" not in stored:
@@ -159,7 +159,7 @@ class ClipGenerator:
             number = self.recipe.data.names.index(family)
             label = torch.full((count,), number, device=device)
         elif guidance is not None:
-            raise ConfigError("guidance leans towards a family, and none was given; name one.")
+            raise ConfigError("guidance needs a family, and none was given; name one.")
         size = self.recipe.data.size
         drawn = sample(
             denoiser_model(self.network, self.recipe.task, label=label, guidance=guidance),
@@ -175,9 +175,10 @@ class ClipGenerator:
         return drawn.cpu()
 
     def judge(self, samples: Tensor) -> Panel:
-        """The judges' panel for samples of this run, against held-out clips of its source.
+        """Evaluate samples of this run against held-out clips of its source.
 
-        The rule is that of the source: exact for procedural clips, measured on the training clips for SKY130.
+        The design rule is that of the source: exact for procedural clips, measured on the training clips for
+        SKY130.
         """
         data, count = self.recipe.data, self.recipe.count
         known = make_clips(data, "train", count, self.recipe.seed)

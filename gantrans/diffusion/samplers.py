@@ -6,18 +6,18 @@ One step goes from timestep t to an earlier one (primes; at the end a' = 1, s' =
 
 with a = sqrt(alpha_bar), s = sqrt(1 - alpha_bar), z standard normal. DDIM (Song et al. 2021, eq. 12 and 16)
 has D = the predicted x_0 and spread = eta (s' / s) sqrt(1 - alpha_bar / alpha_bar'); DDPM (Ho et al. 2020,
-eq. 7, the smaller variance, `fixed_small`) is eta = 1. DPM-Solver++(2M) (Lu et al. 2022, algorithm 2) has
-spread = 0 and D = x_0 extrapolated by the step before. Because the step is written in x_0, clipping x_0
-changes epsilon with it.
+eq. 7, the smaller variance, `fixed_small`) is DDIM with eta = 1. DPM-Solver++(2M) (Lu et al. 2022, algorithm
+2) has spread = 0 and D = x_0 extrapolated from that of the step before. Because the step is written in x_0,
+clipping x_0 changes epsilon consistently.
 
-Where diffusers differs: its default "leading" timesteps never visit T - 1 (10 of 1000 steps start at 900);
-its DDIM keeps the raw epsilon beside a clipped x_0 unless `use_clipped_model_output=True`.
+Differences to diffusers: its default "leading" timesteps do not include T - 1 (10 of 1000 steps start at
+900); its DDIM combines a clipped x_0 with the raw epsilon unless `use_clipped_model_output=True`.
 """
 
 import math
 import os
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import torch
@@ -37,12 +37,12 @@ SAMPLERS = ("ddpm", "ddim", "dpm++")
 
 @dataclass(frozen=True)
 class SamplerConfig:
-    """How to sample.
+    """Settings of a sampler.
 
     Attributes:
         sampler: one of `SAMPLERS`.
         count: number of steps, each one evaluation of the network (NFE).
-        eta: noise of DDIM, 0 (deterministic) to 1 (DDPM); the other samplers have none to choose.
+        eta: noise of DDIM, 0 (deterministic) to 1 (DDPM); must be 0 for the other samplers.
         clip: clip the predicted image to [-1, 1].
         rho: spacing of the timesteps, see `sampling_steps`; 1 is even.
     """
@@ -59,7 +59,7 @@ class SamplerConfig:
         check_range(self, "eta", 0.0, 1.0)
         check_range(self, "rho", 1.0, 10.0)
         if self.eta and self.sampler != "ddim":
-            raise ConfigError(f"SamplerConfig.eta belongs to ddim; {self.sampler} has no such choice.")
+            raise ConfigError(f"SamplerConfig.eta belongs to ddim; set it to 0 for {self.sampler}.")
 
 
 @dataclass(frozen=True)
@@ -80,7 +80,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Trajectory:
-    """What happened on the way.
+    """All intermediate results of a sampler.
 
     Attributes:
         t: the timesteps visited, descending.
@@ -97,8 +97,8 @@ def sampling_steps(steps: int, count: int, rho: float = 1.0) -> tuple[int, ...]:
     """`count` timesteps of 0, ..., steps - 1, descending, the first always steps - 1.
 
     They follow steps * (1 - i / count)^rho - 1. rho = 1 is even, "trailing" spacing (Lin et al. 2023, table
-    2): sampling starts where training ended in noise. A larger rho spends more of few steps on the last,
-    almost clean images, where an imperfect network mends what it drew (after Karras et al. 2022, eq. 5).
+    2): sampling starts at the last timestep of training. A larger rho spends more of few steps on the last,
+    almost clean images, where an imperfect network corrects earlier errors (after Karras et al. 2022, eq. 5).
 
     Raises:
         ConfigError: more timesteps than the schedule has.
@@ -106,38 +106,90 @@ def sampling_steps(steps: int, count: int, rho: float = 1.0) -> tuple[int, ...]:
     if not 1 <= count <= steps:
         raise ConfigError(f"{count} sampling steps were asked of a schedule with {steps}; give 1 to {steps}.")
     result: list[int] = []
-    for i in reversed(range(count)):  # from the end, so that rounding never makes two of them equal
+    for i in reversed(range(count)):  # from the end, so that rounding never makes two timesteps equal
         even = steps - i * steps / count
         t = round(even if rho == 1.0 else steps * (even / steps) ** rho) - 1
         result.append(max(t, result[-1] + 1 if result else 0))
     return tuple(reversed(result))
 
 
+def ddpm_step(t: int, alpha_bar: float, alpha_bar_next: float) -> Step:
+    """Coefficients of one DDPM step from t to the timestep with `alpha_bar_next` (1 at the end).
+
+    Ho et al. 2020, eq. 7 with the smaller variance (section 3.2), which is DDIM with eta = 1. Called through
+    `sample` with `SamplerConfig("ddpm")`.
+
+    Canonical form: `lessons.lesson03.ddpm.ddpm_sample`; this adds steps over any subset of the timesteps and
+    writes the step in x_0, because clipping x_0 then changes epsilon consistently.
+    """
+    return ddim_step(t, alpha_bar, alpha_bar_next, eta=1.0)
+
+
+def ddim_step(t: int, alpha_bar: float, alpha_bar_next: float, eta: float = 0.0) -> Step:
+    """Coefficients of one DDIM step (Song et al. 2021, eq. 12; spread is their sigma, eq. 16).
+
+    Canonical form: `lessons.lesson03.ddpm.ddim_sample`; this writes the step in x_0, because clipping x_0
+    then changes epsilon consistently.
+    """
+    a, s, a_next, s_next = _signals(alpha_bar, alpha_bar_next)
+    spread = eta * s_next / s * math.sqrt(1 - alpha_bar / alpha_bar_next)
+    rest = math.sqrt(max(s_next**2 - spread**2, 0.0)) / s
+    return Step(t, a, s, a_next - rest * a, rest, spread, 0.0)
+
+
+def dpm_solver_step(t: int, alpha_bar: float, alpha_bar_next: float, h_before: float) -> Step:
+    """Coefficients of one DPM-Solver++(2M) step (Lu et al. 2022, algorithm 2).
+
+    Canonical form: `lessons.lesson03.exercises.dpm_step.dpm_step`; this writes both orders as one
+    formula, because `take_step` can then apply every sampler.
+
+    Args:
+        h_before: h of the step before (`_log_step`); where h or h_before is infinite, the step is DDIM's.
+    """
+    step, h = ddim_step(t, alpha_bar, alpha_bar_next), _log_step(alpha_bar, alpha_bar_next)
+    second = math.isfinite(h) and math.isfinite(h_before)
+    return replace(step, extrapolation=h / (2 * h_before) if second else 0.0)
+
+
 @lru_cache(maxsize=64)
 def sampler_steps(schedule: Schedule, config: SamplerConfig) -> tuple[Step, ...]:
     """The coefficients of every step, computed once for each schedule (the object) and configuration."""
     times = sampling_steps(schedule.steps, config.count, config.rho)
-    alpha_bars = schedule.alpha_bars.tolist()
-    eta = 1.0 if config.sampler == "ddpm" else config.eta
+    alpha_bars = [schedule.alpha_bars[t].item() for t in times]
     result, h_before = [], math.inf
-    for t, later in zip(times, (*times[1:], None), strict=True):
-        now, then = alpha_bars[t], 1.0 if later is None else alpha_bars[later]
-        a, s, a_then, s_then = math.sqrt(now), math.sqrt(1 - now), math.sqrt(then), math.sqrt(1 - then)
-        spread = eta * s_then / s * math.sqrt(1 - now / then)
-        rest = math.sqrt(max(s_then**2 - spread**2, 0.0)) / s
-        # h is the step in log(a / s): infinite from pure noise, where there is nothing to extrapolate, and to
-        # the image, where the solver falls back to first order.
-        h = math.log(a_then * s / (a * s_then)) if a and s_then else math.inf
-        second = config.sampler == "dpm++" and math.isfinite(h) and math.isfinite(h_before)
-        result.append(Step(t, a, s, a_then - rest * a, rest, spread, h / (2 * h_before) if second else 0.0))
-        h_before = h
+    for t, now, later in zip(times, alpha_bars, (*alpha_bars[1:], 1.0), strict=True):
+        if config.sampler == "ddpm":
+            result.append(ddpm_step(t, now, later))
+        elif config.sampler == "ddim":
+            result.append(ddim_step(t, now, later, config.eta))
+        else:
+            result.append(dpm_solver_step(t, now, later, h_before))
+        h_before = _log_step(now, later)
     return tuple(result)
+
+
+def _signals(alpha_bar: float, alpha_bar_next: float) -> tuple[float, float, float, float]:
+    """a, s, a', s' of the module's formula."""
+    return (
+        math.sqrt(alpha_bar),
+        math.sqrt(1 - alpha_bar),
+        math.sqrt(alpha_bar_next),
+        math.sqrt(1 - alpha_bar_next),
+    )
+
+
+def _log_step(alpha_bar: float, alpha_bar_next: float) -> float:
+    """h, the step in log(a / s): infinite from pure noise, where there is nothing to extrapolate, and to the
+    image, where the solver falls back to first order.
+    """
+    a, s, a_next, s_next = _signals(alpha_bar, alpha_bar_next)
+    return math.log(a_next * s / (a * s_next)) if a and s_next else math.inf
 
 
 def take_step(step: Step, x0: Tensor, x_t: Tensor, before: Tensor | None, noise: Tensor | None) -> Tensor:
     """One step: `x0` predicted at `step.t`, `before` the x0 of the step before, `noise` standard normal where
     `step.spread` is not 0; all (B, ...)."""
-    # In place on a fresh tensor: half of the memory traffic, and most of the time of a cheap network's step.
+    # In place on a new tensor: halves the memory traffic, which dominates the step of a small network.
     if step.extrapolation and before is not None:
         x = x0 * (step.image * (1.0 + step.extrapolation))
         x.add_(before, alpha=-step.image * step.extrapolation)
@@ -167,12 +219,12 @@ def sample(
         shape: (N, ...) of the samples.
         config: None: `SamplerConfig()`, DDPM in 50 steps.
         prediction: what the model predicts.
-        generator: of the start noise and of the noise on the way, both drawn for all N at once, so that
+        generator: of the start noise and of the noise of every step, both drawn for all N at once, so that
             `chunk` does not change the samples.
         noise: the start noise x_T, (N, ...); None draws it.
-        chunk: the model sees at most so many samples at a time, which bounds the memory; None: all.
+        chunk: largest number of samples per call of the model, which bounds the memory; None: all.
         progress: show a progress bar (TQDM_DISABLE=1 hides it as well).
-        trajectory: give back the whole way.
+        trajectory: return a `Trajectory` with all intermediate results instead of the samples.
 
     Raises:
         ConfigError: more sampling steps than timesteps, epsilon with zero terminal SNR, or an unknown name.
@@ -191,7 +243,7 @@ def sample(
     hidden = not progress or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     with torch.no_grad():
         visited = torch.tensor([step.t for step in steps], device=device)
-        times = visited[:, None].expand(-1, len(x)).unbind()  # not a look-up in every step
+        times = visited[:, None].expand(-1, len(x)).unbind()  # once, not in every step
         for i, step in enumerate(tqdm(steps, disable=hidden, unit="step", desc=config.sampler)):
             if chunk is None or chunk >= len(x):
                 output = model(x, times[i])
@@ -213,7 +265,7 @@ def sample(
 
 
 def _predicted_image(step: Step, prediction: str, output: Tensor, x_t: Tensor) -> Tensor:
-    """`to_x0` for one t of all samples: its factors are plain numbers."""
+    """`to_x0` for one t shared by all samples, so that its factors are plain numbers."""
     a, s = step.signal, step.sigma
     if prediction == "x0":
         return output
@@ -225,6 +277,6 @@ def _predicted_image(step: Step, prediction: str, output: Tensor, x_t: Tensor) -
 def _check_output(output: Tensor, x_t: Tensor) -> None:
     if output.shape != x_t.shape:
         raise DataError(
-            f"The model answered with shape {tuple(output.shape)} to x_t of {tuple(x_t.shape)}; "
+            f"The model returned shape {tuple(output.shape)} for x_t of {tuple(x_t.shape)}; "
             "a prediction has the shape of x_t."
         )

@@ -1,7 +1,7 @@
-"""Noise schedules: how much of the image is left at each timestep, in float64.
+"""Noise schedules: the amounts of signal and noise at each timestep, in float64.
 
 x_t = sqrt(alpha_bar_t) x_0 + sqrt(1 - alpha_bar_t) epsilon, t = 0, ..., T - 1 (Ho et al. 2020, eq. 4, counted
-from 0 as in code). What a schedule decides is the signal-to-noise ratio alpha_bar / (1 - alpha_bar).
+from 0 as in code). A schedule determines the signal-to-noise ratio alpha_bar / (1 - alpha_bar).
 
 Two schedules are called "sigmoid": sigmoid betas (GeoDiff, Xu et al. 2022) and sigmoid alpha-bar (Jabri et
 al. 2022); here they are `sigmoid` and `sigmoid_alpha_bar`.
@@ -26,10 +26,10 @@ LARGEST_BETA = 0.999
 
 @dataclass(frozen=True, eq=False)
 class Schedule:
-    """The T betas of a schedule, float64, and what follows from them; every tensor has shape (T,).
+    """The T betas of a schedule, float64, and the quantities derived from them; every tensor has shape (T,).
 
-    Only the last beta may be 1 (zero terminal SNR, Lin et al. 2023): a 1 before it would make later steps
-    meaningless.
+    Only the last beta may be 1 (zero terminal SNR, Lin et al. 2023): after a beta of 1, x_t is pure noise at
+    all later steps.
 
     Raises:
         ConfigError: betas outside (0, 1], or 1 before the last step.
@@ -68,7 +68,7 @@ class Schedule:
 
     @cached_property
     def alpha_bars(self) -> Tensor:
-        """Product of the alphas up to and including t: the share of the image's variance that is left."""
+        """Product of the alphas up to and including t: the remaining share of the image's variance."""
         return torch.cumprod(self.alphas, 0)
 
     @cached_property
@@ -104,11 +104,15 @@ def make_schedule(
     - sigmoid_alpha_bar: alpha_bar(u) falls as a sigmoid of an argument from -3 to 3 (Jabri et al. 2022),
       betas at most .999.
 
+    Canonical form: `lessons.lesson01.exercises.linear_betas.linear_betas` and its neighbours, one per
+    schedule; this adds the rescaling of all beta ranges to T and zero terminal SNR.
+
     Args:
         rescale: multiply betas that belong to T = 1000 by 1000 / T, so that the last step is noise for every
-            T. diffusers does not: with T = 200 its linear schedule leaves 36 % of the image at the end.
+            T. diffusers does not: with T = 200 the amplitude of the image at the last step of its linear
+            schedule is still 36 %.
         zero_terminal_snr: shift and stretch sqrt(alpha_bar) so that the last is exactly 0 (Lin et al. 2023,
-            algorithm 1). The noise then says nothing at the last step: predict x0 or v.
+            algorithm 1). At the last step epsilon then equals x_t and does not determine x0: predict x0 or v.
 
     Raises:
         ConfigError: an unknown name; no positive number of steps; so few that a rescaled beta reaches 1.

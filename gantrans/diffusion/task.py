@@ -1,4 +1,4 @@
-"""Training a diffusion model: noise a batch at random timesteps, let the network answer, take the loss.
+"""Training a diffusion model: add noise at random timesteps, predict it (or x0, or v), take the loss.
 
 Ho et al. 2020, algorithm 1, for every schedule, prediction and weighting of the course, with an image
 condition or class labels where the network takes them.
@@ -36,17 +36,17 @@ LOSSES = ("l2", "cross_entropy")
 
 @dataclass(frozen=True)
 class DiffusionConfig:
-    """What is trained.
+    """Network, schedule, prediction, loss and optimiser of a diffusion model.
 
     Attributes:
-        network: of the denoiser; its `steps` must be those of the schedule.
+        network: configuration of the denoiser; its `steps` must equal those of the schedule.
         schedule, steps, rescale, zero_terminal_snr: see `make_schedule`.
         prediction: "epsilon", "x0" or "v".
         weighting: of the squared error over t, see `loss_weight`.
         loss: "l2", or for x0 of binary images "cross_entropy": the network's output is then taken as logits,
             and the predicted image is tanh(output / 2), the mean of the two values -1 and 1.
-        label_dropout: share of the samples whose label is withheld, so that the same network learns the
-            unconditional model that guidance needs (Ho and Salimans 2022).
+        label_dropout: share of the samples trained without their label, so that the same network is also the
+            unconditional model for guidance (Ho and Salimans 2022).
         lr, weight_decay: of AdamW.
     """
 
@@ -71,7 +71,7 @@ class DiffusionConfig:
         check_range(self, "weight_decay", 0.0)
         if self.network.steps != self.steps:
             raise ConfigError(
-                f"DiffusionConfig.steps is {self.steps}, but the network was told of {self.network.steps}; "
+                f"DiffusionConfig.steps is {self.steps}, but the network has steps = {self.network.steps}; "
                 "give both the same number."
             )
         if self.loss == "cross_entropy" and self.prediction != "x0":
@@ -83,7 +83,7 @@ class DiffusionConfig:
 
     @cached_property
     def noise_schedule(self) -> Schedule:
-        """The schedule, made once."""
+        """The schedule; computed once."""
         return make_schedule(
             self.schedule, self.steps, rescale=self.rescale, zero_terminal_snr=self.zero_terminal_snr
         )
@@ -109,8 +109,11 @@ class DiffusionTask:
         """Add one batch's gradient; a batch holds "x0" (B, ...) in [-1, 1] and, where the network takes them,
         "condition" and "label" (B,) int64.
 
+        Canonical form: `lessons.lesson03.ddpm.ddpm_training_step`; this adds other predictions, weightings
+        and losses, conditions and labels, and leaves the optimiser to `fit`, which accumulates and resumes.
+
         Returns:
-            loss: weighted, as trained.
+            loss: the weighted loss that is minimised.
         """
         x0 = cast(Tensor, batch["x0"])
         device, generator = x0.device, runtime.generator
@@ -132,16 +135,16 @@ class DiffusionTask:
         if self.config.loss == "cross_entropy":
             each = F.binary_cross_entropy_with_logits(output, (x0 + 1.0) / 2.0, reduction="none")
         else:
-            wanted = target(self.schedule, self.config.prediction, x0, t, noise)
-            each = (output - wanted).square()
+            expected = target(self.schedule, self.config.prediction, x0, t, noise)
+            each = (output - expected).square()
         return each.flatten(1).mean(1)
 
     def model(self, *, guidance: float | None = None, **extra: Tensor) -> Model:
-        """The denoiser as `sample` takes it; see `denoiser_model`."""
+        """The denoiser as a `Model` for `sample`; see `denoiser_model`."""
         return denoiser_model(self.denoiser, self.config, guidance=guidance, **extra)
 
     def state(self) -> dict[str, Any]:
-        """Nothing beyond network and optimiser."""
+        """Empty: there is no state beyond network and optimiser."""
         return {}
 
     def load_state(self, state: dict[str, Any]) -> None:
@@ -159,17 +162,17 @@ def denoiser_model(
     """A trained denoiser as a function (x_t, t) -> prediction of `config.prediction`, for `sample`.
 
     Args:
-        condition, label: for all the samples at once; `sample` must then be called without `chunk`.
-        guidance: scale of classifier-free guidance for `label`, see `guided`; None: the label as it is.
+        condition, label: of all samples at once; `sample` must then be called without `chunk`.
+        guidance: scale of classifier-free guidance for `label`, see `guided`; None: no guidance.
 
     Raises:
         ConfigError: guidance without a label.
     """
     if guidance is not None and label is None:
-        raise ConfigError("guidance leans towards a label, and none was given; give label as well.")
+        raise ConfigError("guidance needs a label, and none was given; give label as well.")
     given = {name: value for name, value in (("condition", condition), ("label", label)) if value is not None}
 
-    def answer(x_t: Tensor, t: Tensor, labelled: bool = True) -> Tensor:
+    def predict(x_t: Tensor, t: Tensor, labelled: bool = True) -> Tensor:
         for name, value in given.items():
             if len(value) != len(x_t):
                 raise DataError(f"There are {len(value)} entries of {name} for {len(x_t)} samples.")
@@ -177,7 +180,7 @@ def denoiser_model(
         output: Tensor = denoiser(x_t, t, **extra)
         return torch.tanh(output / 2.0) if config.loss == "cross_entropy" else output
 
-    return answer if guidance is None else guided(answer, guidance)
+    return predict if guidance is None else guided(predict, guidance)
 
 
 def random_batches(x0: Tensor, batch: int, seed: int, label: Tensor | None = None) -> Callable[[int], Batch]:
@@ -197,7 +200,7 @@ def random_batches(x0: Tensor, batch: int, seed: int, label: Tensor | None = Non
 
 
 def build_denoiser(config: DenoiserConfig | VectorDenoiserConfig, seed: int = 0) -> Denoiser | VectorDenoiser:
-    """The network that a configuration describes."""
+    """Build the network that a configuration describes."""
     return Denoiser(config, seed) if isinstance(config, DenoiserConfig) else VectorDenoiser(config, seed)
 
 

@@ -1,7 +1,7 @@
-"""Contours by marching squares, and edge placement error: how far the predicted edges lie from the true ones.
+"""Contours by marching squares, and edge placement error: the distance of predicted edges from true ones.
 
-Everything works on whole batches: the loops over images that scikit-image needs become array operations, and
-the nearest segment is looked up in the grid cells that marching squares produced anyway.
+Both work on whole batches: array operations replace scikit-image's loops over images, and the nearest segment
+is looked up in the grid cells of marching squares.
 """
 
 from dataclasses import dataclass
@@ -83,7 +83,7 @@ def find_contours(image: Tensor, level: float = LEVEL) -> Contours:
     batch, height, width = values.shape
     high = (values > level).view(np.uint8)
     case = high[:, :-1, :-1] + 2 * high[:, :-1, 1:] + 4 * high[:, 1:, :-1] + 8 * high[:, 1:, 1:]
-    index = np.flatnonzero((case + 1) & 15 > 1)  # neither 0 nor 15
+    index = np.flatnonzero((case + 1) & 15 > 1)  # neither case 0 nor case 15
     kind = case.reshape(-1)[index]
     twice = (kind == 6) | (kind == 9)
     index, kind = (np.repeat(a, 1 + twice) for a in (index, kind))
@@ -102,7 +102,7 @@ def find_contours(image: Tensor, level: float = LEVEL) -> Contours:
 
 
 def _vertex(values: NDArray, origin: Ints, cell: Ints, side: Ints, width: int, level: float) -> Floats:
-    """Where the level is crossed on the given side of each cell: (N, 2)."""
+    """Positions at which the contour crosses the given side of each cell: (N, 2)."""
     first, step = _FIRST[side], _STEP[side]
     begin = origin + first[:, 0] * width + first[:, 1]
     a = values[begin].astype(np.float64)
@@ -118,7 +118,7 @@ class EPE:
     p95: Tensor
     hausdorff: Tensor
     undefined: Tensor
-    """(B,) bool: prediction or target has no contour. Count these apart: they are not an error of 0."""
+    """(B,) bool: prediction or target has no contour. Report these separately; they are not an error of 0."""
 
 
 def epe(pred: Tensor, target: Tensor, pixel_nm: float) -> EPE:
@@ -133,7 +133,7 @@ def epe(pred: Tensor, target: Tensor, pixel_nm: float) -> EPE:
     "EPE" has other meanings elsewhere. In optical proximity correction it is the *signed* distance along the
     normal at fixed control points of the target (`signed_epe`); in contour metrology the signed distance at
     gauge sites, often given as mean plus 3 sigma; in multi-patterning a budget that adds overlay and CD
-    errors; in optical flow "end-point error"; and some scripts read it off the distance transform of a mask,
+    errors; in optical flow "end-point error"; and some scripts take it from the distance transform of a mask,
     which is quantised to pixels. Such numbers cannot be compared with each other.
 
     Raises:
@@ -184,10 +184,10 @@ def _nearest(points: Floats, cell: Ints, image: Ints, contours: Contours) -> Flo
     """Exact distance in px from each point (P, 2) to the nearest contour segment of the same image.
 
     `cell` (P, 2) is the grid cell each point lies in; `image` (P,) has at least one segment. The segments of
-    the cells up to r rings away are tried, but for cells that lie further away than the best segment so far.
-    What they leave out is further away than r plus the way to the border of the point's own cell, so a
-    nearest distance of at most that is final; the few points that are still open after the last ring go to a
-    k-d tree.
+    the cells up to r rings away are searched, except for cells that are further away than the best segment so
+    far. All other segments are further away than r plus the distance to the border of the point's own cell,
+    so a nearest distance of at most that is final. The few points that are not final after the last ring are
+    searched with a k-d tree.
     """
     batch, height, width = contours.shape
     rows, columns = height - 1 + 2 * _RINGS, width - 1 + 2 * _RINGS
@@ -205,11 +205,11 @@ def _nearest(points: Floats, cell: Ints, image: Ints, contours: Contours) -> Flo
     best = np.full(len(points), np.inf)  # squared
     pending, here = np.arange(len(points)), place(image, cell)
     row, column = points.T.copy()
-    into_row, into_column = (points - cell).T.copy()  # where in its cell a point lies, 0 to 1
+    into_row, into_column = (points - cell).T.copy()  # position of each point in its cell, 0 to 1
     for ring in range(_RINGS + 1):
         nearest = best[pending]
         away_row, away_column = _ways(into_row, ring), _ways(into_column, ring)
-        reach = sorted(range(-ring, ring + 1), key=abs)  # the nearer cells first: they rule out others
+        reach = sorted(range(-ring, ring + 1), key=abs)  # nearer cells first, because they exclude others
         for i, j in ((i, j) for i in reach for j in reach if max(abs(i), abs(j)) == ring):
             near = away_row[i] + away_column[j] < nearest
             for slot in slots[: 1 + again.any()]:
@@ -236,7 +236,7 @@ def _ways(into: Floats, ring: int) -> dict[int, Floats]:
 
 
 class _Segments:
-    """Point to segment distances, with what depends on the segment alone worked out once."""
+    """Point to segment distances; quantities that depend on the segment alone are computed once."""
 
     def __init__(self, contours: Contours) -> None:
         vector = contours.end - contours.start

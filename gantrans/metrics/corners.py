@@ -2,8 +2,8 @@
 
 A quarter circle of radius r that is tangent to both edges leaves the corner, where the edges would meet, by
 r (sqrt(2) - 1) along the diagonal. So r is that pull-back divided by sqrt(2) - 1. The corner is where the
-*prediction's own* edges would meet, a few pixels further along: neither a CD bias nor a shift is taken for
-rounding. Definition by construction (C. Mack, "Fundamental Principles of Optical Lithography", 2007, ch. 8,
+*prediction's own* edges would meet, so that neither a CD bias nor a shift counts as rounding.
+Definition by construction (C. Mack, "Fundamental Principles of Optical Lithography", 2007, ch. 8,
 treats corner rounding as one of the errors of a two-dimensional pattern).
 """
 
@@ -20,9 +20,9 @@ from gantrans.metrics.cutlines import mean_per_image
 from gantrans.metrics.inputs import check_length, check_pair
 
 LEG_PX = 3
-"""Where the edges are read, px from the corner. Both must run straight for twice as far, so that the next
-corner's rounding does not reach there."""
-_OUT = 3  # pixels that the patch reaches out of the corner
+"""Distance from the corner, in px, at which the edges are measured. Both must be straight for twice as far,
+so that the rounding of the next corner does not affect the measurement."""
+_OUT = 3  # pixels of the patch outside the corner
 _STEP = 0.02  # px along the diagonal
 
 
@@ -35,20 +35,21 @@ class CornerRadius:
     convex: Tensor
     """bool (n,): an outer corner of a feature; else an inner one, of the space."""
     radius: Tensor
-    """float64 (n,) nm; NaN where the prediction has no such corner. Below 0: a corner that bulges."""
+    """float64 (n,) nm; NaN where the prediction has no such corner. Negative for a corner that bulges out."""
     mean: Tensor
-    """float64 (B,) mean of the radii that are not lost; NaN if there are none."""
+    """float64 (B,) mean of the radii that are not NaN; NaN if there are none."""
     lost: Tensor
-    """int64 (B,) corners without a radius. Counted apart."""
+    """int64 (B,) corners without a radius, counted separately."""
 
 
 def corner_radius(pred: Tensor, target: Tensor, pixel_nm: float, leg_px: int = LEG_PX) -> CornerRadius:
     """Corner radii in nm of a prediction, at the corners of a Manhattan target: (B, 1, H, W), both in [0, 1].
 
     A corner counts if both of its edges run straight for 2 `leg_px` pixels in the target, inside the image.
-    The prediction's edges are read `leg_px` from the corner (larger radii are underestimated), its contour on
-    the diagonal by bilinear interpolation. On an area-coverage raster that is good to about
-    0.4 px; a sharp corner of a binary raster measures 0.71 px, not 0: between pixels its contour is cut too.
+    The prediction's edges are measured `leg_px` from the corner (larger radii are underestimated), its
+    contour on the diagonal by bilinear interpolation. On an area-coverage raster the error is about 0.4 px; a
+    sharp corner of a binary raster gives 0.71 px instead of 0, because its interpolated contour cuts the
+    corner.
 
     Raises:
         DataError: for unequal shapes, NaN, values outside [0, 1] or a pixel size that is not above 0.
@@ -89,9 +90,9 @@ def _corners(
 
 
 def _pulled(patches: Floats, leg: int) -> Floats:
-    """Pull-back of the contour on the diagonal, px per axis: (n, side, side) -> (n,), NaN: none there.
+    """Pull-back of the contour on the diagonal, px per axis: (n, side, side) -> (n,), NaN without a contour.
 
-    The corner lies where the edges that are read `leg` px away would meet.
+    The corner is where the edges measured `leg` px away would meet.
     """
     middle = np.s_[_OUT + leg - 1 : _OUT + leg + 1]
     column, row = _rising(patches[:, middle].mean(1)), _rising(patches[..., middle].mean(2))
@@ -106,7 +107,7 @@ def _pulled(patches: Floats, leg: int) -> Floats:
 
 
 def _rising(profile: Floats) -> Floats:
-    """Where a profile (n, length) first rises above the level, by interpolation; NaN if it does not."""
+    """First position of a profile (n, length) above the level, interpolated; NaN if there is none."""
     high = profile > LEVEL
     first = high.argmax(axis=1)
     n = np.arange(len(profile))

@@ -1,4 +1,4 @@
-"""Runs along cut lines, the raw material of metrology.
+"""Runs along cut lines, from which the metrology metrics are computed.
 
 A cut line is a row or a column of pixels. A *run* is the stretch of it inside one feature or one space; its
 edges lie where the level 0.5 is crossed, to sub-pixel precision by linear interpolation.
@@ -35,7 +35,7 @@ class Runs:
     """(N,) first and last pixel."""
     start: Floats
     end: Floats
-    """(N,) edges in px; -0.5 or length - 0.5 where the border of the image cuts the run off."""
+    """(N,) edges in px; -0.5 or length - 0.5 where the run is cut off by the border of the image."""
 
     @property
     def complete(self) -> NDArray[np.bool_]:
@@ -61,7 +61,7 @@ class Runs:
 
 
 def find_runs(image: Tensor, cut: Cut = "rows", tone: Tone = "line") -> Runs:
-    """Runs of features ("line", above 0.5) or of what lies between ("space") in a batch (B, 1, H, W).
+    """Runs of features ("line", above 0.5) or of the spaces between them ("space") in a batch (B, 1, H, W).
 
     Cut lines along "rows" measure the widths of vertical lines, along "columns" those of horizontal ones.
     """

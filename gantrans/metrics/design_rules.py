@@ -1,18 +1,18 @@
 """Design-rule check of layout images: are features wide enough, and spaces between them?
 
-Two tests find what is too narrow, of the features and, on the inverted image, of the spaces.
+Two tests find parts that are too narrow, in the features and, on the inverted image, in the spaces.
 
 *Opening* (Serra, "Image Analysis and Mathematical Morphology", 1982): a pixel that no k x k square of its
-own kind covers is in something thinner than k. An opening is blind at corners: two wide parts that share one
-pixel, or merely touch, are covered by squares on either side of a neck that no square could pass.
+own kind covers is in a part thinner than k. An opening misses necks at corners: two wide parts that share one
+pixel, or merely touch, are covered by squares on either side of a neck that is narrower than any square.
 
-*Facing corners* close that gap: two pixels of the other kind at opposite corners of a box whose every other
-pixel is of this kind face each other across a neck. Their distance is Euclidean, between the pixels' nearest
+*Facing corners* find these: two pixels of the other kind at opposite corners of a box whose other pixels are
+all of this kind face each other across a neck. Their distance is Euclidean, between the pixels' nearest
 vertices, as layout tools measure it (KLayout calls the metric "euclidian"): dy x dx pixels between them are
 sqrt(dy^2 + dx^2) apart. Distance 0 is a corner contact (a 2 x 2 checkerboard), wrong for both kinds.
 
-Nothing is known beyond the border, so nothing there is wrong: a feature or a space that leaves the clip may
-be as wide as it needs outside, and only boxes inside the clip are tested.
+Features and spaces are assumed to continue beyond the border with any width that the rule needs, and only
+boxes inside the clip are tested.
 """
 
 from collections.abc import Callable
@@ -36,8 +36,8 @@ def rule_violations(image: Tensor, width_px: int, space_px: int) -> Tensor:
         space_px: least distance between features, and of a feature from itself, in pixels.
 
     Returns:
-        True on feature pixels that are too thin and on background pixels that are too narrow. In a neck all
-        pixels of its kind between the facing corners count; in a corner contact all four.
+        True for pixels in features that are too thin and in spaces that are too narrow. In a neck all pixels
+        of its kind between the facing corners are marked; in a corner contact all four.
 
     Raises:
         DataError: for another shape, values outside [0, 1], NaN or a rule below 1.
@@ -50,14 +50,14 @@ def rule_violations(image: Tensor, width_px: int, space_px: int) -> Tensor:
 
 
 def rule_valid(image: Tensor, width_px: int, space_px: int) -> Tensor:
-    """Which clips have no violation at all: (B, 1, H, W) in [0, 1] -> bool (B,); see `rule_violations`."""
+    """True for clips without any violation: (B, 1, H, W) in [0, 1] -> bool (B,); see `rule_violations`."""
     return ~rule_violations(image, width_px, space_px).flatten(1).any(1)
 
 
 def violation_rate(image: Tensor, width_px: int, space_px: int) -> Tensor:
     """Share of each clip's pixels that break a rule: (B, 1, H, W) in [0, 1] -> float32 (B,) in [0, 1].
 
-    Early in training, while no clip is valid yet, this is the number that moves.
+    Unlike `rule_valid` it is informative early in training, while no clip is valid.
     """
     return rule_violations(image, width_px, space_px).flatten(1).float().mean(1)
 
@@ -69,10 +69,11 @@ def measured_rule(image: Tensor, tolerance: float = 0.01) -> tuple[int, int]:
 
     Args:
         image: (B, 1, H, W) in [0, 1].
-        tolerance: share of clips that may break the rule, so that a few rasterised slivers do not decide.
+        tolerance: share of clips that may break the rule, so that a few rasterised slivers do not
+            determine the result.
 
     Returns:
-        (width_px, space_px); 0 where more clips than that have corner contacts, at most half the side.
+        (width_px, space_px), at most half the side; 0 where more clips than that have corner contacts.
     """
     high = drawn(image)
 
@@ -86,7 +87,7 @@ def measured_rule(image: Tensor, tolerance: float = 0.01) -> tuple[int, int]:
 
 
 def drawn(image: Tensor) -> Tensor:
-    """Which pixels are features: (B, 1, H, W) in [0, 1] -> bool (B, H, W), above 0.5.
+    """Mask of the features: (B, 1, H, W) in [0, 1] -> bool (B, H, W), above 0.5.
 
     Raises:
         DataError: for another shape, NaN, or values outside [0, 1].
@@ -101,12 +102,12 @@ def drawn(image: Tensor) -> Tensor:
 
 
 def _narrow(kind: Tensor, rule: int) -> Tensor:
-    """Pixels of `kind`, bool (B, H, W), in something narrower than `rule`."""
+    """Pixels of `kind`, bool (B, H, W), in parts narrower than `rule`."""
     return (kind & ~_opened(kind, rule)) | _necks(kind, rule)
 
 
 def _opened(kind: Tensor, side: int) -> Tensor:
-    """What the squares of `side` inside `kind` cover; beyond the border everything is `kind`."""
+    """Union of all squares of `side` inside `kind`; all pixels beyond the border count as `kind`."""
     padded = F.pad(kind, (side - 1,) * 4, value=True)
     return _window(_window(padded, side, side, and_), side, side, or_)
 
@@ -119,7 +120,7 @@ def _window(mask: Tensor, height: int, width: int, combine: Callable[[Tensor, Te
 
 
 def _necks(kind: Tensor, rule: int) -> Tensor:
-    """Pixels of `kind` between facing corners nearer than `rule`; of a corner contact its two."""
+    """Pixels of `kind` between facing corners nearer than `rule`; for a corner contact both pixels."""
     found = torch.zeros_like(kind)
     total = F.pad(kind, (1, 0, 1, 0)).cumsum(1, dtype=torch.int32).cumsum(2, dtype=torch.int32)
     for dy in range(rule):

@@ -1,12 +1,13 @@
 """Line-edge roughness (LER), line-width roughness (LWR) and their power spectrum.
 
-All three depend on the length of the edge (a short one misses the long waves) and on the sampling distance (a
-coarse one misses the short waves), so numbers compare only at equal length and pixel size. Noise in the image
-moves the edges it finds: 9 sigma_noise^2 adds to LER^2, and a flat floor of sigma_noise^2 * pixel_nm to the
-spectrum. `ler` and `lwr` leave that bias in, so LER of a noisy image is too high; `noise_variance` reads it
-off the floor and `unbiased_ler` subtracts it. The model spectrum is in `gantrans.roughness`. Sources: SEMI
-P47; C. Mack, J. Micro/Nanolith. MEMS MOEMS 17 (2018) 041006; J. Villarrubia and B. Bunday, "Unbiased
-estimation of linewidth roughness", Proc. SPIE 5752 (2005) 480.
+All three depend on the length of the edge (long wavelengths are missing in a short one) and on the sampling
+distance (short wavelengths are missing at a coarse one), so numbers are comparable only at equal length and
+pixel size. Image noise displaces the measured edges: it adds 9 sigma_noise^2 to LER^2 and a constant
+sigma_noise^2 * pixel_nm to the spectrum. `ler` and `lwr` do not remove this bias, so LER of a noisy image is
+too high; `noise_variance` estimates it from the high-frequency floor and `unbiased_ler` subtracts it. The
+model spectrum is in `gantrans.roughness`. Sources: SEMI P47; C. Mack, J. Micro/Nanolith. MEMS MOEMS 17 (2018)
+041006; J. Villarrubia and B. Bunday, "Unbiased estimation of linewidth roughness", Proc. SPIE 5752 (2005)
+480.
 """
 
 from dataclasses import dataclass
@@ -34,14 +35,14 @@ class LineEdges:
 
 
 def line_edges(image: Tensor, layout: Tensor, pixel_nm: float, cut: Cut = "rows") -> LineEdges:
-    """Edges in `image` of the straight lines that run through the whole clip in `layout`.
+    """Edges in `image` of the straight lines that cross the whole clip in `layout`.
+
+    Lines that are broken or touch the border in `image` are omitted.
 
     Args:
-        image, layout: (B, 1, H, W) in [0, 1]. The drawn layout says which lines are straight, so that a jog
-            is not taken for roughness.
-        cut: "rows" follows vertical lines, "columns" horizontal ones.
-
-    Lines that are broken or reach the border in `image` are left out.
+        image, layout: (B, 1, H, W) in [0, 1]. Straight lines are selected in the drawn layout, so that a jog
+            does not count as roughness.
+        cut: "rows" for vertical lines, "columns" for horizontal ones.
     """
     check_pair(image, layout)
     check_length(pixel_nm, "pixel_nm")
@@ -65,7 +66,7 @@ def _is_straight(edge: Floats, at_middle: Floats) -> NDArray[np.bool_]:
 
 
 def edge_residuals(edge: Tensor) -> Tensor:
-    """What remains of edge positions (..., n) after subtracting the least-squares straight line."""
+    """Residuals of edge positions (..., n) about the least-squares straight line."""
     if edge.shape[-1] < 3:
         raise DataError(f"An edge has {edge.shape[-1]} points; roughness about a line needs at least 3.")
     x = torch.linspace(-1, 1, edge.shape[-1], dtype=edge.dtype, device=edge.device)
@@ -95,11 +96,11 @@ class LineRoughness:
     ler: Tensor
     lwr: Tensor
     lines: Tensor
-    """How many lines were measured."""
+    """Number of lines measured."""
 
 
 def line_roughness(image: Tensor, layout: Tensor, pixel_nm: float) -> LineRoughness:
-    """LER and LWR of all lines that `line_edges` finds, both ways; root mean square over an image's lines."""
+    """LER and LWR of all lines of `line_edges`, vertical and horizontal; root mean square over each image."""
     variance = torch.zeros(2, len(image), dtype=torch.float64)
     lines = torch.zeros(len(image), dtype=torch.int64)
     for cut in CUTS:
@@ -117,8 +118,8 @@ def psd(residuals: Tensor, pixel_nm: float) -> tuple[Tensor, Tensor]:
 
     Two-sided, in the order of `torch.fft.fftfreq`; plot the half with frequency > 0. The sum times the step
     1 / (n pixel_nm) is exactly the mean square of the profile (Parseval): (LER / 3)^2 for residuals. The
-    values of one profile scatter by 100 %: average over profiles. No window is applied, so a profile whose
-    ends do not meet leaks power to high frequencies.
+    values of one profile scatter by 100 %: average over profiles. No window is applied, so power leaks to
+    high frequencies where the two ends of a profile differ.
     """
     check_length(pixel_nm, "pixel_nm")
     n = residuals.shape[-1]
@@ -127,12 +128,13 @@ def psd(residuals: Tensor, pixel_nm: float) -> tuple[Tensor, Tensor]:
 
 
 def noise_variance(edges: Tensor, pixel_nm: float, share: float = 0.25) -> float:
-    """Variance in nm^2 of the noise with which edges (..., n) were found: the floor of their mean spectrum.
+    """Variance in nm^2 of the noise of edge positions (..., n), from the floor of their mean spectrum.
 
     Noise that is independent from one cut line to the next has the flat density noise_variance * pixel_nm.
-    Roughness falls off with frequency, so what is left in the highest `share` of the band is taken for noise.
-    That holds if the edge was found on every cut line by itself (no filter along the edge), and if the pixel
-    is well below the correlation length; else roughness is taken for noise and subtracted too.
+    Roughness falls off with frequency, so the power in the highest `share` of the band is assumed to be
+    noise. This requires that the edge was located on every cut line independently (no filter along the edge)
+    and that the pixel is well below the correlation length; otherwise part of the roughness is subtracted as
+    well.
 
     Raises:
         DataError: for fewer than 3 points per edge, or a share that is not above 0 and at most 1.
@@ -145,9 +147,9 @@ def noise_variance(edges: Tensor, pixel_nm: float, share: float = 0.25) -> float
 
 
 def unbiased_ler(edges: Tensor, pixel_nm: float, share: float = 0.25) -> float:
-    """LER in nm of a set of edges (..., n), nm, all imaged alike, without the bias that noise gives it.
+    """LER in nm of edges (..., n), nm, imaged under equal conditions, without the bias by noise.
 
-    3 sqrt(mean square of all residuals - `noise_variance`); 0 where noise explains everything.
+    3 sqrt(mean square of all residuals - `noise_variance`); 0 where the noise variance is larger.
     """
     power = float(edge_residuals(edges).square().mean())
     return 3 * max(0.0, power - noise_variance(edges, pixel_nm, share)) ** 0.5

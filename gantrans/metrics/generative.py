@@ -1,9 +1,9 @@
-"""How good is a set of generated images, when no generated image has a target?
+"""Metrics of a set of generated images without targets.
 
-No single number answers. A model that repeats its training images, or one image, passes every design-rule
-check; a distance between distributions overlooks a few wrong pixels. So each function here sees one failure
-and is blind to others, which its docstring names. All of them depend on the number of images: compare only
-sets of equal size, and look at what held-out real images score.
+No single metric is sufficient. A model that repeats its training images, or one image, passes every
+design-rule check; a distance between distributions is insensitive to a few wrong pixels. Each function here
+detects one kind of failure; its docstring names those that it misses. All of them depend on the number of
+images: compare only sets of equal size, and compute the same metric for held-out real images as a reference.
 
 Images are (B, 1, H, W) in [0, 1] and count as drawn above 0.5; features are (N, D) from any network.
 """
@@ -18,14 +18,14 @@ from gantrans.metrics.design_rules import drawn
 from gantrans.metrics.inputs import check_image
 from gantrans.metrics.topology import label_features
 
-_ROWS = 1024  # of a distance matrix computed at once: memory stays bounded whatever the sets' sizes
+_ROWS = 1024  # rows of a distance matrix per block, which bounds the memory
 _DENSITY_BINS = 20
 
 
 def grey_share(image: Tensor, limit: float = 0.8) -> Tensor:
     """Share of undecided pixels, |x| < `limit`: network output (B, 1, H, W) in [-1, 1] -> float32 (B,).
 
-    Thresholding hides them. Binary data have none.
+    They are no longer visible after thresholding. Binary data have none.
     """
     check_image(image)
     return (image.abs() < limit).flatten(1).float().mean(1)
@@ -38,8 +38,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     Heusel et al. 2017 with Inception features: FID). With C = A A^T the last trace is the sum of the singular
     values of A1^T A2: no square root of a matrix that is not symmetric. Covariances divide by n - 1.
 
-    Blind to what the features do not see, to copies, and to moments beyond the second. It falls with the
-    number of images: a few hundred give a positive distance even between two real sets.
+    Insensitive to differences that the features do not capture, to copies, and to moments beyond the second.
+    It decreases with the number of images: with a few hundred it is positive even between two real sets.
 
     Args:
         first, second: (N, D) and (M, D), at least two images each.
@@ -68,10 +68,11 @@ def coverage(real: Tensor, generated: Tensor, k: int = 5) -> float:
 
 
 def density(real: Tensor, generated: Tensor, k: int = 5) -> float:
-    """How deep generated images lie among the real ones: about 1 for equal distributions, 0 for none near.
+    """Mean number of real neighbourhoods around a generated image, over k: about 1 for equal distributions.
 
-    Naeem et al. 2020, section 3: mean number of real neighbourhoods (see `coverage`) around a generated
-    image, over k. Above 1 when samples crowd the densest modes: read it together with coverage.
+    Naeem et al. 2020, section 3: number of real neighbourhoods (see `coverage`) that contain a generated
+    image, divided by k. Above 1 when samples concentrate in the densest modes, so report it together with
+    coverage.
     """
     return _neighbours(real, generated, k)[1]
 
@@ -79,7 +80,7 @@ def density(real: Tensor, generated: Tensor, k: int = 5) -> float:
 def total_variation(first: Tensor, second: Tensor) -> float:
     """Half the summed difference of two histograms: integer values (N,) and (M,) -> [0, 1].
 
-    0 for equal shares of every value, 1 for no value in common. For classes: which ones are over-produced?
+    0 for equal shares of every value, 1 for no value in common. For classes it measures over-produced ones.
     """
     if first.ndim != 1 or second.ndim != 1 or first.is_floating_point() or second.is_floating_point():
         raise DataError(
@@ -110,8 +111,8 @@ def topology_counts(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 def topology_distance(first: Tensor, second: Tensor) -> float:
     """Mean total variation of three histograms, of features, of holes and of drawn share: in [0, 1].
 
-    Sees broken lines and specks that the features of a classifier forgive; needs no network.
-    The drawn share counts in steps of 0.05.
+    Detects broken lines and specks to which the features of a classifier are insensitive; needs no network.
+    The drawn share is binned in steps of 0.05.
     """
     distances = []
     for a, b in zip(topology_counts(first), topology_counts(second), strict=True):
@@ -158,7 +159,7 @@ def copy_rate(image: Tensor, training: Tensor, radius_px: int = 0) -> float:
 
 
 def _features(*sets: Tensor) -> list[Tensor]:
-    """Sets of features in float64, after refusing what has no mean or covariance."""
+    """Sets of features in float64; sets without a mean or covariance raise a `DataError`."""
     if any(s.ndim != 2 or len(s) < 2 or s.shape[1] != sets[0].shape[1] for s in sets):
         shapes = " and ".join(str(tuple(s.shape)) for s in sets)
         raise DataError(
@@ -170,7 +171,7 @@ def _features(*sets: Tensor) -> list[Tensor]:
 
 
 def _root(covariance: Tensor) -> Tensor:
-    """A with A A^T = covariance; rounding below zero is cut off."""
+    """A with A A^T = covariance; eigenvalues that rounding made negative are set to 0."""
     values, vectors = torch.linalg.eigh(torch.atleast_2d(covariance))
     return vectors * values.clamp(min=0).sqrt()
 
@@ -190,7 +191,7 @@ def _neighbours(real: Tensor, generated: Tensor, k: int) -> tuple[float, float]:
 
 
 def _distances(rows: Tensor, others: Tensor) -> Tensor:
-    """Euclidean, without the rounding that |a|^2 + |b|^2 - 2ab has for close points."""
+    """Euclidean distances, without the rounding errors of |a|^2 + |b|^2 - 2ab for close points."""
     return torch.cdist(rows, others, compute_mode="donot_use_mm_for_euclid_dist")
 
 
@@ -201,10 +202,10 @@ def _hamming(rows: Tensor, others: Tensor) -> Tensor:
 
 
 def _pieces(high: Tensor, *, diagonal: bool, inner: bool) -> Tensor:
-    """Connected pieces per image, int64 (B,); `inner`: only those that touch no border."""
+    """Number of connected components per image, int64 (B,); `inner`: only those that touch no border."""
     labels, image_of = label_features(high.float(), diagonal)
     counted = np.ones(len(image_of), bool)
-    counted[0] = False  # what is not `high`
+    counted[0] = False  # label 0: everything that is not `high`
     if inner:
         for edge in (labels[:, 0], labels[:, -1], labels[:, :, 0], labels[:, :, -1]):
             counted[np.unique(edge)] = False

@@ -1,6 +1,6 @@
 """Pixel metrics for batches: L1, PSNR, SSIM and IoU, one value per image.
 
-They say how alike two *images* are; `contours`, `metrology` and `topology` judge the geometry.
+They compare two *images* pixel by pixel; for the geometry see `contours`, `metrology` and `topology`.
 """
 
 from collections.abc import Iterator
@@ -29,6 +29,8 @@ def psnr(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
     """Peak signal-to-noise ratio per image, 10 log10(data_range^2 / MSE), in dB: (B, 1, H, W) -> (B,).
 
     Two equal images give infinity, as in scikit-image.
+
+    Canonical form: `lessons.lesson10.exercises.psnr.psnr`; this adds checks of the input.
     """
     check_pair(pred, target, data_range=data_range)
     error = (pred - target).square().mean(dim=(1, 2, 3))
@@ -36,9 +38,11 @@ def psnr(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
 
 
 def iou(pred: Tensor, target: Tensor, threshold: float = 0.5) -> Tensor:
-    """Intersection over union of what lies above `threshold`: (B, 1, H, W) in [0, 1] -> float32 (B,).
+    """Intersection over union of the masks above `threshold`: (B, 1, H, W) in [0, 1] -> float32 (B,).
 
-    Two empty masks agree perfectly: 1. One empty mask against one that is not: 0.
+    1 for two empty masks; 0 if only one of them is empty.
+
+    Canonical form: `lessons.lesson04.exercises.iou.iou`; this adds checks of the input.
     """
     check_pair(pred, target)
     p, t = pred > threshold, target > threshold
@@ -49,7 +53,10 @@ def iou(pred: Tensor, target: Tensor, threshold: float = 0.5) -> Tensor:
 def ssim(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
     """Mean structural similarity per image: (B, 1, H, W) -> (B,), at most 1; differentiable.
 
-    The mean of `ssim_map`, whose docstring has the definition, the errors and what is refused.
+    The mean of `ssim_map`; see there for the definition, the accuracy and the errors raised.
+
+    Canonical form: `lessons.lesson10.exercises.ssim_index.ssim_index`; this filters four maps instead
+    of five, separably and in bands, because validation during training calls it often.
     """
     windows = (pred.shape[-2] - WINDOW + 1) * (pred.shape[-1] - WINDOW + 1)
     chunks = _ssim(pred, target, data_range)
@@ -69,7 +76,7 @@ def ssim_map(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
     Args:
         pred, target: equal shapes, height and width at least 11.
         data_range: width of the range that the values can have: 1 for [0, 1], 2 for [-1, 1], 255 for 8-bit
-            values. It sets the two stabilising constants; if it is too wide, every SSIM looks good.
+            values. It sets the two stabilising constants; if it is too wide, every SSIM is close to 1.
 
     Raises:
         DataError: for unequal shapes, NaN, images under 11 px, or values that span more than `data_range`.
@@ -102,8 +109,8 @@ def _ssim_chunk(x: Tensor, y: Tensor, taps: Tensor, c1: Tensor, c2: Tensor) -> l
 
     With l = mean_x mean_y + c1, g = (mean_x - mean_y)^2 / 2, s = covariance + c2 and v = variance(x - y) / 2,
     Wang's formula reads l s / ((l + g) (s + v)). Written so, it needs four filtered maps instead of five, and
-    equal images give exactly 1. The constants go through the filter, whose weights sum to 1: time goes into
-    passes over memory, and this spares two.
+    equal images give exactly 1. The constants are added before the filter, whose weights sum to 1: the time
+    is dominated by passes over memory, and this saves two.
     """
     maps = torch.stack((x, y, torch.addcmul(c1 + c2, x, y), (x - y).square()))
     bands = []
@@ -117,10 +124,10 @@ def _ssim_chunk(x: Tensor, y: Tensor, taps: Tensor, c1: Tensor, c2: Tensor) -> l
 
 
 def _filter(maps: Tensor, taps: Tensor) -> list[Tensor]:
-    """Gaussian filter, valid part only: (4, b, H, W) -> bands of columns, each (c, 4, b, H - 10).
+    """Gaussian filter without padding: (4, b, H, W) -> bands of columns, each (c, 4, b, H - 10).
 
     Along columns by a depthwise convolution whose channels are the image's columns, along rows by products of
-    a band matrix with overlapping windows: on a CPU both are several times quicker than convolving
+    a band matrix with overlapping windows: on a CPU both are several times faster than convolving
     one-channel images.
     """
     height, width = maps.shape[-2:]

@@ -1,4 +1,4 @@
-"""What every metric accepts: two float images of one shape, (B, 1, H, W), finite and in the stated range."""
+"""Input checks of all metrics: two float images of one shape, (B, 1, H, W), finite, within their range."""
 
 import math
 
@@ -7,15 +7,15 @@ from torch import Tensor
 
 from gantrans.errors import DataError
 
-_ROUNDING = 1e-5  # how far a value may overshoot its range: float rounding, not another convention
+_ROUNDING = 1e-5  # tolerance of a range, for float rounding
 
 
 def check_pair(pred: Tensor, target: Tensor, *, data_range: float | None = None) -> None:
-    """Refuse a pair of images that would give a number without meaning.
+    """Check a pair of images, so that no metric is computed from invalid ones.
 
     Args:
         pred, target: (B, 1, H, W), floating point, B at least 1.
-        data_range: None asks for values in [0, 1]; a number asks only that the values span at most that much.
+        data_range: None requires values in [0, 1]; a number only requires that they span at most that much.
 
     Raises:
         DataError: for another shape or type, NaN or infinity, or values outside the range.
@@ -43,7 +43,7 @@ def check_pair(pred: Tensor, target: Tensor, *, data_range: float | None = None)
 
 
 def check_image(image: Tensor, name: str = "image") -> tuple[float, float]:
-    """Refuse anything but a finite floating-point (B, 1, H, W) batch; returns its least and largest value."""
+    """Check for a finite floating-point (B, 1, H, W) batch; returns its smallest and largest value."""
     if image.ndim != 4 or image.shape[1] != 1 or image.numel() == 0:
         raise DataError(f"The {name} has shape {tuple(image.shape)}; it must be (B, 1, H, W), none 0.")
     if not image.is_floating_point():
@@ -55,6 +55,6 @@ def check_image(image: Tensor, name: str = "image") -> tuple[float, float]:
 
 
 def check_length(value: float, name: str) -> None:
-    """Refuse a pixel size or another length that is not a finite number above 0."""
+    """Check that a pixel size or another length is a finite number above 0."""
     if not (math.isfinite(value) and value > 0):
         raise DataError(f"{name} is {value!r}; it must be a length above 0.")

@@ -1,4 +1,4 @@
-"""What a metrologist measures along cut lines: critical dimension (CD) and signed edge placement.
+"""Metrology along cut lines: critical dimension (CD) and signed edge placement.
 
 Definitions: SEMI P35 (terminology of linewidth metrology) and C. Mack, "Fundamental Principles of Optical
 Lithography" (2007), chapter 8. Roughness of the same edges is in `edge_roughness`.
@@ -20,8 +20,8 @@ _BOTH_WAYS: tuple[tuple[Cut, Cut], ...] = (("rows", "columns"), ("columns", "row
 def critical_dimension(image: Tensor, pixel_nm: float, cut: Cut = "rows", tone: Tone = "line") -> Tensor:
     """Mean width in nm of all features (or spaces) over all cut lines: (B, 1, H, W) -> float64 (B,).
 
-    Meant for line/space images, cut across the lines. Widths cut off by the border do not count; NaN where
-    nothing is left. On an area-coverage raster linear interpolation misplaces an edge by up to 0.086 px.
+    For line/space images, cut across the lines. Runs cut off by the border are not measured; NaN where no run
+    is measured. On an area-coverage raster linear interpolation misplaces an edge by up to 0.086 px.
     """
     check_length(pixel_nm, "pixel_nm")
     runs = find_runs(image, cut, tone)
@@ -38,22 +38,23 @@ class CDError:
     absolute: Tensor
     """float64, mean of |CD - CD_target| over the matched cuts, nm."""
     cuts: Tensor
-    """int64, how many cuts the target offers."""
+    """int64, number of cuts in the target."""
     unmatched: Tensor
-    """int64, cuts where the prediction has no such feature (broken, missing, bridged). Counted apart."""
+    """int64, cuts where the prediction has no such feature (broken, missing, bridged), counted separately."""
 
 
 def cd_error(pred: Tensor, target: Tensor, pixel_nm: float, tone: Tone = "line") -> CDError:
     """CD - CD_target in nm on any Manhattan layout: (B, 1, H, W) twice, values in [0, 1].
 
-    The target chooses the cuts. Every row and every column is a cut line; those of its runs are used that
-    have both edges inside the image, that are straight (both edges move by less than half a pixel to the cut
-    line before and to the one after, which excludes corners, jogs and line ends), and that are not longer
-    than the feature is across, at the run's middle (so a line is measured across, never along, and a square
-    both ways).
+    The cuts are chosen in the target. Every row and every column is a cut line; a run is used if both its
+    edges are inside the image, if it is straight (both edges move by less than half a pixel to the cut line
+    before and to the one after, which excludes corners, jogs and line ends), and if it is not longer than the
+    feature is wide in the other direction at the run's middle (so a line is measured across, never along, and
+    a square in both directions).
 
-    The prediction's CD is that of its run through the same middle pixel. The cut is unmatched if there is
-    none, if it is cut off by the border, or if an edge is more than one target CD from its place (a bridge).
+    The prediction's CD is the length of its run through the same middle pixel. The cut is unmatched if there
+    is no such run, if it is cut off by the border, or if an edge is more than one target CD away from the
+    target's edge (a bridge).
     """
     check_pair(pred, target)
     check_length(pixel_nm, "pixel_nm")
@@ -79,7 +80,7 @@ def cd_error(pred: Tensor, target: Tensor, pixel_nm: float, tone: Tone = "line")
 
 
 def _critical(runs: Runs, across: Runs) -> Ints:
-    """Indices of the runs whose width is a CD; `cd_error` says which these are."""
+    """Indices of the runs that are measured as CDs; see `cd_error` for the conditions."""
     middle = runs.middle
     chosen = runs.complete
     for line in (runs.line - 1, runs.line + 1):
@@ -98,11 +99,11 @@ class SignedEPE:
     site: Tensor
     """float64 (S, 2) row and column of the target's edge, px."""
     error: Tensor
-    """float64 (S,) nm: above 0 where the predicted feature reaches beyond the target's edge; NaN if lost."""
+    """float64 (S,) nm: above 0 where the predicted feature extends beyond the target's edge; NaN if lost."""
     mean: Tensor
-    """float64 (B,) mean of the errors that are not lost; NaN if all are."""
+    """float64 (B,) mean of the errors that are not NaN; NaN if all are."""
     lost: Tensor
-    """int64 (B,) sites with no predicted edge within reach. Counted apart."""
+    """int64 (B,) sites without a predicted edge within `reach_nm`, counted separately."""
 
 
 def signed_epe(pred: Tensor, target: Tensor, pixel_nm: float, reach_nm: float = 100.0) -> SignedEPE:
@@ -110,7 +111,8 @@ def signed_epe(pred: Tensor, target: Tensor, pixel_nm: float, reach_nm: float = 
 
     A site is where a row or a column of pixels crosses a straight edge of the target (straight as in
     `cd_error`, so at least a pixel from any corner). Its error is the distance along that row or column to
-    the nearest predicted edge of the same kind, rising or falling, up to `reach_nm`. Not the same as `epe`.
+    the nearest predicted edge of the same kind, rising or falling, up to `reach_nm`. This is another quantity
+    than `epe`.
     """
     check_pair(pred, target)
     check_length(pixel_nm, "pixel_nm")

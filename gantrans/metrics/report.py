@@ -1,4 +1,4 @@
-"""Every metric at once: per image, and per family with the counts that a mean alone would hide."""
+"""All metrics of a set of images: per image, and per family with the number of undefined values."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _CHUNK_PIXELS = 2**20
 
 @dataclass(frozen=True)
 class ImageReport:
-    """Metrics of a set of predictions. Lengths are in `unit`; NaN marks what an image does not define."""
+    """Metrics of a set of predictions. Lengths are in `unit`; NaN: not defined for that image."""
 
     unit: str
     """"nm", or "px" if the pixel size is not known."""
@@ -34,14 +34,15 @@ class ImageReport:
     cd_cuts, cd_unmatched, ler, lwr, opens, bridges, missing, extra, features."""
     per_family: dict[str, dict[str, dict[str, float]]]
     """Family (and "all") -> metric -> mean, median and total over the `count` images that define it (NaN if
-    there are none), and how many do not, `undefined`. The PSNR of two equal images is infinite: undefined."""
+    there are none), and the number of the others, `undefined`. The PSNR of two equal images is infinite and
+    counts as undefined."""
 
     def mean(self, metric: str, family: str = ALL) -> float:
-        """Mean of one metric over one family; `per_family` has the count behind it."""
+        """Mean of one metric over one family; `per_family` has the number of images."""
         return self.per_family[family][metric]["mean"]
 
     def to_dict(self) -> dict[str, Any]:
-        """As plain Python for JSON; what is not finite becomes None."""
+        """As plain Python for JSON; values that are not finite become None."""
         return {
             "unit": self.unit,
             "family": list(self.family),
@@ -62,7 +63,7 @@ def image_report(
     """All metrics of `gantrans.metrics` for a set of images.
 
     Args:
-        pred, target: (N, 1, H, W) in [0, 1], on any device; worked on in chunks, to bound the memory.
+        pred, target: (N, 1, H, W) in [0, 1], on any device; processed in chunks, to bound the memory.
         pixel_nm: pixel size; None gives lengths in px.
         families: one label per image, for the aggregates.
 

@@ -1,4 +1,4 @@
-"""Topology: are the right features there, each in one piece, none joined to another?"""
+"""Topology: opens, bridges, missing and extra features."""
 
 from dataclasses import dataclass
 
@@ -20,15 +20,15 @@ class Topology:
     bridges: Tensor
     """Shorts: a predicted feature that joins k target features counts k - 1."""
     missing: Tensor
-    """Target features that no predicted one overlaps."""
+    """Target features without an overlapping predicted feature."""
     extra: Tensor
     """Predicted features that overlap no target feature."""
     features: Tensor
-    """Features of the target, to put the counts in proportion."""
+    """Number of features of the target, to normalise the counts."""
 
     @property
     def defects(self) -> Tensor:
-        """int64 (B,) all four kinds together."""
+        """int64 (B,) sum of all four kinds."""
         return self.opens + self.bridges + self.missing + self.extra
 
 
@@ -37,9 +37,12 @@ def compare_topology(pred: Tensor, target: Tensor, *, diagonal: bool = False) ->
 
     A feature is a connected set of pixels above 0.5. Pixels connect by their sides only, as in
     `find_contours`: two rectangles that touch at a corner are two features. `diagonal=True` connects corners
-    too; then such a contact is a bridge, and a line that hangs together by a corner is not open. Single
-    pixels count like any other feature: a speck of noise is an extra one, or an open if it lies inside the
-    target's outline.
+    too; then such a contact is a bridge, and a line connected only by a corner is not open. Single pixels
+    count as features: a speck of noise is an extra feature, or an open if it lies inside the target's
+    outline.
+
+    Canonical form: `lessons.lesson10.exercises.count_defects.count_defects`; this labels and counts a
+    whole batch at once.
 
     Raises:
         DataError: for unequal shapes, NaN or values outside [0, 1].
@@ -71,7 +74,7 @@ def label_features(image: Tensor, diagonal: bool) -> tuple[NDArray[np.int32], In
 
     high = (image.detach().squeeze(1) > LEVEL).cpu().numpy()
     batch, height, width = high.shape
-    stacked = np.zeros((batch, height + 1, width), bool)  # an empty row keeps neighbouring images apart
+    stacked = np.zeros((batch, height + 1, width), bool)  # an empty row separates neighbouring images
     stacked[:, :height] = high
     structure = np.ones((3, 3)) if diagonal else None
     labels, count = ndimage.label(stacked.reshape(-1, width), structure)

@@ -1,4 +1,4 @@
-"""Generators and discriminators, what one logit sees, and how a network is told the time."""
+"""Generators, discriminators and denoisers, receptive fields, and embeddings of the timestep."""
 
 from gantrans.networks.attention import SelfAttention, attention_weights, fused_attention
 from gantrans.networks.denoiser import (

@@ -1,4 +1,4 @@
-"""What a network costs: parameters, floating-point operations, time and peak memory of a call."""
+"""Cost of a network: parameters, floating-point operations, time and peak memory of a call."""
 
 import os
 import statistics
@@ -10,18 +10,18 @@ from torch import nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode
 
-os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else PyTorch's profiler writes its marks to the terminal
+os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # else PyTorch's profiler logs to the terminal
 
 
 def parameters(network: nn.Module) -> int:
-    """Number of learnable numbers."""
+    """Number of trainable parameters."""
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
 def flops(call: Callable[[], object]) -> int:
-    """Operations of the convolutions and matrix products in a call; a product and its sum count as two.
+    """Floating-point operations of convolutions and matrix products in a call; a multiply-add counts as two.
 
-    PyTorch's counter, which does not see into every fused attention kernel: count the plain version.
+    Uses PyTorch's counter, which misses some fused attention kernels: count the plain version of attention.
     """
     with FlopCounterMode(display=False) as counter:
         call()
@@ -29,10 +29,10 @@ def flops(call: Callable[[], object]) -> int:
 
 
 def memory(call: Callable[[], object], device: torch.device | str = "cpu") -> int:
-    """Bytes that a call takes at its peak on top of what is held before it.
+    """Peak memory of a call in bytes, on top of what is allocated before it.
 
-    On CUDA the allocator's own count. On the CPU the running sum of what each operation keeps, by PyTorch's
-    profiler: what an operation takes and gives back inside itself is not seen.
+    On CUDA the count of the allocator. On the CPU the running sum, by PyTorch's profiler, of the memory that
+    each operation leaves allocated; temporary memory freed inside an operation is not counted.
     """
     device = torch.device(device)
     if device.type == "cuda":
@@ -41,17 +41,17 @@ def memory(call: Callable[[], object], device: torch.device | str = "cpu") -> in
         torch.cuda.reset_peak_memory_stats(device)
         call()
         return torch.cuda.max_memory_allocated(device) - before
-    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as seen:
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         call()
     held = peak = 0
-    for event in sorted(seen.events() or [], key=lambda event: event.time_range.end):
+    for event in sorted(profiled.events() or [], key=lambda event: event.time_range.end):
         held += int(event.self_cpu_memory_usage)
         peak = max(peak, held)
     return peak
 
 
 def seconds(call: Callable[[], object], device: torch.device | str = "cpu", repeats: int = 5) -> float:
-    """Median time of a call after one to warm up."""
+    """Median time of a call in seconds, after one call to warm up."""
     device, times = torch.device(device), []
     for _ in range(repeats + 1):
         started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Self-attention over all places of a feature map, as in SAGAN, in a plain and a fused form.
+"""Self-attention over all positions of a feature map, as in SAGAN, in a plain and a fused form.
 
 Source: Zhang et al. 2019, "Self-attention generative adversarial networks", section 3. Queries and keys have
 C/8 channels, values C; there is no output projection and no division by sqrt(d).
@@ -15,9 +15,13 @@ QUERY_SHARE = 8
 class SelfAttention(nn.Module):
     """gamma * attention(x) + x: (B, C, H, W) -> the same shape; with gamma = 0 exactly the identity.
 
+    Canonical form: `lessons.lesson08.exercises.self_attention.self_attention`; this adds the fused
+    kernel, because the N x N map of a large image does not fit into memory.
+
     Args:
         channels: C.
-        gamma_init: where the learned scalar gamma starts; 0 in the paper, so that local cues come first.
+        gamma_init: initial value of the learned scalar gamma; 0 in the paper, so that the network first
+            learns from local features.
         fused: use PyTorch's fused kernel, which never stores the N x N map (N = H * W); False is the plain
             version. Both give the same result up to rounding.
     """
@@ -33,12 +37,13 @@ class SelfAttention(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(B, C, H, W) -> (B, C, H, W)."""
         q, k, v = self._tokens(x)
-        seen = fused_attention(q, k, v) if self.fused else attention_weights(q, k) @ v
-        # x first: the sum then has the memory layout of x, and the layers after it compute as without us.
-        return x + self.gamma.to(seen.dtype) * seen.transpose(1, 2).reshape(x.shape)
+        attended = fused_attention(q, k, v) if self.fused else attention_weights(q, k) @ v
+        # Adding to x keeps x's memory format (channels_last), so the following layers are numerically
+        # identical to the network without attention.
+        return x + self.gamma.to(attended.dtype) * attended.transpose(1, 2).reshape(x.shape)
 
     def attention_map(self, x: Tensor) -> Tensor:
-        """(B, C, H, W) -> (B, N, N) with N = H * W: row i says where place i looks; every row sums to one."""
+        """(B, C, H, W) -> (B, N, N) with N = H * W: row i has the weights of position i and sums to 1."""
         q, k, _ = self._tokens(x)
         return attention_weights(q, k)
 
@@ -56,11 +61,14 @@ def attention_weights(query: Tensor, key: Tensor) -> Tensor:
 def fused_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
     """softmax(q k^T) v without the map: (B, N, d), (B, M, d), (B, M, C) -> (B, N, C), d <= C.
 
-    PyTorch's kernel silently falls back to one that stores the map when the widths differ, so queries and
-    keys are filled up with zeros, which change no product; and it divides by sqrt(d) unless told not to.
+    When the widths differ, PyTorch silently uses a kernel that stores the map, so queries and keys are padded
+    with zeros, which change no product. PyTorch's default scale is 1 / sqrt(d); here it is 1.
+
+    Canonical form: `lessons.lesson08.exercises.fused_attention.fused_attention`; this adds copies in
+    contiguous memory, because the kernel is slower on strided tensors.
     """
     missing = value.shape[-1] - query.shape[-1]
     q, k = F.pad(query, (0, missing)), F.pad(key, (0, missing))
     one_head = [t.unsqueeze(1).contiguous() for t in (q, k, value)]  # each (B, 1, N, C)
-    seen: Tensor = F.scaled_dot_product_attention(one_head[0], one_head[1], one_head[2], scale=1.0)
-    return seen.squeeze(1)
+    attended: Tensor = F.scaled_dot_product_attention(one_head[0], one_head[1], one_head[2], scale=1.0)
+    return attended.squeeze(1)

@@ -1,8 +1,8 @@
-"""The blocks of U-Net and PatchGAN: convolution, normalisation, activation, upsampling, noise, first weights.
+"""The blocks of U-Net and PatchGAN: convolution, norm, activation, upsampling, noise, initialisation.
 
 Sources: Isola et al. 2017, "Image-to-image translation with conditional adversarial networks" (pix2pix);
 Odena et al. 2016, "Deconvolution and checkerboard artifacts"; Karras et al. 2019 (StyleGAN) for the noise;
-He et al. 2015 for the first weights.
+He et al. 2015 for the initialisation.
 """
 
 import math
@@ -39,7 +39,7 @@ class EncoderBlock(nn.Module):
 class DecoderBlock(nn.Module):
     """Double height and width: upsampling -> norm -> [dropout] -> [noise] -> ReLU.
 
-    The concatenation with the encoder's map comes after the block and is not part of it.
+    The concatenation with the encoder's map follows the block and is not part of it.
     """
 
     def __init__(
@@ -61,7 +61,7 @@ class DecoderBlock(nn.Module):
         self.activation = nn.ReLU()
 
     def forward(self, x: Tensor, noise: torch.Generator | None = None) -> Tensor:
-        """(B, C, H, W) -> (B, C', 2H, 2W); `noise` is the generator the block's noise image is drawn from."""
+        """(B, C, H, W) -> (B, C', 2H, 2W); `noise`: the random generator for the noise image."""
         x = self.dropout(self.norm(self.upsample(x)))
         if self.noise is not None and noise is not None:
             x = self.noise(x, noise)
@@ -71,7 +71,8 @@ class DecoderBlock(nn.Module):
 class NoiseInjection(nn.Module):
     """x + scale * z: one standard normal image z per sample, one learned scale per channel (StyleGAN).
 
-    A deterministic network cannot invent grain where its input is flat: this is where the grain comes from.
+    A deterministic network cannot produce random grain where its input is flat; the noise image makes it
+    possible.
     """
 
     def __init__(self, channels: int, init: float) -> None:
@@ -89,8 +90,9 @@ class NearestConv(nn.Module):
     """Nearest-neighbour upsampling by 2, then Conv 3x3, computed as one transposed convolution.
 
     Repeating every pixel twice and filtering with w is a stride-2 transposed convolution whose 4x4 kernel is
-    w smeared by a 2x2 box: the same map for 16 products per input pixel instead of 36. All four output phases
-    see the same sum of weights, so this upsampler has no checkerboard to begin with (Odena et al. 2016).
+    w smeared by a 2x2 box: the same map for 16 products per input pixel instead of 36. The weights of
+    all four output phases have the same sum, so this upsampler starts without a checkerboard (Odena et al.
+    2016).
     """
 
     def __init__(self, in_channels: int, out_channels: int, bias: bool) -> None:
@@ -112,7 +114,7 @@ def make_upsampler(
     "nearest" and "bilinear" resize first and then apply Conv 3x3.
     """
     if mode == "transposed":
-        # Stride 2 does not divide kernel 3: output pixels get 1, 2 or 4 products, a structural checkerboard.
+        # Stride 2 does not divide kernel 3: output pixels sum 1, 2 or 4 products, a structural checkerboard.
         return nn.ConvTranspose2d(
             in_channels,
             out_channels,
@@ -139,7 +141,7 @@ def make_norm(kind: str, channels: int) -> nn.Module:
 
 @contextmanager
 def weights_from(seed: int) -> Iterator[None]:
-    """Whatever is drawn inside depends on `seed` alone; the global random state is left as it was."""
+    """Random numbers drawn inside depend on `seed` alone; the global random state is restored afterwards."""
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(seed)
         yield
@@ -149,8 +151,9 @@ def kaiming_(network: nn.Module, slope: float | None) -> None:
     """Kaiming normal weights, zero biases for every convolution: std = gain / sqrt(fan_in) (He et al. 2015).
 
     `slope` is the negative slope of the rectifier that follows, gain^2 = 2 / (1 + slope^2) (their eq. 15);
-    None (no rectifier) has gain 1. The fan-in is the number of products in one output value: of a transposed
-    convolution's k x k kernel only (k / stride)^2 meet there, which `torch.nn.init` does not know.
+    None (no rectifier) has gain 1. The fan-in is the number of products in one output value. A transposed
+    convolution sums only (k / stride)^2 elements of its k x k kernel per input channel; `torch.nn.init`
+    ignores the stride.
     """
     gain = 1.0 if slope is None else math.sqrt(2.0 / (1.0 + slope**2))
     for layer in network.modules():
@@ -163,5 +166,5 @@ def kaiming_(network: nn.Module, slope: float | None) -> None:
 
 
 def full_precision(x: Tensor) -> Tensor:
-    """float32 of what autocast made bfloat16; float32 and float64 pass unchanged."""
+    """Convert bfloat16 (from autocast) to float32; float32 and float64 are returned unchanged."""
     return x if x.dtype == torch.float64 else x.float()

@@ -1,9 +1,9 @@
-"""The network of a diffusion model: it sees x_t and t and answers with a tensor of the shape of x_t.
+"""The network of a diffusion model: (x_t, t) -> a prediction of the shape of x_t.
 
-`Denoiser` is a U-Net of residual blocks for images (Ho et al. 2020, appendix B); every block hears the time
-as a scale and a shift of its channels (adaptive group norm, Dhariwal and Nichol 2021, sec. 3). Space-to-depth
-input (`unshuffle`) moves all convolutions to a smaller grid. `VectorDenoiser` is a residual MLP for vectors,
-such as points in the plane or flattened 8 x 8 digits: it trains in seconds.
+`Denoiser` is a U-Net of residual blocks for images (Ho et al. 2020, appendix B); the timestep enters every
+block as a scale and a shift of its channels (adaptive group norm, Dhariwal and Nichol 2021, sec. 3).
+Space-to-depth input (`unshuffle`) moves all convolutions to a smaller grid. `VectorDenoiser` is a residual
+MLP for vectors, such as points in the plane or flattened 8 x 8 digits: it trains in seconds.
 """
 
 from dataclasses import dataclass
@@ -25,15 +25,15 @@ DENOISER_NORMS = ("group", "batch", "none")
 class DenoiserConfig:
     """Shape of a `Denoiser`.
 
-    channels: of x_t and of the answer.
-    condition_channels: of an image that x_t is translated from, concatenated to it; 0: none.
-    classes: labels 0, ..., classes - 1, heard like the time; `classes` itself stands for "no label".
+    channels: of x_t and of the prediction.
+    condition_channels: of a condition image that is concatenated to x_t; 0: none.
+    classes: labels 0, ..., classes - 1, embedded like the timestep; `classes` itself means "no label".
     base_filters, multipliers: level k has base_filters * multipliers[k] channels at size / (unshuffle *
     2**k).
     blocks: residual blocks per level, in the encoder and in the decoder.
-    unshuffle: side of the squares of pixels that are folded into channels; 1 folds nothing.
+    unshuffle: side of the squares of pixels that are folded into channels; 1 for no folding.
     norm: one of `DENOISER_NORMS`. attention: self-attention at the lowest level.
-    embedding: how t is given, one of `EMBEDDINGS`; steps: T of the schedule.
+    embedding: of t, one of `EMBEDDINGS`; steps: T of the schedule.
     """
 
     channels: int = 1
@@ -73,7 +73,7 @@ class DenoiserConfig:
 
 @dataclass(frozen=True)
 class VectorDenoiserConfig:
-    """Shape of a `VectorDenoiser`: features of x_t, width and number of its blocks; the rest as above."""
+    """Shape of a `VectorDenoiser`: features of x_t, width and number of its blocks; see `DenoiserConfig`."""
 
     features: int
     hidden: int = 256
@@ -90,8 +90,8 @@ class VectorDenoiserConfig:
         check_choice(self, "embedding", EMBEDDINGS)
 
 
-class Heard(nn.Module):
-    """What every block hears: the time and, if there are classes, the label; (B,) and (B,) -> (B, width)."""
+class Conditioning(nn.Module):
+    """Embedding of the timestep plus, if there are classes, of the label: (B,) and (B,) -> (B, width)."""
 
     def __init__(self, embedding: str, width: int, steps: int, classes: int) -> None:
         super().__init__()
@@ -100,43 +100,43 @@ class Heard(nn.Module):
         self.label = nn.Embedding(classes + 1, width) if classes else None
 
     def forward(self, t: Tensor, label: Tensor | None) -> Tensor:
-        heard: Tensor = self.time(t)
+        embedding: Tensor = self.time(t)
         if self.label is None:
             if label is not None:
                 raise DataError("A label was given to a denoiser without classes; set classes, or give none.")
-            return heard
+            return embedding
         if label is None:
             label = torch.full_like(t, self.classes)
-        return heard + self.label(label)
+        return embedding + self.label(label)
 
 
 class TimedBlock(nn.Module):
     """x + Conv(SiLU(scale * norm(Conv(SiLU(norm(x)))) + shift)): (B, C, H, W) -> (B, C', H, W).
 
-    Scale and shift follow from what the block hears; the last convolution starts at zero, so that the block
-    starts as the identity (Dhariwal and Nichol 2021).
+    Scale and shift are a linear function of the conditioning; the last convolution starts at zero, so that
+    the block starts as the identity (Dhariwal and Nichol 2021).
     """
 
-    def __init__(self, in_channels: int, out_channels: int, heard: int, norm: str) -> None:
+    def __init__(self, in_channels: int, out_channels: int, conditioning: int, norm: str) -> None:
         super().__init__()
         self.norm1, self.norm2 = _norm(norm, in_channels), _norm(norm, out_channels)
         self.conv1 = nn.Conv2d(in_channels, out_channels, 3, padding=1)
         self.conv2 = nn.Conv2d(out_channels, out_channels, 3, padding=1)
-        self.modulation = nn.Linear(heard, 2 * out_channels)
+        self.modulation = nn.Linear(conditioning, 2 * out_channels)
         same = in_channels == out_channels
         self.shortcut = nn.Identity() if same else nn.Conv2d(in_channels, out_channels, 1)
         nn.init.zeros_(self.conv2.weight)
         nn.init.zeros_(self.conv2.bias)  # type: ignore[arg-type]
 
-    def forward(self, x: Tensor, heard: Tensor) -> Tensor:
-        """`heard` is (B, D), after its SiLU."""
+    def forward(self, x: Tensor, conditioning: Tensor) -> Tensor:
+        """`conditioning` is (B, D), after its SiLU."""
         h = self.norm2(self.conv1(F.silu(self.norm1(x))))
-        scale, shift = self.modulation(heard)[:, :, None, None].chunk(2, dim=1)
+        scale, shift = self.modulation(conditioning)[:, :, None, None].chunk(2, dim=1)
         return self.shortcut(x) + self.conv2(F.silu(h * (1.0 + scale) + shift))
 
 
 class SpatialAttention(nn.Module):
-    """x + projection(multi-head attention(norm(x))): every place sees every place (Vaswani et al. 2017)."""
+    """x + projection(multi-head attention(norm(x))): every position attends to all (Vaswani et al. 2017)."""
 
     def __init__(self, channels: int, heads: int, norm: str) -> None:
         super().__init__()
@@ -150,8 +150,8 @@ class SpatialAttention(nn.Module):
         batch, channels, height, width = x.shape
         split = self.qkv(self.norm(x)).reshape(batch, 3, self.heads, channels // self.heads, height * width)
         q, k, v = split.transpose(-1, -2).unbind(1)  # each (B, heads, H * W, C / heads)
-        seen = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2)
-        return x + self.projection(seen.reshape(batch, channels, height, width))
+        attended = F.scaled_dot_product_attention(q, k, v).transpose(-1, -2)
+        return x + self.projection(attended.reshape(batch, channels, height, width))
 
 
 class Denoiser(nn.Module):
@@ -161,21 +161,21 @@ class Denoiser(nn.Module):
         super().__init__()
         self.config = config
         widths = [config.base_filters * m for m in config.multipliers]
-        fold, heard = config.unshuffle**2, 4 * config.base_filters
+        fold, conditioning = config.unshuffle**2, 4 * config.base_filters
 
         def level(first: int, width: int) -> nn.ModuleList:
             inner = [first, *[width] * config.blocks]
-            return nn.ModuleList(TimedBlock(a, b, heard, config.norm) for a, b in pairwise(inner))
+            return nn.ModuleList(TimedBlock(a, b, conditioning, config.norm) for a, b in pairwise(inner))
 
         with weights_from(seed):
-            self.heard = Heard(config.embedding, heard, config.steps, config.classes)
+            self.conditioning = Conditioning(config.embedding, conditioning, config.steps, config.classes)
             entering = (config.channels + config.condition_channels) * fold
             self.entry = nn.Conv2d(entering, widths[0], 3, padding=1)
             self.encoder = nn.ModuleList(level(width, width) for width in widths)
             self.down = nn.ModuleList(nn.Conv2d(a, b, 2, stride=2) for a, b in pairwise(widths))
             heads = max(1, widths[-1] // 16)
             self.attention = SpatialAttention(widths[-1], heads, config.norm) if config.attention else None
-            self.middle = TimedBlock(widths[-1], widths[-1], heard, config.norm)
+            self.middle = TimedBlock(widths[-1], widths[-1], conditioning, config.norm)
             self.up = nn.ModuleList(nn.ConvTranspose2d(b, a, 2, stride=2) for a, b in pairwise(widths))
             self.decoder = nn.ModuleList(level(2 * width, width) for width in widths)
             self.norm = _norm(config.norm, widths[0])
@@ -193,22 +193,22 @@ class Denoiser(nn.Module):
             label: (B,) int64; None: no label for any.
 
         Raises:
-            DataError: for a size, number of channels, condition or label this network cannot take.
+            DataError: for a size, number of channels, condition or label that does not fit the configuration.
         """
         self._check(x_t, condition)
-        heard = F.silu(self.heard(t, label))
+        conditioning = F.silu(self.conditioning(t, label))
         x = x_t if condition is None else torch.cat([x_t, condition], dim=1)
         h, skips = self.entry(F.pixel_unshuffle(x, self.config.unshuffle)), []
         for number, level in enumerate(self.encoder):
             if number:
                 h = self.down[number - 1](h)
-            h = _through(level, h, heard)
+            h = _through(level, h, conditioning)
             skips.append(h)
         if self.attention is not None:
             h = self.attention(h)
-        h = self.middle(h, heard)
+        h = self.middle(h, conditioning)
         for number in reversed(range(len(self.decoder))):
-            h = _through(self.decoder[number], torch.cat([h, skips[number]], dim=1), heard)
+            h = _through(self.decoder[number], torch.cat([h, skips[number]], dim=1), conditioning)
             if number:
                 h = self.up[number - 1](h)
         h = self.exit(F.silu(self.norm(h)))
@@ -246,7 +246,7 @@ class VectorDenoiser(nn.Module):
         self.config = config
         width = config.hidden
         with weights_from(seed):
-            self.heard = Heard(config.embedding, width, config.steps, config.classes)
+            self.conditioning = Conditioning(config.embedding, width, config.steps, config.classes)
             self.entry = nn.Linear(config.features, width)
             self.norms = nn.ModuleList(nn.LayerNorm(width) for _ in range(config.blocks))
             self.modulations = nn.ModuleList(nn.Linear(width, 2 * width) for _ in range(config.blocks))
@@ -264,19 +264,19 @@ class VectorDenoiser(nn.Module):
             raise DataError(
                 f"x_t has shape {tuple(x_t.shape)}; this denoiser was built for (B, {self.config.features})."
             )
-        heard = F.silu(self.heard(t, label))
+        conditioning = F.silu(self.conditioning(t, label))
         h = self.entry(x_t)
         for norm, modulation, inner, outer in zip(
             self.norms, self.modulations, self.inner, self.outer, strict=True
         ):
-            scale, shift = modulation(heard).chunk(2, dim=1)
+            scale, shift = modulation(conditioning).chunk(2, dim=1)
             h = h + outer(F.silu(inner(norm(h) * (1.0 + scale) + shift)))
         return full_precision(self.exit(F.silu(h)))
 
 
-def _through(level: nn.Module, h: Tensor, heard: Tensor) -> Tensor:
+def _through(level: nn.Module, h: Tensor, conditioning: Tensor) -> Tensor:
     for block in level:  # type: ignore[attr-defined]
-        h = block(h, heard)
+        h = block(h, conditioning)
     return h
 
 

@@ -1,9 +1,10 @@
-"""How a network is told the time: t as a vector.
+"""Embeddings of the timestep t as a vector.
 
 `sinusoidal_embedding` is [sin | cos] of t at frequencies max_period**(-k / half), k = 0, ..., half - 1
 (Vaswani et al. 2017, sec. 3.5; halves concatenated, not interleaved). It equals diffusers'
 `get_timestep_embedding` with downscale_freq_shift = 0; the default there is 1, whose frequencies end at
-1 / max_period exactly, and flip_sin_to_cos swaps the halves: different inputs, to which a network adapts.
+1 / max_period exactly, and flip_sin_to_cos swaps the halves. A trained network needs the same convention at
+sampling; otherwise the choice makes no difference.
 """
 
 import math
@@ -18,6 +19,9 @@ EMBEDDINGS = ("sinusoidal", "fourier", "learned", "raw", "none")
 
 def sinusoidal_embedding(t: Tensor, width: int, *, max_period: float = 10_000.0) -> Tensor:
     """Timesteps (B,), whole or not -> (B, width) float32 in [-1, 1].
+
+    Canonical form: `lessons.lesson02.exercises.sinusoidal_embedding.sinusoidal_embedding`; this
+    computes the frequencies as exponentials in float32, as diffusers does.
 
     Raises:
         ConfigError: an odd or too small width.
@@ -37,11 +41,11 @@ class TimeEmbedding(nn.Module):
     - fourier: [sin | cos] of t / steps times fixed random frequencies (Tancik et al. 2020);
     - learned: a table with one row per timestep, whole timesteps only;
     - raw: one linear layer of t / steps;
-    - none: zeros; the network does not know the time.
+    - none: zeros, so that the network's output does not depend on t.
 
     Args:
         steps: T of the schedule.
-        spread: standard deviation of the random frequencies, in turns over all of the schedule.
+        spread: standard deviation of the random frequencies, in turns over the whole schedule.
     """
 
     frequencies: Tensor

@@ -1,4 +1,4 @@
-"""The PatchGAN discriminator: a map of logits, each of which judges one patch of a (condition, image) pair.
+"""The PatchGAN discriminator: a map of logits, each for one patch of a (condition, image) pair.
 
 Sources: Isola et al. 2017 (PatchGAN, conditional); Miyato et al. 2018 (spectral norm).
 """
@@ -28,16 +28,17 @@ POOL = 4
 
 @dataclass(frozen=True)
 class PatchGANConfig:
-    """Shape of a `PatchGAN`; the defaults see 70 x 70 pixels per logit.
+    """Shape of a `PatchGAN`; with the defaults the receptive field of a logit is 70 x 70 pixels.
 
     Attributes:
         in_channels: of condition and image together.
-        n_layers: number of stride-2 convolutions; two of stride 1 follow. 1..5 see 16, 34, 70, 142, 286
-            pixels. "global" gives one logit that sees everything, at any size: the three stride-2
-            convolutions of the 70 px trunk, their map averaged to 4 x 4 cells, a 4x4 convolution over all
-            cells, and a 1x1 convolution.
-        norm: on the middle convolutions, not the first and the last. "instance" shows all to each logit.
-        spectral_norm: on every convolution, and never together with a norm, which would undo its bound.
+        n_layers: number of stride-2 convolutions; two of stride 1 follow. 1..5 have receptive fields of 16,
+            34, 70, 142, 286 pixels. "global" gives one logit for the whole image, at any size: the three
+            stride-2 convolutions of the 70 px trunk, their map averaged to 4 x 4 cells, a 4x4 convolution
+            over all cells, and a 1x1 convolution.
+        norm: on the middle convolutions, not the first and the last. With "instance" every logit depends on
+            the whole image.
+        spectral_norm: on every convolution; not allowed together with a norm, which would undo its bound.
     """
 
     in_channels: int = 2
@@ -67,37 +68,43 @@ class PatchGANConfig:
 
     @property
     def minimum_size(self) -> int:
-        """The smallest height or width this discriminator can judge, in pixels."""
+        """The smallest height or width of an image this discriminator accepts, in pixels."""
         return minimum_size(self.layers, POOL if self.n_layers == "global" else 1)
 
     @property
     def receptive_field(self) -> int | None:
-        """Side of the square one logit sees, in pixels; None where it sees everything, whatever the size."""
-        sees_everything = self.n_layers == "global" or self.norm == "instance"
-        return None if sees_everything else receptive_field(self.layers).size
+        """Side of a logit's receptive field in pixels; None where it is the whole image at any size."""
+        unlimited = self.n_layers == "global" or self.norm == "instance"
+        return None if unlimited else receptive_field(self.layers).size
 
     def logit_size(self, size: int) -> int:
-        """Height or width of the map of logits for an image of `size` pixels (0: too small)."""
+        """Height or width of the map of logits for an image of `size` pixels, 0 if that is too small."""
         if self.n_layers == "global":
             return int(size >= self.minimum_size)
         return map_sizes(self.layers, size)[-1]
 
     def logit_field(self, row: int, column: int, height: int, width: int) -> Box:
-        """The part of a height x width image that logit (row, column) sees, clipped at the border."""
+        """Receptive field of logit (row, column) in a height x width image, clipped at the border."""
         if self.receptive_field is None:
             return Box(0, 0, height, width)
         return field_box(self.layers, row, column, height, width)
 
 
 class Discrimination(NamedTuple):
-    """What a discriminator says, and what it noticed on the way."""
+    """Output of a discriminator: the map of logits, and the feature maps of its hidden layers."""
 
     logits: Tensor  # (B, 1, h, w), float32, no sigmoid
     features: list[Tensor]  # after each activation, (B, C_k, h_k, w_k)
 
 
 class PatchGAN(nn.Module):
-    """Is this image a real translation of this condition? One logit per patch, and the features behind it."""
+    """Classify (condition, image) pairs as real or generated: one logit per patch, and the hidden features.
+
+    Canonical form: `lessons.lesson05.exercises.patchgan_layers.patchgan_layers`, the list of its
+    convolutions, and with spectral norm the weights of
+    `lessons.lesson06.exercises.spectral_normalise.spectral_normalise`; this adds norms and the global
+    variant, because the lessons compare them.
+    """
 
     def __init__(self, config: PatchGANConfig, seed: int = 0) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""Which pixels does one logit see? By formula, and by asking the gradient.
+"""Receptive fields: which pixels an output depends on, by formula and measured by the gradient.
 
 Formula: Araujo et al. 2019, "Computing receptive fields of convolutional neural networks" (Distill).
 """
@@ -21,7 +21,7 @@ class ConvLayer(NamedTuple):
 
 
 class ReceptiveField(NamedTuple):
-    """Output i sees `size` input pixels from start + i * jump on, along each axis (padding is below 0)."""
+    """Output i depends on `size` input pixels from start + i * jump on, per axis (below 0: padding)."""
 
     size: int
     jump: int
@@ -38,7 +38,11 @@ class Box(NamedTuple):
 
 
 def receptive_field(layers: Sequence[ConvLayer]) -> ReceptiveField:
-    """The field of one output value: each layer adds (kernel - 1) * dilation steps of the current jump."""
+    """The receptive field of one output: each layer adds (kernel - 1) * dilation steps of the current jump.
+
+    Canonical form: `lessons.lesson05.exercises.receptive_field.receptive_field`; this adds dilation
+    and the start of the field, because figures draw the field at its position in the image.
+    """
     size, jump, start = 1, 1, 0
     for layer in layers:
         size += (layer.kernel - 1) * layer.dilation * jump
@@ -66,7 +70,7 @@ def minimum_size(layers: Sequence[ConvLayer], output: int = 1) -> int:
 
 
 def field_box(layers: Sequence[ConvLayer], row: int, column: int, height: int, width: int) -> Box:
-    """The part of a height x width image that output (row, column) sees, clipped at the border."""
+    """Receptive field of output (row, column) in a height x width image, clipped at the border."""
     field = receptive_field(layers)
     top, left = field.start + row * field.jump, field.start + column * field.jump
     return Box(max(0, top), max(0, left), min(height, top + field.size), min(width, left + field.size))
@@ -76,15 +80,15 @@ def gradient_support(discriminator: nn.Module, size: int, row: int, column: int)
     """The pixels whose change moves logit (row, column): bool (size, size), measured by the gradient.
 
     Measured on a copy in float64 with positive weights. A LeakyReLU's slope is positive on both sides, so the
-    gradient is then a sum of positive terms: no two paths can cancel, and the answer is exact. Normalisation
-    layers stay as they are, and so does train or eval mode: a norm that leaks shows.
+    gradient is then a sum of positive terms, no two paths can cancel, and the result is exact. Normalisation
+    layers and train or eval mode are kept, so that dependence through a normalisation is measured as well.
 
     Args:
         discriminator: called as discriminator(condition, image).logits, as `PatchGAN` is; it is not changed.
     """
     probe = copy.deepcopy(discriminator).double().requires_grad_(False)
     for weight in probe.parameters():
-        if weight.dim() == 4:  # a convolution's; rows that sum to about one let nothing underflow
+        if weight.dim() == 4:  # of a convolution; rows then sum to about one, which avoids underflow
             weight.abs_().add_(1e-3).div_(weight[0].sum())
     generator = torch.Generator().manual_seed(0)
     image = torch.rand(1, 1, size, size, generator=generator, dtype=torch.float64).requires_grad_()

@@ -1,9 +1,9 @@
-"""A residual U-Net on space-to-depth input: the same idea as `UNetGenerator`, for a short training budget.
+"""A residual U-Net on space-to-depth input, a variant of `UNetGenerator` for a short training budget.
 
 Folding every r x r square of pixels into channels (Shi et al. 2016, sub-pixel convolution) moves all
 convolutions to a grid r^2 times smaller, and pre-activation residual blocks (He et al. 2016) train at
 larger rates than a plain chain of strided convolutions. Skips are added, not concatenated.
-`benchmarks/translation.py` measures what it gains.
+`benchmarks/translation.py` compares the two.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ class ResidualUNetConfig:
 
     base_filters, multipliers: level k has base_filters * multipliers[k] channels at size / (unshuffle *
     2**k).
-    unshuffle: side of the squares of pixels that are folded into channels; 1 folds nothing.
+    unshuffle: side of the squares of pixels that are folded into channels; 1 for no folding.
     blocks: residual blocks per level, in the encoder and in the decoder.
     """
 
@@ -96,10 +96,10 @@ class ResidualUNet(nn.Module):
                     )
 
     def forward(self, x: Tensor, *, noise: torch.Generator | None = None) -> Tensor:
-        """(B, in, H, W) -> (B, out, H, W). `noise` is accepted, as every generator does, and not used.
+        """(B, in, H, W) -> (B, out, H, W). `noise` is ignored; all generators accept it.
 
         Raises:
-            DataError: for a size or number of channels this network cannot take.
+            DataError: for a size or number of channels that does not fit the configuration.
         """
         self._check(x)
         h, skips = self.entry(F.pixel_unshuffle(x, self.config.unshuffle)), []

@@ -1,4 +1,4 @@
-"""The U-Net generator: an encoder finds "what", a decoder draws "where", and skips carry the detail.
+"""The U-Net generator: an encoder, a decoder, and skip connections that carry fine detail between them.
 
 Sources: Ronneberger et al. 2015 (U-Net); Isola et al. 2017 (pix2pix), here with the channel rule
 min(base_filters * 2**k, channel_cap) and the activation at the end of each block.
@@ -32,15 +32,16 @@ class UNetConfig:
     """Shape of a `UNetGenerator`; the defaults are the full preset (256 px, bottleneck 256 x 8 x 8).
 
     Attributes:
-        skips: one switch for all, or one per level; level k joins encoder block k's output, size / 2**(k+1),
-            to the decoder: n_down - 1 levels, level 0 the finest. A missing skip shrinks the decoder.
+        skips: one switch for all, or one per level; level k concatenates encoder block k's output, size /
+            2**(k+1), to the decoder: n_down - 1 levels, level 0 the finest. Without a skip the next decoder
+            block has fewer input channels.
         kernel_size: of the transposed convolution; the resize modes always end in Conv 3x3.
         dropout_blocks: how many decoder blocks, counted from the bottleneck, have dropout.
-        noise_injection: fresh noise at every decoder level, with learned scales that start at noise_init.
+        noise_injection: random noise at every decoder level, with learned scales that start at noise_init.
         full_resolution_head: upsample to head_filters maps at full size (with noise if it is on), then
             Conv 3x3; without it the last upsampling makes the image directly.
-        attention: where `SelfAttention` stands: 0 is the bottleneck, k the output of decoder block k - 1
-            before its concatenation, at size / 2**(n_down - k). (0, 1) are SAGAN's 8 x 8 and 16 x 16 here.
+        attention: positions of `SelfAttention`: 0 is the bottleneck, k the output of decoder block k - 1
+            before its concatenation, at size / 2**(n_down - k). (0, 1) are 8 x 8 and 16 x 16 at 256 px.
         gamma_init, fused_attention: see `SelfAttention`.
     """
 
@@ -105,6 +106,9 @@ class UNetGenerator(nn.Module):
     """Translate an image, pixel for pixel: (B, in, H, W) in [-1, 1] -> (B, out, H, W) in [-1, 1], float32.
 
     Height and width must divide by 2**n_down. The same `seed` always gives the same weights.
+
+    Canonical form: `lessons.lesson04.unet.UNet`; this adds the options of `UNetConfig`, because the lessons
+    compare them, initialisation from a seed, and a check of the image's size.
     """
 
     def __init__(self, config: UNetConfig, seed: int = 0) -> None:
@@ -116,8 +120,8 @@ class UNetGenerator(nn.Module):
             kaiming_(self.decoder, 0.0)
             kaiming_(self.final, None if self.head is None else 0.0)
             if self.head is not None:
-                kaiming_(self.head, None)  # Tanh follows, not a rectifier
-        with weights_from(seed + _ATTENTION_SEED):  # so that all other weights are those without attention
+                kaiming_(self.head, None)  # followed by Tanh, not by a rectifier
+        with weights_from(seed + _ATTENTION_SEED):  # so that attention does not change the other weights
             self.attention = nn.ModuleDict({str(k): self._attention(k) for k in config.attention})
 
     def _build(self, config: UNetConfig) -> None:
@@ -162,12 +166,12 @@ class UNetGenerator(nn.Module):
 
     @property
     def gammas(self) -> dict[int, float]:
-        """Gamma of each attention by its place."""
+        """Gamma of each attention layer, by its position."""
         layers = {int(k): layer for k, layer in self.attention.items()}
         return {k: layer.gamma.item() for k, layer in layers.items() if isinstance(layer, SelfAttention)}
 
-    def _attention(self, place: int) -> SelfAttention:
-        channels = self.config.channels[self.config.n_down - 1 - place]
+    def _attention(self, position: int) -> SelfAttention:
+        channels = self.config.channels[self.config.n_down - 1 - position]
         return SelfAttention(channels, gamma_init=self.config.gamma_init, fused=self.config.fused_attention)
 
     def forward(
@@ -176,16 +180,18 @@ class UNetGenerator(nn.Module):
         """(B, in, H, W) -> (B, out, H, W), both in [-1, 1].
 
         Args:
-            noise: where injected noise is drawn from; None injects none, even into a network trained with it.
-            skip_gains: factor on the skip of each level, finest first (default all 1): 0 silences a level.
+            noise: random generator for injected noise; None injects none, even into a network trained with
+                it.
+            skip_gains: factor on the skip of each level, finest first (default all 1); 0 switches a level
+                off.
 
         Raises:
-            DataError: for a size or number of channels this network cannot take.
+            DataError: for a size or number of channels that does not fit the configuration.
         """
         return self.decode(self.encode(x), noise=noise, skip_gains=skip_gains)[-1]
 
     def encode(self, x: Tensor) -> list[Tensor]:
-        """Every encoder block's output, (B, C_k, H / 2**(k+1), W / 2**(k+1)); the last is the bottleneck,
+        """Outputs of all encoder blocks, (B, C_k, H / 2**(k+1), W / 2**(k+1)); the last is the bottleneck,
         before its attention.
         """
         self._check(x)
@@ -202,7 +208,7 @@ class UNetGenerator(nn.Module):
         noise: torch.Generator | None = None,
         skip_gains: Sequence[float] | None = None,
     ) -> list[Tensor]:
-        """Every decoder block's output, after its attention and before its concatenation, and the image."""
+        """Outputs of all decoder blocks, after attention and before concatenation, and the image."""
         gains = (1.0,) * len(self.decoder) if skip_gains is None else tuple(skip_gains)
         if len(gains) != len(self.decoder):
             raise ConfigError(
@@ -220,8 +226,8 @@ class UNetGenerator(nn.Module):
         # Tanh in float32: near +-1 bfloat16 has steps of 0.004, and L1's gradient would vanish on rounding.
         return [*outputs, torch.tanh(full_precision(x))]
 
-    def _attend(self, place: int, x: Tensor) -> Tensor:
-        return self.attention[str(place)](x) if place in self.config.attention else x
+    def _attend(self, position: int, x: Tensor) -> Tensor:
+        return self.attention[str(position)](x) if position in self.config.attention else x
 
     def _check(self, x: Tensor) -> None:
         factor, (batch, channels, height, width) = 2**self.config.n_down, x.shape
@@ -236,10 +242,10 @@ class UNetGenerator(nn.Module):
                 f"multiples of {factor}; crop or pad the image, or lower UNetConfig.n_down."
             )
         norm = self.config.norm
-        starved = norm == "instance" or (norm == "batch" and batch == 1 and self.training)
-        if starved and height == width == factor:
+        single_pixel_fails = norm == "instance" or (norm == "batch" and batch == 1 and self.training)
+        if single_pixel_fails and height == width == factor:
             raise DataError(
-                f"A {height}x{width} image leaves one pixel at the bottleneck, too little for {norm} norm; "
+                f"A {height}x{width} image leaves one pixel at the bottleneck, not enough for {norm} norm; "
                 f"lower UNetConfig.n_down, enlarge the image or (batch norm) raise the batch size."
             )
 

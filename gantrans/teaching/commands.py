@@ -1,4 +1,6 @@
-"""`python -m gantrans course ...`: lessons, kill rates of exercises, the claims ledger, notebook checks."""
+"""`python -m gantrans course ...`: lessons, kill rates of exercises, the claims ledger, notebook checks;
+and the commands `ablate` and `doctor` beside it.
+"""
 
 import json
 from collections.abc import Sequence
@@ -8,57 +10,42 @@ from typing import Annotated
 
 import typer
 
+from gantrans.command_line.options import Scale
 from gantrans.errors import DataError
+from gantrans.teaching.table import show_table
 
 app = typer.Typer(help="Look at the course: lessons, exercises, claims, notebooks.", no_args_is_help=True)
 notebooks_app = typer.Typer(help="Execute and check lesson notebooks.", no_args_is_help=True)
 app.add_typer(notebooks_app, name="notebooks")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 ScaleOption = Annotated[
     str | None, typer.Option(help="smoke, reduced or full.", show_default="what fits here")
 ]
 
 
-def show_table(rows: Sequence[dict[str, object]], *, json_output: bool, width: int = 48) -> None:
-    """Print rows of equal keys as a table, long texts shortened, or whole as JSON."""
-    if json_output:
-        typer.echo(json.dumps(list(rows), indent=1, default=str))
-        return
-    if not rows:
-        typer.echo("Nothing to show.")
-        return
-    head = list(rows[0])
-    cells = [[_short(str(row[key]), width) for key in head] for row in rows]
-    widths = [max(len(line[i]) for line in [head, *cells]) for i in range(len(head))]
-    for line in [head, ["-" * w for w in widths], *cells]:
-        typer.echo("  ".join(text.ljust(w) for text, w in zip(line, widths, strict=True)).rstrip())
-
-
-def _short(text: str, width: int) -> str:
-    text = " ".join(text.split())
-    return text if len(text) <= width else text[: width - 1] + "…"
-
-
 @app.command("list")
-def list_lessons(json_output: Json = False) -> None:
-    """The lessons with the question each one answers and its minutes at each scale."""
-    import nbformat
+def list_lessons(
+    markdown: Annotated[bool, typer.Option("--markdown", help="Print the table of README.md.")] = False,
+    json_output: Json = False,
+) -> None:
+    """The lessons: the question of each, the minutes you need, and the machine's at each scale."""
+    from gantrans.teaching.course import course_table, lessons
 
-    from gantrans.teaching.notebooks.run import find_lessons
-    from gantrans.teaching.scales import lesson_minutes
-
-    rows = []
-    for path in find_lessons():
-        title = nbformat.read(path, 4).cells[0].source.splitlines()[0].lstrip("# ")
-        rows.append(
-            {
-                "lesson": path.stem,
-                "title": title,
-                **{f"{k} [min]": v for k, v in lesson_minutes(path).items()},
-            }
-        )
-    show_table(rows, json_output=json_output, width=80)
+    course = lessons()
+    if markdown:
+        typer.echo(course_table(course))
+        return
+    rows = [
+        {
+            "lesson": one.notebook.stem,
+            "question": one.question,
+            "you [min]": one.person_minutes,
+            **{f"{scale} [min]": minutes for scale, minutes in one.minutes.items()},
+        }
+        for one in course
+    ]
+    show_table(rows, json_output=json_output, width=60)
 
 
 @app.command()
@@ -77,7 +64,7 @@ def exercises(
 @app.command("claims")
 def claims_command(
     rerun: Annotated[
-        str | None, typer.Option(help="Repeat this claim's experiment from scratch, no caches.")
+        str | None, typer.Option(help="Measure what decides this claim again, from scratch, no caches.")
     ] = None,
     merge: Annotated[
         bool, typer.Option("--merge", help="Put this machine's records into the committed ledger.")
@@ -91,12 +78,13 @@ def claims_command(
     """The claims ledger: what is said, what is true, what was measured, and the verdict."""
     from gantrans.scales import resolve_scale
     from gantrans.teaching import claims
-    from gantrans.teaching.sweeps.registry import rerun as repeat
 
     ledger, ids = None, None
     if stamp:
         claims.stamp()
     if rerun is not None:
+        from gantrans.teaching.sweeps.measure import rerun as repeat
+
         ledger, ids = {rerun: repeat(rerun, resolve_scale(scale))}, [rerun]  # what it gave, a smoke run too
     if merge:
         claims.merge(claims.RUNS, claims.COMMITTED)
@@ -134,8 +122,98 @@ def check_notebooks(
     raise typer.Exit(1 if problems else 0)
 
 
+@notebooks_app.command("text")
+def notebook_text(notebook: Path) -> None:
+    """Print a notebook's prose and code as text, without outputs; `git diff` can use it (CONTRIBUTING.md)."""
+    from gantrans.teaching.notebooks.text import percent_text
+
+    (path,) = _existing([notebook])
+    typer.echo(percent_text(path.read_text("utf-8"), str(path)).encode(), nl=False)
+
+
+@notebooks_app.command("diff")
+def diff_notebooks(
+    base: Annotated[
+        str, typer.Argument(help="A git revision; a name that ends in .ipynb is a notebook.")
+    ] = "HEAD",
+    notebooks: Annotated[list[Path] | None, typer.Argument(show_default="all notebooks")] = None,
+) -> None:
+    """Print what changed in prose and code of notebooks since a git revision, without outputs."""
+    from gantrans.teaching.notebooks.text import changes
+
+    paths = list(notebooks or [])
+    if base.endswith(".ipynb"):
+        base, paths = "HEAD", [Path(base), *paths]
+    difference = changes(base, paths)
+    typer.echo(difference.encode(), nl=False)
+    if not difference:
+        typer.echo(f"No prose and no code of a notebook differs from {base}.", err=True)
+
+
 def _existing(paths: Sequence[Path]) -> list[Path]:
     for path in paths:
         if not path.is_file():
             raise DataError(f"There is no notebook {path}.")
     return list(paths)
+
+
+def ablate(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="A sweep or a claim's id (see --list), or the path of a grid file."),
+    ] = None,
+    scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
+    workers: Annotated[int, typer.Option(help="Parallel runs on this machine.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads per run on this machine.", min=1)] = 1,
+    scheduler: Annotated[
+        str | None, typer.Option(help="Use this Dask scheduler, tcp://HOST:PORT, and its workers.")
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="Folder that all workers can access.", show_default="runs/ablations/NAME-SCALE"),
+    ] = None,
+    max_hours: Annotated[
+        float | None, typer.Option(help="Start no further run after this time; resumable.", min=0.0)
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
+    ] = False,
+    show_list: Annotated[bool, typer.Option("--list", help="All that can be measured.")] = False,
+) -> None:
+    """Measure: run a notebook over a grid of settings and seeds (the same command resumes), or a claim's
+    exact experiment.
+
+    Example: python -m gantrans ablate schedules --scale reduced --workers 2
+    """
+    from gantrans.teaching.sweeps import commands
+
+    if show_list or name is None:
+        commands.list_grids()
+    else:
+        code = commands.run(
+            name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,
+            max_hours=max_hours, dry_run=dry_run,
+        )  # fmt: skip
+        raise typer.Exit(code)
+
+
+def doctor(json_output: Json = False) -> None:
+    """Check whether this machine is ready for the course."""
+    from gantrans.teaching.doctor import examine
+
+    checks = examine()
+    if json_output:
+        typer.echo(json.dumps([vars(check) for check in checks], indent=1))
+    else:
+        for check in checks:
+            typer.echo(
+                f"{'ok ' if check.ok else '!! '} {check.name:<13} {check.value}  {check.advice}".rstrip()
+            )
+    raise typer.Exit(0 if all(check.ok for check in checks) else 1)
+
+
+def add_to(main: typer.Typer) -> None:
+    """Add what teaches to the command line of the library."""
+    main.command()(doctor)
+    main.command()(ablate)
+    main.add_typer(app, name="course")

@@ -15,10 +15,11 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import Any, TypeVar
 
 from gantrans import ROOT
 from gantrans.config import to_dict
+from gantrans.files import locked, publish_folder
 from gantrans.teaching.fingerprint import code_version, digest, experiment_version
 
 T = TypeVar("T")
@@ -54,7 +55,8 @@ def train_or_load(
     made_by = {"code": code_version(), "experiment": experiment_version(train)}
     key = digest({"config": _plain(config), "data": _plain(data), **made_by})[:12]
     folder = root / f"{name}-{key}"
-    with _locked(root / f".{name}-{key}.lock", key):
+    waiting = f"waiting for another process that works on run {key}"
+    with locked(root / f".{name}-{key}.lock", waiting):
         if retrain or not (folder / "run.json").exists():
             _train(train, folder, name, key)
             print(f"trained run {key} ({_story(folder)})")  # no date: a notebook's output is to be repeatable
@@ -89,7 +91,7 @@ def _train(train: Callable[[Path], Mapping[str, Any] | None], folder: Path, name
         (temporary / "run.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
         if folder.exists():
             shutil.rmtree(folder)
-        os.replace(temporary, folder)
+        publish_folder(temporary, folder, sync=False)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -101,36 +103,6 @@ def _story(folder: Path) -> str:
 
 def _date(folder: Path) -> str:
     return json.loads((folder / "run.json").read_text("utf-8"))["trained"][:16].replace("T", " ") + " UTC"
-
-
-@contextmanager
-def _locked(path: Path, key: str) -> Iterator[None]:
-    """Hold an operating-system lock on a file: it ends with its process, so none is ever left behind."""
-    with path.open("a+b") as handle:
-        if not _lock(handle, wait=False):
-            print(f"waiting for another process that works on run {key}")
-            _lock(handle, wait=True)
-        yield
-
-
-def _lock(handle: IO[bytes], *, wait: bool) -> bool:
-    if os.name == "nt":  # pragma: no cover
-        import msvcrt
-
-        while True:
-            try:
-                msvcrt.locking(handle.fileno(), msvcrt.LK_LOCK if wait else msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]
-                return True
-            except OSError:  # LK_LOCK itself gives up after ten seconds
-                if not wait:
-                    return False
-    import fcntl
-
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX if wait else fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 def _plain(value: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Training of any task: one loop, exact resume, safe checkpoints."""
+"""Training of any task: one loop, exact resume, atomic checkpoints."""
 
 from gantrans.training.checkpoint import export_weights, load_checkpoint, load_networks, save_checkpoint
 from gantrans.training.device import Batch, Runtime, pick_device, resolve_precision

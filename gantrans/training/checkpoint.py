@@ -1,16 +1,16 @@
-"""Checkpoints that survive a kill, a full disk and a change of mind; weights for serving.
+"""Checkpoints, written atomically so that a kill or a full disk leaves the earlier one intact; export of
+weights.
 
 A checkpoint is one dict of tensors and plain Python, readable with `weights_only=True` (nothing in it can
 run code): format, task, step, settings, networks, optimisers, ema, task_state, random, seconds, best,
-history_length, window, environment. It is written to a hidden file beside its place, fsynced and renamed, so
-under its name there is always a complete one. `last.pt` is the newest; `best.pt` the one with the best
+history_length, window, environment. It is written to a hidden file in the same folder, fsynced and renamed,
+so that a file under its name is always complete. `last.pt` is the newest; `best.pt` the one with the best
 validation score.
 """
 
 import hashlib
 import io
 import json
-import os
 import platform
 import zipfile
 from collections.abc import Mapping
@@ -22,32 +22,22 @@ from torch import Tensor, nn
 
 import gantrans
 from gantrans.errors import CheckpointError
+from gantrans.files import replace_file
 
 FORMAT = 1
 _FIELDS = {"task", "step", "settings", "networks", "optimizers", "ema", "task_state", "random", "seconds"}
 
 
 def write_atomically(path: Path, data: bytes | memoryview) -> None:
-    """Put `data` at `path`, or leave what was there: hidden file, fsync, rename, fsync of the folder.
+    """Write `data` to `path` completely or not at all; see `files.replace_file`.
 
     Raises:
-        CheckpointError: the disk is full or refuses; the earlier file is untouched, no rest is left behind.
+        CheckpointError: the disk is full or cannot be written; the earlier file is unchanged and the
+            temporary file removed.
     """
-    draft = path.with_name(f".{path.name}.tmp")
     try:
-        with draft.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(draft, path)
-        if os.name == "posix":
-            folder = os.open(path.parent, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+        replace_file(path, data, alone=True)
     except OSError as error:
-        draft.unlink(missing_ok=True)
         kept = f"the earlier {path.name} is intact" if path.exists() else "nothing was written"
         reason = error.strerror or str(error)
         raise CheckpointError(f"Cannot write {path} ({reason}); {kept}: make room and try again.") from error
@@ -65,10 +55,10 @@ def save_checkpoint(path: Path, contents: Mapping[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """Read a checkpoint on the CPU. For the folder of a run: its best.pt, or last.pt where there is no best.
+    """Read a checkpoint on the CPU. For the folder of a run: its best.pt, or last.pt if there is no best.pt.
 
     Raises:
-        CheckpointError: missing, damaged, foreign, or of another format version.
+        CheckpointError: missing, damaged, not a checkpoint, or of another format version.
     """
     path = Path(path)
     if path.is_dir():
@@ -77,10 +67,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         raise CheckpointError(f"There is no checkpoint at {path}; give the folder of a run or a .pt file.")
     try:
         with zipfile.ZipFile(path) as archive:
-            if archive.testzip():  # torch.load does not look at the checksums
+            if archive.testzip():  # torch.load does not verify the checksums
                 raise zipfile.BadZipFile("a checksum is wrong")
         contents = torch.load(path, map_location="cpu", weights_only=True)
-    except Exception as error:  # the unpickler raises whatever the damaged bytes lead it to
+    except Exception as error:  # the unpickler can raise any exception on damaged bytes
         raise CheckpointError(
             f"{path} cannot be read as a checkpoint (damaged, cut off, or written by another program); "
             "use another checkpoint or train afresh."
@@ -103,7 +93,7 @@ def load_networks(path: Path, networks: Mapping[str, nn.Module], *, ema: bool = 
     Args:
         path: a checkpoint or the folder of a run.
         networks: name -> module, any of those in the checkpoint.
-        ema: take the averaged weights of a network that has them.
+        ema: use the averaged weights where the checkpoint has them.
 
     Raises:
         CheckpointError: see `load_checkpoint`, or the weights do not fit the networks.
@@ -125,7 +115,7 @@ def weights_of(contents: Mapping[str, Any], name: str, *, ema: bool = True) -> d
 
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
-    """`load_state_dict`, strict, with one sentence where keys or shapes differ; nothing is changed then."""
+    """Strict `load_state_dict`; where keys or shapes differ, a one-sentence error and no change."""
     own = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     given = {key: tuple(value.shape) for key, value in weights.items()}
     if own != given:
@@ -141,7 +131,7 @@ def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) 
 def export_weights(path: Path, out: Path, *, network: str, ema: bool = True) -> str:
     """Write one network of a checkpoint as safetensors for serving; returns its SHA-256.
 
-    Task, step and settings travel as metadata; `out` + ".sha256" is written beside it for `sha256sum -c`.
+    Task, step and settings are stored as metadata; `out` + ".sha256" is written as well, for `sha256sum -c`.
     """
     from safetensors.torch import save
 
@@ -168,7 +158,7 @@ def check_same_run(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, A
 
 
 def environment() -> dict[str, str]:
-    """What wrote a checkpoint: resume is exact, bit for bit, where these are the same."""
+    """Versions and platform of this process; resume is exact, bit for bit, where they are the same."""
     return {
         "gantrans": gantrans.__version__,
         "torch": str(torch.__version__),

@@ -1,4 +1,4 @@
-"""The one place that knows devices: which to use, in which precision, how a batch and a seed get there."""
+"""Devices: selection, precision, transfer of batches, and random states; no other module depends on them."""
 
 import os
 from collections.abc import Callable, Generator, Sequence
@@ -37,7 +37,7 @@ def pick_device(name: str | None = None) -> torch.device:
 
 
 def resolve_precision(precision: str, device: torch.device) -> str:
-    """ "auto" means "bf16" where the hardware computes it (CUDA from Ampere, AVX512-BF16), else "fp32"."""
+    """Resolve "auto": "bf16" on hardware that supports it (CUDA from Ampere, AVX512-BF16), else "fp32"."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
@@ -47,7 +47,7 @@ def resolve_precision(precision: str, device: torch.device) -> str:
 
 @dataclass(frozen=True)
 class Runtime:
-    """What a task's step needs to know of the machine.
+    """Device, precision and random generator for the step of a task.
 
     Attributes:
         device: where networks and batch are.
@@ -62,7 +62,7 @@ class Runtime:
     generator: torch.Generator
 
     def autocast(self) -> AbstractContextManager[object]:
-        """Forward passes inside run in the chosen precision. `fit` calls `step` inside it already."""
+        """Context in which forward passes use the chosen precision; `fit` calls `step` inside it."""
         if self.precision == "bf16":
             return torch.autocast(self.device.type, torch.bfloat16)
         return nullcontext()
@@ -72,8 +72,8 @@ class Runtime:
     ) -> None:
         """Accumulate d(loss / accumulate) into `.grad` of `inputs` (default: every leaf), outside autocast.
 
-        Naming one network's parameters as `inputs` freezes all others: G's adversarial loss passes through D
-        without touching D's gradients.
+        With the parameters of one network as `inputs`, all others are frozen: G's adversarial loss passes
+        through D without adding to D's gradients.
         """
         with torch.autocast(self.device.type, enabled=False):
             loss = loss.float() if loss.dtype == torch.bfloat16 else loss
@@ -82,7 +82,7 @@ class Runtime:
 
 
 def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False) -> Batch:
-    """The batch on the device; images (B, C, H, W) channels last if asked; float32 on MPS for float64."""
+    """Batch on the device, images (B, C, H, W) optionally channels last; on MPS float64 becomes float32."""
 
     def move(value: Tensor) -> Tensor:
         dtype = torch.float32 if device.type == "mps" and value.dtype == torch.float64 else None
@@ -95,7 +95,7 @@ def to_device(batch: Batch, device: torch.device, *, channels_last: bool = False
 def batches(
     data: Callable[[int], Batch], indices: range, device: torch.device
 ) -> Generator[Batch, None, None]:
-    """data(i) for i in indices, on the CPU; for a GPU a thread makes the next two, pinned, meanwhile."""
+    """Yield data(i) for i in indices, on the CPU; for a GPU a thread prepares two ahead, in pinned memory."""
     if device.type == "cpu":
         yield from map(data, indices)
         return
@@ -130,7 +130,7 @@ def random_state(device: torch.device) -> dict[str, Tensor]:
 
 
 def set_random_state(state: dict[str, Tensor], device: torch.device) -> None:
-    """Put back what `random_state` gave for the same kind of device."""
+    """Restore what `random_state` returned for the same kind of device."""
     torch.set_rng_state(state["cpu"])
     if device.type == "cuda":
         torch.cuda.set_rng_state(state["cuda"], device)

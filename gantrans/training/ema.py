@@ -2,8 +2,8 @@
 
     average <- d * average + (1 - d) * weights,   d = min(decay, (1 + n) / (10 + n)) at update n = 0, 1, ...
 
-The warm-up of d lets the average forget the random initial weights within a few dozen steps, however large
-`decay` is.
+With the warm-up of d the random initial weights lose their influence on the average within a few dozen steps,
+for every `decay`.
 """
 
 from collections.abc import Iterator, Mapping
@@ -16,8 +16,8 @@ from torch import Tensor, nn
 class EMA:
     """Averages of the weights of named networks, on the device of the networks.
 
-    Weights and the running statistics of batch normalisation are averaged (they belong together: statistics
-    of the newest weights do not fit averaged ones); every other buffer is copied from the network.
+    Weights and the running statistics of batch normalisation are averaged (statistics of the newest weights
+    do not fit averaged weights); every other buffer is copied from the network.
 
     Args:
         networks: name -> module, already on their device.
@@ -42,7 +42,11 @@ class EMA:
 
     @torch.no_grad()
     def update(self) -> None:
-        """Take the networks' present weights into the average."""
+        """Update the averages with the current weights of the networks.
+
+        Canonical form: `lessons.lesson03.exercises.ema_update.ema_update`; this updates all tensors
+        in place by one call, because an average is taken after every step.
+        """
         decay = min(self.decay, (1.0 + self.updates) / (10.0 + self.updates))
         torch._foreach_lerp_(*self._averaged, 1.0 - decay)
         if self._copied[0]:
@@ -51,7 +55,7 @@ class EMA:
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside the context the networks carry the averaged weights, afterwards their own again."""
+        """Context in which the networks have the averaged weights; their own are restored afterwards."""
         self._swap()
         try:
             yield
@@ -63,7 +67,7 @@ class EMA:
         return {"updates": self.updates, **self._average}
 
     def load_state_dict(self, state: Mapping[str, dict[str, Tensor] | int]) -> None:
-        """Restore what `state_dict` gave."""
+        """Restore what `state_dict` returned."""
         self.updates = int(state["updates"])  # type: ignore[arg-type]
         for name, average in self._average.items():
             for key, tensor in average.items():

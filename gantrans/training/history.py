@@ -1,4 +1,4 @@
-"""What a training run said: one JSON line per record, readable while the run goes on and after a kill."""
+"""Log of a training run: one JSON line per record, readable during the run and after a kill."""
 
 import json
 import math
@@ -14,13 +14,13 @@ Record = dict[str, float]
 class History:
     """Records of numbers, kept in memory and, with a path, appended to a file line by line.
 
-    A record has "step" and any other named numbers. NaN and infinities, which JSON lacks, are written as the
+    A record has "step" and any other named numbers. NaN and infinities, missing in JSON, are written as the
     strings "nan", "inf", "-inf" and read back as numbers.
 
     Args:
         path: the file to append to, or None to keep the records in memory only.
-        keep: how many records of an existing file to keep; a killed run may have written more than its last
-            checkpoint counts, and they are cut off.
+        keep: number of records of an existing file to keep; a killed run may have written more records than
+            its last checkpoint counts, and these are removed.
     """
 
     def __init__(self, path: Path | None = None, *, keep: int = 0) -> None:
@@ -35,12 +35,12 @@ class History:
             self._file.truncate(sum(map(len, lines)))
         except (OSError, ValueError) as error:
             raise CheckpointError(
-                f"Cannot go on with the history {path} ({error}); choose another --out."
+                f"Cannot continue the history {path} ({error}); choose another --out."
             ) from error
 
     @classmethod
     def load(cls, path: Path) -> "History":
-        """Read a history file; a last line that a kill cut off is left out.
+        """Read a history file; an incomplete last line (after a kill) is ignored.
 
         Raises:
             CheckpointError: the file is missing or is not a history.
@@ -56,7 +56,7 @@ class History:
         return history
 
     def append(self, record: Record) -> None:
-        """Keep a record and write it out at once, so that a kill loses none that was announced."""
+        """Add a record and write it at once, so that no record is lost by a kill."""
         self.records.append(record)
         if self._file is not None:
             try:
@@ -69,12 +69,12 @@ class History:
                 ) from error
 
     def series(self, name: str) -> tuple[list[int], list[float]]:
-        """(steps, values) of one named number, from the records that have it; for plots."""
+        """(steps, values) of one named number, from the records that contain it; for plots."""
         chosen = [record for record in self.records if name in record]
         return [int(record["step"]) for record in chosen], [record[name] for record in chosen]
 
     def sync(self) -> None:
-        """Wait until the records are on the disk (before the checkpoint that counts them)."""
+        """Flush the records to the disk (before the checkpoint that counts them is written)."""
         if self._file is not None:
             os.fsync(self._file.fileno())
 

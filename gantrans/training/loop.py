@@ -1,10 +1,10 @@
-"""One loop for every task of the course; it knows nothing of GANs or diffusion.
+"""The training loop of every task, independent of GANs and diffusion.
 
-A task takes the gradients of all its losses at the present weights (simultaneous gradient descent); the loop
-does the rest: devices, precision, accumulation, processes, optimiser steps, learning rates, EMA, progress
-bar, history, validation, checkpoints, exact resume and early failure.
+A task computes the gradients of all its losses at the current weights (simultaneous gradient descent); the
+loop handles devices, precision, accumulation, processes, optimiser steps, learning rates, EMA, progress bar,
+history, validation, checkpoints, exact resume and early failure. There are no epochs: batches are numbered.
 
-Everything random is a function of `FitConfig.seed` or of the step, so 2 + 2 steps equal 4 steps bit for bit.
+All random numbers are functions of `FitConfig.seed` or of the step, so 2 + 2 steps equal 4 steps bit for bit.
 """
 
 import math
@@ -43,28 +43,28 @@ def fit(
     progress: bool = True,
     device: str | None = None,
 ) -> FitResult:
-    """Train a task; afterwards its networks are in eval mode and the global random state is as it was.
+    """Train a task; afterwards its networks are in eval mode and the global random state is restored.
 
     Args:
         task: see `Task`.
-        data: a pure function of the micro-batch number, giving a batch on the CPU; this makes resume exact.
+        data: a pure function from the micro-batch number to a batch on the CPU, so that resume is exact.
         config: see `FitConfig`.
         out: folder for last.pt, best.pt, config.json and history.jsonl; None: nothing is written.
-        resume: go on from out/last.pt (at once finished if it is). A run killed before its first checkpoint
-            starts again. Without `resume`, a folder that holds anything is refused.
-        until: stop, resumably, after this step of the run.
+        resume: continue from out/last.pt (returns at once if that run is finished). A run killed before its
+            first checkpoint starts again. Without `resume`, a folder that is not empty is an error.
+        until: stop after this step of the run; it can be resumed.
         validate: validate(task) -> scores; called in eval mode, without gradients, with averaged weights if
             there are any, every `validate_every` steps and when training ends.
         callbacks: "on_log" and "on_validate" get the record (a dict), "on_checkpoint" the path of last.pt.
-        extra: plain values that whoever loads the run needs (direction, nm per pixel, data seed); they are
-            stored in the checkpoint and in config.json and compared on resume.
+        extra: plain values needed to use the run later (direction, nm per pixel, data seed); they are stored
+            in the checkpoint and in config.json and compared on resume.
         progress: show a progress bar (TQDM_DISABLE=1 hides it as well).
         device: "cuda", "mps" or "cpu"; see `pick_device`.
 
     Raises:
-        TrainingError: a named loss is not finite, or weights are not when a checkpoint is due.
-        CheckpointError: the folder is taken, the checkpoint does not fit or cannot be written.
-        ConfigError: settings that do not go together.
+        TrainingError: a named loss is not finite, or a weight is not finite when a checkpoint is due.
+        CheckpointError: the folder is in use, the checkpoint does not fit or cannot be written.
+        ConfigError: settings that contradict each other.
     """
     callbacks = callbacks or {}
     if unknown := sorted(set(callbacks) - set(EVENTS)):
@@ -83,7 +83,7 @@ def _train(
     callbacks: Callbacks,
     progress: bool,
 ) -> str:
-    """Take steps until something ends the call; returns what."""
+    """Take steps until the call of `fit` is over; returns the reason (see `_stopped_by`)."""
     config = run.config
     first, last = run.step, config.steps if until is None else min(config.steps, until)
     stopped_by = _stopped_by(run, until, at_start=True)
@@ -113,7 +113,7 @@ def _take_step(run: Run, stream: Iterator[Batch]) -> float:
     """One step of every optimiser; returns the factor of the learning rates.
 
     Raises:
-        TrainingError: a named scalar is not finite; no optimiser has stepped then.
+        TrainingError: a named scalar is not finite; no optimiser has made its step.
     """
     config, task, runtime = run.config, run.task, run.runtime
     factor = LR_SCHEDULES[config.lr_schedule](_progress(run) * config.steps, config.steps, **config.lr_params)
@@ -127,7 +127,7 @@ def _take_step(run: Run, stream: Iterator[Batch]) -> float:
             scalars = task.step(batch, runtime)
         parts.append(torch.stack([value.detach().float() for value in scalars.values()]))
     scalars_mean = parts[0] if len(parts) == 1 else torch.stack(parts).mean(0)
-    # tolist is the one moment in which the loop waits for the device.
+    # tolist is the only synchronisation with the device in the loop.
     _note(run, list(scalars), run.processes.mean(scalars_mean).tolist())
     run.processes.average_gradients(run.parameters)
     for optimizer in task.optimizers.values():
@@ -157,7 +157,7 @@ def _note(run: Run, names: list[str], values: list[float]) -> None:
 
 
 def _progress(run: Run) -> float:
-    """How far the schedule is, in [0, 1]."""
+    """Progress of the schedule, in [0, 1]."""
     by_step = run.step / run.config.steps
     if run.config.schedule_by == "step":
         return by_step
@@ -165,9 +165,10 @@ def _progress(run: Run) -> float:
 
 
 def _stopped_by(run: Run, until: int | None, *, at_start: bool = False) -> str:
-    """ "steps", "time" or "until" when this call of `fit` is over, else the empty string.
+    """The reason "steps", "time" or "until" if this call of `fit` is over, else the empty string.
 
-    At the start of a call only a budget that earlier calls have used up counts: a call takes a step.
+    At the start of a call only a budget that earlier calls have used up ends it, so that every other call
+    takes at least one step.
     """
     config = run.config
     if run.step >= config.steps:
@@ -182,7 +183,7 @@ def _stopped_by(run: Run, until: int | None, *, at_start: bool = False) -> str:
 
 
 def _log(run: Run, factor: float, bar: Any, callbacks: Callbacks) -> None:
-    """Close the window of means: to the history, the bar and whoever listens."""
+    """Write the means since the last record to the history, the progress bar and the callbacks."""
     means = {name: total / count for name, (total, count) in run.window.items()}
     run.window = {}
     rates = {f"lr_{name}": rates[0] * factor for name, rates in run.rates.items()}
@@ -193,7 +194,7 @@ def _log(run: Run, factor: float, bar: Any, callbacks: Callbacks) -> None:
 
 
 def _validate(run: Run, validate: Validate, callbacks: Callbacks) -> bool:
-    """Score the networks as they would be used; returns whether this is the best score so far."""
+    """Validate in eval mode with averaged weights; returns whether the score is the best so far."""
     config, improved = run.config, False
     if run.processes.rank == 0:
         state, networks = random_state(run.device), run.task.networks.values()
@@ -203,7 +204,7 @@ def _validate(run: Run, validate: Validate, callbacks: Callbacks) -> bool:
             scores = {name: float(score) for name, score in validate(run.task).items()}
         for network in networks:
             network.train()
-        set_random_state(state, run.device)  # however often validation runs, training draws the same numbers
+        set_random_state(state, run.device)  # validation must not change training's random numbers
         record = {
             "step": run.step,
             "seconds": round(run.seconds, 3),

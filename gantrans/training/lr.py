@@ -1,9 +1,8 @@
 """Learning-rate schedules: pure functions of (step, total) that give a factor for the base rate.
 
 `step` counts the optimiser steps already taken: the first step uses factor(0), the last factor(total - 1),
-and `total` itself is where the schedule arrives. It may be a fraction, because a schedule by time asks for
-one. Being pure, a schedule has no state to save: a resumed run asks for the same step and gets the same
-rate.
+and factor(total) is the end point of the schedule. `step` may be a fraction, for schedules by time. A
+schedule has no state to save: a resumed run has the same rate at the same step.
 """
 
 import inspect
@@ -22,8 +21,11 @@ def linear_decay(step: float, total: int, *, start: float = 0.5) -> float:
     """1 until `start` (a fraction of `total`), then a straight line that is exactly 0 at `total`.
 
     The usual pix2pix code (Isola et al. 2017, `lr_policy=linear`) divides by n + 1 for n steps of decay, so
-    its last step still runs at 1 / (n + 1) and it never arrives at 0. Here the last of n steps runs at 1 / n
-    and the line reaches 0 where training ends: no step is wasted on a rate of 0.
+    the rate of its last step is 1 / (n + 1) and never reaches 0. Here the rate of the last of n steps is 1 /
+    n and the line reaches 0 at the end of training, so that no step has a rate of 0.
+
+    Canonical form: `lessons.lesson06.exercises.decayed_rate.decayed_rate`; this returns a factor
+    instead of a rate and adds the parameter `start`.
     """
     first = start * total
     return 1.0 if step < first else max(0.0, (total - step) / max(total - first, 1e-12))
@@ -56,7 +58,7 @@ LR_SCHEDULES: dict[str, Callable[..., float]] = {
 
 
 def check_schedule(name: str, params: Mapping[str, float]) -> None:
-    """Raise a `ConfigError` unless the schedule exists and takes these parameters, fractions in [0, 1]."""
+    """Raise a `ConfigError` unless the schedule exists and has these parameters, fractions in [0, 1]."""
     if name not in LR_SCHEDULES:
         raise ConfigError(
             f"There is no learning-rate schedule {name!r}; choose one of {', '.join(LR_SCHEDULES)}."

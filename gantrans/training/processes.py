@@ -1,8 +1,9 @@
-"""One process, or several that Hugging Face Accelerate launched: who writes, who takes which part of a batch.
+"""Training in one process, or in several launched by Hugging Face Accelerate: roles and parts of the batch.
 
-Modules stay unwrapped. Every process sees the same global batch indices, keeps the items rank, rank + world,
-..., and gradients are averaged before the optimisers step. So two processes with half a batch each take the
-step of one process with the whole batch (up to rounding; batch normalisation sees its own part only).
+Modules are not wrapped. Every process iterates over the same global batch indices, keeps the items rank,
+rank + world, ..., and gradients are averaged before the optimisers step. So two processes with half a batch
+each make the same step as one process with the whole batch (up to rounding; batch normalisation uses the
+statistics of each part).
 """
 
 import os
@@ -16,12 +17,12 @@ from gantrans.training.device import Batch
 
 
 class Processes:
-    """The group this process belongs to; a group of one needs neither Accelerate nor torch.distributed.
+    """The group of processes of a training; a group of one needs neither Accelerate nor torch.distributed.
 
     Attributes:
         world, rank: number of processes and this one's number; rank 0 writes files and draws the progress
             bar.
-        device: where this process computes.
+        device: of this process.
     """
 
     def __init__(self, device: torch.device) -> None:
@@ -45,17 +46,17 @@ class Processes:
             return batch
         if uneven := [k for k, v in batch.items() if len(v) % self.world]:
             raise ConfigError(
-                f"A batch of {len(batch[uneven[0]])} cannot be shared evenly by {self.world} processes; "
-                f"choose a batch size that {self.world} divides."
+                f"A batch of {len(batch[uneven[0]])} cannot be split evenly among {self.world} processes; "
+                f"choose a batch size that is a multiple of {self.world}."
             )
         return {k: v[self.rank :: self.world] for k, v in batch.items()}
 
     def mean(self, values: Tensor) -> Tensor:
-        """The mean over processes, the same on all of them (a NaN anywhere is a NaN everywhere)."""
+        """Mean over processes, equal on all of them; NaN if any value is NaN."""
         return values if self.world == 1 else self._accelerator.reduce(values, "mean")
 
     def average_gradients(self, parameters: list[Tensor]) -> None:
-        """Replace every gradient by its mean over processes: one message for all of them."""
+        """Replace every gradient by its mean over processes, in one communication for all of them."""
         if self.world == 1:
             return
         gradients = [p.grad for p in parameters if p.grad is not None]
@@ -80,6 +81,6 @@ class Processes:
         return gathered
 
     def wait(self) -> None:
-        """Until all processes are here."""
+        """Wait until all processes have reached this point."""
         if self.world > 1:
             self._accelerator.wait_for_everyone()

@@ -1,4 +1,4 @@
-"""The state of one training run: what a checkpoint must hold, how it is saved, how it comes back exactly."""
+"""The state of one training run, and how it is saved to and restored from a checkpoint exactly."""
 
 import json
 import time
@@ -50,7 +50,7 @@ class Run:
             network.to(self.device)
             if config.channels_last:
                 network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-        # The base rates are the task's own, read before a checkpoint's `load_state_dict` brings decayed ones.
+        # Base rates are read from the task before a checkpoint's `load_state_dict` overwrites them.
         self.rates = {name: [group["lr"] for group in o.param_groups] for name, o in task.optimizers.items()}
         groups = [group for optimizer in task.optimizers.values() for group in optimizer.param_groups]
         self.parameters = [p for group in groups for p in group["params"]]
@@ -73,17 +73,17 @@ class Run:
 
     @property
     def seconds(self) -> float:
-        """Training time of the whole run so far, the calls before a resume included."""
+        """Training time of the whole run so far in seconds, including the calls before a resume."""
         return self._earlier + self.seconds_of_call
 
     @property
     def seconds_of_call(self) -> float:
-        """Training time of this call."""
+        """Training time of this call in seconds."""
         return self._clock() - self._started
 
     @contextmanager
     def opened(self, out: Path | None, *, resume: bool) -> Iterator[None]:
-        """Seed or restore; afterwards eval mode, the base rates and the caller's random state are back."""
+        """Seed or restore the run; afterwards set eval mode, base rates and the caller's random state."""
         callers = random_state(self.device)
         try:
             self._seed()
@@ -110,11 +110,11 @@ class Run:
                 group["lr"] = rate * factor
 
     def save(self, *names: str) -> None:
-        """Write the present state under these names in the run's folder, if it has one.
+        """Write the current state under these names to the run's folder, if it has one.
 
         Raises:
-            TrainingError: a weight is not finite (the earlier checkpoint stays).
-            CheckpointError: the disk refuses (the earlier checkpoint stays).
+            TrainingError: a weight is not finite (the earlier checkpoint is kept).
+            CheckpointError: the file cannot be written (the earlier checkpoint is kept).
         """
         if self.out is None or not names:
             return
@@ -142,13 +142,13 @@ class Run:
             save_checkpoint(self.out / name, contents)
 
     def _seed(self) -> None:
-        """Dropout and noise of this process; the offset keeps the processes' draws apart."""
+        """Seed dropout and noise; the offset gives every process its own random numbers."""
         seed = self.config.seed + 1_000_003 * self.processes.rank
         seed_random_state(seed, self.device)
         self.runtime.generator.manual_seed(seed)
 
     def _enter_folder(self, out: Path, resume: bool) -> None:
-        """Claim a new folder, or go on with the run that is in it."""
+        """Use a new folder, or continue the run in an existing one."""
         last, description = out / "last.pt", out / "config.json"
         kept = 0
         self.processes.wait()  # rank 0 may still be writing the checkpoint of an earlier call
@@ -181,7 +181,7 @@ class Run:
         write_atomically(description, json.dumps(about, indent=2).encode() + b"\n")
 
     def _restore(self, path: Path) -> int:
-        """Take everything from a checkpoint; returns how many records of the history it counts."""
+        """Restore the state from a checkpoint; returns the number of history records that it counts."""
         stored = load_checkpoint(path)
         self._check_identity(path, stored["task"], stored["settings"])
         for name, network in self.task.networks.items():
@@ -235,7 +235,7 @@ def _described(path: Path) -> tuple[str, dict[str, Any]]:
 
 
 def _fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
-    """The settings that a resumed run may not change, because the weights depend on them."""
+    """The settings on which the weights depend; a resumed run must have the same."""
     free = {"checkpoint_every"}
     if settings["fit"]["schedule_by"] == "step":
         free |= {"max_seconds", "clock"}

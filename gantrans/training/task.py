@@ -1,4 +1,4 @@
-"""What the loop asks of a task (`Task`), how it trains (`FitConfig`) and what it gives back (`FitResult`)."""
+"""Interfaces of the training loop: task (`Task`), settings (`FitConfig`) and result (`FitResult`)."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,10 +16,10 @@ from gantrans.training.lr import check_schedule
 
 
 class Task(Protocol):
-    """What the loop needs of a task: networks, one optimiser or more, and a step that takes gradients.
+    """A task for `fit`: networks, one optimiser or more, and a step that computes gradients.
 
     Attributes:
-        name: stored in checkpoints; a checkpoint of another task is refused.
+        name: stored in checkpoints; loading a checkpoint of another task is an error.
         config: a frozen dataclass; stored in checkpoints and compared on resume.
         networks, `optimizers`: by name. An optimiser's learning rate at the start is the base rate that
             the schedule multiplies.
@@ -35,40 +35,40 @@ class Task(Protocol):
     def optimizers(self) -> Mapping[str, Optimizer]: ...
 
     def step(self, batch: Batch, runtime: Runtime) -> dict[str, Tensor]:
-        """Compute every loss, call `runtime.backward` for each, and never step an optimiser.
+        """Compute every loss and call `runtime.backward` for each; the optimisers are stepped by `fit`.
 
-        Runs in train mode, inside `runtime.autocast()`, with the batch on `runtime.device`.
+        Called in train mode, inside `runtime.autocast()`, with the batch on `runtime.device`.
 
         Returns:
-            Named scalars for the log, those that people watch first; each must stay finite.
+            Named scalars for the log, the most important first (the progress bar has room for four); each
+            must be finite.
         """
 
     def state(self) -> dict[str, Any]:
         """Further state of training, such as an image buffer: tensors and plain Python."""
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` gave."""
+        """Restore what `state` returned."""
 
 
 @dataclass(frozen=True)
 class FitConfig:
-    """How to train; what to train is the task's configuration.
+    """Settings of `fit`, independent of the task.
 
     Attributes:
         steps: optimiser steps of the whole run.
         accumulate: micro-batches per step; step s uses data(s * accumulate + j), j = 0, ..., accumulate - 1.
-            Equal to one large batch up to rounding, but for layers that see the batch (batch normalisation)
-            or count forward passes (spectral norm).
+            Equal to one large batch up to rounding, except for layers that depend on the batch (batch
+            normalisation) or on the number of forward passes (spectral norm).
         seed: seeds dropout and `Runtime.generator`.
-        precision: "fp32", "bf16" (autocast) or "auto" (bf16 where the hardware computes it).
+        precision: "fp32", "bf16" (autocast) or "auto" (bf16 on hardware that supports it).
         channels_last: keep images and convolution weights in channels-last order.
         clip_norm: largest gradient norm of each optimiser, or None.
         lr_schedule, lr_params: a name of `LR_SCHEDULES` and its parameters.
-        schedule_by: "step": the rate is a function of the step; `max_seconds` merely stops early (with a
-            checkpoint; resume goes on for another `max_seconds`). "time": progress is max(step / steps,
-            seconds / max_seconds), so the schedule arrives when the time is up, and `max_seconds` is the
-            budget of the whole run, resumes included. Time cannot be repeated: such a run is not
-            reproducible bit for bit.
+        schedule_by: "step": the rate is a function of the step; `max_seconds` only stops early (with a
+            checkpoint; a resume runs for another `max_seconds`). "time": progress is max(step / steps,
+            seconds / max_seconds), so that the schedule ends with the time budget, and `max_seconds` is the
+            budget of the whole run, resumes included. Such a run is not reproducible bit for bit.
         max_seconds: time budget, validation and checkpoints included, or None. A call takes at least one
             step.
         clock: "wall" or "cpu" (CPU seconds of this process, all threads).
@@ -127,7 +127,7 @@ class Best:
 
 @dataclass(frozen=True)
 class FitResult:
-    """What a call of `fit` ends with.
+    """Result of a call of `fit`.
 
     Attributes:
         history: all records of the run, those before a resume included.
@@ -146,7 +146,7 @@ class FitResult:
     ema: EMA | None
 
     def summary(self) -> str:
-        """One line for people."""
+        """One sentence for the terminal."""
         end = {"steps": "finished", "time": "stopped by the time budget"}.get(self.stopped_by, "stopped")
         best = f"; best {self.best.name} {self.best.score:.4g} at step {self.best.step}" if self.best else ""
         return f"Training {end} at step {self.step} after {self.seconds:.0f} s{best}."

@@ -1,4 +1,4 @@
-"""Both directions at once: two generators, two discriminators, and what each can teach the other.
+"""Both directions trained at once: two generators, two discriminators, joined by the cycle loss.
 
 Sources: Zhu et al. 2017 (CycleGAN): cycle and identity loss; Isola et al. 2017: L1 and conditional D, since
 the images come in pairs. L = weight_gan * adversarial + weight_l1 * L1 + weight_cycle * cycle + weight_fm *
@@ -16,7 +16,7 @@ from gantrans.errors import ConfigError
 from gantrans.networks import PatchGAN, PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import Batch, Runtime
 from gantrans.translation.buffer import ImageBuffer
-from gantrans.translation.duel import Stakes, duel, l1_gradient_norm, spread
+from gantrans.translation.gan_gradients import LossWeights, gan_gradients, l1_gradient_norm, spread
 from gantrans.translation.losses import AdversarialLoss
 from gantrans.translation.pix2pix import adam, build_generator, check_players
 
@@ -26,11 +26,12 @@ class BidirectionalConfig:
     """Networks, weights and learning rates of both directions; A is SEM -> layout, B is layout -> SEM.
 
     Attributes:
-        discriminator: of either direction, conditional; None trains without adversarial terms.
-        weight_gan: of each direction; 0.5 each makes their sum the weight 1 of a single direction.
+        discriminator: configuration of both discriminators, conditional; None trains without adversarial
+            terms.
+        weight_gan: of each direction; with 0.5 the two add up to the weight 1 of a single direction.
         weight_cycle: of mean |G_B(G_A(sem)) - sem| + mean |G_A(G_B(layout)) - layout|.
         weight_identity: of mean |G_A(layout) - layout| + mean |G_B(sem) - sem|.
-        buffer: pairs of past fakes that either discriminator also sees.
+        buffer: number of past pairs kept for the loss of each discriminator; see `ImageBuffer`.
     """
 
     generator_a: UNetConfig | ResidualUNetConfig = field(default_factory=UNetConfig)
@@ -54,7 +55,7 @@ class BidirectionalConfig:
         if (a.in_channels, a.out_channels) != (b.out_channels, b.in_channels):
             raise ConfigError(
                 f"generator_a maps {a.in_channels} channels to {a.out_channels}, generator_b {b.in_channels} "
-                f"to {b.out_channels}; each must take what the other gives."
+                f"to {b.out_channels}; the input of each must have the channels of the other's output."
             )
         check_players(self, a.in_channels + a.out_channels)
 
@@ -62,8 +63,8 @@ class BidirectionalConfig:
 class BidirectionalTask:
     """Both translations as one task for `gantrans.training.fit`; equal seeds give equal weights.
 
-    `networks` are "a", "b" (generators) and "d_a", "d_b". `generator` is A, so that what judges a pix2pix
-    task in the direction SEM -> layout judges this one as well.
+    `networks` are "a", "b" (generators) and "d_a", "d_b". `generator` is A, so that the validation of a
+    pix2pix task in the direction SEM -> layout can be used here as well.
     """
 
     name = "bidirectional"
@@ -71,7 +72,9 @@ class BidirectionalTask:
     def __init__(self, config: BidirectionalConfig, seed: int = 0) -> None:
         self.config = config
         adversarial = AdversarialLoss(config.adversarial, config.real_label)
-        self.stakes = Stakes(adversarial, config.weight_gan, config.weight_fm, config.fm_convention)
+        self.loss_weights = LossWeights(
+            adversarial, config.weight_gan, config.weight_fm, config.fm_convention
+        )
         self.a, self.b = (
             build_generator(config.generator_a, 4 * seed),
             build_generator(config.generator_b, 4 * seed + 1),
@@ -92,47 +95,51 @@ class BidirectionalTask:
                 self.optimizers[name] = adam(critic, config.lr_discriminator, config.betas)
 
     def step(self, batch: Batch, runtime: Runtime) -> dict[str, Tensor]:
-        """Add one batch's gradients of all players to their parameters; return detached scalars for the log.
+        """Add one batch's gradients of all networks to their parameters; return detached scalars for the log.
 
-        `batch` is of the direction SEM -> layout: "input" is SEM, "target" is layout.
+        `batch` is of the direction SEM -> layout: "input" is the SEM image, "target" the layout.
+
+        Canonical form: `lessons.lesson07.exercises.generator_step.generator_step` for the generators
+        (its cycle term: `lessons.lesson07.exercises.cycle_loss.cycle_loss`); this adds both
+        discriminators' gradients from the same passes, feature matching, identity loss and image buffers.
 
         Returns:
-            loss_l1_a, loss_l1_b, loss_cycle, loss_identity (where their weights are not 0), and per direction
-            what `Pix2PixTask.step` logs, with the ending _a or _b.
+            loss_l1_a, loss_l1_b, loss_cycle, loss_identity (where their weights are not 0), and for each
+            direction the scalars of `Pix2PixTask.step`, with the ending _a or _b.
         """
         sem, layout = cast(Tensor, batch["input"]), cast(Tensor, batch["target"])
         made = {"a": self.a(sem, noise=runtime.generator), "b": self.b(layout, noise=runtime.generator)}
         scalars, total = {}, sem.new_zeros(())
-        for name, given, wanted in (("a", sem, layout), ("b", layout, sem)):
+        for name, source, target in (("a", sem, layout), ("b", layout, sem)):
             fake = made[name]
-            loss = F.l1_loss(fake, wanted)
+            loss = F.l1_loss(fake, target)
             scalars[f"loss_l1_{name}"] = loss.detach()
             total = total + self.config.weight_l1 * loss
             if self.discriminators:
-                pull, said = self._duel(name, runtime, given, wanted, fake)
-                total = total + (pull * fake).sum()  # whose gradient at the fake is `pull`
-                scalars |= {f"{key}_{name}": value for key, value in said.items()}
+                grad_fake, logged = self._gan_gradients(name, runtime, source, target, fake)
+                total = total + (grad_fake * fake).sum()  # its gradient at the fake is grad_fake
+                scalars |= {f"{key}_{name}": value for key, value in logged.items()}
         for term, weight, loss in self._further(sem, layout, made, runtime):
             scalars[term] = loss.detach()
             total = total + weight * loss
         runtime.backward(total)
         return scalars
 
-    def _duel(
-        self, name: str, runtime: Runtime, given: Tensor, wanted: Tensor, fake: Tensor
+    def _gan_gradients(
+        self, name: str, runtime: Runtime, source: Tensor, target: Tensor, fake: Tensor
     ) -> tuple[Tensor, dict[str, Tensor]]:
         critic, buffer = self.discriminators[f"d_{name}"], self.buffers[f"d_{name}"]
-        pull, said = duel(critic, self.stakes, runtime, given, wanted, fake, buffer)
+        grad_fake, logged = gan_gradients(critic, self.loss_weights, runtime, source, target, fake, buffer)
         if self.config.weight_l1 > 0:
-            said["gradient_ratio"] = said["gradient_gan"] / l1_gradient_norm(
-                self.config.weight_l1, fake.detach(), wanted
+            logged["gradient_ratio"] = logged["gradient_gan"] / l1_gradient_norm(
+                self.config.weight_l1, fake.detach(), target
             )
-        return pull, {**said, "spread": spread(fake.detach(), wanted)}
+        return grad_fake, {**logged, "spread": spread(fake.detach(), target)}
 
     def _further(
         self, sem: Tensor, layout: Tensor, made: dict[str, Tensor], runtime: Runtime
     ) -> list[tuple[str, float, Tensor]]:
-        """Cycle and identity terms: (name, weight, loss); what has no weight is not computed."""
+        """Cycle and identity terms as (name, weight, loss); a term of weight 0 is not computed."""
         config, noise, terms = self.config, runtime.generator, []
         if config.weight_cycle > 0:
             back = F.l1_loss(self.b(made["a"], noise=noise), sem) + F.l1_loss(
@@ -149,6 +156,6 @@ class BidirectionalTask:
         return {name: buffer.state() for name, buffer in self.buffers.items()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` gave."""
+        """Restore what `state` returned."""
         for name, buffer in self.buffers.items():
             buffer.load_state(state[name], next(self.a.parameters()).device)

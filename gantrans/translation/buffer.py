@@ -1,4 +1,4 @@
-"""A buffer of past fakes: the discriminator is reminded of what the generator used to do.
+"""A buffer of past fakes, so that the discriminator is trained on earlier outputs of the generator as well.
 
 Sources: Shrivastava et al. 2017, section 2.3; Zhu et al. 2017 (CycleGAN), 50 images.
 """
@@ -12,14 +12,17 @@ from gantrans.errors import ConfigError
 
 
 class ImageBuffer:
-    """Holds up to `capacity` pairs (condition, fake); a conditional D must see both halves of one pair.
+    """Up to `capacity` pairs (condition, fake); pairs, because a conditional D takes both halves together.
 
-    Until it is full, every pair is stored and comes back as it is. Then, with probability 1/2, a pair is
-    swapped with a stored one drawn at random; else it comes back as it is and is not stored.
+    Until the buffer is full, every pair is stored and returned unchanged. After that, with probability 1/2, a
+    pair is swapped with a stored one drawn at random; otherwise it is returned unchanged and not stored.
+
+    Canonical form: `lessons.lesson06.exercises.exchange_fakes.exchange_fakes`; this keeps its pairs
+    and its random state, because a resumed run must draw the same fakes.
 
     Args:
         capacity: number of pairs; 0 switches the buffer off.
-        seed: of its own random numbers, which live on the CPU so that no step waits for the device.
+        seed: of its own random generator, which is on the CPU so that no step waits for the device.
     """
 
     def __init__(self, capacity: int, seed: int = 0) -> None:
@@ -30,7 +33,7 @@ class ImageBuffer:
         self.generator = torch.Generator().manual_seed(seed)
 
     def exchange(self, condition: Tensor, fake: Tensor) -> tuple[Tensor, Tensor]:
-        """(B, C, H, W) of conditions and their (detached) fakes -> as many pairs, some of them older."""
+        """Conditions and their (detached) fakes, (B, C, H, W) -> B pairs, some of them from the buffer."""
         if not self.capacity:
             return condition, fake
         given = [self._exchange(pair) for pair in zip(condition, fake, strict=True)]
@@ -48,17 +51,17 @@ class ImageBuffer:
         return stored
 
     def state(self) -> dict[str, Any]:
-        """Tensors and plain Python for a checkpoint."""
+        """Stored pairs and random state, as tensors and plain Python for a checkpoint."""
         stacked = [torch.stack(part) for part in zip(*self.pairs, strict=True)]
         return {"pairs": stacked, "random": self.generator.get_state()}
 
     def load_state(self, state: dict[str, Any], device: torch.device | str = "cpu") -> None:
-        """Restore what `state` gave, on the device where training goes on."""
+        """Restore what `state` returned, on the device where training continues."""
         stacked = [part.to(device) for part in state["pairs"]]
         self.pairs = list(zip(*stacked, strict=True)) if stacked else []
         self.generator.set_state(state["random"])
 
 
 def _copy(pair: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor]:
-    """A pair of its own: a slice would keep the whole batch in memory."""
+    """A copy of the pair, because a slice would keep the whole batch in memory."""
     return pair[0].detach().clone(), pair[1].detach().clone()

@@ -1,10 +1,10 @@
-"""What a GAN's log says about its health: collapse, oscillation, dominance, adversarial excess, or none.
+"""Diagnosis of a GAN's training from its log: collapse, oscillation, dominance, adversarial excess, or none.
 
-A pix2pix run logs all that is needed at no cost (see `duel`): D's accuracy, the norm of the adversarial
-gradient at the fake over that of the L1 gradient, and how much fakes differ from each other. No single one
-tells the failures apart. D's accuracy is 1 both when G is starved and when it is shouted at; the ratio says
-which. And an adversarial gradient that outweighs L1 spoils G's answers at any accuracy: the ratio says that
-as well.
+A pix2pix run logs the three quantities at no cost (see `gan_gradients`): D's accuracy, the ratio of the
+adversarial gradient's norm at the fake to that of the L1 gradient, and how much fakes differ from each other.
+No single one separates the failures. D's accuracy is 1 both when the adversarial gradient vanishes and when
+it outweighs L1; the ratio separates these two cases. A ratio above 1 also degrades G's output at any accuracy
+of D.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,23 +25,24 @@ Records = Sequence[Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Thresholds:
-    """Where healthy ends; a very different task deserves its own.
+    """Limits between a healthy run and each failure; a very different task needs limits of its own.
 
-    Chosen on pilot runs at 32 px with 40 records each, whose seeds are not those of the runs that judge them
-    (claim G33, `lessons.lesson06.experiments.failures`); `excess` on the tables of lessons 06 and 07. At 1
-    both gradients are equal, and a G that can answer both settles near it: layout -> SEM at an L1 weight of
-    10, as the recipe has it, lies between 0.8 and 1.3. In lesson 06's factorial (SEM -> layout) 173 of 175
-    runs from 1.5 on end 0.05 IoU or more below L1 alone, and 19 of 167 below it.
+    Chosen on pilot runs at 32 px with 40 records each, with other seeds than the runs that test them (claim
+    G33, `lessons.lesson06.experiments.failures`); `excess` on the tables of lessons 06 and 07. At a ratio
+    of 1 both gradients are equal, and a G that can reduce both losses settles near it: layout -> SEM at the
+    recipe's L1 weight of 10 lies between 0.8 and 1.3. In lesson 06's factorial (SEM -> layout), 173 of 175
+    runs with a ratio of 1.5 or more end at least 0.05 IoU below L1 alone, and 19 of the 167 runs with a lower
+    one.
 
     Attributes:
-        spread: below it, fakes are alike: in units of how much the targets differ.
-        swing: above it, D's accuracy goes up and down.
-        crossings: so often at least must it cross its trend; a run that merely bends does so twice.
-        accuracy: from it on, D dominates.
-        excess: from this ratio of gradients on, the adversarial term spoils G at any accuracy of D.
-        loud: from this ratio on, a D that dominates shouts L1 down.
-        quiet: below this ratio, L1 alone trains G.
-        records: fewest records with a verdict of D.
+        spread: below it, fakes count as alike; see `spread` in `gan_gradients`.
+        swing: above it, D's accuracy oscillates (standard deviation about its trend).
+        crossings: fewest crossings of the trend in an oscillation; a curve with a single bend has two.
+        accuracy: from this accuracy of D on, D dominates.
+        excess: from this gradient ratio on, the adversarial term degrades G at any accuracy of D.
+        loud: from this gradient ratio on, the adversarial gradient of a dominating D outweighs L1.
+        quiet: below this gradient ratio, G is trained by L1 alone.
+        records: fewest records with D's accuracy.
     """
 
     spread: float = 0.25
@@ -56,7 +57,7 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """A name of `DIAGNOSES`, the evidence in one sentence, and the numbers behind it by name."""
+    """A name of `DIAGNOSES`, the evidence in one sentence, and the numbers used, by name."""
 
     name: str
     evidence: str
@@ -67,16 +68,16 @@ class Diagnosis:
 
 
 def diagnose(history: History | Records, thresholds: Thresholds | None = None) -> Diagnosis:
-    """Name what happened in a GAN's training, from its records alone.
+    """Diagnose a GAN's training from its records alone.
 
-    The first that applies, in this order: non-finite, too short, collapse, oscillation, dominance,
-    adversarial excess, healthy. A collapsed run often oscillates as well, a dominated one does neither; and
-    each of the three may come with a loud adversarial gradient, which alone is an excess. Means are over the
-    second half of training, the swing over all but its first quarter.
+    The result is the first diagnosis that applies, in this order: non-finite, too short, collapse,
+    oscillation, dominance, adversarial excess, healthy. A collapsed run often oscillates as well, a dominated
+    one does neither. Each of the three may come with a high gradient ratio; a high ratio without any of them
+    is an excess. Means are over the second half of training, the swing over all but the first quarter.
 
     Args:
-        history: the history of a run, or its records: with "step" and what `duel` logs. Records without
-            "d_accuracy" (validation) are passed over; "spread" and "gradient_ratio" may be missing.
+        history: the history of a run, or its records: with "step" and the scalars of `gan_gradients`. Records
+            without "d_accuracy" (validation) are skipped; "spread" and "gradient_ratio" may be missing.
     """
     limits = thresholds or Thresholds()
     records = history.records if isinstance(history, History) else list(history)
@@ -109,9 +110,9 @@ def _mean(records: Records, key: str) -> float:
 
 
 def swing(series: np.ndarray) -> tuple[float, float]:
-    """How far a series swings about its straight trend: standard deviation and number of crossings.
+    """Standard deviation of a series about its straight trend, and how often it crosses the trend.
 
-    A running mean over three records comes first, so that what counts is slow and not the noise of batches.
+    A running mean over three records is taken first, to remove the noise of single batches.
     """
     smooth = np.convolve(series, np.full(3, 1 / 3), mode="valid")
     place = np.arange(len(smooth))
@@ -121,7 +122,7 @@ def swing(series: np.ndarray) -> tuple[float, float]:
 
 
 def judge(numbers: Mapping[str, float], thresholds: Thresholds | None = None) -> Diagnosis:
-    """The diagnosis of a run whose `Diagnosis.numbers` were kept, with these thresholds or others.
+    """The diagnosis from `Diagnosis.numbers`, for example of an earlier run with other thresholds.
 
     Args:
         numbers: "accuracy", "swing", "crossings" and, where they were logged, "spread", "ratio", "gradient".
@@ -151,17 +152,18 @@ def _ratio(numbers: Mapping[str, float]) -> str:
 
 
 def _apart(numbers: Mapping[str, float]) -> str:
-    """What else a healthy run shows, as far as it was logged."""
+    """Spread and gradient ratio of a healthy run as text, as far as they were logged."""
     spread = f"; fakes differ {numbers['spread']:.2f} times as much as targets" if "spread" in numbers else ""
     return spread + (f"; {_ratio(numbers)}" if "ratio" in numbers else "")
 
 
 def _consequence(numbers: Mapping[str, float], limits: Thresholds) -> str:
-    """What D's victory does to G: dominance is harmless as long as L1 carries the training."""
+    """The effect of D's dominance on G as text: it is harmless as long as L1 dominates G's gradient."""
     if "ratio" not in numbers:
-        return f"no L1 loss carries G, and its gradient is {numbers.get('gradient', float('nan')):.2g}"
+        gradient = numbers.get("gradient", float("nan"))
+        return f"there is no L1 loss, and the adversarial gradient is {gradient:.2g}"
     if numbers["ratio"] < limits.quiet:
-        return f"{_ratio(numbers)}, so L1 alone trains G and D might as well be left out"
+        return f"{_ratio(numbers)}, so L1 alone trains G and D could be left out"
     if numbers["ratio"] < limits.loud:
-        return f"{_ratio(numbers)}, so L1 carries the training and the dominance may be harmless"
-    return f"{_ratio(numbers)}, so D shouts L1 down: {REMEDY}"
+        return f"{_ratio(numbers)}, so L1 determines the training and the dominance may be harmless"
+    return f"{_ratio(numbers)}, so it outweighs L1: {REMEDY}"

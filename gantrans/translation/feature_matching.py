@@ -1,4 +1,4 @@
-"""Feature matching: the generator is asked for what the discriminator notices, layer by layer.
+"""Feature matching: an L1 loss between the discriminator's features of real and generated pairs.
 
 Sources: Salimans et al. 2016, section 3.1; Wang et al. 2018 (pix2pixHD), equation 3, here with D's features
 of (condition, fake) and (condition, target), so that images are matched in pairs.
@@ -15,14 +15,17 @@ FM_CONVENTIONS = ("mean", "sum")
 
 
 def feature_matching(real: Sequence[Tensor], fake: Sequence[Tensor], convention: str = "mean") -> Tensor:
-    """L1 distance between D's features of real and fake, a scalar; the real ones count as constants.
+    """L1 distance between D's features of real and fake, a scalar; no gradient flows to the real ones.
 
     "mean": the average over the L layers of each layer's mean absolute difference. "sum": pix2pixHD's
     4 / (n_layers + 1) times the sum over its n_layers + 1 layers of the same means, so exactly four times the
     average: a weight of 10 here acts like 40 there.
 
+    Canonical form: `lessons.lesson09.exercises.matched_features.matched_features`; this takes
+    features that other losses have computed already.
+
     Args:
-        real, fake: features layer by layer, (B, C_k, h_k, w_k), as `Discrimination.features` gives them.
+        real, fake: features layer by layer, (B, C_k, h_k, w_k), such as `Discrimination.features`.
 
     Raises:
         ConfigError: an unknown convention, or lists of different length.

@@ -1,4 +1,4 @@
-"""Adversarial losses, all on logits.
+"""Adversarial losses, all computed from logits.
 
 Sources: Goodfellow et al. 2014, section 3 (minimax and non-saturating); Mao et al. 2017 (least squares); Lim
 and Ye 2017 (hinge); Salimans et al. 2016, section 3.4 (one-sided label smoothing).
@@ -17,7 +17,7 @@ ADVERSARIAL_LOSSES = ("lsgan", "non_saturating", "minimax", "hinge")
 
 @dataclass(frozen=True)
 class AdversarialLoss:
-    """What the players minimise, given D's logits r of real pairs and f of fake ones; means over all logits.
+    """Losses of generator and discriminator from D's logits r of real and f of fake pairs, means over all.
 
     ==============  ==============  ============  =======================================================
     kind            generator       its gradient  discriminator, y = real_label
@@ -29,8 +29,8 @@ class AdversarialLoss:
     ==============  ==============  ============  =======================================================
 
     s is the sigmoid. Smoothing is one-sided: real_label moves only D's target for real pairs. The generator
-    always aims at 1 (a smoothed aim would turn its gradient round above real_label) and fakes always count as
-    0. Hinge has a margin instead of a target, so it takes no smoothing.
+    always has the target 1 (with a smoothed target its gradient would change sign above real_label), and D's
+    target for fake pairs is always 0. Hinge has a margin instead of a target, so it takes no smoothing.
     """
 
     kind: str = "lsgan"
@@ -46,7 +46,10 @@ class AdversarialLoss:
             )
 
     def generator(self, fake: Tensor) -> Tensor:
-        """Scalar loss of the generator from D's logits of its images."""
+        """Scalar loss of the generator from D's logits of its images.
+
+        Canonical form: `lessons.lesson06.exercises.generator_loss.generator_loss`.
+        """
         if self.kind == "lsgan":
             return (fake - 1.0).square().mean()
         if self.kind == "non_saturating":
@@ -54,7 +57,11 @@ class AdversarialLoss:
         return -F.softplus(fake).mean() if self.kind == "minimax" else -fake.mean()
 
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
-        """Scalar loss of the discriminator, halved so that it learns at half the generator's pace."""
+        """Scalar loss of the discriminator, halved to slow it down relative to the generator.
+
+        Canonical form: `lessons.lesson06.exercises.discriminator_loss.discriminator_loss`; this adds
+        one-sided label smoothing.
+        """
         if self.kind == "lsgan":
             loss = (real - self.real_label).square().mean() + fake.square().mean()
         elif self.kind == "hinge":
@@ -64,10 +71,10 @@ class AdversarialLoss:
         return 0.5 * loss
 
     def score(self, logits: Tensor) -> Tensor:
-        """D's verdict per logit: a probability for the cross-entropies, the raw output otherwise."""
+        """D's score per logit: a probability for the cross-entropies, the raw output otherwise."""
         return logits.sigmoid() if self.kind in ("non_saturating", "minimax") else logits
 
     @property
     def boundary(self) -> float:
-        """The raw logit halfway between D's two targets, above which it says "real"."""
+        """The raw logit halfway between D's two targets; above it, D classifies a pair as real."""
         return 0.5 * self.real_label if self.kind == "lsgan" else 0.0

@@ -1,7 +1,7 @@
 """Paired image translation: one generator, one conditional discriminator, L1 and an adversarial loss.
 
-Source: Isola et al. 2017 (pix2pix). Both players' gradients are taken at the same weights (simultaneous
-gradient descent), which lets them share one generator pass and one discriminator pass over the fake.
+Source: Isola et al. 2017 (pix2pix). Both networks' gradients are taken at the same weights (simultaneous
+gradient descent), so that one generator pass and one discriminator pass over the fake serve both losses.
 """
 
 from dataclasses import dataclass, field, fields
@@ -23,8 +23,8 @@ from gantrans.networks import (
 )
 from gantrans.training import Batch, Runtime
 from gantrans.translation.buffer import ImageBuffer
-from gantrans.translation.duel import Stakes, duel, l1_gradient_norm, spread
 from gantrans.translation.feature_matching import FM_CONVENTIONS
+from gantrans.translation.gan_gradients import LossWeights, gan_gradients, l1_gradient_norm, spread
 from gantrans.translation.losses import AdversarialLoss
 
 
@@ -33,8 +33,8 @@ class Pix2PixConfig:
     """Networks, loss weights and learning rates; `discriminator=None` trains the generator with L1 alone.
 
     Attributes:
-        weight_fm, fm_convention: feature matching; see `feature_matching`.
-        buffer: D also sees up to so many past fakes; see `ImageBuffer`.
+        weight_fm, fm_convention: of feature matching; see `feature_matching`.
+        buffer: number of past fakes kept for D's loss; see `ImageBuffer`.
     """
 
     generator: UNetConfig | ResidualUNetConfig = field(default_factory=UNetConfig)
@@ -55,11 +55,11 @@ class Pix2PixConfig:
 
 
 def check_players(config: Any, channels: int) -> None:
-    """What holds for the settings of every game between generators and discriminators.
+    """Check the settings that all tasks with generators and discriminators share.
 
     Args:
-        config: has the loss, its weights (`weight_*`), rates, betas, buffer and discriminator.
-        channels: of condition and image together.
+        config: with the loss, its weights (`weight_*`), rates, betas, buffer and discriminator as fields.
+        channels: number of channels of condition and image together.
 
     Raises:
         ConfigError: naming the field, its value and what is allowed.
@@ -90,7 +90,9 @@ class Pix2PixTask:
     def __init__(self, config: Pix2PixConfig, seed: int = 0) -> None:
         self.config = config
         adversarial = AdversarialLoss(config.adversarial, config.real_label)
-        self.stakes = Stakes(adversarial, config.weight_gan, config.weight_fm, config.fm_convention)
+        self.loss_weights = LossWeights(
+            adversarial, config.weight_gan, config.weight_fm, config.fm_convention
+        )
         self.buffer = ImageBuffer(config.buffer, seed)
         self.generator = build_generator(config.generator, 2 * seed)
         self.discriminator: PatchGAN | None = None
@@ -106,10 +108,14 @@ class Pix2PixTask:
     def step(self, batch: Batch, runtime: Runtime) -> dict[str, Tensor]:
         """Add one batch's gradients of both players to their parameters; return detached scalars for the log.
 
+        Canonical form: `lessons.lesson05.pix2pix.reference_step`, where D moves before G's turn; this takes
+        both gradients at the same weights, because one pass of each network then serves both, adds feature
+        matching and the image buffer, and leaves the optimisers to `fit`.
+
         Returns:
-            loss_l1, and with a discriminator what `duel` logs, and: gradient_ratio: the norm of the weighted
-            adversarial gradient at the fake over that of the weighted L1 gradient (if weight_l1 > 0);
-            spread: see `spread`.
+            loss_l1; with a discriminator also the scalars of `gan_gradients`, gradient_ratio (the norm of the
+            weighted adversarial gradient at the fake over that of the weighted L1 gradient, if weight_l1 > 0)
+            and spread (see `spread`).
         """
         source, target = cast(Tensor, batch["input"]), cast(Tensor, batch["target"])
         fake = self.generator(source, noise=runtime.generator)  # (B, 1, H, W), float32
@@ -117,9 +123,12 @@ class Pix2PixTask:
         if self.discriminator is None:
             runtime.backward(self.config.weight_l1 * loss_l1)
             return {"loss_l1": loss_l1.detach()}
-        pull, scalars = duel(self.discriminator, self.stakes, runtime, source, target, fake, self.buffer)
-        # The gradient of the second term at the fake is `pull`: G's whole gradient in one backward pass.
-        runtime.backward(self.config.weight_l1 * loss_l1 + (pull * fake).sum())
+        grad_fake, scalars = gan_gradients(
+            self.discriminator, self.loss_weights, runtime, source, target, fake, self.buffer
+        )
+        # (grad_fake * fake).sum() has the gradient grad_fake at the fake, so that one backward pass through G
+        # gives the gradient of all its losses.
+        runtime.backward(self.config.weight_l1 * loss_l1 + (grad_fake * fake).sum())
         fake = fake.detach()
         if self.config.weight_l1 > 0:
             l1_norm = l1_gradient_norm(self.config.weight_l1, fake, target)
@@ -131,15 +140,15 @@ class Pix2PixTask:
         return {"buffer": self.buffer.state()}
 
     def load_state(self, state: dict[str, Any]) -> None:
-        """Restore what `state` gave."""
+        """Restore what `state` returned."""
         self.buffer.load_state(state["buffer"], next(self.generator.parameters()).device)
 
 
 def build_generator(config: UNetConfig | ResidualUNetConfig, seed: int = 0) -> UNetGenerator | ResidualUNet:
-    """The network that a configuration describes."""
+    """Build the generator that a configuration describes."""
     return UNetGenerator(config, seed) if isinstance(config, UNetConfig) else ResidualUNet(config, seed)
 
 
 def adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> Adam:
-    """The optimiser of a player."""
+    """Adam for the parameters of one network, with the fused kernel."""
     return Adam(network.parameters(), lr=lr, betas=betas, fused=True)

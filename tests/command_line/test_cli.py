@@ -240,7 +240,9 @@ def test_a_checkpoint_with_an_unknown_setting_is_refused(capsys, run: Path, tmp_
         contents["settings"]["extra"]["recipe"]["data"]["colour"] = "red"
         torch.save(contents, path)
     code, _, err = call(capsys, "evaluate", "--run", copy)
-    _is_one_sentence(code, err, "newer are not valid in this version of gantrans: DataSpec has no field 'colour'")
+    _is_one_sentence(
+        code, err, "newer are not valid in this version of gantrans: DataSpec has no field 'colour'"
+    )
 
 
 def test_programs_get_json(capsys) -> None:

@@ -61,7 +61,7 @@ def test_family_and_guidance_change_the_draw(run: Path) -> None:
     with torch.no_grad():  # three steps of training leave the label without a voice
         torch.nn.init.normal_(generator.network.exit.weight, generator=torch.Generator().manual_seed(0))
         torch.nn.init.normal_(
-            generator.network.heard.label.weight, generator=torch.Generator().manual_seed(1)
+            generator.network.conditioning.label.weight, generator=torch.Generator().manual_seed(1)
         )
     free = generator.draw(2, sampler)
     led = generator.draw(2, sampler, family="jogs")

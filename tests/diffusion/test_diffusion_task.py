@@ -88,7 +88,7 @@ def test_withheld_labels_are_drawn_with_the_stated_share() -> None:
     seen = []
     network = VectorDenoiserConfig(2, hidden=8, classes=2)
     task = DiffusionTask(DiffusionConfig(network, label_dropout=0.25))
-    task.denoiser.heard.label.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    task.denoiser.conditioning.label.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
     for number in range(40):
         task.step(two_points(number), runtime(number))
     share = float((torch.cat(seen) == 2).float().mean())
@@ -136,7 +136,7 @@ def test_weighting_multiplies_the_error() -> None:
 
 
 def test_it_refuses_what_cannot_be_trained() -> None:
-    with pytest.raises(ConfigError, match="network was told of 1000"):
+    with pytest.raises(ConfigError, match="network has steps = 1000"):
         DiffusionConfig(SMALL, steps=100)
     with pytest.raises(ConfigError, match="loss of x0"):
         DiffusionConfig(SMALL, loss="cross_entropy")

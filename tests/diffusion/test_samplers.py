@@ -192,7 +192,7 @@ def test_bad_input_is_refused_in_a_sentence():
         draw(SamplerConfig(count=2), chunk=0)
     schedule = make_schedule("cosine", 10)
     options = {"prediction": "x0", "generator": generator()}
-    with pytest.raises(DataError, match="The model answered with shape"):
+    with pytest.raises(DataError, match="The model returned shape"):
         sample(lambda x, t: x[:, :1], (2, 3), schedule, SamplerConfig(count=2), **options)
     zero = make_schedule("linear", zero_terminal_snr=True)
     with pytest.raises(ConfigError, match="predict x0 or v"):

@@ -14,7 +14,7 @@ from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson02.experiments import embeddings, reading_time
 from lessons.lesson02.experiments.embeddings import ARMS, BESIDE, CASES, EXACT, POINTS, RULE, TOLD
 from lessons.lesson02.experiments.embeddings_beside import SWEEP as BESIDE_SWEEP
-from lessons.lesson02.figures import clocks
+from lessons.lesson02.figures import clocks, worth
 from lessons.shared.denoising import Trained
 
 SCHEDULE = make_schedule("cosine")
@@ -24,7 +24,8 @@ SCHEDULE = make_schedule("cosine")
 def tables(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANTRANS_CACHE", str(tmp_path_factory.mktemp("runs")))
-        yield embeddings.SWEEP.run("smoke"), BESIDE_SWEEP.run("smoke")
+        sweeps = embeddings.SWEEP, BESIDE_SWEEP
+        yield tuple(Table({}, {s: w.row(s, "smoke") for s in w.seeds_at("smoke")}, w.name) for w in sweeps)
 
 
 @pytest.fixture(scope="module")
@@ -217,7 +218,7 @@ def test_both_explorers_draw_every_state_of_their_grids(trained):
     )
 
     def lie(**state):
-        return clocks.told_figure(trained["sinusoidal"], count=16, **state)
+        return worth.told_figure(trained["sinusoidal"], count=16, **state)
 
     for explorer in (
         Explorer(clocks.embedding_figure, controls, "alike"),
@@ -257,11 +258,11 @@ def test_result_figures_have_words(trained, tables):
         "t = 250: for the point (0.5, 0.3)": clocks.same_point_figure(SCHEDULE, (0.5, 0.3), (60, 250)),
         "raw t: ": clocks.wave_figure({"raw": reading_time.wave(), "learned": reading_time.wave()}),
         "1 + scale: over all timesteps": clocks.modulation_figure(trained["sinusoidal"]),
-        "no t: mean loss": clocks.loss_figure(embeddings.curves(table, "digits")),
-        "U-Net, no t: ": clocks.effect_figure([table, both]).figure,
-        "true ring: 9": clocks.points_figure({"true ring": embeddings.ring(500, 1)}),
-        "real: Fréchet distance": clocks.digits_figure({"real": x}),
-        "a case: t read off x_t": clocks.reading_figure(read),
+        "no t: mean loss": worth.loss_figure(embeddings.curves(table, "digits")),
+        "U-Net, no t: ": worth.effect_figure([table, both]).figure,
+        "true ring: 9": worth.points_figure({"true ring": embeddings.ring(500, 1)}),
+        "real: Fréchet distance": worth.digits_figure({"real": x}),
+        "a case: t read off x_t": worth.reading_figure(read),
     }
     for words, figure in figures.items():
         assert words in alt_text(figure)
@@ -272,7 +273,7 @@ def test_ratios_in_the_figure_are_those_of_the_table():
         seed: {"sinusoidal": {"digits: loss": 0.9 * x}, "no t": {"digits: loss": x}}
         for seed, x in enumerate((0.2, 0.3, 0.25, 0.22))
     }
-    words = alt_text(clocks.effect_figure([Table({}, rows)]).figure)
+    words = alt_text(worth.effect_figure([Table({}, rows)]).figure)
     assert "digits, no t: 0.900, seeds: 4 (0.900 to 0.900)" in words
 
 
@@ -286,5 +287,5 @@ def test_the_committed_tables_are_those_of_the_ledger():
     assert {name: part["data"] for name, part in record["parts"].items()} == made["data"]
     assert record["numbers"] == pytest.approx(made["numbers"])
     both = embeddings.joined(table, committed("embeddings_beside"))
-    assert set(clocks.quality_rows(both, "plane")) == {*ARMS, *EXACT}
+    assert set(worth.quality_rows(both, "plane")) == {*ARMS, *EXACT}
     assert both.seeds[0] == 0

@@ -20,7 +20,7 @@ from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import Table, committed
 from gantrans.translation import Predictor
 from lessons.lesson12.experiments import fine_tuning, promotion
-from lessons.lesson12.figures import improvement
+from lessons.lesson12.figures import gate, tuning
 from lessons.shared import process_change
 
 
@@ -66,7 +66,7 @@ def test_lines_print_wider_in_new_conditions():
 
 
 def test_rates_after_loading_show_the_trap(run):
-    rates = improvement.rates_after_loading(run)
+    rates = tuning.rates_after_loading(run)
     wanted = rates["wanted: the base rate / 10"]
     assert rates["load, then set from the configuration"] == wanted
     assert rates["set, then load"] not in (wanted, 10 * wanted)  # decayed
@@ -78,15 +78,15 @@ def test_a_challenger_is_loaded_as_it_was_made(run, tuned):
     again = process_change.challenger(run, "smoke", 0, config)
     assert (again.after, again.records, again.alarms) == (one.after, one.records, one.alarms)
     assert {"iou_old", "iou_new"} <= set(one.before)
-    words = alt_text(improvement.epochs_figure({"with replay": one}))
+    words = alt_text(tuning.epochs_figure({"with replay": one}))
     assert "old images against the training step: with replay goes from" in words
     assert "new images" in words
-    assert "D's loss against" in alt_text(improvement.watch_figure({"with replay": one}, config))
+    assert "D's loss against" in alt_text(tuning.watch_figure({"with replay": one}, config))
 
 
 def test_the_process_figure_shows_both_conditions(run):
     sets = {which: process_change.hold_out(which, "smoke", 0)[0] for which in ("old", "new")}
-    figure = improvement.process_figure(Predictor.load(run), sets)
+    figure = tuning.process_figure(Predictor.load(run), sets)
     assert "new: answer over drawing: IoU" in alt_text(figure)
     assert [ax.get_title() for ax in figure.axes[:2]] == ["SEM image", "drawn layout"]
 
@@ -97,10 +97,10 @@ def test_the_explorer_of_bounds_draws_every_state():
         Slider("layouts", "layouts", 8, 60, 4, 40),
         Slider("common", "shared", 0, 90, 15, 60),
     )
-    explorer = Explorer(improvement.bounds_figure, controls, "bounds")
+    explorer = Explorer(gate.bounds_figure, controls, "bounds")
     for state in explorer.grid():
         assert explorer.problems(state) == []
-    few = alt_text(improvement.bounds_figure(gain=20, layouts=8, common=0))
+    few = alt_text(gate.bounds_figure(gain=20, layouts=8, common=0))
     assert "layouts: insufficient data" in few
 
 
@@ -110,11 +110,11 @@ def test_the_explorer_of_the_sweep_draws_every_state():
         Slider("share", "share", 0.0, 1.0, 0.25, 0.5),
         Choice("beside", "beside", ("nothing", "rates"), "nothing"),
     )
-    explorer = Explorer(partial(improvement.plane_figure, table), controls, "sweep")
+    explorer = Explorer(partial(tuning.plane_figure, table), controls, "sweep")
     for state in explorer.grid():
         assert explorer.problems(state) == []
-    assert "IoU on new images (champion" in alt_text(improvement.rates_figure(table))
-    assert improvement.pairs_table(table).rows[0][0] == "corrected pairs"
+    assert "IoU on new images (champion" in alt_text(tuning.rates_figure(table))
+    assert tuning.pairs_table(table).rows[0][0] == "corrected pairs"
 
 
 def test_shared_variance_of_known_effects():
@@ -124,7 +124,7 @@ def test_shared_variance_of_known_effects():
         values = hold.draw(generator)
         none = np.zeros(len(values))
         compared = Compared(none, values, hold.clusters, ["any"] * len(values), none, none)
-        assert improvement.shared_variance(compared) == pytest.approx(wanted, abs=0.07)
+        assert gate.shared_variance(compared) == pytest.approx(wanted, abs=0.07)
 
 
 def test_tables_say_what_they_hold(run, tmp_path):
@@ -134,23 +134,23 @@ def test_tables_say_what_they_hold(run, tmp_path):
     seconds = [0.01] * 20
     good = decide(better, better, latency=(seconds, seconds), smoke_problem="", config=GateConfig())
     slow = decide(better, better, latency=(seconds, [0.03] * 20), smoke_problem="")
-    table = str(improvement.decision_table({"good": good, "slow": slow}))
+    table = str(gate.decision_table({"good": good, "slow": slow}))
     assert "3: FAILED" in table
     assert "| verdict |  | promote | keep the champion |" in table
     registry = Registry(tmp_path)
     registry.register(run)
     registry.promote("sem2layout")
-    assert [row[1:4] for row in improvement.history_table(registry).rows] == [
+    assert [row[1:4] for row in gate.history_table(registry).rows] == [
         ["register", "v0001", "-"],
         ["promote", "v0001", "v0001"],
     ]
-    assert improvement.equal_table({"mean": (1000, 2000)}).rows[0][2] == "50.0%"
+    assert gate.equal_table({"mean": (1000, 2000)}).rows[0][2] == "50.0%"
     ledger = claims.read(claims.COMMITTED)
-    assert improvement.latency_table(ledger["G39"]).rows[-1] == ["3", "100%"]
-    words = alt_text(improvement.rules_figure(ledger["G26"]))
+    assert gate.latency_table(ledger["G39"]).rows[-1] == ["3", "100%"]
+    words = alt_text(gate.rules_figure(ledger["G26"]))
     assert "image bootstrap 9.6%" in words
     assert "gate, defects by bound" in words
-    assert improvement.defects_table(4).rows[0] == ["none, and none", "0%", "0%", "0%"]
+    assert gate.defects_table(4).rows[0] == ["none, and none", "0%", "0%", "0%"]
 
 
 def test_the_sweep_gives_each_claim_its_arms_and_parts():

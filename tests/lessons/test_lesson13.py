@@ -18,11 +18,12 @@ from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson13.experiments import quarter
+from lessons.lesson13.experiments import quarter_setting as calendar
 from lessons.lesson13.experiments.live_quarter import STRAY_DAYS, Served, png_16_bit
 from lessons.lesson13.figures import dashboard
 from lessons.shared.process_change import DIRECTION
 
-SMOKE = quarter.SETTINGS["smoke"]
+SMOKE = calendar.SETTINGS["smoke"]
 
 
 @pytest.fixture(scope="module")
@@ -53,7 +54,7 @@ class Scripted:
         self.values += [0.5 if self.day >= self.falls else 0.8] * len(pairs)
 
     def labelled(self):
-        return quarter.joined(self.parts)
+        return calendar.joined(self.parts)
 
     def qualities(self):
         return self.values
@@ -68,15 +69,15 @@ class Scripted:
 
 
 def test_the_second_change_is_in_the_drawings_alone():
-    sets = {phase: quarter.phase_pairs(phase, "shown", 32, 0, 6) for phase in quarter.PHASES}
+    sets = {phase: calendar.phase_pairs(phase, "shown", 32, 0, 6) for phase in calendar.PHASES}
     assert torch.equal(sets["new"].sem, sets["redrawn"].sem)
     assert torch.equal(sets["old"].layout, sets["new"].layout)
     assert not torch.equal(sets["old"].sem, sets["new"].sem)
     drawn, less = (sets[name].layout.float().mean() for name in ("new", "redrawn"))
     assert 0.2 * drawn < less < 0.9 * drawn
-    days = [quarter.phase_of(day, SMOKE) for day in (0, 2, 3, 5, 6, 8)]
+    days = [calendar.phase_of(day, SMOKE) for day in (0, 2, 3, 5, 6, 8)]
     assert days == ["old", "old", "new", "new", "redrawn", "redrawn"]
-    monday, tuesday = (quarter.day_pairs(day, "smoke", 0) for day in (0, 1))
+    monday, tuesday = (calendar.day_pairs(day, "smoke", 0) for day in (0, 1))
     assert not torch.equal(monday.layout, tuesday.layout)
     assert not set(monday.names) & set(tuesday.names)
 
@@ -110,7 +111,7 @@ def test_the_loop_waits_for_labels_and_halves_them(tmp_path):
 
 def test_labels_are_kept_whenever_they_come(site):
     image, label = (
-        encode_png(unit_from_uint8(x[0])) for x in quarter.day_pairs(0, "smoke", 1).roles(DIRECTION)
+        encode_png(unit_from_uint8(x[0])) for x in calendar.day_pairs(0, "smoke", 1).roles(DIRECTION)
     )
     assert site.send("once", image).headers["x-model-version"] == "v0001"
     assert site.send("once", image).status == 200
@@ -130,15 +131,17 @@ def test_labels_are_kept_whenever_they_come(site):
 
 def image_of(day: int) -> torch.Tensor:
     """An SEM image, uint8."""
-    return quarter.day_pairs(day, "smoke", 1).sem[0]
+    return calendar.day_pairs(day, "smoke", 1).sem[0]
 
 
 def test_the_quarter_over_http_is_the_quarter(site, tmp_path):
     """The server changes nothing: outputs are those of the predictor, up to 8 bits."""
     story = quarter.run_quarter(site, quarter.ON_LABELS, "smoke", 0, tmp_path)
     for day in (0, 4, 8):
-        pairs = quarter.day_pairs(day, "smoke", 0)
-        assert story.truth[day] == pytest.approx(float(quarter.ious(site.champion(), pairs).mean()), abs=0.02)
+        pairs = calendar.day_pairs(day, "smoke", 0)
+        assert story.truth[day] == pytest.approx(
+            float(calendar.ious(site.champion(), pairs).mean()), abs=0.02
+        )
     labels = (SMOKE.days - SMOKE.delay) * SMOKE.labels
     assert len(site.qualities()) == len(site.labelled()) == labels
     assert np.mean(site.qualities()[-20:]) == pytest.approx(story.quality[-1])
@@ -149,9 +152,9 @@ def test_the_quarter_over_http_is_the_quarter(site, tmp_path):
 
 
 def test_labels_after_a_rollback_go_to_the_version_that_predicted(site):
-    site.translate(quarter.phase_pairs("old", "before", SMOKE.size, 0, 2))  # so that v0001 has predicted
-    pairs = quarter.phase_pairs("redrawn", "after", SMOKE.size, 0, 12)
-    old = quarter.phase_pairs("old", "some", SMOKE.size, 0, 24)
+    site.translate(calendar.phase_pairs("old", "before", SMOKE.size, 0, 2))  # so that v0001 has predicted
+    pairs = calendar.phase_pairs("redrawn", "after", SMOKE.size, 0, 12)
+    old = calendar.phase_pairs("old", "some", SMOKE.size, 0, 24)
     decision = site.challenge(old.subset(range(8)), old.subset(range(8, 24)), day=99)
     assert decision.verdict == "keep the champion"
     assert site.registry.aliases(DIRECTION).champion == "v0001"
@@ -170,8 +173,8 @@ def test_a_promotion_fits_the_input_monitor_anew(tmp_path, monkeypatch):
     monkeypatch.setenv("GANTRANS_CACHE", str(tmp_path / "runs"))
     bench = quarter.Bench("smoke", 0, tmp_path)
     monkeypatch.setattr(quarter, "judge", lambda *_: Decision((Check("new bound", True, 0.1, 0.0, "yes"),)))
-    run, pairs = bench.run, quarter.phase_pairs("old", "some", SMOKE.size, 0, 16)
-    bench.translate(quarter.day_pairs(0, "smoke", 0))
+    run, pairs = bench.run, calendar.phase_pairs("old", "some", SMOKE.size, 0, 16)
+    bench.translate(calendar.day_pairs(0, "smoke", 0))
     assert bench.monitor.seen == SMOKE.images
     assert bench.challenge(pairs.subset(range(8)), pairs.subset(range(8, 16)), 1).promoted
     assert (bench.run != run, bench.monitor.seen) == (True, 0)

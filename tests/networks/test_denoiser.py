@@ -40,8 +40,8 @@ def test_shape_in_and_out(unshuffle: int, norm: str) -> None:
 def test_every_block_starts_as_the_identity_and_the_answer_as_zero() -> None:
     network = Denoiser(DenoiserConfig(**SMALL))
     x = torch.randn(2, 8, 8, 8)
-    heard = torch.randn(2, 32)
-    assert torch.equal(network.encoder[0][0](x, heard), x)
+    conditioning = torch.randn(2, 32)
+    assert torch.equal(network.encoder[0][0](x, conditioning), x)
     assert not network(torch.randn(2, 1, 8, 8), torch.tensor([3, 4])).any()
 
 
@@ -54,7 +54,7 @@ def test_every_weight_takes_part() -> None:
     # A bias before a norm's mean is taken out again: its gradient is zero up to rounding, not missing.
     dead = [n for n, p in network.named_parameters() if p.grad is None]
     assert dead == []
-    used = network.heard.label.weight.grad.abs().sum(1) > 0
+    used = network.conditioning.label.weight.grad.abs().sum(1) > 0
     assert used.tolist() == [True, False, False, True]
 
 

@@ -5,6 +5,7 @@ import csv
 import json
 import math
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -20,22 +21,25 @@ from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_notebook
 
 from gantrans.errors import ConfigError, DataError, GantransError
+from gantrans.teaching.fingerprint import experiment_version
+from gantrans.teaching.places import LESSONS
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps import (
     Comparison,
     Observation,
     commands,
     find_grid,
-    grid_paths,
+    find_grids,
     read_grid,
     results,
     save_arms,
     save_row,
-    template,
 )
 from gantrans.teaching.sweeps.effects import effects_csv, effects_figure, effects_text, paired_effects
 from gantrans.teaching.sweeps.engine import Report, at_once, estimate, plan, run_grid
 from gantrans.teaching.sweeps.grid import Grid
+from gantrans.teaching.sweeps.grid_files import read_sweeps
+from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import committed
 from gantrans.teaching.sweeps.task import RUNS
 
@@ -163,7 +167,7 @@ def test_a_grid_is_looked_for(tmp_path) -> None:
         find_grid(str(tmp_path / "none.toml"))
     (tmp_path / "s.toml").write_text('title = "x"\nsweep = "nothing"\nminutes = {smoke=1, reduced=1, full=1}')
     with pytest.raises(
-        ConfigError, match=r"sweep is 'nothing'; gantrans.teaching.experiments.nothing must exist"
+        ConfigError, match=r"sweep is 'nothing'; the file experiments/nothing.py of a lesson must"
     ):
         read_grid(tmp_path / "s.toml").factors  # noqa: B018
 
@@ -190,7 +194,24 @@ def test_dry_run_and_list_start_nothing(tmp_path, capsys) -> None:
     assert "4 of 4 runs to do at scale reduced: about 8.2 minutes of work, 4.1 with 2 at a time" in printed
     assert not out.exists()
     commands.list_grids()
-    assert "Skip connections" in capsys.readouterr().out
+    listed = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["stabilization", "G06,", "G07,"] in [words[:3] for words in listed]
+    assert ["G03", "G03"] in [words[:2] for words in listed]
+
+
+def test_a_claim_is_measured_by_its_sweep_or_by_itself(tmp_path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr("gantrans.teaching.claims.ledger.RUNS", tmp_path / "claims")
+    arguments = {"workers": 1, "threads": 1, "scheduler": None, "max_hours": None}
+    assert commands.run("G06", "smoke", None, dry_run=True, **arguments) == 0
+    assert "runs/ablations/stabilization-smoke" in capsys.readouterr().out.replace(os.sep, "/")
+    assert commands.run("G03", "smoke", None, dry_run=True, **arguments) == 0
+    assert not (tmp_path / "claims").exists()
+    assert commands.run("G03", "smoke", None, dry_run=False, **arguments) == 0
+    assert "G03: not decided at this scale" in capsys.readouterr().out
+    (line,) = [line for file in (tmp_path / "claims").iterdir() for line in file.read_text().splitlines()]
+    record = json.loads(line)
+    assert record["command"] == "python -m gantrans ablate G03 --scale smoke"
+    assert record["experiment"] == experiment_version("lessons.lesson05.experiments.patches")
 
 
 def test_the_estimate_counts_the_threads_of_the_scheduler(tmp_path, cluster, capsys) -> None:
@@ -421,19 +442,60 @@ def test_pairs_are_of_one_group_and_of_seeds_that_both_have() -> None:
 # ---- the ablations of the course
 
 
-@pytest.mark.parametrize("path", grid_paths(), ids=lambda path: path.stem)
-def test_notebooks_of_sweeps_are_what_their_grids_say(path) -> None:
-    grid = read_grid(path)
-    if grid.sweep is not None:
-        assert grid.sweep.name == grid.sweep_name
-        assert nbformat.read(grid.notebook, 4) == template.sweep_notebook(grid), (
-            f"python -m gantrans ablate {grid.name} --write-notebook"
-        )
+COURSE = find_grids()
 
 
-@pytest.mark.parametrize("path", grid_paths(), ids=lambda path: path.stem)
-def test_effects_of_a_grid_are_there_in_its_committed_table(path) -> None:
-    grid = read_grid(path)
+def test_every_sweep_of_a_lesson_is_described_there_once_and_decides_its_claims() -> None:
+    defined = {
+        (path.parts[-3], path.stem)
+        for path in LESSONS.glob("lesson*/experiments/*.py")
+        if re.search(r"^SWEEP = ", path.read_text("utf-8"), re.M)
+    }
+    assert defined == {(grid.path.parent.name, grid.name) for grid in COURSE}
+    assert len(COURSE) == len({grid.name for grid in COURSE}) == len(defined)
+    for grid in COURSE:
+        assert grid.sweep is not None
+        assert grid.sweep.name == grid.name
+        assert grid.sweep.folder == grid.path.parent
+        assert [experiments()[claim] for claim in grid.sweep.claims] == [grid.name] * len(grid.sweep.claims)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("modes = 3", "modes is 3; it must be a table with title and minutes."),
+        ("[modes]\ntitle = 'x'", "question is missing; the notebook shows it; write a sentence."),
+        ("[modes]\n{}\nsweep = 'y'", "sweep is 'y'; the sweep 'modes' decides it; leave it out."),
+        ("[modes]\n{}\ncolour = 3", "colour is 3; the keys are effects, minutes, question, reading, title, "),
+        (
+            "[modes]\n{}",
+            "minutes is missing; give the minutes of one run on one core for smoke, ",
+        ),
+    ],
+)
+def test_a_mistake_in_the_sweeps_of_a_lesson_is_one_sentence(tmp_path, text, message) -> None:
+    words = "title = 'x'\nquestion = 'x'\nvaries = 'x'\nreading = 'x'"
+    (tmp_path / "lesson99").mkdir()
+    (tmp_path / "lesson99" / "sweeps.toml").write_text(text.format(words))
+    with pytest.raises(ConfigError) as error:
+        read_sweeps(tmp_path / "lesson99" / "sweeps.toml")
+    assert f"lesson99/sweeps.toml, [modes]: {message}" in str(error.value)
+
+
+def test_a_grid_of_ones_own_may_name_a_sweep(tmp_path) -> None:
+    own = tmp_path / "own.toml"
+    own.write_text('title = "x"\nsweep = "modes"\nminutes = {smoke=1, reduced=1, full=1}')
+    grid = read_grid(own)
+    assert (grid.name, grid.sweep.name, grid.notebook.name) == ("own", "modes", "sweep.ipynb")
+    assert grid.parameters(grid.runs("smoke")[1], "smoke") == {
+        "sweep": "modes", "setting": "all", "seed": 1, "scale": "smoke",
+    }  # fmt: skip
+    nbformat.write(new_notebook(cells=[]), tmp_path / "own.ipynb")
+    assert read_grid(own).notebook == tmp_path / "own.ipynb"
+
+
+@pytest.mark.parametrize("grid", COURSE, ids=lambda grid: grid.name)
+def test_effects_of_a_grid_are_there_in_its_committed_table(grid) -> None:
     if grid.sweep is None or grid.comparison is None or not grid.sweep.path.exists():
         pytest.skip("no table is committed")
     table = committed(grid.sweep.name)
@@ -449,7 +511,8 @@ def test_effects_of_a_grid_are_there_in_its_committed_table(path) -> None:
 
 def test_the_end_of_a_sweep_is_its_table_and_its_claims(tmp_path) -> None:
     grid = find_grid("modes")
-    about = {"scale": "smoke", "config": "c", "code": "d", "date": "2099-01-01T00:00:00+00:00"}
+    date = "2099-01-01T00:00:00+00:00"
+    about = {"scale": "smoke", "config": "c", "code": "d", "experiment": "e", "date": date}
     (tmp_path / "about.json").write_text(json.dumps(about))
     runs = grid.runs("smoke")
     for run in runs:
@@ -457,7 +520,10 @@ def test_the_end_of_a_sweep_is_its_table_and_its_claims(tmp_path) -> None:
         folder.mkdir(parents=True)
         row = {"modes": 20.0 + run.seed, "at a mode": 0.5}
         save_arms({"diffusion": row, "GAN": {**row, "modes": 2.0}}, folder, device="a chip")
-    said = results.write(grid, "smoke", tmp_path, runs, runs)
+    said, records = results.write(grid, "smoke", tmp_path, runs, runs, tmp_path / "claims.jsonl")
+    assert records.keys() == {"D08"}
+    assert records["D08"]["experiment"] == "e"
+    assert json.loads((tmp_path / "claims.jsonl").read_text()) == records["D08"]
     assert "D08: not decided at this scale" in said
     assert f"copy it to {grid.sweep.path}" in said
     table = json.loads((tmp_path / "modes.json").read_text())

@@ -15,6 +15,7 @@ from gantrans.teaching.claims import ledger, registry, verdicts
 from gantrans.teaching.claims.registry import ClaimError, Part
 from gantrans.teaching.runs import from_scratch, train_or_load
 from gantrans.teaching.sweeps import registry as experiments
+from gantrans.teaching.sweeps.measure import rerun
 
 IDS = [f"D{i:02d}" for i in range(1, 10)] + [f"G{i:02d}" for i in range(1, 41)]
 LATER = datetime.now(UTC) + timedelta(days=1)
@@ -339,13 +340,15 @@ def test_rerun_starts_from_scratch_and_records(run, tmp_path, capsys, monkeypatc
         return {"measured": train_or_load({"lr": 1}, train, fresh, name="g05")}
 
     with pytest.raises(ClaimError, match="No experiment is registered"):
-        experiments.rerun("G99", "reduced", run=run)
-    entry = experiments.rerun("G05", "reduced", run=run)
+        rerun("G99", "reduced", run=run)
+    entry = rerun("G05", "reduced", run=run)
     assert entry["verdict"] == "refuted"
-    assert entry["command"] == "python -m gantrans course claims --rerun G05 --scale reduced"
+    assert entry["command"] == "python -m gantrans ablate G05 --scale reduced"
     assert "trained run" in capsys.readouterr().out.splitlines()[-1]
     with pytest.raises(ClaimError, match="two experiments"):
         experiments.experiment("G05")(lambda scale: {"measured": 0.0})
+    with pytest.raises(ClaimError, match=r"two experiments: .*gradient and the sweep toy"):
+        experiments.decide_by_sweep("G05", "toy")
     with from_scratch() as folder:
         assert folder.exists()
     assert not folder.exists()

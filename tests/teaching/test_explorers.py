@@ -47,7 +47,8 @@ def test_problems_are_found():
     assert "not finite" in found
 
 
-def test_strip_shows_three_states_with_words_for_each():
+def test_strip_shows_three_states_with_words_for_each(monkeypatch):
+    monkeypatch.delenv("GANTRANS_HEADLESS")
     made = Explorer(wave, CONTROLS, "Waves")
     assert [s["cycles"] for s in made.states_of_strip()] == [1, 3, 9]
     strip = made.strip()

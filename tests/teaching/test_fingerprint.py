@@ -57,9 +57,7 @@ def test_what_a_function_has_captured_counts():
 
 def test_a_function_of_a_notebook_counts_with_the_functions_it_names(tmp_path):
     cells = "def loss(x):\n    return {factor} * x\n\n\ndef train(folder):\n    return loss(1.0)\n\n"
-    tail = (
-        "from gantrans.teaching.fingerprint import experiment_version\nprint(experiment_version(train))\n"
-    )
+    tail = "from gantrans.teaching.fingerprint import experiment_version\nprint(experiment_version(train))\n"
 
     def version(code):
         path = tmp_path / "cells.py"

@@ -73,7 +73,11 @@ def test_lessons_and_pages_use_our_words():
     for path in sorted((ROOT / "notebooks").rglob("*.ipynb")):
         cells = [c.source for c in nbformat.read(path, 4).cells if c.cell_type == "markdown"]
         problems += [f"{path.name}: {word}" for text in cells for word in unwanted_words(text)]
-    for path in [ROOT / "README.md", *sorted((ROOT / "notebooks").rglob("*.md"))]:
+    for path in [
+        *sorted(ROOT.glob("*.md")),
+        *sorted((ROOT / "notebooks").rglob("*.md")),
+        *ROOT.glob("docs/*.md"),
+    ]:
         problems += [f"{path.name}: {word}" for word in unwanted_words(path.read_text("utf-8"))]
     assert problems == []
     assert PAGE.exists()

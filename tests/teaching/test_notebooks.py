@@ -3,6 +3,8 @@
 Every rejected notebook stands for a way in which a course rots; each must fail where the good one passes.
 """
 
+import copy
+import re
 import shutil
 import subprocess
 import sys
@@ -13,10 +15,10 @@ import pytest
 from papermill import PapermillExecutionError
 
 from gantrans.errors import ConfigError
+from gantrans.teaching.course import cpu_limit
 from gantrans.teaching.notebooks import run as lessons
-from gantrans.teaching.notebooks.executed import check, execute
+from gantrans.teaching.notebooks.executed import COMPARED, check, code_hash, execute, tag_comparable
 from gantrans.teaching.notebooks.run import find_lessons, run_lesson, run_lessons, run_notebook, summary
-from gantrans.teaching.scales import cpu_limit
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOOD = FIXTURES / "90_good_lesson.ipynb"
@@ -51,9 +53,12 @@ def test_blown_budget_is_rejected(tmp_path, monkeypatch):
 
 
 def test_nbval_accepts_the_good_lesson_and_rejects_each_bad_one(tmp_path):
-    bad = ("error", "changed_output", "network")
-    for path in (GOOD, *(REJECTED / f"{name}.ipynb" for name in bad)):
+    bad = ("error", "changed_output", "network", "changed_number", "changed_figure")
+    for path in (GOOD, *(REJECTED / f"{name}.ipynb" for name in bad[:3])):
         shutil.copy(path, tmp_path)
+    good = nbformat.read(GOOD, 4)
+    nbformat.write(with_another_number(good, "execute_result"), tmp_path / "changed_number.ipynb")
+    nbformat.write(with_another_number(good, "display_data"), tmp_path / "changed_figure.ipynb")
     (tmp_path / "pytest.ini").write_text("[pytest]\n")
     options = "-rA --nbval-lax --nbval-current-env --nbval-cell-timeout 60 -p no:xdist -p no:cacheprovider"
     command = [sys.executable, "-m", "pytest", *options.split(), "."]
@@ -64,6 +69,33 @@ def test_nbval_accepts_the_good_lesson_and_rejects_each_bad_one(tmp_path):
     assert failed == {f"{name}.ipynb" for name in bad}, run.stdout[-3000:]
     assert sum(words[1].startswith(GOOD.name) for words in results) == 8  # its code cells
     assert "NetworkError" in run.stdout
+
+
+def with_another_number(lesson: nbformat.NotebookNode, kind: str) -> nbformat.NotebookNode:
+    """A copy in which one number of a compared cell, its result or a figure's words, is another."""
+    changed = copy.deepcopy(lesson)
+    for cell in changed.cells:
+        for output in cell.get("outputs", []) if COMPARED in cell.metadata.get("tags", []) else ():
+            if output.output_type == kind and re.search(r"\d", text := output.data["text/plain"]):
+                output.data["text/plain"] = re.sub(r"\d+(\.\d+)?", "999.0", text, count=1)
+                return changed
+    raise AssertionError(f"no compared cell has a number in a {kind}")
+
+
+def test_cells_are_compared_if_two_scales_agree_on_them():
+    def executed(*texts):
+        outputs = [[nbformat.v4.new_output("stream", text=text)] if text else [] for text in texts]
+        tags = {"tags": ["exercise"]}
+        cells = [nbformat.v4.new_code_cell("f()", outputs=o, metadata=dict(tags)) for o in outputs]
+        return nbformat.v4.new_notebook(cells=cells)
+
+    notebook = executed("loss 0.25", "IoU 0.9", "")
+    tag_comparable(notebook, executed("loss 0.25", "IoU 0.7", ""))
+    assert [COMPARED in cell.metadata.tags for cell in notebook.cells] == [True, False, False]
+    before = code_hash(notebook)
+    tag_comparable(notebook, executed("loss 0.3", "IoU 0.7", ""))
+    assert [cell.metadata.tags for cell in notebook.cells] == [["exercise"]] * 3
+    assert code_hash(notebook) == before  # what is compared does not make a lesson stale
 
 
 def test_unknown_parameter_is_refused(tmp_path):

@@ -122,7 +122,8 @@ def test_simulated_sight_keeps_greys():
     assert simulate([0.5, 0.5, 0.5], "deutan") == pytest.approx([0.5, 0.5, 0.5], abs=2e-3)
 
 
-def test_a_picture_carries_its_words_in_both_forms_and_is_the_same_twice():
+def test_a_picture_carries_its_words_in_both_forms_and_is_the_same_twice(monkeypatch):
+    monkeypatch.delenv("GANTRANS_HEADLESS")
     figure = plots.image_row([SQUARE])
     picture = plots.picture(figure, 'a "square" & more')
     data, metadata = picture._repr_mimebundle_()
@@ -149,7 +150,8 @@ def test_show_displays_once_and_closes_a_pyplot_figure(capsys):
     assert capsys.readouterr().out == "[figure] nothing yet\n"
 
 
-def test_committed_form_drops_the_twin_and_readable_form_restores_it():
+def test_committed_form_drops_the_twin_and_readable_form_restores_it(monkeypatch):
+    monkeypatch.delenv("GANTRANS_HEADLESS")
     data, metadata = plots.picture(plots.image_row([SQUARE]), "a square")._repr_mimebundle_()
     output = nbformat.v4.new_output("display_data", data=data, metadata=metadata)
     table = nbformat.v4.new_output("display_data", data={"text/html": "<table>"})

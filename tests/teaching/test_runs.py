@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from gantrans import files
 from gantrans.teaching import runs
 from gantrans.teaching.runs import config_hash, train_or_load
 
@@ -87,7 +88,7 @@ def test_a_failed_or_killed_training_leaves_no_run(tmp_path, monkeypatch):
 
 def test_racing_trainings_of_one_key_train_once(tmp_path, monkeypatch):
     said: list[str] = []  # not capsys: what a thread prints while it is being emptied is lost
-    monkeypatch.setattr(runs, "print", said.append, raising=False)
+    monkeypatch.setattr(files, "print", said.append, raising=False)
     calls, started, go = [], threading.Event(), threading.Event()
 
     def slow(folder):

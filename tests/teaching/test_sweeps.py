@@ -1,45 +1,73 @@
-"""Sweeps: what finished is never repeated, another code or setting is refused, the claims see the table."""
+"""Sweeps: tables, the command that measures them again, and the claims that they decide."""
 
 import json
 
 import pytest
 
-from gantrans.errors import ConfigError
 from gantrans.teaching import claims
+from gantrans.teaching.claims import ClaimError
+from gantrans.teaching.fingerprint import experiment_version
+from gantrans.teaching.places import LESSONS
+from gantrans.teaching.sweeps import engine, find_grid, measure, registry
 from gantrans.teaching.sweeps.sweep import Sweep
-from gantrans.teaching.sweeps.tables import Table
+from gantrans.teaching.sweeps.tables import Table, read_table, write_table
 from lessons.lesson01.experiments import schedules
 from lessons.lesson03.experiments import denoisers, generation, modes
 
 
-def sweep(runs: list[int], seeds: int = 3, config: int = 0) -> Sweep:
-    def run_seed(seed: int, scale: str) -> dict[str, dict[str, float]]:
-        runs.append(seed)
-        if seed == 2 and runs.count(2) == 1:
-            raise KeyboardInterrupt  # killed in the middle
-        return {"a": {"loss": 2.0 * (seed + 1)}, "b": {"loss": seed + 1.0}}
-
-    return Sweep("toy", run_seed, {"smoke": seeds}, lambda scale: [config], {})
-
-
-def test_a_killed_sweep_goes_on_and_repeats_nothing(tmp_path) -> None:
-    runs: list[int] = []
-    with pytest.raises(KeyboardInterrupt):
-        sweep(runs).run("smoke", tmp_path / "t.json")
-    assert json.loads((tmp_path / "t.json").read_text())["rows"].keys() == {"0", "1"}
-    table = sweep(runs).run("smoke", tmp_path / "t.json")
-    assert runs == [0, 1, 2, 2]
-    assert table.seeds == (0, 1, 2)
+def test_a_table_gives_values_means_ratios_and_its_command(tmp_path) -> None:
+    rows = {seed: {"a": {"loss": 2.0 * (seed + 1)}, "b": {"loss": seed + 1.0}} for seed in range(3)}
+    about = {"scale": "smoke", "code": "c", "date": "2099-01-01"}
+    write_table(Table(about, rows), tmp_path / "toy.json")
+    table = read_table(tmp_path / "toy.json")
+    assert (table.seeds, table.arms, table.rows) == ((0, 1, 2), ("a", "b"), rows)
     assert table.values("loss", "a") == {"a": [2.0, 4.0, 6.0]}
     assert table.means() == {"a": {"loss": 4.0}, "b": {"loss": 2.0}}
     assert table.ratio("loss", "a", "b") == pytest.approx((2.0, 2.0, 2.0))
-    assert "3 seeds at scale smoke" in table.source()
+    assert table.source().startswith("3 seeds at scale smoke, 2099-01-01, code c; again with ")
+    assert table.source().endswith("`python -m gantrans ablate toy --scale smoke`")
 
 
-def test_another_configuration_does_not_join_the_table(tmp_path) -> None:
-    sweep([2]).run("smoke", tmp_path / "t.json")
-    with pytest.raises(ConfigError, match="move it or name another --out"):
-        sweep([2], config=1).run("smoke", tmp_path / "t.json")
+@pytest.mark.parametrize("path", sorted(LESSONS.glob("lesson*/results/*.json")), ids=lambda path: path.stem)
+def test_committed_tables_name_a_command_that_is_there(path) -> None:
+    """Some were measured by commands that are gone."""
+    table = read_table(path)
+    assert table.command == f"python -m gantrans ablate {path.stem} --scale {table.about['scale']}"
+    assert find_grid(path.stem).sweep.path == path
+
+
+def test_a_sweep_decides_its_claims_and_no_unknown_one(monkeypatch) -> None:
+    monkeypatch.setattr(registry, "_EXPERIMENTS", {})
+    Sweep("toy", lambda seed, scale: {}, {}, lambda scale: None, {"G06": lambda table: {}})
+    assert registry._EXPERIMENTS == {"G06": "toy"}
+    with pytest.raises(ClaimError, match="two experiments: the sweep toy and the sweep other"):
+        Sweep("other", lambda seed, scale: {}, {}, lambda scale: None, {"G06": lambda table: {}})
+    with pytest.raises(ClaimError, match="'G99' is not registered"):
+        Sweep("toy", lambda seed, scale: {}, {}, lambda scale: None, {"G99": lambda table: {}})
+
+
+def test_a_claim_is_measured_again_by_the_engine_that_measures_its_sweep(tmp_path) -> None:
+    """The same numbers as in this process, from the notebook of all sweeps, with what made them."""
+    ledger, folder = tmp_path / "claims.jsonl", tmp_path / "sweep"
+    record = measure.rerun("D08", "smoke", run=ledger, folder=folder)
+    assert json.loads(ledger.read_text()) == record
+    table = read_table(folder / "modes.json")
+    made_by = experiment_version("lessons.lesson03.experiments.modes")
+    assert record["experiment"] == table.about["experiment"] == made_by
+    assert record["seeds"] == list(table.seeds) == list(modes.SWEEP.seeds_at("smoke"))
+    here = modes.SWEEP.row(1, "smoke")
+    for arm, quantities in here.items():
+        same = {name: value for name, value in quantities.items() if name != "CPU seconds"}
+        assert {name: table.rows[1][arm][name] for name in same} == same
+    executed = next((folder / "runs").glob("*seed=1*/executed.ipynb")).read_text("utf-8")
+    assert "**The question:** Does a diffusion model or a GAN miss more of 25 Gaussians?" in executed
+
+
+def test_a_sweep_that_did_not_end_gives_no_record(tmp_path, monkeypatch) -> None:
+    unfinished = engine.Report(tmp_path, 4, 3, ())
+    monkeypatch.setattr(measure, "run_grid", lambda *given, **named: unfinished)
+    with pytest.raises(ClaimError, match=r"3 of 4 runs are done; go on with `python .* ablate modes"):
+        measure.rerun("D08", "smoke", folder=tmp_path)
 
 
 @pytest.mark.parametrize("module", [schedules, modes, denoisers, generation])

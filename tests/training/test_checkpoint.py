@@ -198,7 +198,7 @@ def test_a_write_that_fails_leaves_the_old_checkpoint(
 ) -> None:
     save_checkpoint(tmp_path / "last.pt", {"step": 1})
     before = contents_of(tmp_path)
-    monkeypatch.setattr(f"gantrans.training.checkpoint.{where}", refuse(errno.ENOSPC))
+    monkeypatch.setattr(where, refuse(errno.ENOSPC))
     with pytest.raises(
         CheckpointError, match=r"Cannot write .* \(No space left on device\); the earlier last\.pt is"
     ):

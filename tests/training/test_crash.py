@@ -20,6 +20,8 @@ KILLS = 24
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
 def test_killed_training_resumes_bit_for_bit(tmp_path: Path) -> None:
     environment = os.environ | {"CUDA_VISIBLE_DEVICES": "", "OMP_NUM_THREADS": "1", "TQDM_DISABLE": "1"}
+    beside = [str(Path(__file__).parents[1]), environment.get("PYTHONPATH", "")]  # where toy_task is
+    environment["PYTHONPATH"] = os.pathsep.join(filter(None, beside))
     command = [sys.executable, __file__, str(tmp_path)]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr

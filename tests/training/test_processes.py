@@ -67,7 +67,7 @@ def test_parts_of_a_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     part = processes.part({"input": torch.arange(4), "family": ["a", "b", "c", "d"]})
     assert part["input"].tolist() == [1, 3]
     assert part["family"] == ["b", "d"]
-    with pytest.raises(ConfigError, match="A batch of 3 cannot be shared evenly by 2 processes"):
+    with pytest.raises(ConfigError, match="A batch of 3 cannot be split evenly among 2 processes"):
         processes.part({"input": torch.arange(3)})
 
 

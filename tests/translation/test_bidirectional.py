@@ -107,7 +107,7 @@ def test_two_and_two_steps_equal_four_with_the_buffer(task, tmp_path):
 
 def test_configuration_round_trip_and_refusals():
     assert from_dict(BidirectionalConfig, to_dict(CONFIG)) == CONFIG
-    with pytest.raises(ConfigError, match="each must take what the other gives"):
+    with pytest.raises(ConfigError, match="must have the channels of the other"):
         dataclasses.replace(CONFIG, generator_b=dataclasses.replace(NETWORK, in_channels=3))
     with pytest.raises(ConfigError, match=r"PatchGANConfig\.in_channels"):
         dataclasses.replace(CONFIG, discriminator=PatchGANConfig(in_channels=3))

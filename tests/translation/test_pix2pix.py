@@ -11,6 +11,7 @@ from gantrans.errors import ConfigError
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.training import FitConfig, Runtime, fit
 from gantrans.translation import ADVERSARIAL_LOSSES, AdversarialLoss, Pix2PixConfig, Pix2PixTask
+from lessons.lesson05.pix2pix import simultaneous_gradients
 
 GENERATOR = UNetConfig(base_filters=4, n_down=3, dropout=0.0)
 CONFIG = Pix2PixConfig(GENERATOR, PatchGANConfig(base_filters=4, n_layers=2))
@@ -38,23 +39,20 @@ def gradients(task):
 def textbook_gradients(config, data, noise_seed=None):
     """Separate forwards, D frozen during G's step, D fed the detached fake; both at the same weights."""
     task = Pix2PixTask(config, seed=0)
-    generator, discriminator = task.generator, task.discriminator.train()
-    loss, source, target = (
-        AdversarialLoss(config.adversarial, config.real_label),
-        data["input"],
-        data["target"],
-    )
+    discriminator, loss = task.discriminator.train(), AdversarialLoss(config.adversarial, config.real_label)
     if config.discriminator.spectral_norm:
         discriminator.eval()  # no power iteration: D is the same function in every pass
-    noise = None if noise_seed is None else torch.Generator().manual_seed(noise_seed)
-    fake = generator(source, noise=noise)
-    discriminator.requires_grad_(False)
-    adversarial = loss.generator(discriminator(source, fake).logits)
-    (config.weight_l1 * F.l1_loss(fake, target) + config.weight_gan * adversarial).backward()
-    discriminator.requires_grad_(True)
-    loss.discriminator(
-        discriminator(source, target).logits, discriminator(source, fake.detach()).logits
-    ).backward()
+    simultaneous_gradients(
+        task.generator,
+        discriminator,
+        data["input"],
+        data["target"],
+        loss_d=loss.discriminator,
+        loss_g=loss.generator,
+        weight_l1=config.weight_l1,
+        weight_gan=config.weight_gan,
+        noise=None if noise_seed is None else torch.Generator().manual_seed(noise_seed),
+    )
     return gradients(task)
 
 
@@ -160,7 +158,8 @@ def test_gradient_ratio_is_measured_at_the_fake():
     log = task.step(data, runtime())
     reference = Pix2PixTask(config)
     fake = reference.generator(data["input"])
-    adversarial = 0.5 * task.stakes.adversarial.generator(reference.discriminator(data["input"], fake).logits)
+    logits = reference.discriminator(data["input"], fake).logits
+    adversarial = 0.5 * task.loss_weights.adversarial.generator(logits)
     pixel = 5.0 * F.l1_loss(fake, data["target"])
     norms = [torch.autograd.grad(loss, fake, retain_graph=True)[0].norm() for loss in (adversarial, pixel)]
     torch.testing.assert_close(log["gradient_gan"], norms[0])

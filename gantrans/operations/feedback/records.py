@@ -11,7 +11,7 @@ KINDS: tuple[str, ...] = get_args(LabelKind)
 
 @dataclass(frozen=True)
 class Verdict:
-    """A person's verdict on one item."""
+    """The verdict of a person on one item."""
 
     item: str
     verdict: VerdictWord

@@ -23,7 +23,8 @@ from typing import Any
 import torch
 
 from gantrans.directions import directions
-from gantrans.operations.promotion.disk import Disk, as_json, locked, read_json
+from gantrans.files import locked
+from gantrans.operations.promotion.disk import Disk, as_json, read_json
 from gantrans.operations.promotion.versions import (
     MANIFEST,
     RegistryError,

@@ -14,7 +14,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from gantrans.config import check_range
-from gantrans.operations.promotion.disk import Disk, as_json, locked, read_json
+from gantrans.files import locked
+from gantrans.operations.promotion.disk import Disk, as_json, read_json
 
 HOUR = 3600.0
 

@@ -123,7 +123,7 @@ def _use_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
     highest = int(values.max(initial=0))
     if bits is None and highest < 2**12:
         raise DecodeError(
-            f"The image holds 16-bit values of at most {highest}: 12-bit data, or almost black; say which "
+            f"The image holds 16-bit values of at most {highest}: 12-bit data, or almost black; state which "
             "with bits=12 or bits=16."
         )
     if bits in (None, 16):

@@ -58,7 +58,7 @@ class Kept(BaseModel):
 
 
 class Judgement(BaseModel):
-    """A person's verdict on a prediction; null withdraws the last one."""
+    """The verdict of a person on a prediction; null withdraws the last one."""
 
     verdict: VerdictWord | None
     note: Annotated[str, StringConstraints(max_length=4000)] = ""

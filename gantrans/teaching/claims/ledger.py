@@ -41,6 +41,7 @@ def record(
     config: Any = None,
     notebook: str = "",
     command: str = "",
+    experiment: str = "",
     run: Path | None = None,
 ) -> Record:
     """Judge a claim by its rule, append the record to this run's ledger and return it.
@@ -56,6 +57,7 @@ def record(
         started: when the data began to be made; this process's start unless given (needed for stored tables).
         config: the configuration or parameters behind the data; its hash is kept.
         notebook, command: where it was measured and how to measure it again.
+        experiment: hash of the lesson's modules that made the data (`fingerprint.experiment_version`).
         run: the ledger file; `runs/claims/<day>-<process>.jsonl` unless given.
 
     Raises:
@@ -94,6 +96,7 @@ def record(
         "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
         "config": config_hash(config),
         "code": code_version(),
+        "experiment": experiment,
     }
     _agree(entry, findings, measured, interval, verdict)
     append(entry, run or RUNS / f"{SESSION_START:%Y%m%d-%H%M%S}-{os.getpid()}.jsonl")

@@ -25,18 +25,17 @@ Answer = Callable[..., Any]
 
 @dataclass(frozen=True)
 class Wrong:
-    """A plausible wrong answer and the misconception it stands for, in the words that a learner reads."""
+    """A plausible wrong answer and the misconception it stands for, as it is said to the learner."""
 
     name: str
     misconception: str
     answer: Answer
 
 
-class Checkable(Protocol):
-    """What the checker needs of an exercise; see `core.Exercise`."""
+class Task(Protocol):
+    """What the checker reads of an exercise (`core.Exercise`)."""
 
     id: str
-    wrongs: list[Wrong]
 
     @property
     def name(self) -> str: ...
@@ -50,9 +49,11 @@ class Checkable(Protocol):
     def cases(self) -> Sequence[Args]: ...
     @property
     def expected(self) -> Sequence[Observation]: ...
+    @property
+    def wrongs(self) -> Sequence[Wrong]: ...
 
 
-def judge(ex: Checkable, answer: Any) -> Result:
+def judge(ex: Task, answer: Any) -> Result:
     """The state of `answer` and, unless it is right, what was expected, what came, and on which input."""
     if answer is None or answer is ... or is_stub(answer):
         return Result(State.NOT_ATTEMPTED, ex.id, _unwritten(ex))
@@ -81,7 +82,7 @@ def judge(ex: Checkable, answer: Any) -> Result:
     return Result(State.CORRECT, ex.id, f"it agrees with the reference on all {len(seen)} inputs.")
 
 
-def accepts(ex: Checkable, answer: Answer) -> bool:
+def accepts(ex: Task, answer: Answer) -> bool:
     """Whether `answer` passes; it stops at the first difference, so it is the quick form of `judge`."""
     expected = ex.expected
     with kept_generators(), quiet():
@@ -91,16 +92,16 @@ def accepts(ex: Checkable, answer: Answer) -> bool:
         return _leaves_device(ex, answer) is None
 
 
-def watch(ex: Checkable, function: Answer, args: Args, expected: Observation | None = None) -> Observation:
+def watch(ex: Task, function: Answer, args: Args, expected: Observation | None = None) -> Observation:
     """What `function` does with one input of the exercise."""
     return observe(function, args, ex.differentiable, expected)
 
 
-def _fault(ex: Checkable, index: int, got: Observation) -> str | None:
+def _fault(ex: Task, index: int, got: Observation) -> str | None:
     return compare(ex.expected[index], got, ex.parameters, ex.differentiable)
 
 
-def _refusal(ex: Checkable, answer: Any) -> str:
+def _refusal(ex: Task, answer: Any) -> str:
     """Why this cannot be checked at all, or nothing."""
     if not callable(answer):
         return f"`check` needs the function itself, as in `ex.check({ex.name})`; it was given {show(answer)}."
@@ -113,7 +114,7 @@ def _refusal(ex: Checkable, answer: Any) -> str:
     return ""
 
 
-def _unwritten(ex: Checkable, in_part: bool = False) -> str:
+def _unwritten(ex: Task, in_part: bool = False) -> str:
     return (
         f"{'a part of ' if in_part else ''}`{ex.name}` is still to be written; the lesson goes on without it."
     )
@@ -125,7 +126,7 @@ def _is_unwritten(seen: Observation) -> bool:
     return stub or seen.value is ...
 
 
-def _leaves_device(ex: Checkable, answer: Answer) -> str | None:
+def _leaves_device(ex: Task, answer: Answer) -> str | None:
     """One run on the meta device shows whether results stay where inputs are, without a GPU.
 
     Code that needs values (`.item()`, NumPy) cannot run there; nothing is held against it.
@@ -150,7 +151,7 @@ def _on_meta(value: Any) -> Any:
     return duplicate(value)
 
 
-def _incorrect(ex: Checkable, failing: list[int], seen: list[Observation], printed: str) -> Result:
+def _incorrect(ex: Task, failing: list[int], seen: list[Observation], printed: str) -> Result:
     first = failing[0]
     error = seen[first].error
     message = _fault(ex, first, seen[first]) or ""
@@ -167,16 +168,16 @@ def _incorrect(ex: Checkable, failing: list[int], seen: list[Observation], print
     return Result(State.INCORRECT, ex.id, message, *((wrong.name, wrong.misconception) if wrong else ()))
 
 
-def _diagnose(ex: Checkable, failing: list[int], seen: list[Observation]) -> Wrong | None:
+def _diagnose(ex: Task, failing: list[int], seen: list[Observation]) -> Wrong | None:
     """The known wrong answer that does the same wherever this one fails; of several the closest elsewhere."""
     alike = [w for w in ex.wrongs if all(_does_the_same(ex, w, i, seen[i]) for i in failing)]
     passing = [i for i in range(len(seen)) if i not in failing]
     return max(alike, key=lambda w: sum(_does_the_same(ex, w, i, seen[i]) for i in passing), default=None)
 
 
-def _does_the_same(ex: Checkable, wrong: Wrong, index: int, seen: Observation) -> bool:
+def _does_the_same(ex: Task, wrong: Wrong, index: int, seen: Observation) -> bool:
     return same_behaviour(watch(ex, wrong.answer, ex.cases[index], ex.expected[index]), seen)
 
 
-def _describe(ex: Checkable, args: Args) -> str:
+def _describe(ex: Task, args: Args) -> str:
     return "Input: " + ", ".join(f"{n} = {show(a)}" for n, a in zip(ex.parameters, args, strict=True)) + "."

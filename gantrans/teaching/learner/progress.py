@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
-from gantrans.operations.promotion.disk import locked
+from gantrans.files import locked, rename_file, replace_file
 
 SECTIONS = ("exercises", "predictions", "recall")
 FORMAT = 1
@@ -38,7 +38,7 @@ def load() -> dict[str, dict[str, Any]]:
         stored = {}
     except ValueError:  # JSONDecodeError and UnicodeDecodeError are ValueErrors
         kept = path.with_name(path.name + ".bad")
-        os.replace(path, kept)
+        rename_file(path, kept)
         print(f"Your progress file was damaged; it is kept as {kept.name} and a new one is started.")
         stored = {}
     return {section: stored.get(section, {}) for section in SECTIONS}
@@ -67,13 +67,4 @@ def reset() -> None:
 
 
 def _write(content: dict[str, Any]) -> None:
-    path = progress_path()
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-    try:
-        with open(temporary, "w", encoding="utf-8") as file:
-            json.dump(content, file, indent=1, sort_keys=True)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    replace_file(progress_path(), json.dumps(content, indent=1, sort_keys=True))

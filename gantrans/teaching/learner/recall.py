@@ -7,8 +7,8 @@ questions come is fixed per lesson, so that a rendered page and a rerun show the
 from gantrans.errors import ConfigError
 from gantrans.teaching.exercises.results import Card
 from gantrans.teaching.learner import forms, progress
-from gantrans.teaching.learner.pools import QUESTIONS, Recall
 from gantrans.teaching.learner.predictions import calibration, predict, reveal
+from gantrans.teaching.learner.question import BASICS, Recall, questions
 
 __all__ = ["calibration", "predict", "recall", "recall_questions", "reveal", "wrap_up", "wrap_up_questions"]
 
@@ -31,9 +31,9 @@ def recall_questions(lesson: str) -> list[Recall]:
     Lesson 00 has no predecessor; it is opened by warm-ups about PyTorch. Later lessons move through a pool,
     so that the same lesson is asked about with other questions each time.
     """
-    earlier = sorted({q.lesson for q in QUESTIONS if q.lesson != "basics" and q.lesson < lesson})
+    earlier = sorted({q.lesson for q in questions() if q.lesson != BASICS and q.lesson < lesson})
     if not earlier:
-        return _turn("basics", 0, 3)
+        return _turn(BASICS, 0, 3)
     if len(earlier) == 1:
         return _turn(earlier[0], 3, 3)
     further = earlier[:-1]
@@ -48,8 +48,8 @@ def wrap_up_questions(lesson: str) -> list[Recall]:
     Raises:
         ConfigError: for a lesson without questions.
     """
-    if not any(q.lesson == lesson for q in QUESTIONS):
-        known = sorted({q.lesson for q in QUESTIONS} - {"basics"})
+    if not any(q.lesson == lesson for q in questions()):
+        known = sorted({q.lesson for q in questions()} - {BASICS})
         raise ConfigError(
             f"Lesson {lesson!r} has no questions; lessons with questions are {', '.join(known)}."
         )
@@ -57,7 +57,7 @@ def wrap_up_questions(lesson: str) -> list[Recall]:
 
 
 def _turn(lesson: str, start: int, count: int) -> list[Recall]:
-    pool = [q for q in QUESTIONS if q.lesson == lesson]
+    pool = [q for q in questions() if q.lesson == lesson]
     return [pool[(start + i) % len(pool)] for i in range(count)]
 
 

@@ -2,8 +2,9 @@
 
 The committed notebook, outputs included, is the source of truth. `execute` runs it, takes out what differs
 from run to run (times, random widget ids, versions) and stamps it with a hash of its code; two executions of
-the same code give the same bytes. `check` starts no kernel: it compares stamp and code, looks at the outputs,
-and applies the rules of writing in `notebook_rules`.
+the same code give the same bytes. It tags the cells whose outputs do not depend on the scale, so that CI,
+which runs at smoke, can compare them with the committed ones (nbval). `check` starts no kernel: it compares
+stamp and code, looks at the outputs, and applies the rules of writing in `rules`.
 """
 
 import ast
@@ -21,11 +22,16 @@ import nbformat
 from nbformat import NotebookNode
 
 from gantrans import ROOT
+from gantrans.files import replace_file
 from gantrans.scales import resolve_scale
+from gantrans.teaching.course import lesson_of
 from gantrans.teaching.notebooks.rules import cell_name, rule_problems
 from gantrans.teaching.plots.display import committed_form, lighter_form
 
 WIDGETS = "application/vnd.jupyter.widget-state+json"
+WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
+COMPARED = "nbval-check-output"
+"""The tag that makes `pytest --nbval-lax` compare a cell's outputs with the committed ones."""
 LARGEST_FILE = 1_000_000
 MACHINE_TRACES = {
     "an absolute path": re.compile(r"(?<![\w.:/])/(?:home|Users|root|tmp|var|mnt)/\w|\b[A-Z]:\\+Users\\"),
@@ -35,7 +41,9 @@ _ID = re.compile(r"(?<![0-9a-f])[0-9a-f]{32}(?![0-9a-f])")
 
 
 def execute(path: Path, scale: str | None = None, *, timeout: float = 1800) -> None:
-    """Run a notebook in place, with an empty cache of runs; normalise, stamp, replace the file.
+    """Run a notebook in place, with an empty cache of runs; normalise, stamp, tag, replace the file.
+
+    It is run a second time, at smoke, to find the cells that give the same at both scales (`tag_comparable`).
 
     Args:
         path: the notebook; its kernel works in the notebook's folder.
@@ -45,11 +53,23 @@ def execute(path: Path, scale: str | None = None, *, timeout: float = 1800) -> N
     Raises:
         nbclient.exceptions.CellExecutionError: a cell failed; the file is left as it was.
     """
+    scale = resolve_scale(scale)
+    notebook = normalise(run_copy(path, scale, timeout=timeout))
+    notebook.metadata.setdefault("gantrans", {}).update(code=code_hash(notebook), scale=scale)
+    tag_comparable(notebook, normalise(run_copy(path, "smoke", timeout=timeout)))
+    write(notebook, path)
+
+
+def run_copy(path: Path, scale: str, *, timeout: float = 1800) -> NotebookNode:
+    """The notebook after a run at `scale` in a kernel of its own; the file is left as it is.
+
+    Raises:
+        nbclient.exceptions.CellExecutionError: a cell failed.
+    """
     from nbclient import NotebookClient
 
     from gantrans.teaching.notebooks.kernels import START_SECONDS, kernel_config
 
-    scale = resolve_scale(scale)
     notebook = nbformat.read(path, 4)
     client = NotebookClient(
         notebook,
@@ -63,9 +83,37 @@ def execute(path: Path, scale: str | None = None, *, timeout: float = 1800) -> N
     )
     with tempfile.TemporaryDirectory(prefix="gantrans-") as scratch:
         client.execute(env=kernel_environment(scale, Path(scratch)))
-    notebook = normalise(notebook)
-    notebook.metadata.setdefault("gantrans", {}).update(code=code_hash(notebook), scale=scale)
-    write(notebook, path)
+    return notebook
+
+
+def tag_comparable(notebook: NotebookNode, at_smoke: NotebookNode) -> None:
+    """Tag, in place, the cells that print the same in a run at smoke: nbval compares these outputs in CI.
+
+    What a training gives differs between scales, so a tagged output rests on code and committed tables alone.
+    """
+    for cell, other in zip(notebook.cells, at_smoke.cells, strict=True):
+        tags = [tag for tag in cell.metadata.get("tags", []) if tag != COMPARED]
+        if cell.cell_type == "code" and _compared(cell) and _compared(cell) == _compared(other):
+            tags.append(COMPARED)
+        if tags:
+            cell.metadata["tags"] = tags
+        else:
+            cell.metadata.pop("tags", None)
+
+
+def _compared(cell: NotebookNode) -> list[Any]:
+    """What nbval compares of a cell's outputs: texts, among them the words for figures, but no pixels.
+
+    Nothing for a cell with widgets: nbval counts what an Output widget shows as outputs of the cell.
+    """
+    if any(WIDGET_VIEW in output.get("data", {}) for output in cell.get("outputs", [])):
+        return []
+    found = []
+    for output in cell.get("outputs", []):
+        data = {mime: text for mime, text in output.get("data", {}).items() if not mime.startswith("image/")}
+        found += [data] if data else []
+        found += [output["text"]] if "text" in output else []
+    return found
 
 
 def kernel_environment(scale: str, scratch: Path) -> dict[str, str]:
@@ -109,9 +157,7 @@ def normalise(notebook: NotebookNode) -> NotebookNode:
 
 def write(notebook: NotebookNode, path: Path) -> None:
     """Replace the file at once, so that a crash leaves the old or the new one."""
-    temporary = path.with_name(f".{path.name}.tmp")
-    nbformat.write(notebook, temporary)
-    os.replace(temporary, path)
+    replace_file(path, nbformat.writes(notebook).rstrip("\n") + "\n", sync=False)
 
 
 def code_hash(notebook: NotebookNode) -> str:
@@ -122,7 +168,8 @@ def code_hash(notebook: NotebookNode) -> str:
             source = re.sub(r"^[%!].*$", lambda magic: repr(magic[0]), cell.source, flags=re.M)
             with contextlib.suppress(SyntaxError):  # a cell that shows one on purpose: its text counts
                 source = ast.dump(ast.parse(source))
-            code.update(json.dumps([source, sorted(cell.metadata.get("tags", []))]).encode())
+            tags = sorted(set(cell.metadata.get("tags", [])) - {COMPARED})
+            code.update(json.dumps([source, tags]).encode())
     return code.hexdigest()[:16]
 
 
@@ -138,7 +185,7 @@ def check(path: Path) -> list[str]:
         megabytes = path.stat().st_size / 1e6
         problems.append(f"the file has {megabytes:.1f} MB, at most 1 is allowed: show smaller figures.")
     if re.match(r"\d\d_", path.name):
-        problems += rule_problems(notebook)
+        problems += rule_problems(notebook, lesson_of(path))
     return [f"{path.name}: {problem}" for problem in problems]
 
 

@@ -7,14 +7,14 @@ so no kernel is needed. The rules and their reasons are in notebooks/README.md.
 import ast
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from statistics import median
 
 from nbformat import NotebookNode
 
 from gantrans.scales import SCALES
+from gantrans.teaching.course import MOST_MINUTES, Lesson
 from gantrans.teaching.plots.display import figures_without_alt
-from gantrans.teaching.scales import MOST_MINUTES
 
 MEDIAN_LINES, P90_LINES, MOST_LINES, MOST_WORDS = 6, 20, 40, 120
 PASSIVE_CELLS = 2
@@ -38,10 +38,16 @@ LAST_SCREEN = {
 }
 
 
-def rule_problems(notebook: NotebookNode) -> list[str]:
-    """Every broken rule of a lesson, one sentence each."""
+def rule_problems(notebook: NotebookNode, lesson: Lesson | None = None) -> list[str]:
+    """Every broken rule, one sentence each; without `lesson`, of a notebook outside the course."""
     cells = notebook.cells
-    rules = (first_screen(notebook), last_screen(cells), lengths(cells), figures(notebook), actions(cells))
+    rules = (
+        first_screen(notebook, lesson),
+        last_screen(cells),
+        lengths(cells),
+        figures(notebook),
+        actions(cells),
+    )
     return [problem for rule in rules for problem in rule]
 
 
@@ -51,8 +57,9 @@ def cell_name(number: int, cell: NotebookNode) -> str:
     return f"cell {number} ({begin[:40]})"
 
 
-def first_screen(notebook: NotebookNode) -> Iterator[str]:
-    """Title, question, goals, prerequisites and minutes in the text, then one cell tagged `parameters`."""
+def first_screen(notebook: NotebookNode, lesson: Lesson | None = None) -> Iterator[str]:
+    """Title, question, goals, prerequisites and minutes in the text, as in `lesson.toml`; then one cell
+    tagged `parameters`."""
     cells = notebook.cells
     places = [i for i, cell in enumerate(cells) if "parameters" in cell.metadata.get("tags", [])]
     if len(places) != 1 or places[0] > 3:
@@ -63,10 +70,34 @@ def first_screen(notebook: NotebookNode) -> Iterator[str]:
             yield f"the parameters cell does not set {' and '.join(sorted(missing))}."
     text = "\n".join(cell.source for cell in cells[: (places or [2])[0]] if cell.cell_type == "markdown")
     yield from _missing(text, FIRST_SCREEN, "first")
-    yield from _minutes(text, notebook.metadata.get("gantrans", {}).get("minutes", {}))
+    declared = notebook.metadata.get("gantrans", {}).get("minutes", {})
+    if lesson is not None:
+        yield from _as_declared(text, lesson)
+        if declared:
+            yield "metadata.gantrans.minutes is for other notebooks: lesson.toml has them, remove it."
+        declared = lesson.minutes
+    yield from _minutes(text, declared)
 
 
-def _minutes(text: str, minutes: dict[str, float]) -> Iterator[str]:
+def _as_declared(text: str, lesson: Lesson) -> Iterator[str]:
+    if not re.match(rf"# {lesson.number} · {re.escape(lesson.title)}(: |\n|$)", text):
+        yield f"the first screen does not begin as lesson.toml has it: `# {lesson.number} · {lesson.title}`."
+    plain = _plain(text)
+    if _plain(f"**The question:** {lesson.question}"[:-1]) not in plain:
+        yield f"the first screen does not ask lesson.toml's question: {lesson.question}"
+    goals = [_plain(goal) for goal in re.findall(r"^[-*] (.*?)[.,;]?$", text, re.M)]
+    if goals != [_plain(goal) for goal in lesson.goals]:
+        yield f"the bullets of the first screen are not lesson.toml's goals: {'; '.join(lesson.goals)}."
+    if _plain(f"**Prerequisites:** {lesson.prerequisites}.") not in plain:
+        yield f"the first screen does not have lesson.toml's prerequisites: {lesson.prerequisites}."
+
+
+def _plain(text: str) -> str:
+    """Without emphasis, differences of case and line breaks."""
+    return " ".join(text.replace("*", "").casefold().split())
+
+
+def _minutes(text: str, minutes: Mapping[str, float]) -> Iterator[str]:
     for scale in SCALES:
         declared = minutes.get(scale)
         if not isinstance(declared, (int, float)) or not 0 < declared <= MOST_MINUTES[scale]:

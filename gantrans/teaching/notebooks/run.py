@@ -14,10 +14,11 @@ from typing import Any
 
 from gantrans import ROOT
 from gantrans.errors import ConfigError, GantransError
+from gantrans.files import rename_file
 from gantrans.scales import SCALES, resolve_scale
-from gantrans.teaching.scales import lesson_minutes
+from gantrans.teaching.course import lesson_minutes
+from gantrans.teaching.places import NOTEBOOKS
 
-LESSONS = ROOT / "notebooks"
 EXECUTED = ROOT / "runs" / "executed"
 
 
@@ -31,7 +32,7 @@ class LessonRun:
     error: str = ""
 
 
-def find_lessons(names: Sequence[str] = (), folder: Path = LESSONS) -> list[Path]:
+def find_lessons(names: Sequence[str] = (), folder: Path = NOTEBOOKS) -> list[Path]:
     """The notebooks of the named lessons ("04", "04_unet_skips" or a path), in that order; no names: all.
 
     Raises:
@@ -84,7 +85,7 @@ def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], prog
         )
     finally:
         if running.exists():
-            os.replace(running, output)
+            rename_file(running, output)
 
 
 def run_lesson(source: Path, scale: str, *, out: Path = EXECUTED, progress: bool = True) -> LessonRun:

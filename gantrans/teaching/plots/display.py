@@ -2,13 +2,14 @@
 
 JupyterLab takes no alt text from a PNG's metadata, so the output carries two forms: an HTML `<img>` with its
 `alt` attribute, which a live front end prefers, and the PNG with `{"image/png": {"alt": ...}}`, which GitHub
-and other viewers show. Committed notebooks keep the PNG alone (`committed_form`, half the size); the HTML is
-put back for reading (`readable_form`).
+and other viewers show. Where nobody watches (GANTRANS_HEADLESS=1) and in committed notebooks there is the PNG
+alone (`committed_form`, half the size); the HTML is put back for reading (`readable_form`).
 """
 
 import base64
 import html
 import io
+import os
 import sys
 from collections.abc import Iterator
 from typing import Any
@@ -35,7 +36,9 @@ class Picture:
         image = _twin(encoded, self.alt)
         if self.folded is not None:
             image = f"<details><summary>{html.escape(self.folded)}</summary>{image}</details>"
-        data = {"image/png": encoded, "text/html": image, "text/plain": f"[figure] {self.alt}"}
+        data = {"image/png": encoded, "text/plain": f"[figure] {self.alt}"}
+        if os.environ.get("GANTRANS_HEADLESS") != "1":
+            data["text/html"] = image
         return data, {"image/png": {"alt": self.alt}}
 
     def __repr__(self) -> str:

@@ -4,29 +4,29 @@ from pathlib import Path
 
 import typer
 
-from gantrans import ROOT
 from gantrans.scales import resolve_scale
-from gantrans.teaching.commands import show_table
+from gantrans.teaching import claims
 from gantrans.teaching.sweeps.engine import at_once, estimate, plan, run_grid
-from gantrans.teaching.sweeps.grid import find_grid, grid_paths, read_grid
+from gantrans.teaching.sweeps.grid_files import find_grid, find_grids
+from gantrans.teaching.sweeps.measure import SWEEPS, decided_by, measure_exactly
+from gantrans.teaching.sweeps.registry import experiments
+from gantrans.teaching.table import show_table
 
 
 def list_grids() -> None:
-    """The ablations of the course: name, what is varied, the question."""
-    grids = [read_grid(path) for path in grid_paths()]
-    rows: list[dict[str, object]] = [
-        {"ablation": g.name, "title": g.title, "question": g.question} for g in grids
-    ]
+    """All that can be measured: sweeps and grids with the claims that they decide, then exact claims."""
+    known = experiments()
+    rows: list[dict[str, object]] = []
+    for grid in find_grids():
+        decides = ", ".join(claim for claim, by in known.items() if by == grid.name)
+        rows.append({"name": grid.name, "claims": decides, "title": grid.title, "question": grid.question})
+    for claim, by in known.items():
+        if not isinstance(by, str):
+            said = claims.get(claim).judged
+            rows.append(
+                {"name": claim, "claims": claim, "title": "an experiment of its own", "question": said}
+            )
     show_table(rows, json_output=False, width=70)
-
-
-def write_notebook(name: str) -> None:
-    """Write the notebook of a sweep from its grid file."""
-    from gantrans.teaching.sweeps import template
-
-    grid = find_grid(name)
-    template.write_notebook(grid)
-    typer.echo(f"Wrote {grid.notebook}.")
 
 
 def run(
@@ -40,9 +40,22 @@ def run(
     max_hours: float | None,
     dry_run: bool,
 ) -> int:
-    """Run a grid or, with `dry_run`, say what would be run; the exit code (1: a run failed, 130: Ctrl-C)."""
-    grid, scale = find_grid(name), resolve_scale(scale)
-    out = out or ROOT / "runs" / "ablations" / f"{grid.name}-{scale}"
+    """Run a grid or, with `dry_run`, print what would be run; the exit code (1: a run failed, 130: Ctrl-C).
+
+    Args:
+        name: a sweep, a grid, the path of a grid file, or the id of a claim: its sweep or exact experiment.
+    """
+    scale = resolve_scale(scale)
+    if name in claims.registered():
+        by = decided_by(name)
+        if not isinstance(by, str):
+            typer.echo(f"{name} has an exact experiment: one run in this process, at scale {scale}.")
+            if not dry_run:
+                typer.echo(f"{name}: {measure_exactly(name, by, scale)['verdict']}")
+            return 0
+        name = by
+    grid = find_grid(name)
+    out = out or SWEEPS / f"{grid.name}-{scale}"
     places = at_once(workers, scheduler)
     if dry_run:
         typer.echo(plan(grid, scale, out, places))

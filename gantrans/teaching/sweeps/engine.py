@@ -10,9 +10,9 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -20,10 +20,11 @@ from typing import Any
 from tqdm.auto import tqdm
 
 from gantrans.errors import ConfigError
+from gantrans.files import replace_file
 from gantrans.teaching.fingerprint import code_version, experiment_version, imports_of
 from gantrans.teaching.runs import config_hash
 from gantrans.teaching.sweeps.grid import Grid, Run
-from gantrans.teaching.sweeps.rows import replace_file
+from gantrans.teaching.sweeps.grid_files import SWEEP_NOTEBOOK
 from gantrans.teaching.sweeps.task import ABOUT, ATTEMPTS, FAILED, NOTEBOOK, RUNS, Order, Outcome, execute
 
 RETRIES = 2
@@ -34,7 +35,8 @@ START_UP_SECONDS = 2.5
 
 @dataclass(frozen=True)
 class Report:
-    """How a call of `run_grid` ended; `left` is the number of runs for which there was no time."""
+    """How a call of `run_grid` ended; `left` is the number of runs for which there was no time, `records` are
+    the claims that a finished sweep of the course decides, by id."""
 
     out: Path
     total: int
@@ -43,6 +45,7 @@ class Report:
     left: int = 0
     interrupted: bool = False
     summary: str = ""
+    records: Mapping[str, dict[str, Any]] = field(default_factory=dict)
 
     @property
     def complete(self) -> bool:
@@ -107,6 +110,7 @@ def run_grid(
     threads: int = 1,
     scheduler: str | None = None,
     max_hours: float | None = None,
+    ledger: Path | None = None,
 ) -> Report:
     """Run what is missing of a grid and write its tables, effects and figure to `out`.
 
@@ -117,6 +121,7 @@ def run_grid(
         workers, threads: processes of the embedded local cluster, and threads for the arithmetic of each run.
         scheduler: address of a Dask scheduler to use instead, "tcp://host:port".
         max_hours: start no run after this time; those under way are finished.
+        ledger: the file for the claims that a sweep of the course decides; this machine's unless given.
 
     Raises:
         ConfigError: the notebook lacks a parameter, `out` belongs to another grid or code, no such scheduler.
@@ -129,10 +134,7 @@ def run_grid(
     modules = lesson_modules(grid)
     code = (code_version(), experiment_version(*modules), modules)
     beside = str(grid.notebook.parent.resolve())
-    orders = [
-        Order(str(out), run.key, {**run.setting, "seed": run.seed, "scale": scale}, *code, beside, deadline)
-        for run in todo
-    ]
+    orders = [Order(str(out), run.key, grid.parameters(run, scale), *code, beside, deadline) for run in todo]
     failed: list[Outcome] = []
     left, interrupted = 0, False
     try:
@@ -151,8 +153,8 @@ def run_grid(
     from gantrans.teaching.sweeps import results  # brings SciPy and matplotlib, which workers need not load
 
     done = [run for run in runs if _done(out, run)]
-    summary = results.write(grid, scale, out, runs, done) if done else ""
-    return Report(out, len(runs), len(done), tuple(failed), left, interrupted, summary)
+    summary, records = results.write(grid, scale, out, runs, done, ledger) if done else ("", {})
+    return Report(out, len(runs), len(done), tuple(failed), left, interrupted, summary, records)
 
 
 def _outcomes(
@@ -255,10 +257,9 @@ def _about(grid: Grid, scale: str) -> dict[str, str]:
     try:
         notebook = nbformat.read(grid.notebook, 4)
     except FileNotFoundError:
-        advice = f"write it with `python -m gantrans ablate {grid.name} --write-notebook`"
         raise ConfigError(
-            f"{grid.path.name}: notebook is {grid.notebook.name!r}, which is not there; "
-            f"{advice if grid.sweep else 'put it beside the grid file'}."
+            f"{grid.path.name}: notebook is {grid.notebook.name!r}, which is not there; put it beside the "
+            "grid file."
         ) from None
     _check_parameters(grid, notebook)
     about = {"grid": grid.name, "scale": scale, "notebook": code_hash(notebook), "code": code_version()}
@@ -269,13 +270,12 @@ def _about(grid: Grid, scale: str) -> dict[str, str]:
 
 
 def lesson_modules(grid: Grid) -> tuple[str, ...]:
-    """The modules that a run rests on: those that the notebook imports and those of the sweep's functions."""
+    """The modules that a run rests on: those that the notebook imports, and that of the sweep."""
     import nbformat
 
     cells = nbformat.read(grid.notebook, 4).cells
     code = "\n".join(re.sub(r"^[%!].*$", "", c.source, flags=re.M) for c in cells if c.cell_type == "code")
-    functions = [getattr(f, "func", f) for f in grid.sweep.settings.values()] if grid.sweep else []
-    return tuple(sorted(imports_of(code).union(f.__module__ for f in functions)))
+    return tuple(sorted(imports_of(code).union({grid.module} if grid.module else ())))
 
 
 def _check_parameters(grid: Grid, notebook: Any) -> None:
@@ -287,7 +287,8 @@ def _check_parameters(grid: Grid, notebook: Any) -> None:
     for line in ast.parse(cells[0].source).body:  # `name = value`, as papermill reads them
         targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
         known |= {target.id for target in targets if isinstance(target, ast.Name)}
-    if missing := [name for name in (*grid.factors, "seed", "scale", "out") if name not in known]:
+    named = ("sweep",) if grid.notebook == SWEEP_NOTEBOOK else ()
+    if missing := [name for name in (*named, *grid.factors, "seed", "scale", "out") if name not in known]:
         raise ConfigError(
             f"{grid.notebook.name} has no parameter {', '.join(missing)}; its `parameters` cell must set it, "
             "one a line."

@@ -1,26 +1,25 @@
-"""Experiments by claim: what `python -m gantrans course claims --rerun ID` runs.
+"""What decides a claim: a sweep, or for a claim without one an exact experiment.
 
-A module in the `experiments` of a lesson registers one with a decorator and returns what `claims.record`
-needs:
+A sweep registers itself for the claims that it names (`Sweep(claims=...)`). A module in the `experiments` of
+a lesson registers another experiment with a decorator; it returns what `claims.record` needs:
 
     @experiment("G03")
     def receptive_field(scale: str) -> dict[str, Any]:
         return {"data": {...}, "seeds": (...), "numbers": {...}}
+
+`python -m gantrans ablate NAME` measures either, by the name of the sweep or the id of the claim.
 """
 
 import importlib
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from gantrans.teaching import claims
 from gantrans.teaching.places import found, module_of
-from gantrans.teaching.runs import from_scratch
 
 Experiment = Callable[[str], Mapping[str, Any]]
 
-_EXPERIMENTS: dict[str, Experiment] = {}
+_EXPERIMENTS: dict[str, Experiment | str] = {}
 
 
 def experiment(claim_id: str) -> Callable[[Experiment], Experiment]:
@@ -32,37 +31,35 @@ def experiment(claim_id: str) -> Callable[[Experiment], Experiment]:
     claims.get(claim_id)
 
     def register(function: Experiment) -> Experiment:
-        known = _EXPERIMENTS.setdefault(claim_id, function)
-        if (known.__module__, known.__qualname__) != (function.__module__, function.__qualname__):
-            raise claims.ClaimError(f"Claim {claim_id} has two experiments: {known} and {function}.")
-        _EXPERIMENTS[claim_id] = function
+        _register(claim_id, function)
         return function
 
     return register
 
 
-def experiments() -> Mapping[str, Experiment]:
-    """All registered experiments, after importing the experiments of every lesson."""
+def decide_by_sweep(claim_id: str, sweep: str) -> None:
+    """Register the sweep of that name as what decides a claim.
+
+    Raises:
+        ClaimError: when the claim is unknown or already has an experiment.
+    """
+    claims.get(claim_id)
+    _register(claim_id, sweep)
+
+
+def experiments() -> Mapping[str, Experiment | str]:
+    """By claim, the function or the name of the sweep, after importing the experiments of every lesson."""
     for path in found("experiments/*.py"):
         importlib.import_module(module_of(path))
     return dict(sorted(_EXPERIMENTS.items()))
 
 
-def rerun(claim_id: str, scale: str, *, run: Path | None = None) -> claims.ledger.Record:
-    """Run the experiment of a claim from scratch, no caches, and record it.
+def _register(claim_id: str, by: Experiment | str) -> None:
+    known = _EXPERIMENTS.setdefault(claim_id, by)
+    if _name(known) != _name(by):
+        raise claims.ClaimError(f"Claim {claim_id} has two experiments: {_name(known)} and {_name(by)}.")
+    _EXPERIMENTS[claim_id] = by
 
-    Raises:
-        ClaimError: when no experiment is registered for it; the message lists those that are.
-    """
-    known = experiments()
-    if claim_id not in known:
-        raise claims.ClaimError(
-            f"No experiment is registered for claim {claim_id!r}; there are {', '.join(known) or 'none yet'}."
-        )
-    function = known[claim_id]
-    started = datetime.now(UTC)
-    with from_scratch():
-        result = dict(function(scale))
-    result.setdefault("command", f"python -m gantrans course claims --rerun {claim_id} --scale {scale}")
-    result.setdefault("notebook", "lesson " + ", ".join(claims.get(claim_id).lessons))
-    return claims.record(claim_id, scale=scale, started=started, run=run, **result)
+
+def _name(by: Experiment | str) -> str:
+    return f"the sweep {by}" if isinstance(by, str) else f"{by.__module__}.{by.__qualname__}"

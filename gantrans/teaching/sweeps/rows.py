@@ -8,13 +8,13 @@ import csv
 import io
 import json
 import math
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from gantrans.errors import DataError
+from gantrans.files import replace_file
 from gantrans.teaching.sweeps.grid import Level, Run
 
 RESULTS = "results.json"
@@ -66,16 +66,6 @@ def _numbers(where: str, row: Mapping[str, float]) -> dict[str, float]:
 def _save(content: dict[str, Any], out: str | Path | None, device: str) -> None:
     if out is not None:
         replace_file(Path(out) / RESULTS, json.dumps({**content, "device": device}, indent=1) + "\n")
-
-
-def replace_file(path: Path, text: str) -> None:
-    """Write a small text file so that under its name there is always a complete one, also after a crash."""
-    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with draft.open("w", encoding="utf-8", newline="\n") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(draft, path)
 
 
 def read_arms(folder: Path, run: Run) -> tuple[dict[str, dict[str, float]], bool, str]:

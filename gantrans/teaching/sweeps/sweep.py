@@ -1,27 +1,22 @@
 """Sweeps over seeds: arms trained in pairs, their table, and the claims that the table decides.
 
-A lesson shows the committed table of a sweep and repeats one seed of it live. A module with a sweep repeats
-all of it as a command, `python -m gantrans.teaching.experiments.NAME --scale reduced`: every finished seed is
-on disk at once, and the same command after a kill goes on with the seeds that are missing.
+A lesson shows the committed table of a sweep and repeats one seed of it live. A module in the `experiments`
+of a lesson defines one as `SWEEP`, and the lesson's `sweeps.toml` describes it under the module's name;
+`python -m gantrans ablate NAME --scale reduced` measures it.
 """
 
-import argparse
-import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from tqdm.auto import tqdm
-
-from gantrans import ROOT
 from gantrans.errors import ConfigError
 from gantrans.teaching import claims
-from gantrans.teaching.fingerprint import code_version
+from gantrans.teaching.claims.ledger import Record
 from gantrans.teaching.places import NOTEBOOKS
-from gantrans.teaching.runs import config_hash, from_scratch
-from gantrans.teaching.sweeps.tables import Row, Table, device_name, read_table, write_table
+from gantrans.teaching.runs import from_scratch
+from gantrans.teaching.sweeps.registry import decide_by_sweep
+from gantrans.teaching.sweeps.tables import Row, Table
 
 RunSeed = Callable[[int, str], Row]
 """(seed, scale) -> the row: all arms, trained from that seed."""
@@ -35,6 +30,10 @@ class Sweep:
     A sweep with several settings gives one function per setting, {setting: run_seed}; their arms have
     different names, and the row of a seed holds them all. One setting and one seed is the unit of work.
     `claims` maps an id to a function of the table that gives what `claims.record` takes: data and numbers.
+    The sweep is registered as what decides these claims.
+
+    Raises:
+        ClaimError: a claim is unknown or already has another experiment.
     """
 
     name: str
@@ -42,6 +41,10 @@ class Sweep:
     seeds: Mapping[str, int | Sequence[int]]
     config: Callable[[str], Any]
     claims: Mapping[str, Callable[[Table], Mapping[str, Any]]]
+
+    def __post_init__(self) -> None:
+        for claim_id in self.claims:
+            decide_by_sweep(claim_id, self.name)
 
     @property
     def folder(self) -> Path:
@@ -96,45 +99,10 @@ class Sweep:
         """All arms of all settings; see `part` and `joined`."""
         return self.joined({setting: self.part(setting, seed, scale) for setting in self.settings})
 
-    def run(self, scale: str, out: Path | None = None) -> Table:
-        """All seeds from scratch, no caches; with `out` every finished seed is kept there, and not repeated.
-
-        Raises:
-            ConfigError: `out` holds another scale, configuration or code.
-        """
-        about = {
-            "command": f"python -m gantrans.teaching.experiments.{self.name} --scale {scale}",
-            "scale": scale,
-            "config": config_hash(self.config(scale)),
-            "code": code_version(),
-            "date": datetime.now(UTC).isoformat(timespec="seconds"),
-            "device": device_name(),
-        }
-        rows: dict[int, Row] = {}
-        if out is not None and out.exists():
-            earlier = read_table(out)
-            fixed = ("scale", "config", "code")
-            if any(earlier.about[key] != about[key] for key in fixed):
-                was, now = (f"scale {a['scale']}, code {a['code']}" for a in (earlier.about, about))
-                raise ConfigError(f"{out} was measured with {was}, not {now}; move it or name another --out.")
-            about, rows = dict(earlier.about), dict(earlier.rows)
-        for seed in tqdm(self.seeds_at(scale), desc=self.name, unit="seed"):
-            if seed not in rows:
-                rows[seed] = self.row(seed, scale)
-                if out is not None:
-                    write_table(Table(about, rows), out)
-        return Table(about, rows)
-
-    def experiment(self, claim_id: str, scale: str) -> dict[str, Any]:
-        """What `claims.record` needs of a fresh run; see `experiments.registry`."""
-        table = self.run(scale)
-        return {**self.claims[claim_id](table), "seeds": table.seeds, "config": self.config(scale)}
-
-    def record_claims(self, table: Table, scale: str) -> list[str]:
-        """Record the claims that a table decides; a line for each."""
-        lines = []
-        for claim_id, judged in self.claims.items():
-            entry = claims.record(
+    def record_claims(self, table: Table, scale: str, ledger: Path | None = None) -> dict[str, Record]:
+        """Record the claims that a table decides, in `ledger` or in this machine's; the records by id."""
+        return {
+            claim_id: claims.record(
                 claim_id,
                 **judged(table),
                 scale=scale,
@@ -142,18 +110,9 @@ class Sweep:
                 started=table.about["date"],
                 config=self.config(scale),
                 notebook="lesson " + ", ".join(claims.get(claim_id).lessons),
-                command=table.about["command"],
+                command=table.command,
+                experiment=table.about.get("experiment", ""),
+                run=ledger,
             )
-            lines.append(f"{claim_id}: {entry['verdict']}")
-        return lines
-
-    def main(self) -> None:
-        """The command: repeat the sweep, write its table and record its claims."""
-        parser = argparse.ArgumentParser(description=f"Repeat the sweep {self.name!r} and record its claims.")
-        parser.add_argument("--scale", choices=list(self.seeds), default="reduced")
-        parser.add_argument("--out", type=Path, help="the table; by default a file in runs/sweeps")
-        options = parser.parse_args()
-        out = options.out or ROOT / "runs" / "sweeps" / f"{self.name}-{options.scale}.json"
-        table = self.run(options.scale, out)
-        print("\n".join(self.record_claims(table, options.scale)))
-        print(f"The table is {os.path.relpath(out)}; copy it to {os.path.relpath(self.path)} to commit it.")
+            for claim_id, judged in self.claims.items()
+        }

@@ -23,10 +23,14 @@ Row = Mapping[str, Mapping[str, float]]
 
 @dataclass(frozen=True)
 class Table:
-    """What a sweep measured; `rows` are by seed, `about` says how to measure it again."""
+    """What a sweep measured; `rows` are by seed, `about` says how, when and with which code.
+
+    `name` is that of the sweep; a table that is made up has none.
+    """
 
     about: Mapping[str, Any]
     rows: Mapping[int, Row]
+    name: str = ""
 
     @property
     def seeds(self) -> tuple[int, ...]:
@@ -55,13 +59,21 @@ class Table:
         both = self.values(quantity, first, second)
         return claims.paired_effect(both[first], both[second], compare="ratio")
 
+    @property
+    def command(self) -> str:
+        """The command that measures it again; committed tables may name one that is no longer there."""
+        stored = str(self.about.get("command", ""))
+        if self.name and not stored.startswith("python -m gantrans ablate "):
+            return f"python -m gantrans ablate {self.name} --scale {self.about['scale']}"
+        return stored
+
     def source(self) -> str:
         """One line on where the numbers come from."""
         a = self.about
         device = f" on {a['device']}" if a.get("device") else ""
         return (
             f"{len(self.rows)} seeds at scale {a['scale']}{device}, {a['date'][:10]}, code {a['code']}; "
-            f"again with `{a['command']}`"
+            f"again with `{self.command}`"
         )
 
 
@@ -90,7 +102,7 @@ def committed(name: str) -> Table:
 def read_table(path: Path) -> Table:
     """The table of a file that `write_table` wrote."""
     stored = json.loads(path.read_text("utf-8"))
-    return Table(stored["about"], {int(seed): row for seed, row in stored["rows"].items()})
+    return Table(stored["about"], {int(seed): row for seed, row in stored["rows"].items()}, path.stem)
 
 
 def write_table(table: Table, path: Path) -> None:

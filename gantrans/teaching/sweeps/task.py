@@ -17,9 +17,10 @@ from pathlib import Path
 
 from gantrans import ROOT
 from gantrans.errors import ConfigError
+from gantrans.files import publish_folder, replace_file
 from gantrans.teaching.fingerprint import code_version, experiment_version
 from gantrans.teaching.sweeps.grid import Level
-from gantrans.teaching.sweeps.rows import RESULTS, replace_file
+from gantrans.teaching.sweeps.rows import RESULTS
 
 ABOUT, NOTEBOOK, RUNS, FAILED, ATTEMPTS = "about.json", "notebook.ipynb", "runs", "failed", "attempts"
 """In the folder of a sweep: what it is, its notebook, the runs that finished, failed, and are under way."""
@@ -141,7 +142,7 @@ def _publish(attempt: Path, out: Path, key: str, *, failed: bool) -> None:
     else:
         shutil.rmtree(out / FAILED / key, ignore_errors=True)
     try:
-        os.rename(attempt, place)
+        publish_folder(attempt, place, sync=False)
     except OSError:
         if not place.is_dir():
             raise

@@ -9,32 +9,13 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gantrans.metrics import iou
+from gantrans.teaching.course import MOST_MINUTES, lessons
 from gantrans.teaching.doctor import Check
 from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_figure, styled
-from gantrans.teaching.scales import MOST_MINUTES
 from gantrans.translation import segment
 from lessons.lesson00.experiments.first_translator import PIXEL_NM, Images
 
 SPOTS = "AB"
-
-COURSE = (
-    ("00", "Start here", "machine, data, a first translator"),
-    ("01", "Noise schedules", "four schedules, and noising in one step"),
-    ("02", "Positional embeddings", "a network that knows the time"),
-    ("03", "Diffusion sampling", "DDPM, DDIM and DPM-Solver++ samplers"),
-    ("04", "U-Net skips", "encoder, decoder, and what a skip carries"),
-    ("05", "PatchGAN", "a discriminator that judges patches"),
-    ("06", "Stabilisation", "the losses and brakes that keep a GAN upright"),
-    ("07", "Loss design", "realism against correctness, both directions"),
-    ("08", "Attention", "looking everywhere, and its price"),
-    ("09", "Feature matching", "what a discriminator knows but does not say"),
-    ("10", "Metrics", "SSIM, EPE, CD and topology, and when they mislead"),
-    ("11", "Drift", "monitors that notice a changed input"),
-    ("12", "Fine-tuning", "improving a model in service, with a gate"),
-    ("13", "Feedback loop", "the whole system on a simulated quarter"),
-    ("14", "GAN against diffusion", "which one for which job"),
-    ("15", "Beyond images", "sound and molecules"),
-)
 
 
 def machine_table(checks: Sequence[Check], *, values: bool) -> Table:
@@ -59,8 +40,9 @@ def scale_table(minutes: Mapping[str, float]) -> Table:
 
 
 def course_map() -> Table:
-    """The sixteen lessons and what is built in each."""
-    return Table(["", "lesson", "you build"], COURSE)
+    """The lessons, what is built in each, and the minutes that a person needs."""
+    rows = [[one.number, one.title, one.builds, f"{one.person_minutes:g}"] for one in lessons()]
+    return Table(["", "lesson", "you build", "minutes"], rows)
 
 
 class Puzzle(NamedTuple):

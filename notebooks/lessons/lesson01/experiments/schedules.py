@@ -243,6 +243,3 @@ SWEEP = Sweep(
     lambda scale: [task_config(arm, SETTINGS[scale]) for arm in ARMS],
     {},
 )
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -268,7 +268,7 @@ def joined(first: Table, second: Table) -> Table:
         a, b = first.rows[seed], second.rows[seed]
         names = (*ARMS, *TOLD, *EXACT)
         rows[seed] = {n: {**a.get(n, {}), **b.get(n, {})} for n in names if n in a or n in b}
-    return Table(second.about, rows)
+    return Table(second.about, rows, second.name)
 
 
 def scored(table: Table, case: str) -> tuple[str, ...]:
@@ -309,6 +309,3 @@ def configs(scale: str, arms: Arms = RULE) -> list[DiffusionConfig]:
 
 
 SWEEP = Sweep("embeddings", run_seed, SEEDS, configs, {"D04": claim_d04})
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -14,6 +14,3 @@ SWEEP = Sweep(
     lambda scale: configs(scale, BESIDE),
     {},
 )
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -12,7 +12,6 @@ from torch import Tensor
 
 from gantrans.diffusion import DiffusionConfig, SamplerConfig, judge_panel, random_batches
 from gantrans.networks import DenoiserConfig
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from lessons.shared.denoising import Trained, clips, clips_judge, fitting, train_denoiser
@@ -143,19 +142,3 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], *(task_config(arm) for arm in ARMS)],
     {"D03": batch_norm_costs, "D09": attention_and_norm},
 )
-
-
-@experiment("D03")
-def batch_norm(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("D03", scale)
-
-
-@experiment("D09")
-def attention(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("D09", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

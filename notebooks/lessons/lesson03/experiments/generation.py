@@ -22,7 +22,6 @@ from gantrans.diffusion import (
     random_batches,
 )
 from gantrans.networks import DenoiserConfig, UNetConfig, UNetGenerator
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import FitConfig
@@ -199,13 +198,3 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], SETTINGS[scale].task, SETTINGS[scale].fitting(0)],
     {"D07": slower},
 )
-
-
-@experiment("D07")
-def latencies(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("D07", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

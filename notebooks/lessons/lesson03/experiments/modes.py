@@ -18,7 +18,6 @@ from gantrans.diffusion import DiffusionConfig, SamplerConfig
 from gantrans.networks import VectorDenoiserConfig
 from gantrans.networks.blocks import weights_from
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
@@ -180,13 +179,3 @@ SWEEP = Sweep(
     lambda scale: SETTINGS[scale],
     {"D08": modes_covered},
 )
-
-
-@experiment("D08")
-def fewer_modes(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("D08", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -249,12 +249,6 @@ SWEEP = Sweep(
 """All arms and the control with augmentation, paired seeds."""
 
 
-@experiment("G04")
-def patches_and_global(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G04", scale)
-
-
 def support_side(norm: str, size: int = 256) -> int:
     """Height in pixels of what a middle logit of the default PatchGAN depends on, by its gradient."""
     config = PatchGANConfig(base_filters=2, norm=norm)  # the field does not depend on the number of filters
@@ -269,7 +263,3 @@ def one_logit(scale: str) -> dict[str, Any]:
     sides = {"no norm": support_side("none"), "instance norm": support_side("instance")}
     fields = {f"n_layers {n}": float(PatchGANConfig(n_layers=n).receptive_field or 0) for n in range(1, 6)}
     return {"data": sides, "numbers": fields}
-
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -16,7 +16,6 @@ from typing import Any
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, History, fit
@@ -176,13 +175,3 @@ SWEEP = Sweep(
     lambda scale: [task_config(provoked, SETTINGS[scale]) for provoked in PROVOKED],
     {"G33": recognised},
 )
-
-
-@experiment("G33")
-def repeat_g33(scale: str) -> dict[str, Any]:
-    """The whole sweep; see `recognised`."""
-    return SWEEP.experiment("G33", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

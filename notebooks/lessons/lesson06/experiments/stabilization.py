@@ -17,7 +17,6 @@ from gantrans.data import PairedDataset
 from gantrans.images import network_from_uint8, unit_from_uint8
 from gantrans.metrics import epe, iou, l1
 from gantrans.networks import PatchGAN
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import History
@@ -252,37 +251,3 @@ SWEEP = Sweep(
     ),
     {"G06": least_squares, "G07": smoothing, "G09": decay, "G10": all_and_none, "G34": growth_and_gap},
 )
-
-
-@experiment("G06")
-def repeat_g06(scale: str) -> dict[str, Any]:
-    """The whole sweep; see `least_squares`."""
-    return SWEEP.experiment("G06", scale)
-
-
-@experiment("G07")
-def repeat_g07(scale: str) -> dict[str, Any]:
-    """The whole sweep; see `smoothing`."""
-    return SWEEP.experiment("G07", scale)
-
-
-@experiment("G09")
-def repeat_g09(scale: str) -> dict[str, Any]:
-    """The whole sweep; see `decay`."""
-    return SWEEP.experiment("G09", scale)
-
-
-@experiment("G10")
-def repeat_g10(scale: str) -> dict[str, Any]:
-    """The whole sweep; see `all_and_none`."""
-    return SWEEP.experiment("G10", scale)
-
-
-@experiment("G34")
-def repeat_g34(scale: str) -> dict[str, Any]:
-    """The whole sweep; see `growth_and_gap`."""
-    return SWEEP.experiment("G34", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

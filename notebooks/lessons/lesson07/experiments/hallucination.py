@@ -20,7 +20,6 @@ from gantrans.images import unit_from_uint8
 from gantrans.metrics import compare_topology, iou
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, fit, load_networks
@@ -253,19 +252,3 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], [[*ARMS[arm], task_config(arm, SETTINGS[scale])] for arm in ARMS]],
     {"G21": invented, "G40": wrongly_completed},
 )
-
-
-@experiment("G21")
-def hallucination(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G21", scale)
-
-
-@experiment("G40")
-def regular_share(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G40", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -23,7 +23,6 @@ from gantrans.images import uint8_from_unit, unit_from_network, unit_from_uint8
 from gantrans.metrics import epe, l1, psnr
 from gantrans.networks import PatchGANConfig, ResidualUNet, ResidualUNetConfig, UNetConfig, UNetGenerator
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, History, fit, load_networks
@@ -255,13 +254,3 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], [task_config(arm, SETTINGS[scale]) for arm in ARMS]],
     {"G11": front},
 )
-
-
-@experiment("G11")
-def more_adversarial_weight(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G11", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

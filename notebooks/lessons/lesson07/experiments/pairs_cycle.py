@@ -20,7 +20,6 @@ from gantrans.images import unit_from_uint8
 from gantrans.metrics import compare_topology, epe, iou, l1
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
@@ -228,13 +227,3 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], [task_config(cycle, SETTINGS[scale]) for cycle in (*CYCLES, UNPAIRED)]],
     {"G12": few_and_many},
 )
-
-
-@experiment("G12")
-def cycle_against_pairs(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G12", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

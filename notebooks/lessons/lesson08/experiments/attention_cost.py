@@ -210,7 +210,3 @@ def size_words(count: float) -> str:
         if count >= size:
             return f"{count / size:.3g} {unit}"
     return f"{count / 1024:.3g} KiB"
-
-
-if __name__ == "__main__":
-    SWEEP.main()

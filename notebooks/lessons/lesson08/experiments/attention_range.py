@@ -18,7 +18,6 @@ from torch import Tensor
 from gantrans.data.streams import stream_seeds
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, fit, load_networks
@@ -186,13 +185,3 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], *(generator_config(arm, SETTINGS[scale]) for arm in (*ARMS, DEEPER))],
     {"G30": distant_structure},
 )
-
-
-@experiment("G30")
-def lines_far_apart(scale: str) -> dict[str, Any]:
-    """All arms, paired seeds."""
-    return SWEEP.experiment("G30", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

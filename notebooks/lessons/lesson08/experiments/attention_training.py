@@ -17,7 +17,6 @@ from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import epe, iou
 from gantrans.networks import PatchGANConfig, UNetConfig, UNetGenerator
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import FitConfig, History, fit
@@ -242,25 +241,3 @@ SWEEP = Sweep(
     lambda scale: SETTINGS[scale],
     {"G17": gamma_at_the_end, "G31": gamma_from_one, "G32": stability_first},
 )
-
-
-@experiment("G17")
-def size_of_gamma(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G17", scale)
-
-
-@experiment("G31")
-def naive_start(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G31", scale)
-
-
-@experiment("G32")
-def foundation(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G32", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

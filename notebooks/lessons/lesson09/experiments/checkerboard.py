@@ -160,7 +160,3 @@ def gone_at_init(scale: str) -> dict[str, Any]:
         "seeds": tuple(range(INIT_SEEDS)),
         "numbers": {f"{arm}: share": float(np.mean(values)) for arm, values in shares.items()},
     }
-
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -194,12 +194,6 @@ SWEEP = Sweep(
 )
 
 
-@experiment("G29")
-def feature_matching_matters(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G29", scale)
-
-
 @dataclass(frozen=True)
 class Detached:
     """Gradients of one feature-matching loss, with or without `.detach()` on the real features."""
@@ -254,7 +248,3 @@ def two_conventions(scale: str) -> dict[str, Any]:
         loss = feature_matching(critic(source, target).features, critic(source, fake).features, convention)
         norms[convention] = float(torch.autograd.grad(loss, fake)[0].norm())
     return {"data": norms["sum"] / norms["mean"], "numbers": norms}
-
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -32,7 +32,3 @@ def same_rule(table: Table) -> dict[str, Any]:
     """The findings of G29's rule on this table, by part; the ledger's verdict stays that of 64 px."""
     data = sharper_and_steadier(table)["data"]
     return {part.name: judge_part(part, data[part.name]) for part in get("G29").parts}
-
-
-if __name__ == "__main__":
-    SWEEP.main()

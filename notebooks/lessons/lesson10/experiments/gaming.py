@@ -24,7 +24,6 @@ from gantrans.images import network_from_unit, unit_from_network, unit_from_uint
 from gantrans.metrics import cd_error, compare_topology, corner_radius, epe, grey_share, iou, l1, ssim
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.runs import train_or_load
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
@@ -171,13 +170,3 @@ SWEEP = Sweep(
     config=lambda scale: [SETTINGS[scale], dict(WEIGHTS)],
     claims={"G35": judged},
 )
-
-
-@experiment("G35")
-def trained_on_a_metric(scale: str) -> dict[str, Any]:
-    """The four losses, paired seeds."""
-    return SWEEP.experiment("G35", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -21,7 +21,6 @@ from torch import Tensor
 from gantrans.operations.drift.charts import ChartConfig
 from gantrans.operations.drift.detector import DriftConfig, DriftDetector
 from gantrans.operations.drift.profile import Measured
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson11.experiments.drift_streams import measured_stream
@@ -228,13 +227,3 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], monitors(scale), *STREAMS.values()],
     {"G22": judged},
 )
-
-
-@experiment("G22")
-def rule_and_drifts(scale: str) -> dict[str, Any]:
-    """Twenty lines of production, five streams of every kind; at reduced some ten minutes on one core."""
-    return SWEEP.experiment("G22", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

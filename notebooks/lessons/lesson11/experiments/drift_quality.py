@@ -19,7 +19,6 @@ from torch import Tensor
 
 from gantrans.metrics import iou
 from gantrans.operations.drift.profile import Measured, measure
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.translation import Predictor
@@ -159,13 +158,3 @@ SWEEP = Sweep(
     ],
     {"G36": judged},
 )
-
-
-@experiment("G36")
-def alarm_and_quality(scale: str) -> dict[str, Any]:
-    """Six lines of production and one translator; at reduced some five minutes on one core."""
-    return SWEEP.experiment("G36", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

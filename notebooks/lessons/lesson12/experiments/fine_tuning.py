@@ -18,7 +18,6 @@ from gantrans.metrics import iou
 from gantrans.operations.promotion.finetune import SeparateValidation, losses_at
 from gantrans.operations.promotion.replay import ReplayBatches
 from gantrans.operations.promotion.warm_start import warm_start
-from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import FitConfig, fit, load_checkpoint
@@ -212,25 +211,3 @@ SWEEP = Sweep(
     ],
     {"G25": rates_claim, "G27": replay_claim, "G37": corrections_claim},
 )
-
-
-@experiment("G25")
-def gentle_rate(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G25", scale)
-
-
-@experiment("G27")
-def replay(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G27", scale)
-
-
-@experiment("G37")
-def corrections(scale: str) -> dict[str, Any]:
-    """The sweep, from scratch."""
-    return SWEEP.experiment("G37", scale)
-
-
-if __name__ == "__main__":
-    SWEEP.main()

@@ -41,7 +41,7 @@ from gantrans.operations.serving.monitors import DriftWatch, Operational, label_
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
 from gantrans.translation import Predictor
-from lessons.lesson13.experiments import quarter
+from lessons.lesson13.experiments import quarter, quarter_setting
 from lessons.shared.process_change import DIRECTION, PIXEL_NM
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -75,11 +75,11 @@ class Served:
 
         self.scale, self.seed, self.folder, self.day = scale, seed, folder, 0
         self.registry = Registry(folder / "registry")
-        self.registry.register(quarter.champion(scale, seed), note="in production on day 0")
+        self.registry.register(quarter_setting.champion(scale, seed), note="in production on day 0")
         self.registry.promote(DIRECTION)
         self.store = Store(folder / "store.sqlite")
         saved = folder / "drift.safetensors"
-        quarter.detector(0, scale).save(saved)
+        quarter_setting.detector(0, scale).save(saved)
         self.watch = DriftWatch({DIRECTION: saved})
         self.service = Service(Models(registry=self.registry.root), self.store, Operational(), self.watch)
         listening = listen("127.0.0.1", 0)
@@ -203,7 +203,7 @@ class Served:
     ) -> Decision:
         """See `quarter.Site`: fine-tune, register, judge from the registered files, promote or not."""
         champion = self.registry.version(DIRECTION, "champion")
-        old = {split: quarter.old_pairs(split, self.scale, self.seed) for split in ("train", "test")}
+        old = {split: quarter_setting.old_pairs(split, self.scale, self.seed) for split in ("train", "test")}
         out = self.folder / f"day-{day:03d}-{len(self.registry.versions(DIRECTION))}"
         fine_tune(
             champion.folder, new, old["train"], replace(tuning, seed=day), out=out, parent=champion.name,
@@ -214,7 +214,7 @@ class Served:
         decision = quarter.judge(before, after, hold, old["test"], smoke_inference(version.folder, hold))
         if decision.promoted:
             self.registry.promote(DIRECTION, version.name, over=champion.name, details=decision.to_dict())
-            self.watch.detectors[DIRECTION] = quarter.detector(day, self.scale)
+            self.watch.detectors[DIRECTION] = quarter_setting.detector(day, self.scale)
         return decision
 
     def champion(self) -> Predictor:

@@ -1,0 +1,65 @@
+"""The recall questions of lesson 01: what the right answers are, computed."""
+
+import pytest
+import torch
+from answers import questions_of
+
+from gantrans.diffusion import make_schedule
+from gantrans.teaching.exercises import exercise
+from lessons.lesson01.figures.noising import impossible
+
+
+def _impossible() -> str:
+    names = {"x0": "The image, x0", "v": "v", "epsilon": "The noise, epsilon"}
+    (refused,) = impossible(make_schedule("linear", zero_terminal_snr=True))
+    return names[refused]
+
+
+def _half_way() -> str:
+    names = {"sigmoid": "Sigmoid betas", "sigmoid_alpha_bar": "Sigmoid alpha-bar"}
+    bars = {name: float(make_schedule(name).alpha_bars[499]) for name in names}
+    (half,) = [name for name, bar in bars.items() if abs(bar - 0.5) < 1e-3]
+    return names[half]
+
+
+def _scaled() -> str:
+    make = exercise("linear_betas").function
+    ratio = float(make(250, 1e-4, 0.02)[-1] / make(1000, 1e-4, 0.02)[-1])
+    return {4.0: "They are multiplied by 4", 0.25: "They are divided by 4"}[round(ratio, 6)]
+
+
+def _fewest() -> str:
+    def exists(steps: int) -> bool:
+        try:
+            exercise("linear_betas").function(steps, 1e-4, 0.02)
+        except ValueError:
+            return False
+        return True
+
+    return str(next(steps for steps in range(2, 1000) if exists(steps)))
+
+
+def _mixed_without_roots() -> str:
+    x, noise = torch.randn(2, 10**6, generator=torch.Generator().manual_seed(0))
+    return f"{float((0.36 * x + 0.64 * noise).var()):.2f}"
+
+
+ANSWERS = {
+    "01_closed": lambda: f"{float(torch.tensor([0.5, 0.5]).prod()):g}",
+    "01_terminal": lambda: f"{float(make_schedule('linear', 100, rescale=False).signal[-1]):.2f}",
+    "01_zero": _impossible,
+    "01_sigmoid": _half_way,
+    "01_snr": lambda: f"{float(exercise('log_snr').function(torch.tensor([0.2]).double()).exp()):g}",
+    "01_scale": _scaled,
+    "01_fewest": _fewest,
+    "01_roots": _mixed_without_roots,
+}
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_the_right_choice_is_the_computed_one(name):
+    assert ANSWERS[name]() == questions_of("01")[name].right
+
+
+def test_every_question_is_computed():
+    assert set(ANSWERS) == set(questions_of("01"))
