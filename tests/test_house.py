@@ -31,7 +31,6 @@ LONG_FILES: dict[str, int] = {}
 """Longer than the limit when it was set: they may shrink and leave, none may come or grow."""
 LONG_FUNCTIONS = {
     "gantrans/diffusion/samplers.py:sample": 63,
-    "gantrans/operations/promotion/finetune.py:fine_tune": 62,
     "gantrans/teaching/claims/ledger.py:record": 71,
 }
 GOOD = {
