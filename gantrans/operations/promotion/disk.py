@@ -1,6 +1,6 @@
 """Atomic, durable writes that survive a kill, a full disk and a power cut; tests can make any step fail.
 
-They are made of the steps of `gantrans.files`, which states what is safe and why.
+They are built from the steps of `gantrans.files`, which explains why they are safe.
 """
 
 import json
@@ -19,7 +19,7 @@ class DiskError(GantransError, RuntimeError):
 
 
 class Disk(Steps):
-    """The steps of a write, and what is made of them; a test replaces a step to make its n-th call fail."""
+    """Durable writes that raise `DiskError`; a test replaces a step to make its n-th call fail."""
 
     def put(self, path: Path, data: bytes) -> None:
         """Replace the contents of `path` atomically: readers find the old or the new ones, also after kills.

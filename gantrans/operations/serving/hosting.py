@@ -77,7 +77,7 @@ def listen(host: str, port: int) -> socket.socket:
         return listening
     except OSError as error:
         raise ConfigError(
-            f"Cannot open {host}, port {port} ({error.strerror or error}); stop the other "
+            f"Cannot bind to {host}, port {port} ({error.strerror or error}); stop the other "
             "program or choose another --port."
         ) from error
 
