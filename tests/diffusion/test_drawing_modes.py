@@ -77,3 +77,53 @@ def test_a_judge_judges_in_evaluation_mode_without_gradients_and_keeps_its_own_m
         judge.classes_of(torch.zeros(2, 5))  # a wrong width must not leave the mode behind, either
     assert judge.training == training
     assert judge(x).requires_grad
+
+
+@pytest.mark.parametrize(("count", "held_out"), [(2, 6), (100, 100), (5000, 512)])
+def test_the_panel_takes_the_runs_own_training_clips_and_held_out_ones(
+    count: int, held_out: int, run: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from gantrans.diffusion import recipes
+
+    asked, rules = [], []
+
+    class Clips:
+        label = torch.zeros(3, dtype=torch.int64)
+
+        def __init__(self, split: str) -> None:
+            self.split = split
+
+        def network(self) -> str:
+            return self.split
+
+    def make(data: object, split: str, number: int, seed: int) -> Clips:
+        asked.append((split, number, seed))
+        return Clips(split)
+
+    monkeypatch.setattr(recipes, "make_clips", make)
+    monkeypatch.setattr(recipes, "train_judge", lambda *given, **options: (given, options))
+    monkeypatch.setattr(recipes, "judge_panel", lambda *given: rules.append(given))
+    made = ClipGenerator.load(run, "cpu")
+    made = replace(made, recipe=replace(made.recipe, count=count, seed=7))
+    samples = torch.zeros(1)
+    made.judge(samples)
+    assert asked == [("train", count, 7), ("test", held_out, 7)]
+    ((given, reference, known, judge, rule),) = rules
+    assert given is samples
+    assert (reference, known) == ("test", "train")
+    assert judge[1] == {"steps": 300, "turn": True}
+    assert rule == made.recipe.data.rule
+
+
+@pytest.mark.parametrize(
+    ("size", "channels"), [(8, [3]), (16, [3, 6]), (32, [3, 6, 12]), (64, [3, 6, 12, 12])]
+)
+def test_a_judge_has_a_layer_per_halving_down_to_four_pixels(size: int, channels: list[int]) -> None:
+    """Twice the channels per layer, but never more than four times the first."""
+    judge = Judge(JudgeConfig(size=size, classes=5, width=3, features=7))
+    layers = [layer for layer in judge.body if isinstance(layer, torch.nn.Conv2d)]
+    assert [layer.out_channels for layer in layers] == channels
+    assert [layer.in_channels for layer in layers] == [1, *channels[:-1]]
+    assert judge.body(torch.zeros(2, 1, size, size)).shape == (2, 16 * channels[-1])
+    assert judge(torch.zeros(2, 1, size, size)).shape == (2, 5)
+    assert judge.hidden.out_features == 7

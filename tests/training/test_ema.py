@@ -62,3 +62,11 @@ def test_state_goes_round_and_fits_the_network() -> None:
     assert copy.updates == 1
     other.load_state_dict(copy.state_dict()["net"])
     assert torch.equal(other.weight, ema.state_dict()["net"]["weight"])
+
+
+def test_averages_are_copies_without_a_graph() -> None:
+    network = nn.Linear(2, 2)
+    average = EMA({"net": network}, 0.9).state_dict()["net"]
+    assert not any(tensor.requires_grad for tensor in average.values())
+    pointers = {tensor.data_ptr() for tensor in network.state_dict().values()}
+    assert not pointers & {tensor.data_ptr() for tensor in average.values()}

@@ -13,6 +13,7 @@ from torch import nn
 
 from gantrans.config import to_dict
 from gantrans.data import make_pairs, write_image
+from gantrans.errors import DataError
 from gantrans.images import unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.training import FitConfig, fit
@@ -151,3 +152,17 @@ def test_validation_while_training_is_in_evaluation_mode(monkeypatch):
     assert scores == pytest.approx(wanted, abs=1e-5)
     assert modes == [True, True, False, True, True, False]
     assert not task.generator.training
+
+
+def test_a_file_is_overwritten_only_where_that_is_asked_for(run: Path, tmp_path: Path):
+    write_image(tmp_path / "in.png", images(1)[0])
+    (tmp_path / "out.png").write_bytes(b"mine")
+    with pytest.raises(DataError, match="exists and was left alone"):
+        predict_files(run, tmp_path / "in.png", tmp_path / "out.png", device="cpu")
+    assert (tmp_path / "out.png").read_bytes() == b"mine"
+    predict_files(run, tmp_path / "in.png", tmp_path / "out.png", overwrite=True, device="cpu")
+    assert (tmp_path / "out.png").read_bytes()[:4] == b"\x89PNG"
+    before = (tmp_path / "in.png").read_bytes()
+    with pytest.raises(DataError, match="its own translation"):
+        predict_files(run, tmp_path / "in.png", tmp_path / "in.png", overwrite=True, device="cpu")
+    assert (tmp_path / "in.png").read_bytes() == before

@@ -1,0 +1,101 @@
+"""Recipes and defaults are pinned: a changed number is another experiment, and every table rests on these.
+
+Whoever changes one on purpose writes the sum of the new settings here.
+"""
+
+import hashlib
+import json
+
+import pytest
+
+from gantrans.config import to_dict
+from gantrans.data.imaging import PRESETS, ImagingConfig
+from gantrans.data.layouts import LayoutConfig
+from gantrans.diffusion import DiffusionConfig, JudgeConfig, SamplerConfig, clip_recipe
+from gantrans.networks import (
+    DenoiserConfig,
+    PatchGANConfig,
+    ResidualUNetConfig,
+    UNetConfig,
+    VectorDenoiserConfig,
+)
+from gantrans.operations.drift.detector import DriftConfig
+from gantrans.operations.drift.profile import HistogramSchema
+from gantrans.operations.promotion.finetune import FineTuneConfig
+from gantrans.operations.promotion.gate import GateConfig
+from gantrans.operations.promotion.triggers import TriggerConfig
+from gantrans.operations.serving.intake import IntakeConfig
+from gantrans.training import FitConfig
+from gantrans.translation import BidirectionalConfig, DataSpec, Pix2PixConfig, production_recipe, recipe
+
+SCALES = ("smoke", "reduced", "full")
+SETTINGS = {
+    **{f"{way} {scale}": recipe(way, scale) for way in ("sem2layout", "layout2sem") for scale in SCALES},
+    **{f"production {scale}": production_recipe(scale) for scale in SCALES},
+    **{
+        f"clips {source} {scale}": clip_recipe(source, scale)
+        for source in ("procedural", "sky130")
+        for scale in SCALES
+    },
+    **{f"imaging {name}": preset for name, preset in PRESETS.items()},
+    **{
+        type(config).__name__: config
+        for config in (
+            FitConfig(100), DataSpec(), Pix2PixConfig(), BidirectionalConfig(), UNetConfig(),
+            PatchGANConfig(),
+            ResidualUNetConfig(), DenoiserConfig(), VectorDenoiserConfig(2), DiffusionConfig(), JudgeConfig(),
+            SamplerConfig(), LayoutConfig(), ImagingConfig(), DriftConfig(), HistogramSchema(), GateConfig(),
+            FineTuneConfig(), TriggerConfig(), IntakeConfig(),
+        )
+    },
+}  # fmt: skip
+PINNED = {
+    "sem2layout smoke": "d905d9c45d29",
+    "sem2layout reduced": "38c0aa0f0602",
+    "sem2layout full": "f5e0817806f7",
+    "layout2sem smoke": "7a7f15c4ed43",
+    "layout2sem reduced": "e42e9e9a90cc",
+    "layout2sem full": "d5927822937f",
+    "production smoke": "f93a01a98e18",
+    "production reduced": "cfe97c9623a5",
+    "production full": "4229e1547638",
+    "clips procedural smoke": "cd9e4a6482be",
+    "clips procedural reduced": "1a74acf97f48",
+    "clips procedural full": "15365ec8e97b",
+    "clips sky130 smoke": "1e15e35c1e00",
+    "clips sky130 reduced": "9f37e1fd3c84",
+    "clips sky130 full": "da792a33cbdb",
+    "imaging easy": "bb4c2dcf7655",
+    "imaging default": "d51b8eb78fee",
+    "imaging hard": "b6b62ee07c33",
+    "FitConfig": "691e227efb51",
+    "DataSpec": "8f6dcd3593be",
+    "Pix2PixConfig": "66312b3185c5",
+    "BidirectionalConfig": "ab886455a3d5",
+    "UNetConfig": "49dbd6fc3c5a",
+    "PatchGANConfig": "e51177fccebb",
+    "ResidualUNetConfig": "f4143eae91c7",
+    "DenoiserConfig": "787ff0552dc4",
+    "VectorDenoiserConfig": "86bd4239eee1",
+    "DiffusionConfig": "d7f8c45da768",
+    "JudgeConfig": "08978158805f",
+    "SamplerConfig": "4e64dca89fc2",
+    "LayoutConfig": "ee46bef80915",
+    "ImagingConfig": "d51b8eb78fee",
+    "DriftConfig": "7155ebe5ee34",
+    "HistogramSchema": "fd4058d623f1",
+    "GateConfig": "567878da3cc7",
+    "FineTuneConfig": "4ba0ac236662",
+    "TriggerConfig": "1a4897b0ef36",
+    "IntakeConfig": "1ddae3bf5d19",
+}
+
+
+@pytest.mark.parametrize("name", SETTINGS)
+def test_the_settings_are_those_that_were_measured(name: str) -> None:
+    plain = json.dumps(to_dict(SETTINGS[name]), sort_keys=True)
+    assert hashlib.sha256(plain.encode()).hexdigest()[:12] == PINNED[name], plain
+
+
+def test_every_pinned_name_exists() -> None:
+    assert set(PINNED) == set(SETTINGS)
