@@ -2,7 +2,7 @@
 
 The interval over seeds is the t interval of the paired differences (of the logarithms, for a ratio). With
 six seeds the percentile bootstrap is too narrow: at a nominal 99 % it excludes a true zero about one time in
-fifteen (see `tests/test_claims.py`), the t interval one time in a hundred.
+fifteen (see `tests/teaching/test_claims.py`), the t interval one time in a hundred.
 """
 
 import math
