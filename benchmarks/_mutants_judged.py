@@ -3,7 +3,9 @@
 Started by `benchmarks.mutants` in a copy of the repository, `python -m benchmarks._mutants_judged`. It reads
 one JSON object per line and answers each with one line:
 
-    {"trace": [test files]}  ->  {"tests": {node id: [seconds, [file:function, ...]]}, "failed": [node ids]}
+    {"trace": [test files]}  ->  {"tests": {node id: [seconds, [file:function, ...]]}, "failed": [node ids],
+                                 "modules": [what was imported from others]}
+    {"preload": [modules]}    ->  {}
     {"file", "text", "tests", "seconds"}  ->  {"verdict": killed, time, survived or error, "by": a test}
 
 A mutated file is written into the copy, tested by a forked child that imports the library, and restored.
@@ -241,7 +243,9 @@ def main() -> None:
         job = json.loads(line)
         if "trace" in job:
             result = forked(lambda job=job: trace(job["trace"]), 3600) or {}  # type: ignore[misc]
-            preload(result.get("modules", []))
+        elif "preload" in job:
+            preload(job["preload"])
+            result = {}
         else:
             result = judge(job)
         gc.freeze()  # what is loaded now is never collected, here or in a child

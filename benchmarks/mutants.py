@@ -5,6 +5,8 @@ in turn, drawn by a hash of seed and id, so that an edit elsewhere changes few d
 copy and judged by the fast unit tests that call the changed function, the nearest first. Running out of time
 counts as killed. Goal: at least 95 % killed of those that `mutants_explained.toml` does not show to be equal.
 
+What is known of unchanged code is kept in `runs/benchmarks/mutants-known.json` and not measured again.
+
 `python -m benchmarks.mutants ID ...` judges mutants by name and prints the change and the test that saw it.
 """
 
@@ -18,12 +20,13 @@ import sys
 import tempfile
 import tomllib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from benchmarks._mutants_known import Memory
 from benchmarks._mutants_made import Mutant, differs, mutants_of
 from benchmarks._mutants_slips import OPERATORS
 from gantrans import ROOT
@@ -40,11 +43,12 @@ SLOW = re.compile(
 """Test files that are no fast unit tests of the library, by their path."""
 LONGEST_TEST = 5.0
 """CPU seconds; slower tests judge nothing."""
-BUDGET = 12.0
+BUDGET = 8.0
 """CPU seconds of tests for one mutant, as they take unchanged."""
 
 Tests = dict[str, tuple[float, list[str]]]
 """Node id -> seconds, and "file:function" of what it calls."""
+Judge = Callable[..., dict[str, str]]
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
@@ -132,52 +136,68 @@ def sample(per_folder: int) -> list[Mutant]:
 
 
 @contextmanager
-def judged() -> Iterator[tuple[Any, Tests]]:
-    """A function that judges a mutant in a copy of the repository, and the tests that it may use."""
+def judged() -> Iterator[tuple[Judge, Tests]]:
+    """A function that judges a mutant in a copy of the repository, and the tests that it may use.
+
+    What is known is not measured again. A killed mutant stays killed while the library and the test file that
+    killed it are unchanged; a survivor while the library and all tests are.
+    """
+    paths = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("tests/**/test_*.py"))]
+    paths = [path for path in paths if not SLOW.search(path)]
+    memory = Memory(ROOT / "runs" / "benchmarks" / "mutants-known.json", paths)
     with tempfile.TemporaryDirectory(prefix="gantrans-mutants-") as folder:
         copy = Path(folder) / "copy"
         ignored = shutil.ignore_patterns(".git", "runs", "__pycache__", ".*_cache", ".venv", ".hypothesis")
         shutil.copytree(ROOT, copy, ignore=ignored)
-        environment = os.environ | {
-            "PYTHONPATH": os.pathsep.join((str(copy), str(copy / "notebooks"))),
-            "OMP_NUM_THREADS": "1", "GANTRANS_SCALE": "smoke", "TQDM_DISABLE": "1",
-        }  # fmt: skip
-        worker = subprocess.Popen(
-            [sys.executable, "-m", "benchmarks._mutants_judged"], cwd=copy, env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        )  # fmt: skip
-        assert worker.stdin is not None
-        assert worker.stdout is not None
-
-        def ask(job: dict[str, Any]) -> dict[str, Any]:
-            worker.stdin.write(json.dumps(job) + "\n")  # type: ignore[union-attr]
-            worker.stdin.flush()  # type: ignore[union-attr]
-            answer: dict[str, Any] = json.loads(worker.stdout.readline())  # type: ignore[union-attr]
-            return answer
-
-        try:
-            paths = (path.relative_to(copy).as_posix() for path in sorted(copy.glob("tests/**/test_*.py")))
-            traced = ask({"trace": [path for path in paths if not SLOW.search(path)]})
-            bad = set(traced["failed"])
-            tests: Tests = {
-                name: (seconds, called)
-                for name, (seconds, called) in traced["tests"].items()
-                if name not in bad and seconds < LONGEST_TEST
-            }
+        with worker(copy) as ask:
+            new = [path for path in paths if memory.trace(path) is None]
+            if new:
+                memory.add_traces(new, ask({"trace": new}))
+            ask({"preload": memory.modules})
+            tests = {name: found for name, found in memory.tests().items() if found[0] < LONGEST_TEST}
 
             def judge(mutant: Mutant, unchanged: bool = False) -> dict[str, str]:
                 chosen = tests_of(mutant, tests)
                 if not chosen:
                     return {"verdict": "untested", "by": ""}
+                if not unchanged and (known := memory.verdict(mutant)):
+                    return known
                 source = (copy / mutant.file).read_text()
                 seconds = 10 + 2 * sum(tests[name][0] for name in chosen)
                 text = source if unchanged else mutant.applied(source)
-                return ask({"file": mutant.file, "text": text, "tests": chosen, "seconds": seconds})
+                found = ask({"file": mutant.file, "text": text, "tests": chosen, "seconds": seconds})
+                if not unchanged:
+                    memory.add_verdict(mutant, found)
+                return found
 
             yield judge, tests
-        finally:
-            worker.stdin.close()
-            worker.wait(30)
+
+
+@contextmanager
+def worker(copy: Path) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+    """A function that gives a job to a warm process in the copy and waits for its answer."""
+    environment = os.environ | {
+        "PYTHONPATH": os.pathsep.join((str(copy), str(copy / "notebooks"))),
+        "OMP_NUM_THREADS": "1", "GANTRANS_SCALE": "smoke", "TQDM_DISABLE": "1",
+    }  # fmt: skip
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks._mutants_judged"], cwd=copy, env=environment, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+    )  # fmt: skip
+    assert process.stdin is not None
+    assert process.stdout is not None
+
+    def ask(job: dict[str, Any]) -> dict[str, Any]:
+        process.stdin.write(json.dumps(job) + "\n")  # type: ignore[union-attr]
+        process.stdin.flush()  # type: ignore[union-attr]
+        answer: dict[str, Any] = json.loads(process.stdout.readline())  # type: ignore[union-attr]
+        return answer
+
+    try:
+        yield ask
+    finally:
+        process.stdin.close()
+        process.wait(30)
 
 
 def tests_of(mutant: Mutant, tests: Tests) -> list[str]:

@@ -78,3 +78,12 @@ def test_images_and_metrics_of_other_shapes_are_refused_and_checked_in_both_plac
             metric(image, image - 0.5)
         with pytest.raises(DataError, match="NaN"):
             metric(image, image + math.nan)
+
+
+def test_an_l_has_five_convex_corners_and_one_concave() -> None:
+    image = torch.zeros(1, 1, 40, 40)
+    image[..., 6:32, 6:16] = image[..., 20:32, 6:34] = 1.0
+    for given, convex in ((image, 5), (1 - image, 1)):
+        found = corner_radius(given, given, 10.0, leg_px=4)
+        assert len(found.convex) == 6
+        assert int(found.convex.sum()) == convex

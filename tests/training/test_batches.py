@@ -55,3 +55,16 @@ def test_what_was_made_ahead_is_given_up_when_training_stops() -> None:
     next(stream)
     stream.close()
     assert len(made) <= 4
+
+
+def test_on_the_cpu_a_type_is_kept_and_metadata_pass_through() -> None:
+    batch = {
+        "a": torch.zeros(2, dtype=torch.float64),
+        "b": torch.zeros(2),
+        "c": torch.zeros(2).long(),
+        "d": ["x"],
+    }
+    moved = devices.to_device(batch, torch.device("cpu"))
+    kinds = [moved[name].dtype for name in "abc"]
+    assert kinds == [torch.float64, torch.float32, torch.int64]
+    assert moved["d"] == ["x"]

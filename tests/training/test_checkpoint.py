@@ -264,3 +264,14 @@ def test_history_refuses_other_files(tmp_path: Path, text: str | None, says: str
         path.write_text(text)
     with pytest.raises(CheckpointError, match=says):
         History.load(path)
+
+
+class Foreign:
+    """An object that a checkpoint has no business to hold."""
+
+
+def test_a_file_that_holds_objects_is_not_read_at_all(tmp_path: Path) -> None:
+    """Reading one would run code of whoever wrote it."""
+    torch.save({"format": 1, "object": Foreign()}, tmp_path / "last.pt")
+    with pytest.raises(CheckpointError, match="cannot be read as a checkpoint"):
+        load_checkpoint(tmp_path)

@@ -9,10 +9,10 @@ from torch import Tensor
 
 from gantrans.diffusion import DiffusionConfig, DiffusionTask
 from gantrans.diffusion.judge import JudgeConfig, JudgeTask
-from gantrans.networks import DenoiserConfig, PatchGANConfig, UNetConfig
+from gantrans.networks import DenoiserConfig, PatchGAN, PatchGANConfig, UNetConfig
 from gantrans.training import Runtime
 from gantrans.translation import ADVERSARIAL_LOSSES, BidirectionalConfig, BidirectionalTask, Pix2PixConfig
-from gantrans.translation.gan_gradients import l1_gradient_norm, spread
+from gantrans.translation.gan_gradients import LossWeights, gan_gradients, l1_gradient_norm, spread
 from gantrans.translation.losses import AdversarialLoss
 from gantrans.translation.pix2pix import Pix2PixTask
 
@@ -103,3 +103,18 @@ def test_both_directions_log_the_same_things_under_their_names() -> None:
     assert both == {f"{name}_{side}" for name in one for side in "ab"} | {"loss_cycle", "loss_identity"}
     assert {"loss_l1", "loss_gan_g", "loss_d", "loss_fm", "d_real", "d_fake", "d_accuracy", "spread"} < one
     assert {"gradient_gan", "gradient_fm", "gradient_ratio"} < one
+
+
+def test_a_fake_comes_back_as_it_was_with_or_without_a_graph() -> None:
+    critic, condition, target = PatchGAN(CRITIC), images(2, 1, 16, 16), images(2, 1, 16, 16, seed=1)
+    weights = LossWeights(AdversarialLoss("lsgan"), weight_fm=1.0)
+    results = []
+    for graph in (False, True):
+        source = images(2, 1, 16, 16, seed=2).requires_grad_(graph)
+        fake = 1.0 * source if graph else source
+        grad_fake, _ = gan_gradients(critic, weights, runtime(), condition, target, fake)
+        assert fake.requires_grad == graph
+        assert source.grad is None
+        assert not grad_fake.requires_grad
+        results.append(grad_fake)
+    torch.testing.assert_close(*results)
