@@ -14,8 +14,8 @@ from gantrans.course.claims.verdicts import UNTESTED, Finding, conditions, judge
 class Row:
     """One line of the table of claims.
 
-    `sentence` says whether the judged sentence is the one that is said, `rule` whether its sentence and region
-    are older than the data (for all else see `notes`).
+    `sentence` says whether the judged sentence is the one that is said, `rule` whether its sentence and
+    region are older than the data (for all else see `notes`).
     """
 
     id: str
@@ -78,8 +78,8 @@ def _row(claim: Claim, entry: Record | None) -> Row:
     if entry is None:
         another = [f"another sentence is to be tested: {claim.instead}"] if claim.instead else []
         return Row(
-            claim.id, claim.said, claim.judged, sentence, UNTESTED, "", "", claim.true, "", "", "", "", "", "",
-            "; ".join(another), where,
+            claim.id, claim.said, claim.judged, sentence, UNTESTED, "", "", claim.true, "", "", "",
+            "", "", "", "; ".join(another), where,
         )  # fmt: skip
     parts = entry["parts"]
     label = (lambda n: f"{n}: ") if len(parts) > 1 else (lambda n: "")
