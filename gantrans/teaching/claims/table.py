@@ -12,13 +12,19 @@ from gantrans.teaching.claims.verdicts import UNTESTED, Finding, conditions, jud
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table of claims."""
+    """One line of the table of claims.
+
+    `sentence` says whether the judged sentence is the one that is said, `rule` whether its sentence and
+    region are older than the data (for all else see `notes`).
+    """
 
     id: str
     said: str
     judged: str
+    sentence: str
     verdict: str
     conditions: str
+    rule: str
     true: str
     measured: str
     interval: str
@@ -68,11 +74,12 @@ def notes(claim: Claim, entry: Record) -> list[str]:
 
 def _row(claim: Claim, entry: Record | None) -> Row:
     where = ", ".join(f"lesson {n}" for n in claim.lessons)
+    sentence = "as said" if claim.tests_said else "another sentence"
     if entry is None:
         another = [f"another sentence is to be tested: {claim.instead}"] if claim.instead else []
         return Row(
-            claim.id, claim.said, claim.judged, UNTESTED, "", claim.true, "", "", "", "", "", "",
-            "; ".join(another), where,
+            claim.id, claim.said, claim.judged, sentence, UNTESTED, "", "", claim.true, "", "", "",
+            "", "", "", "; ".join(another), where,
         )  # fmt: skip
     parts = entry["parts"]
     label = (lambda n: f"{n}: ") if len(parts) > 1 else (lambda n: "")
@@ -86,8 +93,10 @@ def _row(claim: Claim, entry: Record | None) -> Row:
         id=claim.id,
         said=claim.said,
         judged=claim.judged,
+        sentence=sentence,
         verdict=entry["verdict"],
         conditions=named,
+        rule="younger than its data" if entry["rule_age"] == YOUNGER else "older than its data",
         true=claim.true,
         measured="; ".join(f"{label(n)}{_number(p['measured'], p['unit'])}" for n, p in parts.items()),
         interval=_intervals(parts, label, "low", "high"),

@@ -1,12 +1,13 @@
 """The table of claims: what was judged stands beside what is said, with all that qualifies the verdict."""
 
 import dataclasses
+from datetime import datetime
 
 import pytest
 
 from gantrans.teaching import claims
 from gantrans.teaching.claims import registry, table
-from gantrans.teaching.claims.provenance import UNKNOWN
+from gantrans.teaching.claims.provenance import KEPT_SINCE, UNKNOWN
 from gantrans.teaching.claims.registry import COMPLETED, OLDER, YOUNGER
 
 ROWS = {row.id: row for row in claims.ledger_table(claims.read(claims.COMMITTED))}
@@ -17,6 +18,14 @@ def test_every_row_prints_what_was_judged_beside_what_is_said():
         row = ROWS[claim.id]
         assert (row.said, row.judged) == (claim.said, claim.judged)
         assert ("another sentence" in row.notes) == (not claim.tests_said)
+        assert row.sentence == ("as said" if claim.tests_said else "another sentence")
+
+
+def test_rows_of_old_data_under_a_new_rule_say_so():
+    ledger = claims.read(claims.COMMITTED)
+    younger = {i for i, e in ledger.items() if e["rule_age"] == YOUNGER}
+    assert {i for i, row in ROWS.items() if row.rule == "younger than its data"} == younger
+    assert all(datetime.fromisoformat(ledger[i]["started"]) < KEPT_SINCE for i in younger)
 
 
 def test_verdicts_are_the_three_words_and_conditions_name_every_part():
