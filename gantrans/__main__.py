@@ -1,7 +1,7 @@
 """The command line: `python -m gantrans --help`.
 
-A user's mistake ends in one sentence on standard error and exit code 2; anything else that goes wrong is a
-bug and keeps its traceback. Heavy imports wait until a command needs them, so that `--help` is quick.
+A user's mistake gives one sentence on standard error and exit code 2; any other exception is a bug and keeps
+its traceback. Heavy imports are inside the commands, so that `--help` is fast.
 """
 
 import importlib
@@ -26,7 +26,7 @@ from gantrans.command_line.options import (
 from gantrans.errors import GantransError
 
 app = typer.Typer(
-    help="Learn, train, judge and run image translation between SEM images and chip layout.",
+    help="Train, evaluate and serve image translation between SEM images and chip layout; run the course.",
     no_args_is_help=True,
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -43,11 +43,11 @@ def train(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
     source: Source = "procedural",
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
-    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and batches.", min=0)] = 0,
     max_seconds: Annotated[
-        float | None, typer.Option(help="Stop (resumably) after this long.", min=0.0)
+        float | None, typer.Option(help="Stop after this time; the run can be resumed.", min=0.0)
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     pixel_nm: PixelNm = None,
     device: Device = None,
 ) -> None:
@@ -61,7 +61,7 @@ def train(
     chosen = recipe(direction, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
     result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
     if chosen.task.discriminator is not None:
-        typer.echo(f"Diagnosis of the two players: {diagnose(result.history)}")
+        typer.echo(f"Diagnosis of generator and discriminator: {diagnose(result.history)}")
     typer.echo(f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}")
 
 
@@ -73,13 +73,13 @@ def evaluate(
         EvaluationSplit.test
     ),
     count: Annotated[
-        int | None, typer.Option(help="How many pairs.", min=1, show_default="as the run's scale")
+        int | None, typer.Option(help="Number of pairs.", min=1, show_default="256, or all of a folder")
     ] = None,
     pixel_nm: PixelNm = None,
     device: Device = None,
     json_output: Json = False,
 ) -> None:
-    """Measure a run on held-out pairs, per layout family, beside the classical baseline on the same ones."""
+    """Measure a run on held-out pairs, per family, and a classical baseline on the same pairs."""
     from gantrans.translation import evaluate_run
 
     report = evaluate_run(run, source, split=split.value, count=count, pixel_nm=pixel_nm, device=device)
@@ -93,15 +93,15 @@ def evaluate(
 def predict(
     run: Run,
     input_path: Annotated[Path, typer.Option("--input", help="An image or a folder of images.")],
-    output_path: Annotated[
-        Path, typer.Option("--output", help="The PNG, or the folder for the PNGs, to write.")
-    ],
+    output_path: Annotated[Path, typer.Option("--output", help="PNG or folder to write.")],
     pixel_nm: PixelNm = None,
-    seed: Annotated[int, typer.Option(help="Draws the noise of a layout -> SEM network.", min=0)] = 0,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace PNGs that exist.")] = False,
+    seed: Annotated[
+        int, typer.Option(help="Seed of the noise of a generator with noise injection.", min=0)
+    ] = 0,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing PNGs.")] = False,
     device: Device = None,
 ) -> None:
-    """Translate images: a PNG of the same name and size for every input."""
+    """Translate images; each result is a PNG with the name and size of its input."""
     from gantrans.translation import predict_files
 
     done = predict_files(

@@ -1,4 +1,4 @@
-"""Frozen dataclasses as configuration: validated when made, stored as plain dicts, read back strictly."""
+"""Configurations as frozen dataclasses: validated on construction, stored as plain dicts, read strictly."""
 
 import dataclasses
 import math
@@ -11,15 +11,15 @@ C = TypeVar("C")
 
 
 def to_dict(config: Any) -> dict[str, Any]:
-    """A configuration as plain Python (dict, list, str, number), as checkpoints store it."""
+    """A configuration as plain Python (dict, list, str, number), the form stored in checkpoints."""
     return {k: _plain(v) for k, v in dataclasses.asdict(config).items()}
 
 
 def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
-    """Rebuild `cls` from `to_dict`'s result; nested configurations and tuples are restored.
+    """Rebuild `cls` from the result of `to_dict`; nested configurations and tuples are restored.
 
     Raises:
-        ConfigError: for a key that `cls` does not have; the message lists those it has.
+        ConfigError: unknown key; the message lists the fields of `cls`.
     """
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))

@@ -1,7 +1,7 @@
-"""The exceptions a user can meet. Each message is one sentence: what is wrong, where, and what to do.
+"""Exceptions caused by users' mistakes. Each message is one sentence: what is wrong, where, and what to do.
 
-The command line prints the sentence and exits with code 2; every other exception is a bug and keeps
-its traceback.
+The command line prints the sentence and exits with code 2; any other exception is a bug and keeps its
+traceback.
 """
 
 
@@ -22,4 +22,4 @@ class CheckpointError(GantransError, RuntimeError):
 
 
 class TrainingError(GantransError, RuntimeError):
-    """Training cannot go on, for example because a named loss term is not finite."""
+    """Training cannot continue, for example because a named loss term is not finite."""

@@ -1,9 +1,9 @@
-"""Files that are complete under their name, and locks: the one place that renames and locks.
+"""Atomic replacement of files and folders, and file locks: the only module that renames and locks.
 
-What is safe rests on four facts of POSIX file systems: data are on the disk only after fsync of the file; a
-name is only after fsync of its folder; a rename replaces one file by another at once; and a write may stop
-half way. So a file is written beside its place, synced and renamed: whoever opens it, after any kill or power
-cut, finds the old contents or the new ones. A lock is the operating system's: it ends with its process.
+Four properties of POSIX file systems are used: data is on the disk only after fsync of the file; a directory
+entry only after fsync of the directory; a rename replaces a file atomically; a write may be partial. So a
+file is written under a temporary name, synced and renamed: a reader, also after a kill or a power cut, finds
+the old contents or the new ones. The system releases a lock when its process ends.
 """
 
 import contextlib
@@ -16,18 +16,18 @@ from filelock import FileLock, Timeout
 
 
 class Steps:
-    """The steps that a write is made of; a test replaces one to make its n-th call fail."""
+    """The steps of a write; a test replaces one to make its n-th call fail."""
 
     def write(self, handle: int, data: bytes | memoryview) -> int:
-        """Write to an open file; returns how many bytes it took, which may be fewer."""
+        """Write to an open file; returns the number of bytes written, which may be fewer than given."""
         return os.write(handle, data)
 
     def fsync(self, handle: int) -> None:
-        """Wait until an open file, or the names in an open folder, are on the disk."""
+        """Wait until an open file, or the entries of an open folder, are on the disk."""
         os.fsync(handle)
 
     def rename(self, source: Path, target: Path) -> None:
-        """Give a file or a folder another name; a file of that name is replaced at once."""
+        """Rename a file or a folder; an existing file `target` is replaced atomically."""
         os.replace(source, target)
 
 
@@ -42,16 +42,16 @@ def replace_file(
     alone: bool = False,
     steps: Steps = STEPS,
 ) -> None:
-    """Put `content` (text as UTF-8) at `path`, or leave what was there.
+    """Replace the contents of `path` by `content` (text as UTF-8), completely or not at all.
 
     Args:
-        sync: wait until file and name are on the disk. False: what a kill leaves is complete, but a power cut
-            may leave an empty file; for what can be made again.
-        alone: no other process writes this file at the same time. Its draft then has one name, so that what a
-            killed process left, perhaps a large file, is overwritten and does not stay.
+        sync: wait until file and directory entry are on the disk. False: the file is complete after a kill,
+            but may be empty after a power cut; for files that can be generated again.
+        alone: no other process writes this file at the same time. The draft then has one fixed name, so that
+            the draft of a killed process, perhaps large, is overwritten by the next one.
 
     Raises:
-        OSError: the disk refuses; what was there is untouched, and no draft is left.
+        OSError: the file cannot be written; the old contents are unchanged, and no draft is left.
     """
     draft = path.with_name(f".{path.name}.tmp" if alone else f".{path.name}.{os.getpid()}.tmp")
     data = content.encode() if isinstance(content, str) else content
@@ -66,13 +66,13 @@ def replace_file(
 
 
 def publish_folder(draft: Path, folder: Path, *, sync: bool = True, steps: Steps = STEPS) -> None:
-    """Give a finished folder its name: under that name it is complete or absent.
+    """Rename a finished folder to its final name, under which it is complete or absent.
 
     Args:
-        sync: wait until both names are on the disk; the files in it are for the caller to sync.
+        sync: wait until both directory entries are on the disk; the caller syncs the files in the folder.
 
     Raises:
-        OSError: there is a folder of that name that is not empty (on Windows: any), or the disk refuses.
+        OSError: a folder of that name exists and is not empty (on Windows: exists), or the rename fails.
     """
     if sync:
         sync_folder(draft, steps)
@@ -82,7 +82,7 @@ def publish_folder(draft: Path, folder: Path, *, sync: bool = True, steps: Steps
 
 
 def rename_file(source: Path, target: Path) -> None:
-    """Give a finished file another name, replacing what has it."""
+    """Rename a finished file; an existing file `target` is replaced atomically."""
     STEPS.rename(source, target)
 
 
@@ -102,7 +102,7 @@ def write_file(
 
 
 def sync_folder(folder: Path, steps: Steps = STEPS) -> None:
-    """Wait until the names in a folder are on the disk (Windows has no such call)."""
+    """Wait until the entries of a folder are on the disk (Windows has no such call)."""
     if os.name != "posix":
         return
     handle = os.open(folder, os.O_RDONLY)
@@ -114,12 +114,12 @@ def sync_folder(folder: Path, steps: Steps = STEPS) -> None:
 
 @contextmanager
 def locked(path: Path, waiting: str = "") -> Iterator[None]:
-    """Hold an operating-system lock on a file: other processes and threads wait.
+    """Hold an exclusive lock of the operating system on a file; other processes and threads wait.
 
-    It ends with its process, however that ends; the file itself stays.
+    The system releases it when the process ends; the file is not removed.
 
     Args:
-        waiting: what to print if another process holds it.
+        waiting: message to print if the lock is held elsewhere.
     """
     lock = FileLock(path)
     with contextlib.suppress(Timeout):

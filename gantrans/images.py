@@ -1,4 +1,4 @@
-"""The three ranges an image can have, and the only functions that change between them.
+"""The three value ranges of images, and the only functions that convert between them.
 
 uint8 [0, 255] on disk and on the wire; float32 [0, 1] in metrics and plots; float32 [-1, 1] inside networks.
 """
@@ -30,8 +30,3 @@ def unit_from_uint8(image: Tensor) -> Tensor:
 def uint8_from_unit(image: Tensor) -> Tensor:
     """float [0, 1] -> uint8, rounded to nearest and clipped (any shape)."""
     return (image * 255.0).round().clamp(0, 255).to(torch.uint8)
-
-
-def uint8_from_network(image: Tensor) -> Tensor:
-    """float [-1, 1] -> uint8, rounded to nearest and clipped (any shape)."""
-    return uint8_from_unit(image.float() * 0.5 + 0.5)

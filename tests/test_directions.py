@@ -24,7 +24,7 @@ from gantrans.metrics import iou, psnr
 from gantrans.operations.feedback.exports import write_feedback
 from gantrans.operations.feedback.pictures import encode_png
 from gantrans.operations.feedback.store import Store
-from gantrans.operations.promotion.comparison import judge_images
+from gantrans.operations.promotion.comparison import score_images
 from gantrans.operations.promotion.registry import Registry
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.models import Models
@@ -128,7 +128,7 @@ def test_models_are_compared_by_the_directions_quality(runs, toy) -> None:
     register(toy)
     pairs = PairedFolder(source).load(toy.name, split="all", progress=False)
     predictor = Predictor.load(out, torch.device("cpu"))
-    quality, defects = judge_images(predictor, pairs)
+    quality, defects = score_images(predictor, pairs)
     inputs, targets = (unit_from_uint8(images) for images in pairs.roles(toy.name))
     outputs = predictor.translate(inputs)
     own = iou(outputs, targets) if toy is MASK else psnr(outputs, targets, data_range=1.0)

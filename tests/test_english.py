@@ -44,36 +44,6 @@ NAMES = re.compile(
 """Parts of names: `grad_fake`, not `pull`; `LossWeights`, not `Stakes`; `Conditioning`, not `Heard`."""
 _QUOTED = re.compile(r"```.*?```|`[^`]*`|\"[^\"\n]*\"|\u201c[^\u201d]*\u201d|https?://\S+", re.S)
 
-NOT_YET = {
-    "command_line/operate.py",
-    "operations/drift/charts.py",
-    "operations/drift/detector.py",
-    "operations/drift/profile.py",
-    "operations/drift/windows.py",
-    "operations/feedback/database.py",
-    "operations/feedback/exports.py",
-    "operations/feedback/pictures.py",
-    "operations/feedback/store.py",
-    "operations/promotion/disk.py",
-    "operations/promotion/finetune.py",
-    "operations/promotion/gate.py",
-    "operations/promotion/registry.py",
-    "operations/promotion/triggers.py",
-    "operations/promotion/versions.py",
-    "operations/serving/decode.py",
-    "operations/serving/hosting.py",
-    "operations/serving/intake.py",
-    "operations/serving/models.py",
-    "operations/serving/monitors.py",
-    "operations/serving/review.py",
-    "operations/serving/run.py",
-    "operations/serving/schemas.py",
-    "translation/evaluate.py",
-    "translation/predictor.py",
-    "translation/recipes.py",
-}
-"""Files that still break a rule; the set must be exact, so that it only shrinks."""
-
 
 def problems(source: str) -> list[str]:
     """ "line: what (why)" for every finding in a Python source."""
@@ -174,7 +144,4 @@ def test_plain_lines_pass(source):
 
 def test_the_library_is_in_plain_english():
     found = {p.relative_to(LIBRARY).as_posix(): problems(p.read_text("utf-8")) for p in library_files()}
-    failing = {name: lines for name, lines in found.items() if lines}
-    unexpected = [f"{name}:{line}" for name in sorted(failing.keys() - NOT_YET) for line in failing[name]]
-    assert unexpected == []
-    assert sorted(NOT_YET - failing.keys()) == [], "these are clean now; remove them from NOT_YET"
+    assert [f"{name}:{line}" for name, lines in found.items() for line in lines] == []

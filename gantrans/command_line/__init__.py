@@ -1,1 +1,1 @@
-"""Commands of `python -m gantrans` by subject; `gantrans.__main__` puts them together."""
+"""Commands of `python -m gantrans` by subject; `gantrans.__main__` combines them."""

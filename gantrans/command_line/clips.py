@@ -13,14 +13,14 @@ app = typer.Typer(help="Generate layout clips with a diffusion model.", no_args_
 @app.command("train")
 def train_generator(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
-    source: Annotated[Simulated, typer.Option(help="Where the layouts come from.")] = Simulated.procedural,
+    source: Annotated[Simulated, typer.Option(help="Source of the layouts.")] = Simulated.procedural,
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
-    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of data, weights and batches.", min=0)] = 0,
     layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
     max_seconds: Annotated[
-        float | None, typer.Option(help="Stop (resumably) after this long.", min=0.0)
+        float | None, typer.Option(help="Stop after this time; the run can be resumed.", min=0.0)
     ] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where the run in --out stopped.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     device: Device = None,
 ) -> None:
     """Train a generator of layout clips.
@@ -39,19 +39,26 @@ def train_generator(
 def sample_clips(
     run: Run,
     out: Annotated[Path, typer.Option(help="Folder for the PNGs; must be new or empty.")],
-    count: Annotated[int, typer.Option(help="How many clips.", min=1)] = 64,
-    sampler: Annotated[Sampler, typer.Option(help="How noise becomes a clip.")] = Sampler.ddpm,
-    steps: Annotated[int, typer.Option(help="Evaluations of the network for each clip.", min=1)] = 50,
-    rho: Annotated[float, typer.Option(help="Above 1: more of the steps near the end.", min=1.0)] = 1.0,
-    family: Annotated[str | None, typer.Option(help="Draw this family.", show_default="any")] = None,
+    count: Annotated[int, typer.Option(help="Number of clips.", min=1)] = 64,
+    sampler: Annotated[Sampler, typer.Option(help="Sampling method.")] = Sampler.ddpm,
+    steps: Annotated[int, typer.Option(help="Network evaluations per clip (NFE).", min=1)] = 50,
+    rho: Annotated[
+        float, typer.Option(help="Spacing of the steps; above 1 denser near the end.", min=1.0)
+    ] = 1.0,
+    family: Annotated[str | None, typer.Option(help="Condition on this family.", show_default="any")] = None,
     guidance: Annotated[
-        float | None, typer.Option(help="Lean towards --family; 1 is none.", min=0.0, show_default="none")
+        float | None,
+        typer.Option(
+            help="Weight of classifier-free guidance to --family; 1: none.", min=0.0, show_default="none"
+        ),
     ] = None,
-    seed: Annotated[int, typer.Option(help="Names all the noise.", min=0)] = 0,
-    judge: Annotated[bool, typer.Option("--judge", help="Say how good they are (some ten seconds).")] = False,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
+    judge: Annotated[
+        bool, typer.Option("--judge", help="Print quality metrics (about ten seconds).")
+    ] = False,
     device: Device = None,
 ) -> None:
-    """Draw layout clips from a trained generator, as PNGs."""
+    """Sample layout clips from a trained generator and write them as PNGs."""
     from gantrans.diffusion import ClipGenerator, SamplerConfig, write_clips
 
     generator = ClipGenerator.load(run, device)

@@ -1,4 +1,4 @@
-"""`data export` and `data feedback`: pairs as a folder."""
+"""`data export` and `data feedback`: write pairs as a folder."""
 
 from pathlib import Path
 from typing import Annotated
@@ -7,20 +7,20 @@ import typer
 
 from gantrans.command_line.options import Difficulty, Direction, Simulated, Split
 
-app = typer.Typer(help="Make image pairs.", no_args_is_help=True)
+app = typer.Typer(help="Write image pairs as a folder.", no_args_is_help=True)
 
 
 @app.command("export")
 def export(
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
-    source: Annotated[Simulated, typer.Option(help="Where the layouts come from.")] = Simulated.procedural,
+    source: Annotated[Simulated, typer.Option(help="Source of the layouts.")] = Simulated.procedural,
     split: Annotated[Split, typer.Option(help="Which part of the source.")] = Split.test,
     difficulty: Annotated[
-        Difficulty, typer.Option(help="How hard the SEM image is to read.")
+        Difficulty, typer.Option(help="Preset of the SEM imaging conditions.")
     ] = Difficulty.default,
-    size: Annotated[int, typer.Option(help="Pixels along each side.", min=8, max=2048)] = 64,
-    count: Annotated[int, typer.Option(help="How many pairs.", min=1)] = 200,
-    seed: Annotated[int, typer.Option(help="One seed makes everything.", min=0)] = 0,
+    size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=8, max=2048)] = 64,
+    count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 200,
+    seed: Annotated[int, typer.Option(help="Seed of layouts and images.", min=0)] = 0,
     pixel_nm: Annotated[float, typer.Option(help="Nanometres per pixel.", min=1.0, max=200.0)] = 20.0,
     layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
 ) -> None:
@@ -42,7 +42,8 @@ def export_feedback(
     direction: Direction,
     out: Annotated[Path, typer.Option(help="Folder to write; must be new or empty.")],
     since: Annotated[
-        str | None, typer.Option(help="ISO 8601, UTC: only pairs made later.", show_default="all")
+        str | None,
+        typer.Option(help="ISO 8601, UTC: only pairs labelled or accepted later.", show_default="all"),
     ] = None,
 ) -> None:
     """Write reviewed and corrected pairs of a feedback store as a folder to train on."""

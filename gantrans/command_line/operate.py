@@ -1,4 +1,4 @@
-"""`review` and `serve`: a model in people's hands."""
+"""`review` and `serve`: human review of a run, and the HTTP service."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,7 +8,7 @@ import typer
 from gantrans.command_line.options import Device, EvaluationSplit, PixelNm, Source
 
 app = typer.Typer()
-"""Joined to the top level."""
+"""Its commands are added to the top level."""
 
 
 @app.command()
@@ -19,22 +19,22 @@ def review(
         EvaluationSplit.test
     ),
     count: Annotated[
-        int | None, typer.Option(help="How many pairs.", min=1, show_default="50, or all of a folder")
+        int | None, typer.Option(help="Number of pairs.", min=1, show_default="50, or all of a folder")
     ] = None,
     pixel_nm: PixelNm = None,
-    port: Annotated[int, typer.Option(help="Where the page is served; 0: any.", min=0, max=65535)] = 8765,
+    port: Annotated[int, typer.Option(help="Port of the page; 0: any free port.", min=0, max=65535)] = 8765,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the verdicts.", show_default="RUN/review.sqlite")
     ] = None,
     export: Annotated[
-        Path | None, typer.Option(help="Write the verdicts to this CSV file and end.", show_default=False)
+        Path | None, typer.Option(help="Write the verdicts to this CSV file and exit.", show_default=False)
     ] = None,
-    seed: Annotated[int, typer.Option(help="Shuffles the items, so that no order leads you.", min=0)] = 0,
+    seed: Annotated[int, typer.Option(help="Seed of the order of the items.", min=0)] = 0,
     in_order: Annotated[bool, typer.Option("--in-order", help="Do not shuffle.")] = False,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = True,
     device: Device = None,
 ) -> None:
-    """Judge a run's outputs by eye, beside input and reference, in a local page; verdicts are saved at once.
+    """Review a run's outputs beside input and reference on a local page; verdicts are saved immediately.
 
     Example: python -m gantrans review runs/first --source sky130
     """
@@ -53,10 +53,10 @@ def review(
         device=device,
     )  # fmt: skip
     verdicts = Store(path)
-    items.measured(0)  # the slow imports now rather than under the first verdict
+    items.measured(0)  # load slow imports before the first verdict
     listening = listen("127.0.0.1", port)
     address = f"http://127.0.0.1:{listening.getsockname()[1]}/"
-    typer.echo(f"{len(items)} items at {address} - Ctrl+C ends; verdicts are saved in {verdicts.path}.")
+    typer.echo(f"{len(items)} items at {address} - Ctrl+C stops; verdicts are saved in {verdicts.path}.")
     serve(review_app(items, verdicts), listening, browser=browser)
 
 
@@ -70,23 +70,31 @@ def serve(
     ] = None,
     registry: Annotated[Path | None, typer.Option(help="Serve the champions of this registry.")] = None,
     host: Annotated[
-        str, typer.Option(help="Address; another than this machine needs a token.")
+        str, typer.Option(help="Address to bind; a non-local one requires a token.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(help="0: any.", min=0, max=65535)] = 8000,
+    port: Annotated[int, typer.Option(help="0: any free port.", min=0, max=65535)] = 8000,
     token: Annotated[
         str | None,
         typer.Option(
-            envvar="GANTRANS_TOKEN", help="What clients must send as a bearer token.", show_default=False
+            envvar="GANTRANS_TOKEN", help="Bearer token that clients must send.", show_default=False
         ),
     ] = None,
-    waiting: Annotated[int, typer.Option(help="Requests in the house; more get 503.", min=1, max=1000)] = 16,
+    waiting: Annotated[
+        int,
+        typer.Option(
+            help="Largest number of requests handled or queued at once; further requests are answered with"
+            " 503 (Retry-After).",
+            min=1,
+            max=1000,
+        ),
+    ] = 16,
     drift: Annotated[
-        list[str] | None, typer.Option(help="DIRECTION=FILE: watch inputs with this saved detector.")
+        list[str] | None, typer.Option(help="DIRECTION=FILE: monitor inputs with this saved detector.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
     device: Device = None,
 ) -> None:
-    """Serve translators over HTTP, with monitors, review and correction; every prediction is registered.
+    """Serve translators over HTTP, with monitors, review and correction; every prediction is stored.
 
     Example: python -m gantrans serve --run runs/first --store runs/feedback.sqlite
     """

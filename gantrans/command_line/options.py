@@ -1,4 +1,4 @@
-"""Options and their choices that several commands share."""
+"""Options and choices that several commands share."""
 
 from enum import StrEnum
 from pathlib import Path
@@ -69,7 +69,7 @@ Direction = Annotated[
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.", show_default=False)]
 Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with input/ and target/.")]
 PixelNm = Annotated[
-    float | None, typer.Option(help="Nanometres per pixel of the images.", show_default="as made")
+    float | None, typer.Option(help="Nanometres per pixel of the images.", show_default="as stored")
 ]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of tables.")]
-Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best one present")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best available")]

@@ -17,7 +17,7 @@ from gantrans.errors import DataError
 from gantrans.images import network_from_uint8, uint8_from_unit
 
 SOURCES = ("procedural", "sky130")
-_BLOCK = 64  # clips drawn between two ticks of the progress bar
+_BLOCK = 64  # clips per update of the progress bar
 
 Batch = dict[str, Tensor | list[str]]
 
@@ -132,24 +132,26 @@ def make_pairs(
     imaging: ImagingConfig | None = None,
     progress: bool = True,
 ) -> PairedDataset:
-    """Simulate `count` pairs.
+    """Simulate `count` pairs of SEM image and layout.
 
-    Pair `i` depends on everything but `count`: a longer dataset begins with the shorter one. Splits never
-    share a random stream, and for "sky130" no cell family.
+    Pair `i` depends on all arguments except `count`: a longer dataset begins with the shorter one. Splits use
+    different random streams and, for "sky130", different cell families.
 
     Args:
         source: "procedural" (six drawn families) or "sky130" (real standard cells, layer li1, poly or licon).
         size: side of the images in pixels of `pixel_nm` nm.
-        difficulty: "easy", "default" or "hard"; `imaging` replaces the preset by your own conditions.
-        progress: show a bar when it takes longer than two seconds.
+        difficulty: preset of the imaging conditions, "easy", "default" or "hard"; `imaging` overrides it.
+        progress: show a progress bar after two seconds.
 
     Raises:
-        DataError: for an unknown source, split, difficulty or layer, or a count below one.
+        DataError: unknown source, split, difficulty or layer, or a count below one.
     """
-    _check("source", source, SOURCES)
-    _check("split", split, SPLITS)
-    _check("difficulty", difficulty, tuple(PRESETS))
-    _check("layer", layer, tuple(LAYERS))
+    for name, value, choices in (
+        ("source", source, SOURCES), ("split", split, SPLITS), ("difficulty", difficulty, PRESETS),
+        ("layer", layer, LAYERS),
+    ):  # fmt: skip
+        if value not in choices:
+            raise DataError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")
     if count < 1:
         raise DataError(f"count is {count}; ask for at least one pair.")
     conditions = imaging or PRESETS[difficulty]
@@ -171,11 +173,14 @@ def make_pairs(
 
 
 class StratifiedSampler:
-    """Batches in which every family is drawn equally often, whatever its share of the dataset.
+    """Stratified batches: every family is drawn equally often, independent of its share of the dataset.
 
-    Families take turns in a random order; within a family, every item comes once before any comes again.
-    Without stratification all items form one family. `indices(step)` is a pure function of (seed, step), so
-    a resumed training continues with the very batches that the interrupted one would have seen.
+    Families alternate in a random order; within a family, items are drawn without replacement until all have
+    been used. Without stratification all items form one family. `indices(step)` is a pure function of (seed,
+    step), so a resumed training uses the same batches as an uninterrupted one.
+
+    Raises:
+        DataError: no items, or a batch size below one.
     """
 
     def __init__(
@@ -213,9 +218,13 @@ class StratifiedSampler:
 class BatchSource:
     """Training batches as a pure function of the step: `batch = source(step)`.
 
-    A batch holds "input" and "target", float32 (B, 1, H, W) in [-1, 1], and "family". Augmentation is
-    geometric only (the eight flips and quarter turns of the square) and the same for both images of a pair:
-    the grey values of an SEM image carry physics, so they are left alone.
+    A batch holds "input" and "target", float32 (B, 1, H, W) in [-1, 1], and "family". Augmentation applies
+    one of the eight symmetries of the square to both images of a pair. Grey values are not changed, because
+    they depend on the physics of imaging.
+
+    Args:
+        direction: a registered one that `dataset` has the images of.
+        stratified: see `StratifiedSampler`.
     """
 
     def __init__(
@@ -245,11 +254,6 @@ class BatchSource:
 
 
 def dihedral(image: Tensor, element: int) -> Tensor:
-    """Element 0..7 of the square's symmetry group on (..., H, W): quarter turns, from 4 on with a flip."""
+    """Element 0..7 of the dihedral group D4 on (..., H, W): quarter turns, from 4 on followed by a flip."""
     turned = torch.rot90(image, element % 4, (-2, -1))
     return turned.flip(-1) if element >= 4 else turned
-
-
-def _check(name: str, value: str, choices: Sequence[str]) -> None:
-    if value not in choices:
-        raise DataError(f"{name} is {value!r}; choose one of {', '.join(choices)}.")

@@ -1,1 +1,1 @@
-"""Operating a translator: service, monitors, drift, human review, feedback, fine-tuning, gate, registry."""
+"""Operation of a translator: service, monitors, drift, review, feedback, fine-tuning, gate, registry."""

@@ -18,7 +18,7 @@ app = typer.Typer(help="Look at the course: lessons, exercises, claims, notebook
 notebooks_app = typer.Typer(help="Execute and check lesson notebooks.", no_args_is_help=True)
 app.add_typer(notebooks_app, name="notebooks")
 
-Json = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 ScaleOption = Annotated[
     str | None, typer.Option(help="smoke, reduced or full.", show_default="what fits here")
 ]
@@ -163,17 +163,17 @@ def ablate(
         typer.Argument(help="A sweep or a claim's id (see --list), or the path of a grid file."),
     ] = None,
     scale: Annotated[Scale, typer.Option(help="Size of every run.")] = Scale.auto,
-    workers: Annotated[int, typer.Option(help="Runs at a time on this machine.", min=1)] = 1,
-    threads: Annotated[int, typer.Option(help="Threads of each run on this machine.", min=1)] = 1,
+    workers: Annotated[int, typer.Option(help="Parallel runs on this machine.", min=1)] = 1,
+    threads: Annotated[int, typer.Option(help="Threads per run on this machine.", min=1)] = 1,
     scheduler: Annotated[
         str | None, typer.Option(help="Use this Dask scheduler, tcp://HOST:PORT, and its workers.")
     ] = None,
     out: Annotated[
         Path | None,
-        typer.Option(help="Folder that all workers see.", show_default="runs/ablations/NAME-SCALE"),
+        typer.Option(help="Folder that all workers can access.", show_default="runs/ablations/NAME-SCALE"),
     ] = None,
     max_hours: Annotated[
-        float | None, typer.Option(help="Start no run after this long; resumable.", min=0.0)
+        float | None, typer.Option(help="Start no further run after this time; resumable.", min=0.0)
     ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
@@ -198,7 +198,7 @@ def ablate(
 
 
 def doctor(json_output: Json = False) -> None:
-    """Say whether this machine is ready for the course."""
+    """Check whether this machine is ready for the course."""
     from gantrans.teaching.doctor import examine
 
     checks = examine()

@@ -1,9 +1,8 @@
-"""Classical SEM -> layout segmentation: what a network has to beat.
+"""Classical segmentation of SEM images, the baseline for networks.
 
-Every variant denoises, thresholds by Otsu (1979, two classes of maximal between-class variance) and calls
-the bright class "drawn". SciPy and scikit-image do the work; nothing here is trained, but which variant
-suits a data set is chosen on its validation split, because a baseline picked on the test images is no
-baseline.
+Every variant denoises, thresholds by Otsu (1979, two classes of maximal between-class variance) and returns
+the bright class, using SciPy and scikit-image. Nothing is trained. The variant for a data set is chosen on
+its validation split, since a choice on the test images would bias the comparison.
 """
 
 from collections.abc import Callable
@@ -20,7 +19,7 @@ Variant = Callable[[Array], NDArray[np.bool_]]
 def _otsu(image: Array) -> NDArray[np.bool_]:
     from skimage.filters import threshold_otsu
 
-    if image.min() == image.max():  # one grey level has no two classes: call nothing drawn
+    if image.min() == image.max():  # Otsu needs two grey levels: return an empty mask
         return np.zeros(image.shape, dtype=bool)
     return image > threshold_otsu(image)
 
@@ -38,15 +37,15 @@ def _median(image: Array, size_px: int) -> Array:
 
 
 def background_otsu(image: Array, sigma_px: float = 2.0, background_px: float = 12.0) -> NDArray[np.bool_]:
-    """Subtract the slow background (charging, brightness ramps) before blur and Otsu."""
+    """Subtract a blurred background (charging, brightness ramps), blur, and apply Otsu."""
     return _otsu(_gaussian(image, sigma_px) - _gaussian(image, background_px))
 
 
 def edge_regions(image: Array, sigma_px: float = 1.5) -> NDArray[np.bool_]:
-    """Bright edges cut the image into regions; the brighter ones are drawn; edge pixels join the nearest.
+    """Segment regions between bright edges by Otsu on their mean; edge pixels get the nearest region's class.
 
-    This is the variant for SEM images whose edges are brighter than either material: plain Otsu finds the
-    edges there, not the features.
+    For SEM images whose edges are brighter than both materials, where plain Otsu finds the edges instead of
+    the features.
     """
     from scipy.ndimage import distance_transform_edt, label, mean
 
@@ -77,11 +76,11 @@ BASELINES: dict[str, Variant] = {
 """Name -> variant, each (H, W) float in [0, 1] -> bool (H, W)."""
 
 DENOISE_OTSU = tuple(_FILTERS)
-"""The plain denoise + Otsu recipes: what the difficulty presets are defined by."""
+"""The plain denoise + Otsu variants, by which the difficulty presets are defined."""
 
 
 def denoise(sem: Tensor, variant: str) -> Tensor:
-    """What a `DENOISE_OTSU` variant thresholds: (B, 1, H, W) in [0, 1] -> the same, filtered."""
+    """The filter of a `DENOISE_OTSU` variant: (B, 1, H, W) in [0, 1] -> the same shape."""
     images = [_FILTERS[variant](image) for image in sem[:, 0].cpu().numpy().astype(np.float32)]
     return torch.from_numpy(np.stack(images)[:, None])
 

@@ -1,9 +1,12 @@
-"""Judge a trained translator on held-out pairs, per family, beside the classical baseline on the same ones.
+"""Evaluate a trained translator on held-out pairs, per family, and a baseline on the same pairs.
 
-SEM -> layout: the output is compared with the drawn layout, and so is the best `DENOISE_OTSU` variant,
-chosen on the validation split. layout -> SEM: one noisy image is no ground truth for another, so besides
-the pixel metrics the geometry is read back from both the generated and the real image by that same variant
-and compared with the layout; the real image's row says what a perfect imitation would score.
+The direction decides what is compared (`gantrans.directions`):
+- Binary target (SEM -> layout): the output with the target; baseline is the `DENOISE_OTSU` variant that is
+  best on the validation split.
+- Binary input and grey target (layout -> SEM): one noisy image is no ground truth for another. So besides the
+  pixel metrics, the same variant segments the generated and the real image, and both segmentations are
+  compared with the input. The row of the real image is the score of a perfect generator.
+- Grey input and target: the output with the target; baseline is the unchanged input.
 """
 
 from dataclasses import dataclass, replace
@@ -30,7 +33,7 @@ _LENGTHS = {"epe", "cd_error", "cd_error_abs"}
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Reports by row name ("model" first, then the baseline); all rows judge the same images."""
+    """Reports by row name ("model" first, then the baseline), all on the same images."""
 
     direction: str
     source: str
@@ -38,7 +41,7 @@ class Evaluation:
     count: int
     baseline: str
     rows: dict[str, dict[str, ImageReport]]
-    """Row -> {"pixels": ..., "geometry": ...}; a part that makes no sense for a row is absent."""
+    """Row -> {"pixels": ..., "geometry": ...}; a part that is not defined for a row is absent."""
 
     def mean(self, row: str, metric: str, family: str = "all") -> float:
         """Mean of a metric of one row over one family."""
@@ -48,7 +51,7 @@ class Evaluation:
         return self.rows[row]["pixels" if metric in PIXELS else "geometry"]
 
     def metrics(self, row: str) -> tuple[str, ...]:
-        """The metrics a row has, in the order of the table."""
+        """The metrics of a row, in the order of the table."""
         parts = self.rows[row]
         return tuple(m for m in self.columns() if ("pixels" if m in PIXELS else "geometry") in parts)
 
@@ -66,7 +69,7 @@ class Evaluation:
         return list(next(iter(self.rows["model"].values())).per_family)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain Python for JSON: per row and family, every metric's aggregates; what is undefined is null."""
+        """Plain Python for JSON: aggregates of every metric per row and family; undefined ones are null."""
         plain = {
             row: {name: report.to_dict()["per_family"] for name, report in parts.items()}
             for row, parts in self.rows.items()
@@ -125,8 +128,8 @@ def evaluate_run(
 
     Args:
         split: "train", "val", "test", or (folders only) "all".
-        count: simulated pairs, or at most so many of a folder; default 256 simulated, all of a folder.
-        pixel_nm: pixel size of the images; must be the run's.
+        count: number of pairs, of a folder at most; default 256 simulated, all of a folder.
+        pixel_nm: nm per pixel of the images; must be that of the run.
 
     Raises:
         DataError, CheckpointError: the source or the run cannot be used.
@@ -158,21 +161,21 @@ def _choose(spec: DataSpec, direction: str, pairs: PairedDataset) -> str:
     except DataError:
         if spec.source in SIMULATED:
             raise
-        return DENOISE_OTSU[1]  # nothing to choose on: the middle strength
+        return DENOISE_OTSU[1]  # no validation pairs: the filter of middle strength
     inputs, targets = (unit_from_uint8(images) for images in validation.roles(direction))
     grey, mask = (targets, inputs) if registered(direction).read_back else (inputs, targets)
     return choose_baseline(grey, mask, DENOISE_OTSU)[0]
 
 
 def _segmented(direction: str) -> bool:
-    """Whether one of the two images is binary, so that denoise + Otsu has something to find in the other."""
+    """Whether the grey image of a pair can be segmented and compared with a binary one."""
     return registered(direction).target_kind == "binary" or registered(direction).read_back
 
 
 def evaluate_pairs(
     predictor: Predictor, pairs: PairedDataset, source: str, split: str, *, baseline: str = DENOISE_OTSU[1]
 ) -> Evaluation:
-    """Evaluate on pairs in memory; see the module's text for what is compared with what."""
+    """Evaluate on pairs in memory, with the denoise + Otsu variant `baseline`; see the module's text."""
     chosen = registered(predictor.recipe.direction)
     inputs, targets = (unit_from_uint8(images) for images in pairs.roles(chosen.name))
 

@@ -1,4 +1,4 @@
-"""Translate image files: a PNG of the same name and size for every input."""
+"""Translate image files; each result is a PNG with the name and size of its input."""
 
 from pathlib import Path
 
@@ -22,18 +22,18 @@ def predict_files(
 ) -> list[Path]:
     """Translate `source`, an image or a folder of images, into `target`; returns the files written.
 
-    All inputs are read and checked before the first output is written, so a bad file leaves nothing half
-    done.
+    All inputs are read and checked before the first output is written, so that a damaged file is reported
+    before any output exists.
 
     Args:
         run: folder of a training run.
-        target: a file for one image (a folder is fine, too), a folder for a folder.
+        target: a file or a folder for one image, a folder for a folder.
         pixel_nm: pixel size of the inputs, checked against the run's.
-        overwrite: replace files that exist; otherwise they are an error.
+        overwrite: replace existing files; otherwise an existing file is an error.
 
     Raises:
-        DataError: an input cannot be read, two inputs would get one name, an output exists or cannot be
-            written.
+        DataError: an input cannot be read, two inputs would get the same name, or an output exists or
+            cannot be written.
         CheckpointError: `run` holds no usable network.
     """
     predictor = Predictor.load(run, pick_device(device))
@@ -53,11 +53,11 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise DataError(f"The folder {folder} cannot be made: {error.strerror or error}.") from error
+        raise DataError(f"The folder {folder} cannot be created: {error.strerror or error}.") from error
 
 
 def _outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
-    """Which file becomes which."""
+    """(input, output) paths."""
     if source.is_dir():
         if target.is_file():
             raise DataError(f"{source} is a folder but {target} is a file; give a folder as --output.")
@@ -69,7 +69,7 @@ def _outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
         raise DataError(f"There is no {source}; give an image or a folder of images as --input.")
     into_folder = target.is_dir() or target.suffix == ""
     if not into_folder and target.suffix.lower() != ".png":
-        raise DataError(f"{target} is not a PNG; results are written as .png, which loses nothing.")
+        raise DataError(f"{target} is not a PNG; results are written as .png, which is lossless.")
     return [(source, target / f"{source.stem}.png" if into_folder else target)]
 
 
@@ -84,4 +84,4 @@ def _refuse_collisions(pairs: list[tuple[Path, Path]], overwrite: bool) -> None:
         if out.resolve() == path.resolve():
             raise DataError(f"{path} would be overwritten by its own translation; give another --output.")
         if out.exists() and not overwrite:
-            raise DataError(f"{out} exists and was left alone; remove it or add --overwrite.")
+            raise DataError(f"{out} exists and was not replaced; remove it or add --overwrite.")

@@ -1,4 +1,4 @@
-"""A trained generator as a function of images: load a run, translate batches and images of any size."""
+"""Inference with a trained generator: load a run, translate batches and images of any size."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,9 +19,9 @@ class Predictor:
     """Translate images with the generator of a training run.
 
     Args:
-        generator: the network; it is put into evaluation mode.
-        recipe: what it was trained on; says direction, tile size and pixel size.
-        device: where to compute.
+        generator: the network; it is set to evaluation mode.
+        recipe: of its training; gives direction, tile size and pixel size.
+        device: where it runs.
     """
 
     def __init__(self, generator: Generator, recipe: Recipe, device: torch.device) -> None:
@@ -31,10 +31,10 @@ class Predictor:
 
     @classmethod
     def load(cls, run: Path, device: torch.device | None = None) -> "Predictor":
-        """The best network of a run folder (the last one if the run has not been validated yet).
+        """Load the best network of a run folder (the last one if the run has no validation yet).
 
         Raises:
-            CheckpointError: `run` is no training run, or its checkpoint cannot be read.
+            CheckpointError: `run` is not a training run, or its checkpoint cannot be read.
         """
         recipe = load_recipe(run)
         generator = build_generator(recipe.task.generator)
@@ -44,21 +44,21 @@ class Predictor:
     def translate(self, images: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
         """(B, 1, H, W) in [0, 1] -> the same shape and range, on the CPU; H and W must suit the network.
 
-        `seed` draws the injected noise of a layout -> SEM generator: the same seed gives the same image.
+        `seed` is that of the noise of a generator with noise injection: equal seeds give equal images.
         """
         return translate(self.generator, images, seed=seed)
 
     def translate_large(self, image: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
-        """One image of any size, (1, H, W) in [0, 1]: tiles with half overlap, blended by a smooth window.
+        """One image of any size, (1, H, W) in [0, 1], in tiles with half overlap blended by a smooth window.
 
-        Tiles have the size the network was trained at, so every pixel is seen in the context it knows;
-        images smaller than a tile, and borders, are extended by reflection. Nothing is rescaled.
+        Tiles have the size of the training images, so that the context of a pixel is as in training. Borders,
+        and images smaller than a tile, are extended by reflection. Nothing is rescaled.
         """
         tile = self.recipe.data.size
         if image.shape[-2:] == (tile, tile):
             return self.translate(image[None], seed=seed)[0]
         height, width = image.shape[-2:]
-        margin = tile // 4  # no output pixel comes from the outer rim of a tile alone
+        margin = tile // 4  # so that no output pixel depends on the rim of a tile alone
         rows, columns = _starts(height + 2 * margin, tile), _starts(width + 2 * margin, tile)
         padded = _reflect(image, margin, rows[-1] + tile, columns[-1] + tile)
         tiles = torch.stack([padded[:, r : r + tile, c : c + tile] for r in rows for c in columns])
@@ -74,7 +74,11 @@ class Predictor:
 
 
 def check_pixel_size(recipe: Recipe, pixel_nm: float | None) -> None:
-    """Refuse images whose stated pixel size is not the one the network was trained at."""
+    """Check that a stated pixel size is that of the training, to 1 %.
+
+    Raises:
+        DataError: it differs.
+    """
     trained = recipe.data.pixel_nm
     if pixel_nm is not None and trained is not None and abs(pixel_nm - trained) > 0.01 * trained:
         raise DataError(
@@ -84,13 +88,13 @@ def check_pixel_size(recipe: Recipe, pixel_nm: float | None) -> None:
 
 
 def _starts(length: int, tile: int) -> Sequence[int]:
-    """Where tiles with half overlap begin so that they cover `length`; the last may reach past the end."""
+    """First pixels of tiles with half overlap that cover `length`; the last tile may extend past the end."""
     step = tile // 2
     return range(0, max(length - tile + step - 1, 0) // step * step + 1, step)
 
 
 def _reflect(image: Tensor, margin: int, height: int, width: int) -> Tensor:
-    """Extend (1, H, W) by mirror images, `margin` on the top and left, to (1, height, width)."""
+    """Extend (1, H, W) by reflection, `margin` at the top and left, to (1, height, width)."""
 
     def index(length: int, total: int) -> Tensor:
         period = max(2 * (length - 1), 1)
@@ -103,6 +107,6 @@ def _reflect(image: Tensor, margin: int, height: int, width: int) -> Tensor:
 
 
 def _window(tile: int) -> Tensor:
-    """A squared-sine window (tile, tile), positive everywhere; half-overlapping copies sum to a constant."""
+    """Squared-sine window (tile, tile), positive everywhere; copies with half overlap sum to a constant."""
     line = torch.sin(torch.pi * (torch.arange(tile) + 0.5) / tile) ** 2
     return line[:, None] * line[None, :]

@@ -1,8 +1,9 @@
-"""Ready recipes: data, networks and optimisation for each direction and scale, and how to run one.
+"""Recipes: data, networks and optimisation by kind of target and scale, and how to train one.
 
-The numbers were chosen by measurement (`benchmarks/translation.py`): at short budgets the learning rate
-matters most, and SEM -> layout, being nearly deterministic, needs no adversarial term, while layout -> SEM
-does.
+The numbers were chosen by measurement on SEM images and layouts (`benchmarks/translation.py`): at short
+budgets the learning rate has the largest effect. SEM -> layout is nearly deterministic and needs no
+adversarial term; layout -> SEM needs one. A direction that is registered elsewhere gets the recipe of its
+kind of target.
 """
 
 from dataclasses import dataclass, replace
@@ -25,10 +26,10 @@ SIMULATED = ("procedural", "sky130")
 
 @dataclass(frozen=True)
 class DataSpec:
-    """Which pairs to train on.
+    """The pairs to train on.
 
     source: "procedural", "sky130" or the path of a `PairedFolder`.
-    size: pixels along each side of what the network sees; larger images of a folder are cut into tiles.
+    size: side of the network's images in pixels; larger images of a folder are cut into tiles.
     pixel_nm: nm per pixel; None for a folder without a stated pixel size (results are then in pixels).
     count, validation: simulated pairs for training and for choosing the best checkpoint.
     layer: SKY130 layer.
@@ -51,7 +52,7 @@ class DataSpec:
             check_range(self, "pixel_nm", 0.0, 1e4, open_low=True)
 
     def pairs(self, split: str, direction: str, count: int | None = None) -> PairedDataset:
-        """The pairs of a split ("train", "val" or "test"); `count` only matters for simulated sources.
+        """The pairs of a split ("train", "val" or "test"); `count` is used for simulated sources only.
 
         Raises:
             DataError: the source is a folder that cannot be used.
@@ -67,9 +68,7 @@ class DataSpec:
         )  # fmt: skip
 
     def check(self, *splits: str) -> None:
-        """Read a folder's pairs of these splits once, though nothing needs them yet.
-
-        A damaged image is then named before any time is spent, whichever split its name falls into.
+        """Read a folder's pairs of these splits once, so that damage is reported before the training.
 
         Raises:
             DataError: for the first image that cannot be used.
@@ -79,10 +78,10 @@ class DataSpec:
 
 
 def open_folder(source: str, pixel_nm: float | None = None) -> PairedFolder:
-    """The `PairedFolder` that a source which is not simulated names.
+    """Open the `PairedFolder` of a source that is not simulated.
 
     Raises:
-        DataError: there is no such folder (perhaps a simulated source was meant), or it cannot be used.
+        DataError: there is no such folder, or it cannot be used.
     """
     if not Path(source).is_dir():
         raise DataError(
@@ -94,7 +93,7 @@ def open_folder(source: str, pixel_nm: float | None = None) -> PairedFolder:
 
 @dataclass(frozen=True)
 class Recipe:
-    """Everything that decides a training run; stored in its checkpoints."""
+    """All settings of a training run; stored in its checkpoints."""
 
     direction: str
     data: DataSpec
@@ -108,10 +107,10 @@ class Recipe:
         check_range(self, "batch_size", 1)
 
 
-def _translator(
+def _l1_only(
     base: int, multipliers: tuple[int, ...], steps: int, lr: float
 ) -> tuple[Pix2PixConfig, FitConfig]:
-    """SEM -> layout: L1 alone, no dropout, one-cycle rate."""
+    """Binary target: L1 loss alone, no dropout, one-cycle learning rate."""
     generator = ResidualUNetConfig(base_filters=base, multipliers=multipliers)
     task = Pix2PixConfig(generator, None, weight_l1=100.0, lr_generator=lr)
     fitting = FitConfig(
@@ -120,8 +119,8 @@ def _translator(
     return task, fitting
 
 
-def _imitator(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[Pix2PixConfig, FitConfig]:
-    """layout -> SEM: resize-convolution, noise at every level, LSGAN with spectral norm, L1 weight 10."""
+def _adversarial(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[Pix2PixConfig, FitConfig]:
+    """Grey target: resize-convolution, noise at every level, LSGAN with spectral norm, L1 weight 10."""
     generator = UNetConfig(
         base_filters=base, n_down=n_down, dropout=0.0, dropout_blocks=0, upsample="nearest",
         noise_injection=True, full_resolution_head=True,
@@ -137,7 +136,7 @@ def _imitator(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[
 def _production(
     base: int, n_down: int, steps: int, lr: float, ndf: int, layers: int
 ) -> tuple[Pix2PixConfig, FitConfig]:
-    """SEM -> layout: attention U-Net, and a D held back by LSGAN, smoothing, spectral norm and decay."""
+    """SEM -> layout: attention U-Net; D with LSGAN, label smoothing, spectral norm, decaying rate."""
     generator = UNetConfig(base_filters=base, n_down=n_down, dropout_blocks=0, attention=(0, 1))
     critic = PatchGANConfig(base_filters=ndf, n_layers=layers, spectral_norm=True)
     task = Pix2PixConfig(
@@ -153,12 +152,12 @@ _PRODUCTION = {
     "full": lambda: _production(48, 5, 20_000, 2e-4, 48, 3),
 }
 _TRAININGS = {
-    ("binary", "smoke"): lambda: _translator(8, (1, 2), 20, 2e-3),
-    ("binary", "reduced"): lambda: _translator(16, (1, 2, 2, 2), 3000, 4e-3),
-    ("binary", "full"): lambda: _translator(48, (1, 2, 2, 2, 2), 20_000, 2e-3),
-    ("grey", "smoke"): lambda: _imitator(8, 3, 20, 5e-4, 8),
-    ("grey", "reduced"): lambda: _imitator(16, 4, 2400, 5e-4, 16),
-    ("grey", "full"): lambda: _imitator(48, 5, 20_000, 2e-4, 48),
+    ("binary", "smoke"): lambda: _l1_only(8, (1, 2), 20, 2e-3),
+    ("binary", "reduced"): lambda: _l1_only(16, (1, 2, 2, 2), 3000, 4e-3),
+    ("binary", "full"): lambda: _l1_only(48, (1, 2, 2, 2, 2), 20_000, 2e-3),
+    ("grey", "smoke"): lambda: _adversarial(8, 3, 20, 5e-4, 8),
+    ("grey", "reduced"): lambda: _adversarial(16, 4, 2400, 5e-4, 16),
+    ("grey", "full"): lambda: _adversarial(48, 5, 20_000, 2e-4, 48),
 }
 _DATA = {
     "smoke": DataSpec(size=32, count=64, validation=16),
@@ -171,11 +170,14 @@ _BATCH = {"smoke": 4, "reduced": 8, "full": 16}
 def recipe(
     direction: str, scale: str, source: str = "procedural", *, seed: int = 0, pixel_nm: float | None = None
 ) -> Recipe:
-    """The course's recipe for a direction, a scale and a source.
+    """The recipe for a direction, a scale and a source.
 
     Args:
-        pixel_nm: nm per pixel. For a folder, None means what its manifest says, else unknown. Simulated
-            images are made at the scale's pixel size unless it is given.
+        pixel_nm: nm per pixel. None takes the value of a folder's manifest (unknown without one), or the
+            pixel size of the scale for simulated images.
+
+    Raises:
+        ConfigError: unknown direction or scale. DataError: the source cannot be used.
     """
     if direction not in directions() or scale not in _DATA:
         raise ConfigError(
@@ -189,7 +191,7 @@ def recipe(
 def production_recipe(
     scale: str, source: str = "procedural", *, seed: int = 0, pixel_nm: float | None = None
 ) -> Recipe:
-    """The model that the lessons on operation watch and improve: SEM -> layout with a discriminator."""
+    """The recipe of the lessons on operation: SEM -> layout with a discriminator."""
     if scale not in _PRODUCTION:
         raise ConfigError(f"There is no production recipe at scale {scale!r}; scales are {', '.join(_DATA)}.")
     task, fitting = _PRODUCTION[scale]()
@@ -222,7 +224,7 @@ def train_recipe(
     progress: bool = True,
     device: str | None = None,
 ) -> FitResult:
-    """Train; `out` gets last.pt, best.pt, config.json and history.jsonl, and the recipe inside them.
+    """Train a recipe; writes last.pt, best.pt, config.json and history.jsonl to `out`.
 
     Raises:
         DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
@@ -253,10 +255,10 @@ class Validation:
 
 
 def load_recipe(run: Path) -> Recipe:
-    """The recipe a run folder (or one of its checkpoints) was trained by.
+    """The recipe by which a run folder (or one of its checkpoints) was trained.
 
     Raises:
-        CheckpointError: no checkpoint there, not one of a translator, or one with settings unknown here.
+        CheckpointError: no checkpoint, not one of a translator, or one with unknown settings.
     """
     stored: dict[str, Any] = load_checkpoint(run)["settings"]["extra"]
     if "recipe" not in stored:
@@ -267,5 +269,5 @@ def load_recipe(run: Path) -> Recipe:
         return from_dict(Recipe, stored["recipe"])
     except ConfigError as error:
         raise CheckpointError(
-            f"The settings in {run} are not of this version of gantrans: {error}"
+            f"The settings in {run} are not valid in this version of gantrans: {error}"
         ) from error

@@ -106,7 +106,7 @@ def test_a_folder_of_sem_and_layout_serves_both_directions(capsys, folder: Path,
     ]
     code, out, _ = call(capsys, *arguments)
     assert code == 0
-    assert "Diagnosis of the two players: too short: 1 of the 12 records" in out
+    assert "Diagnosis of generator and discriminator: too short: 1 of the 12 records" in out
     code, out, _ = call(
         capsys, "evaluate", "--run", tmp_path / "r", "--source", folder, "--split", "all", "--json"
     )
@@ -192,7 +192,7 @@ MISTAKES = {
     "no source 'nowhere'": ["evaluate", "--run", "{run}", "--source", "nowhere"],
     "max_seconds is 0.0": [*TRAIN_ANYWHERE, "{tmp}/r", "--max-seconds", "0"],
     "pixel_nm is 0.0": [*TRAIN_ANYWHERE, "{tmp}/r", "--pixel-nm", "0"],
-    "cannot be made": [*PREDICT, "{folder}/input", "--output", "{folder}/pairs.json/x"],
+    "cannot be created": [*PREDICT, "{folder}/input", "--output", "{folder}/pairs.json/x"],
     "not empty (": [*TRAIN_ANYWHERE, "{run}"],
     "other settings": [*TRAIN_ANYWHERE, "{run}", "--resume"],
     "no checkpoint": ["evaluate", "--run", "{tmp}/nothing"],
@@ -240,7 +240,9 @@ def test_a_checkpoint_with_an_unknown_setting_is_refused(capsys, run: Path, tmp_
         contents["settings"]["extra"]["recipe"]["data"]["colour"] = "red"
         torch.save(contents, path)
     code, _, err = call(capsys, "evaluate", "--run", copy)
-    _is_one_sentence(code, err, "newer are not of this version of gantrans: DataSpec has no field 'colour'")
+    _is_one_sentence(
+        code, err, "newer are not valid in this version of gantrans: DataSpec has no field 'colour'"
+    )
 
 
 def test_programs_get_json(capsys) -> None:
@@ -253,7 +255,7 @@ def test_a_rerun_shows_what_it_gave_not_what_is_committed(capsys) -> None:
     code, out, _ = call(capsys, "course", "claims", "--rerun", "G03", "--scale", "smoke", "--json")
     assert code == 0
     (row,) = json.loads(out)
-    assert (row["id"], row["scale"], row["verdict"]) == ("G03", "smoke", "not decided at this scale")
+    assert (row["id"], row["scale"], row["verdict"]) == ("G03", "smoke", "open")
 
 
 def test_help_of_every_command_explains_itself(capsys) -> None:

@@ -190,4 +190,4 @@ def test_every_lesson_is_on_the_map():
     shown = welcome.course_map()
     assert [row[0] for row in shown.rows] == [path.name[:2] for path in find_lessons()]
     assert "| 01 | Noise schedules | five schedules, noising in one step, log-SNR | 70 |" in str(shown)
-    assert "0.4" in str(welcome.scale_table({"smoke": 0.4, "reduced": 2, "full": 3}))
+    assert "0.4" in str(welcome.scale_table())

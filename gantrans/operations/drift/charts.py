@@ -1,16 +1,16 @@
-"""Level 3: charts that add up small deviations, for drift too slow for any one window.
+"""Level 3: control charts that accumulate small deviations, for drift too slow for a single window.
 
-Blocks of images are averaged, feature by feature, and expressed in standard deviations of the reference's own
-block means; so lots, which make block means scatter more, are accounted for. Two charts:
+Blocks of images are averaged, feature by feature, and expressed in standard deviations of the block means of
+the reference, which include the variation between lots. Two charts:
 
 - CUSUM (Page 1954): up = max(0, up + z - k), down = max(0, down - z - k), k half of the shift to be found;
 - EWMA (Roberts 1959): e = (1 - w) e + w z, in units of its own standard deviation sqrt(w / (2 - w)).
 
-The limit is not taken from a table. Tables suppose normal, independent data and a mean that is known exactly;
-with a mean estimated from a few hundred blocks a chart alarms several times too often. `SequentialTest.fit`
-finds the limit that gives the stated run length (in-control images per alarm) on resampled blocks, each world
-with a reference that is resampled as well (in the spirit of Gandy and Kvaloy 2013, "Guaranteed conditional
-performance of control charts via bootstrap methods").
+The limit is not taken from a table. Tables assume normal, independent data and an exactly known mean; with a
+mean estimated from a few hundred blocks a chart alarms several times too often. `SequentialTest.fit` finds
+the limit that gives the stated run length (in-control images per alarm) on resampled blocks, where each
+bootstrap replicate also resamples the reference (in the spirit of Gandy and Kvaloy 2013, "Guaranteed
+conditional performance of control charts via bootstrap methods").
 """
 
 import math
@@ -29,12 +29,12 @@ FEWEST_BLOCKS = 80
 
 @dataclass(frozen=True)
 class ChartConfig:
-    """A chart.
+    """Settings of a chart.
 
-    kind: "cusum" or "ewma". block: images averaged to one point. run_length: in-control images per alarm that
-    the limit is set for. slack: CUSUM's k. weight: EWMA's weight of the newest block. consecutive: points in
-    a row beyond the limit that make an alarm. clip: points are cut at this many deviations, so that a single
-    odd block cannot alarm alone.
+    kind: "cusum" or "ewma". block: images averaged to one point. run_length: in-control images per alarm for
+    which the limit is found. slack: CUSUM's k. weight: EWMA's weight of the newest block. consecutive: points
+    in a row beyond the limit for an alarm. clip: points are clipped at this number of standard deviations, so
+    that a single outlying block cannot raise an alarm.
     """
 
     kind: str = "cusum"
@@ -66,14 +66,14 @@ def ewma_step(average: Tensor, z: Tensor, weight: float) -> Tensor:
 
 
 def block_means(features: Tensor, block: int) -> Tensor:
-    """(n, F) in the order of time -> (n // block, F) means of whole blocks; what is left over is dropped."""
+    """(n, F) in the order of time -> (n // block, F) means of complete blocks; a remainder is dropped."""
     count = len(features) // block
     return features[: count * block].reshape(count, block, -1).mean(1)
 
 
 @dataclass
 class ChartState:
-    """What a running chart remembers: its sums or averages, and how many points in a row were beyond."""
+    """State of a running chart: sums or averages, and the number of points in a row beyond the limit."""
 
     values: Tensor
     run: int = 0
@@ -107,21 +107,21 @@ class SequentialTest:
         return cls(config, blocks.mean(0), blocks.std(0), _find_limit(blocks, config, generator))
 
     def start(self) -> ChartState:
-        """A chart at rest."""
+        """The initial state of a chart."""
         shape = (2, len(self.mean)) if self.config.kind == "cusum" else (len(self.mean),)
         return ChartState(torch.zeros(shape, dtype=torch.float64))
 
     def step(self, state: ChartState, block: Tensor) -> tuple[ChartState, bool]:
-        """Add one block's features (block, F); the new state and whether this is an alarm.
+        """Add one block of features (block, F); returns the new state and whether there is an alarm.
 
-        After an alarm the chart is at rest again.
+        An alarm resets the chart.
         """
         values = self.advance(state, block)
         run = state.run + 1 if self.statistic(values) > self.limit else 0
         return (self.start(), True) if run >= self.config.consecutive else (ChartState(values, run), False)
 
     def advance(self, state: ChartState, block: Tensor) -> Tensor:
-        """The chart's values after one more block (block, F), alarm or not."""
+        """The values of the chart after one more block (block, F), without a reset."""
         return _advance(state.values, self.deviations(block.mean(0)), self.config)
 
     def beyond(self, values: Tensor) -> Tensor:
@@ -133,7 +133,7 @@ class SequentialTest:
         return ((mean - self.mean) / self.std).clamp(-self.config.clip, self.config.clip)
 
     def statistic(self, values: Tensor) -> float:
-        """What is compared with the limit."""
+        """The number that is compared with the limit."""
         return float(_statistic(values, self.config))
 
     def state(self) -> dict[str, Any]:
@@ -142,7 +142,7 @@ class SequentialTest:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "SequentialTest":
-        """The test that `state` was taken from."""
+        """Rebuild the test from the result of `state`."""
         return cls(**{**state, "config": from_dict(ChartConfig, state["config"])})
 
 
@@ -158,20 +158,20 @@ def _statistic(values: Tensor, config: ChartConfig) -> Tensor:
 
 
 def _by_feature(values: Tensor, config: ChartConfig) -> Tensor:
-    """The larger of CUSUM's two sums, or EWMA's size in its own deviations: (..., F)."""
+    """The larger of CUSUM's two sums, or |EWMA| in its own standard deviations: (..., F)."""
     if config.kind == "cusum":
         return values.amax(-2)
     return values.abs() / math.sqrt(config.weight / (2 - config.weight))
 
 
 def _find_limit(blocks: Tensor, config: ChartConfig, generator: torch.Generator) -> float:
-    """Bisection over the limit; every trial sees the same 256 resampled worlds, so alarms fall with it."""
-    count, worlds, wanted = len(blocks), 256, config.run_length / config.block
-    points = max(400, math.ceil(100 * wanted / worlds))  # at least a hundred alarms in all
-    most = int(points * worlds / wanted)
-    known = torch.randint(count, (worlds, count), generator=generator)
-    centre, scale = blocks[known].mean(1), blocks[known].std(1).clamp(min=1e-12)  # (worlds, F)
-    order = torch.randint(count, (points, worlds), generator=generator)
+    """Bisection over the limit; every trial uses the same 256 replicates, so alarms are monotone in it."""
+    count, replicates, wanted = len(blocks), 256, config.run_length / config.block
+    points = max(400, math.ceil(100 * wanted / replicates))  # at least a hundred alarms in all
+    most = int(points * replicates / wanted)
+    known = torch.randint(count, (replicates, count), generator=generator)
+    centre, scale = blocks[known].mean(1), blocks[known].std(1).clamp(min=1e-12)  # (replicates, F)
+    order = torch.randint(count, (points, replicates), generator=generator)
 
     def deviations(point: int) -> Tensor:
         return ((blocks[order[point]] - centre) / scale).clamp_(-config.clip, config.clip)
@@ -189,7 +189,7 @@ def _find_limit(blocks: Tensor, config: ChartConfig, generator: torch.Generator)
 def _alarms_exceed(
     most: int, deviations: Callable[[int], Tensor], points: int, config: ChartConfig, limit: float
 ) -> bool:
-    """Whether charts that run side by side, each set to rest after its own alarm, alarm more than `most`."""
+    """Whether parallel charts, each reset after its own alarm, raise more than `most` alarms together."""
     first = deviations(0)
     shape = (len(first), 2, first.shape[1]) if config.kind == "cusum" else first.shape
     values, run, total = first.new_zeros(shape), torch.zeros(len(first), dtype=torch.int64), 0

@@ -1,19 +1,18 @@
-"""Has the input changed? Three levels, each with one duty, over measurements of images in the order of time.
+"""Input drift detection on three levels, from measurements of images in the order of time.
 
-1. Outliers (`drift_profile`): the article's rule on every image. It logs a rate and never acts.
-2. Windows (`drift_windows`): the last 200 images against the reference, by a threshold measured on the
-   reference's own chunks. Two strange windows in a row are an alarm.
-3. A sequential chart (`sequential`): small deviations added up, for slow drift. Two points in a row beyond
-   the limit are an alarm.
+1. Outliers (`profile`): the article's rule on every image. It gives a rate and no alarm.
+2. Windows (`windows`): the last 200 images against the reference, with a threshold calibrated on chunks of
+   the reference. Two windows in a row above the threshold raise an alarm.
+3. A sequential control chart (`charts`): accumulates small deviations, for slow drift. Two points in a row
+   beyond the limit raise an alarm.
 
-An alarm says that the input has changed. It does not say that the output is wrong, and silence does not say
-that it is right: if the relation between image and layout changes while images look the same, no monitor of
-the input can know. So an alarm should raise the priority of labelling; only labels should start training.
+An alarm means that the inputs have changed. It does not mean that the outputs are wrong, and the absence of
+an alarm does not mean that they are right: if the relation between input and target changes while the inputs
+stay the same (concept drift), no input monitor can detect it. So an alarm should raise the priority of
+labelling; only labels should start training.
 """
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,13 +31,13 @@ from gantrans.operations.drift.windows import WindowTest
 from gantrans.training.checkpoint import write_atomically
 
 INSUFFICIENT, IN_CONTROL, WARNING, DRIFT = "insufficient data", "in control", "warning", "drift"
-"""The answers: no whole window yet; nothing; the last window was strange; an alarm, not yet acknowledged."""
+"""No complete window yet; no sign of drift; last window above the threshold; unacknowledged alarm."""
 FORMAT = 1
 
 
 @dataclass(frozen=True)
 class DriftConfig:
-    """window: images per window, 200 or more; consecutive: strange windows in a row that make an alarm."""
+    """window: images per window, 200 or more; consecutive: windows in a row that raise an alarm."""
 
     window: int = 200
     consecutive: int = 2
@@ -52,7 +51,7 @@ class DriftConfig:
 
 @dataclass(frozen=True)
 class Alarm:
-    """`image`: how many images had been seen. `level`: "chart" or "windows". `features`: those beyond."""
+    """`image`: number of images seen. `level`: "chart" or "windows". `features`: those beyond the limit."""
 
     image: int
     level: str
@@ -61,7 +60,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class DriftReport:
-    """Where a detector stands. `score` is the last whole window's, None before there was one."""
+    """State of a detector. `score` is that of the last complete window, None before the first."""
 
     status: str
     seen: int
@@ -74,14 +73,14 @@ class DriftReport:
 
     @property
     def outlier_rate(self) -> float | None:
-        """Share of the images that level 1 has flagged; None before the first image."""
+        """Share of the images that level 1 flagged; None before the first image."""
         return self.outliers / self.seen if self.seen else None
 
 
 class DriftDetector:
-    """The three levels on one stream: made by `fit`, fed by `update`, kept by `save` and `load`.
+    """The three levels on one stream: calibrate with `fit`, add images with `update`, store with `save`.
 
-    `update` takes any number of images at a time: only their order matters.
+    `update` takes any number of images; the result depends on their order only.
     """
 
     def __init__(
@@ -104,14 +103,14 @@ class DriftDetector:
         """Calibrate all levels on in-control images in the order of time: 40 windows (8,000 images) or more.
 
         Raises:
-            DataError: too few images, or a feature that never varies.
+            DataError: too few images, or a constant feature.
         """
         windows = WindowTest.fit(reference.features, config.window)
         chart = SequentialTest.fit(reference.features, config.chart, seed=seed)
         return cls(config, ReferenceProfile.of(reference, config.schema), windows, chart)
 
     def update(self, measured: Measured) -> DriftReport:
-        """Look at the next images, in the order of time.
+        """Add the next images, in the order of time.
 
         Raises:
             DataError: histograms with other bins than the profile's.
@@ -133,7 +132,7 @@ class DriftDetector:
         return self.report()
 
     def report(self) -> DriftReport:
-        """Where it stands."""
+        """The present state."""
         status = INSUFFICIENT if self.score is None else WARNING if self.strange_in_a_row else IN_CONTROL
         if len(self.alarms) > self.acknowledged:
             status = DRIFT
@@ -143,11 +142,11 @@ class DriftDetector:
         )  # fmt: skip
 
     def acknowledge(self) -> None:
-        """A person has seen the alarms so far: the status is open again for new ones."""
+        """Mark the alarms so far as seen by a person; the status then depends on later images."""
         self.acknowledged = len(self.alarms)
 
     def _pieces(self, level: str, features: Tensor, size: int) -> list[tuple[int, Tensor]]:
-        """Whole pieces of what waited and what came, each with the number of images seen at its end."""
+        """Complete pieces of the stored and the new images, each with the number of images up to its end."""
         waited = len(self._waiting[level])
         every = torch.cat([self._waiting[level], features])
         count = len(every) // size
@@ -172,9 +171,9 @@ class DriftDetector:
             self.alarms.append(Alarm(end, "chart", _names(beyond)))
 
     def save(self, path: Path) -> None:
-        """Write everything, calibration and running state, to one file that holds no code.
+        """Write calibration and running state atomically to one safetensors file.
 
-        The file appears whole or not at all. What `load` returns continues to the very same numbers.
+        A detector that `load` returns continues with bit-equal numbers.
         """
         parts = {
             "profile": self.profile.state(),
@@ -198,7 +197,7 @@ class DriftDetector:
 
     @classmethod
     def load(cls, path: Path) -> "DriftDetector":
-        """The detector that `save` wrote.
+        """Read the detector from a file of `save`.
 
         Raises:
             CheckpointError: no such file, or not one of a detector of this version.
@@ -232,35 +231,6 @@ class DriftDetector:
         detector.chart_state = ChartState(tensors["chart values"], about["chart run"])
         detector.alarms = [Alarm(a["image"], a["level"], tuple(a["features"])) for a in about["alarms"]]
         return detector
-
-
-class FamilyDetectors:
-    """One detector per pattern family, where the family of an image is known.
-
-    A pooled reference is blind: with two kinds of pattern its spread is the distance between them, and
-    neither can move far enough within it. Images of families without a detector are counted, not dropped.
-    """
-
-    def __init__(self, detectors: Mapping[str, DriftDetector]) -> None:
-        self.detectors = dict(detectors)
-        self.unmonitored: Counter[str] = Counter()
-
-    def update(self, measured: Measured, families: Sequence[str]) -> dict[str, DriftReport]:
-        """Hand every image to the detector of its family; the reports of the families that had one.
-
-        Raises:
-            DataError: another number of families than images.
-        """
-        if len(families) != len(measured.features):
-            raise DataError(f"There are {len(measured.features)} images but {len(families)} families.")
-        reports = {}
-        for family in dict.fromkeys(families):
-            rows = torch.tensor([i for i, name in enumerate(families) if name == family])
-            if family in self.detectors:
-                reports[family] = self.detectors[family].update(Measured(*(part[rows] for part in measured)))
-            else:
-                self.unmonitored[family] += len(rows)
-        return reports
 
 
 def _names(beyond: Tensor) -> tuple[str, ...]:

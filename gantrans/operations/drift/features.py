@@ -1,9 +1,8 @@
-"""What a monitor measures on every image: ten numbers that are cheap and see structure as well as light.
+"""Ten features of every monitored image, fast to compute, of grey values and of structure.
 
-The article's rule looks at the first three. The others answer questions that those cannot: is the noise the
-same, is the focus, do lines still run the same way, at the same pitch, and is there something between them?
-All filters are separable, so that each is a product with small matrices; 64 px images take well under a
-millisecond on one core (`benchmarks/drift.py`).
+The article's rule uses the first three. The others measure noise, focus, orientation and pitch of lines, and
+defects between them. All filters are separable and computed as products with small matrices; a 64 px image
+takes well under a millisecond on one core (`benchmarks/drift.py`).
 """
 
 import math
@@ -32,8 +31,8 @@ ARTICLE = FEATURES[:3]
 EDGE = 0.04
 """An edge is where the smoothed image changes by more than this per pixel (1 = full scale)."""
 
-_BLOCK = 64  # images measured together, so that they stay in the cache
-_CELL = 8  # side in pixels of the cells in which a stray edge is looked for
+_BLOCK = 64  # images per batch, so that they fit in the cache
+_CELL = 8  # side in pixels of the cells for the stray edge
 _SMOOTH = (1.0, 4.0, 6.0, 4.0, 1.0)  # binomial, standard deviation of one pixel
 _SLOPE = (-1.0, -2.0, 0.0, 2.0, 1.0)  # central difference of the binomial (1, 2, 1)
 _SECOND = (1.0, -2.0, 1.0)
@@ -53,7 +52,7 @@ def image_features(images: Tensor, pixel_nm: float = 20.0) -> Tensor:
     - cross gradient: logarithm of the tensor's smaller eigenvalue: what changes *along* the lines.
     - dominant pitch: period in nm of the strongest spatial frequency; periodicity: its share of the power.
     - stray edge: logarithm of the largest gradient energy, in a cell of 8 x 8 pixels, across the weaker of
-      the two axes, over its mean: one odd place in a regular pattern.
+      the two axes, over its mean: a single deviation in a regular pattern.
 
     Args:
         images: (N, 1, H, W) in [0, 1] on the CPU, H and W at least 32.
@@ -70,7 +69,7 @@ def image_features(images: Tensor, pixel_nm: float = 20.0) -> Tensor:
 
 
 def check_images(images: Tensor) -> None:
-    """Refuse what cannot be measured.
+    """Check that images can be measured.
 
     Raises:
         DataError: not (N, 1, H, W) with N >= 1 and sides of 32 or more, not finite, or outside [0, 1].
@@ -134,8 +133,8 @@ def _spectrum(image: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 @lru_cache(maxsize=8)
 def _grid(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Hann window (H, W); for rfft2's coefficients, flattened, the frequency in cycles per pixel and how
-    often each counts: twice but for the columns that are their own mirror image."""
+    """Hann window (H, W); for the flattened coefficients of rfft2 the frequency in cycles per pixel,
+    and their multiplicity: 2, but 1 for the columns that are their own mirror image."""
     window = torch.outer(torch.hann_window(height), torch.hann_window(width))
     fx, fy = torch.fft.rfftfreq(width), torch.fft.fftfreq(height)
     twice = torch.full((height, len(fx)), 2.0)
@@ -146,7 +145,7 @@ def _grid(height: int, width: int) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _separable(image: Tensor, down: tuple[float, ...], across: tuple[float, ...], scale: float) -> Tensor:
-    """Filter (N, H, W) by `down` along y and `across` along x over `scale`, where they fit inside."""
+    """Filter (N, H, W) by `down` along y and `across` along x, divided by `scale`, without padding."""
     rows, columns = _band(down, image.shape[-2]), _band(across, image.shape[-1])
     return rows @ (image @ columns.T).div_(scale)
 

@@ -1,13 +1,13 @@
 """Level 1: the article's rule, per image, against a reference profile of the training set.
 
 The rule: z-scores of mean intensity, contrast and edge density beyond 3, or a Kullback-Leibler divergence of
-the grey-level histogram above 0.5. Where the rule says "KL divergence" it leaves three things open that
-change its value by orders of magnitude: the direction, the bins and what is done with empty bins. All three
-are fields of `HistogramSchema` here, and stored with the profile. The Jensen-Shannon distance stands beside
-it: symmetric, bounded by 1, and it needs no smoothing.
+the grey-level histogram above 0.5. "KL divergence" leaves three choices open that change its value by orders
+of magnitude: the direction, the bins and the treatment of empty bins. They are fields of `HistogramSchema`
+and are stored with the profile. The Jensen-Shannon distance is reported as well: it is symmetric, bounded by
+1, and needs no smoothing.
 
-A flagged image is an outlier, worth a look. It is not drift: of a Gaussian feature 2.7 images in 1,000 lie
-beyond three standard deviations while nothing at all is wrong. So this level logs a rate and never acts.
+A flagged image is an outlier. It is not drift: of a Gaussian feature 2.7 in 1,000 in-control images lie
+beyond three standard deviations. So this level reports a rate and raises no alarm.
 """
 
 from collections.abc import Mapping
@@ -23,16 +23,16 @@ from gantrans.operations.drift.features import ARTICLE, FEATURES, image_features
 
 DIRECTIONS = ("image to reference", "reference to image")
 FEWEST_IMAGES = 100
-"""A profile of fewer images is refused: its standard deviations, and so its alarm rate, would be guesses."""
+"""Fewest images of a profile; with fewer its standard deviations and alarm rate are too uncertain."""
 
 
 @dataclass(frozen=True)
 class HistogramSchema:
-    """What "KL divergence of the histogram" means.
+    """Definition of the KL divergence of two histograms.
 
-    bins: equal ones over [0, 1]. direction: "image to reference" is sum p log(p / q), p the image's share of
-    a bin and q the reference's; the other swaps them. smoothing: added to every share of both, which are then
-    scaled back to a sum of 1; natural logarithm.
+    bins: number of equal bins over [0, 1]. direction: "image to reference" is sum p log(p / q), p the image's
+    share of a bin and q the reference's; the other swaps them. smoothing: added to every share of both, which
+    are then scaled back to a sum of 1; natural logarithm.
     """
 
     bins: int = 64
@@ -46,10 +46,10 @@ class HistogramSchema:
 
 
 class Measured(NamedTuple):
-    """What the monitors keep of images, in the order of time.
+    """Measurements of images, in the order of time.
 
-    features: (N, 10) float64, see `FEATURES`. histogram: (N, bins) float64 shares, or (N, 0) when it was not
-    asked for.
+    features: (N, 10) float64, see `FEATURES`. histogram: (N, bins) float64 shares, or (N, 0) if it was not
+    requested.
     """
 
     features: Tensor
@@ -59,7 +59,7 @@ class Measured(NamedTuple):
 def measure(
     images: Tensor, pixel_nm: float = 20.0, schema: HistogramSchema | None = HistogramSchema()
 ) -> Measured:
-    """Features and histograms of images (N, 1, H, W) in [0, 1]; with `schema=None` features alone.
+    """Features and histograms of images (N, 1, H, W) in [0, 1]; with `schema=None` features only.
 
     Raises:
         DataError: see `image_features`.
@@ -112,7 +112,7 @@ class Outliers(NamedTuple):
 
 @dataclass(frozen=True)
 class ReferenceProfile:
-    """The training set as the article's rule sees it.
+    """Statistics of the training set for the article's rule.
 
     mean, std: of every feature in `FEATURES` (10,). histogram: mean share of each bin. count: images.
     z_limit, kl_limit: the rule's limits.
@@ -151,7 +151,7 @@ class ReferenceProfile:
         if (std <= 1e-12).any():
             name = FEATURES[int(std.argmin())]
             raise DataError(
-                f"The feature {name!r} is equal in all reference images; nothing can be compared."
+                f"The feature {name!r} is equal in all reference images; leave it out or use other images."
             )
         return cls(measured.features.mean(0), std, measured.histogram.mean(0), count, schema)
 
@@ -174,5 +174,5 @@ class ReferenceProfile:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "ReferenceProfile":
-        """The profile that `state` was taken from."""
+        """Rebuild the profile from the result of `state`."""
         return cls(**{**state, "schema": from_dict(HistogramSchema, state["schema"])})

@@ -1,11 +1,11 @@
-"""Level 2: windows of images against the reference, feature by feature, with a threshold that was measured.
+"""Level 2: windows of images against the reference, feature by feature, with an empirical threshold.
 
-The statistic is the two-sample Kolmogorov-Smirnov distance. Its textbook threshold supposes independent
-images; images of one lot share an offset, so their windows differ more than chance, and the textbook alarms
-all the time. Here the reference itself, in the order of time, says how far windows stray while nothing is
-wrong: it is cut into chunks as long as a window, each is compared with the rest, and a window is strange when
-it is stranger than every chunk. With m chunks that happens to one in-control window in m + 1, if chunks and
-windows are exchangeable; two strange windows in a row make an alarm.
+The statistic is the two-sample Kolmogorov-Smirnov distance. Its textbook threshold assumes independent
+images. Images of one lot share an offset, so their windows differ by more than chance, and the textbook
+threshold alarms too often. Here the threshold is calibrated on the reference in the order of time: it is cut
+into chunks of the length of a window, each chunk is compared with the rest, and the largest score of a chunk
+is the threshold. If chunks and windows are exchangeable, one in-control window in m + 1 exceeds it, with m
+chunks. Two such windows in a row raise an alarm.
 """
 
 from collections.abc import Mapping
@@ -32,12 +32,12 @@ def ks_distance(first: Tensor, second: Tensor) -> Tensor:
 
 
 def _share(ordered: Tensor, at: Tensor, *, right: bool = True) -> Tensor:
-    """Share of each row of `ordered` (F, n) that is not above `at` (F, k); below it with `right=False`."""
+    """Share of each row of `ordered` (F, n) that is <= `at` (F, k), or < `at` with `right=False`."""
     return torch.searchsorted(ordered, at.contiguous(), right=right).double() / ordered.shape[1]
 
 
 class WindowVerdict(NamedTuple):
-    """One window: distances (F,), `score` the largest in units of a usual chunk's, is it strange?"""
+    """One window: distances (F,), `score`, the largest in units of a usual chunk's, and score > threshold."""
 
     distances: Tensor
     score: float
@@ -49,7 +49,7 @@ class WindowTest:
     """A fitted window test.
 
     reference: (F, n) float64, each row ascending. usual: (F,) median distance of a chunk to the rest.
-    threshold: the highest score of a chunk. chunk_scores: (m,) what it was taken from.
+    threshold: the highest score of a chunk. chunk_scores: (m,) scores of all chunks.
     """
 
     reference: Tensor
@@ -79,10 +79,10 @@ class WindowTest:
         return cls(reference, window, usual, float(scores.max()), scores)
 
     def judge(self, features: Tensor) -> WindowVerdict:
-        """The verdict on one window (window, F).
+        """Test one window (window, F).
 
         Raises:
-            DataError: another number of images: thresholds of one length say nothing about another.
+            DataError: another number of images; a threshold holds for one length of window.
         """
         if len(features) != self.window:
             raise DataError(
@@ -98,15 +98,15 @@ class WindowTest:
 
     @classmethod
     def from_state(cls, state: Mapping[str, Any]) -> "WindowTest":
-        """The test that `state` was taken from."""
+        """Rebuild the test from the result of `state`."""
         return cls(**state)
 
 
 def _to_reference(window: Tensor, reference: Tensor) -> Tensor:
-    """KS distance of (n, F) to a sorted reference (F, N), looking at the window's values alone.
+    """KS distance of (n, F) to a sorted reference (F, N), evaluated at the window's values only.
 
-    Between two of them the window's distribution function is flat and the reference's rises, so the largest
-    difference is met at one of them or just before it.
+    Between two of them the window's distribution function is constant and the reference's increases, so the
+    largest difference is at one of them or just before it.
     """
     at = window.T.contiguous().sort(dim=1).values
     above = _share(at, at) - _share(reference, at)

@@ -1,9 +1,9 @@
-"""One SQLite file whose commits survive a kill and a power cut, opened the same way by everybody.
+"""A SQLite file whose commits survive a kill and a power cut; all users open it by this module.
 
 Write-ahead log with `synchronous=FULL`: COMMIT returns only after the log has been flushed to the disk (one
-fdatasync), so whoever acknowledges after `transaction()` has ended can never lose what was acknowledged
-(https://www.sqlite.org/pragma.html#pragma_synchronous). `NORMAL` would also survive a kill of the process,
-but not of the machine.
+fdatasync), so data acknowledged after the end of `transaction()` cannot be lost
+(https://www.sqlite.org/pragma.html#pragma_synchronous). `NORMAL` survives a kill of the process, but not a
+power cut.
 """
 
 import sqlite3
@@ -16,7 +16,7 @@ from typing import Any
 
 from gantrans.errors import GantransError
 
-APPLICATION = 0x67616E74  # "gant": tells our files from those of other programs
+APPLICATION = 0x67616E74  # "gant": distinguishes these files from those of other programs
 VERSION = 1
 WAIT_S = 30.0  # how long a writer waits for another process to finish its transaction
 SCHEMA = """
@@ -42,26 +42,29 @@ CREATE TABLE score (
 
 
 class StoreError(GantransError, RuntimeError):
-    """A store cannot be opened, read or written; what was acknowledged before is untouched."""
+    """A store cannot be opened, read or written; data acknowledged before is unchanged."""
 
 
 class Database:
-    """A connection that threads may share. Every statement runs under one lock.
+    """A connection that several threads can share; every statement runs under one lock.
 
     Args:
-        path: the file. create: make it if it does not exist (its folder must).
+        path: the file. create: create it if it does not exist (its folder must exist).
 
     Raises:
-        StoreError: the file is damaged, of another program, of a newer version, or cannot be written.
+        StoreError: the file is damaged, belongs to another program, has a newer version, or cannot be
+            written.
     """
 
     def __init__(self, path: str | Path, *, create: bool = True) -> None:
         self.path = Path(path)
         self._lock = threading.RLock()
         if not create and not self.path.is_file():
-            raise StoreError(f"There is no store at {self.path}; give the file that holds the verdicts.")
+            raise StoreError(
+                f"There is no store at {self.path}; give the file that `serve` or `review` wrote."
+            )
         if not self.path.parent.is_dir():
-            raise StoreError(f"The folder {self.path.parent} of the store does not exist; make it first.")
+            raise StoreError(f"The folder {self.path.parent} of the store does not exist; create it first.")
         with self._explained("opened"):
             self._connection = sqlite3.connect(
                 self.path, timeout=WAIT_S, isolation_level=None, check_same_thread=False
@@ -78,7 +81,7 @@ class Database:
             raise StoreError(f"{self.path} cannot use a write-ahead log ({mode}); put it on a local disk.")
         self._connection.execute("PRAGMA synchronous = FULL")
         self._connection.execute("PRAGMA foreign_keys = ON")
-        with self.transaction() as connection:  # two processes may open a new file at the same time
+        with self.transaction() as connection:  # two processes can open a new file at the same time
             application, version = (
                 connection.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("application_id", "user_version")
@@ -93,13 +96,16 @@ class Database:
                 raise StoreError(f"{self.path} is a database of another program; choose another file.")
             elif version != VERSION:
                 raise StoreError(
-                    f"{self.path} is a store of version {version} and this gantrans knows version {VERSION}; "
-                    "use the gantrans that wrote it."
+                    f"{self.path} is a store of version {version}; this gantrans supports version {VERSION};"
+                    " use the version of gantrans that wrote it."
                 )
 
     def _turn_log_on(self) -> str:
-        """The journal's mode. Where several connections open a new file at once, SQLite answers "busy" here
-        at once instead of waiting (https://www.sqlite.org/c3ref/busy_handler.html), so we wait."""
+        """Switch the write-ahead log on; returns the journal mode.
+
+        If several connections open a new file at the same time, SQLite returns "busy" at once instead of
+        waiting (https://www.sqlite.org/c3ref/busy_handler.html), hence the loop.
+        """
         until = time.monotonic() + WAIT_S
         while True:
             try:
@@ -111,11 +117,11 @@ class Database:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """Everything inside happens together and is on the disk when the block has ended, or not at all.
+        """A transaction: after the block all of its changes are on the disk, or none.
 
         Raises:
-            StoreError: the disk refuses (nothing of the block remains), or another process writes for too
-                long.
+            StoreError: the file cannot be written (the block is rolled back), or another process holds the
+                write lock for longer than `WAIT_S`.
         """
         with self._lock, self._explained("written"):
             self._connection.execute("BEGIN IMMEDIATE")
@@ -123,7 +129,7 @@ class Database:
                 yield self._connection
                 self._connection.execute("COMMIT")
             except BaseException:
-                if self._connection.in_transaction:  # SQLite ends it by itself after some errors
+                if self._connection.in_transaction:  # SQLite rolls back by itself after some errors
                     self._connection.execute("ROLLBACK")
                 raise
 
@@ -137,7 +143,7 @@ class Database:
             return self._connection.execute(query, values).fetchall()
 
     def close(self) -> None:
-        """Close the file; a store that was never closed loses nothing either."""
+        """Close the file. A store that is not closed loses no committed data."""
         with self._lock:
             self._connection.close()
 
@@ -148,5 +154,5 @@ class Database:
         except sqlite3.Error as error:
             raise StoreError(
                 f"{self.path} cannot be {done} ({error}); make room, stop other writers or choose another "
-                "file. What was acknowledged before is kept."
+                "file. Data acknowledged before is kept."
             ) from error

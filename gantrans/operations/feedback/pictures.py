@@ -1,4 +1,4 @@
-"""What a browser is shown: PNGs, outlines as SVG paths, and maps of differences."""
+"""Images for a browser: PNGs, outlines as SVG paths, and difference maps."""
 
 import io
 
@@ -8,7 +8,7 @@ from torch import Tensor
 from gantrans.images import uint8_from_unit
 from gantrans.metrics import find_contours
 
-BRIGHTER = (0.84, 0.37, 0.0)  # vermilion and blue: told apart by every kind of colour vision
+BRIGHTER = (0.84, 0.37, 0.0)  # vermilion and blue can be distinguished with every kind of colour vision
 DARKER = (0.0, 0.45, 0.70)
 
 
@@ -34,9 +34,9 @@ def difference_map(image: Tensor, reference: Tensor) -> Tensor:
 
 
 def outline(image: Tensor) -> str:
-    """The contours of (1, H, W) at 0.5 as the `d` of an SVG path, in px from the image's upper left corner.
+    """The contours of (1, H, W) at level 0.5 as the `d` attribute of an SVG path, in px.
 
-    In a contour's positions integers are pixel centres; on the page, pixel (0, 0) reaches from 0 to 1.
+    In a contour's positions integers are pixel centres; in the path, pixel (0, 0) extends from 0 to 1.
     """
     contours = find_contours(image[None])
     starts, ends = ([tuple(p) for p in points.tolist()] for points in (contours.start, contours.end))

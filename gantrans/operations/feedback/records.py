@@ -1,4 +1,4 @@
-"""What a feedback store holds: verdicts, predictions, and the pairs they become."""
+"""Records of a feedback store: verdicts, predictions, and training pairs made from them."""
 
 from dataclasses import dataclass
 from typing import Literal, get_args
@@ -11,7 +11,7 @@ KINDS: tuple[str, ...] = get_args(LabelKind)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a person says about one item."""
+    """What a person decided about one item."""
 
     item: str
     verdict: VerdictWord
@@ -23,7 +23,7 @@ class Verdict:
 
 @dataclass(frozen=True)
 class Prediction:
-    """One translation; `input` and `output` name images of the store."""
+    """One translation; `input` and `output` are the SHA-256 names of images in the store."""
 
     id: str
     direction: str
@@ -37,7 +37,7 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Pair:
-    """A prediction's input with what it should give: a true or corrected label, or the accepted output."""
+    """The input of a prediction with its target: a true or corrected label, or the accepted output."""
 
     prediction: str
     input: str

@@ -1,10 +1,10 @@
-"""The feedback store: verdicts, predictions, labels that arrive later, and the pairs they become.
+"""The feedback store: verdicts, predictions, labels that arrive later, and the training pairs made from them.
 
-Nothing that was acknowledged is ever lost: a method returns only after its transaction is on the disk
-(`database.py`). Every event has an id given by whoever made it, so that sending it again changes nothing, and
-nothing is ever deleted or overwritten: an undone verdict is a further event. Labels may come in any order,
-twice, for a prediction that is not known yet, or after the model was rolled back: they belong to a
-prediction, and the prediction knows the version that made it.
+A method returns only after its transaction is on the disk (`database.py`), so acknowledged data is not lost.
+Every event carries an id chosen by its sender, which makes repeated requests idempotent. Nothing is deleted
+or overwritten: a withdrawn verdict is a further event. Labels can arrive in any order, repeatedly, before
+their prediction, or after a rollback, because a label refers to a prediction and the prediction to the model
+version that made it.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _WINNER = """
     SELECT * FROM (SELECT *, ROW_NUMBER() OVER (
         PARTITION BY prediction ORDER BY kind = 'truth' DESC, made_at DESC, id DESC) AS place FROM label)
-    WHERE place = 1"""  # depends on what is there, not on the order in which it came
+    WHERE place = 1"""  # depends on the stored labels, not on the order in which they arrived
 _VERDICT = "SELECT item, verdict, note, model, measured, made_at FROM verdict WHERE number "
 _JUDGED = (
     f"{_VERDICT} IN (SELECT max(number) FROM verdict GROUP BY item) AND verdict IS NOT NULL ORDER BY number"
@@ -46,11 +46,11 @@ _JUDGED = (
 
 
 class ConflictError(StoreError):
-    """An id comes again with another content: one of the two would be lost."""
+    """An id was used before with another content."""
 
 
 class Store(Database):
-    """See the module's text. Images are (1, H, W) in [0, 1] and are kept as 8-bit PNG, each only once.
+    """See the module's text. Images, (1, H, W) in [0, 1], are stored as 8-bit PNG, equal ones once.
 
     Raises:
         StoreError: see `Database`.
@@ -66,7 +66,7 @@ class Store(Database):
         model: str = "",
         measured: Mapping[str, float | None] | None = None,
     ) -> bool:
-        """Record a verdict on `item`, or that it was taken back (None); False if event `id` is known already.
+        """Record a verdict on `item`, or its withdrawal (None); False if event `id` was recorded before.
 
         Raises:
             DataError: unknown verdict. ConflictError: `id` was used for something else. StoreError: see
@@ -89,11 +89,11 @@ class Store(Database):
         return True
 
     def verdicts(self) -> dict[str, Verdict]:
-        """The last word on every item, by item; those taken back are left out."""
+        """The last verdict on every item, by item; withdrawn ones are left out."""
         return {row[0]: _verdict(row) for row in self.rows(_JUDGED)}
 
     def verdict(self, item: str) -> Verdict | None:
-        """The last word on one item; None if there is none, or it was taken back."""
+        """The last verdict on one item; None if there is none or it was withdrawn."""
         rows = self.rows(f"{_VERDICT} = (SELECT max(number) FROM verdict WHERE item = ?)", (item,))
         return _verdict(rows[0]) if rows and rows[0][1] else None
 
@@ -109,14 +109,15 @@ class Store(Database):
         pixel_nm: float | None = None,
         made_at: str | None = None,
     ) -> bool:
-        """Record a prediction with the model version that made it; False if it is known already.
+        """Record a prediction with the model version that made it; False if `id` was recorded before.
 
-        The direction and the input make the request: if another version answered it, its first answer stays.
+        A request is identified by direction and input. If it is repeated with another model version, the
+        prediction that was recorded first stays.
 
         Raises:
             DataError: input and output differ in size. ConflictError: `id` names another request.
         """
-        if not _NAME.fullmatch(id):  # it becomes a file name
+        if not _NAME.fullmatch(id):  # ids become file names
             raise DataError(f"{id!r} cannot name a prediction; use letters, digits, - and _.")
         if input.shape != output.shape:
             raise DataError(f"Input {tuple(input.shape)} and output {tuple(output.shape)} differ in size.")
@@ -136,10 +137,10 @@ class Store(Database):
     def add_label(
         self, id: str, prediction: str, kind: LabelKind, image: Tensor, *, made_at: str | None = None
     ) -> bool:
-        """Record what a prediction should have been; False if label `id` is known already.
+        """Record the right output of a prediction; False if label `id` was recorded before.
 
-        A label for a prediction that is not known (yet) is kept, and counts from the moment the prediction
-        arrives. Of several labels the true ones go before the corrected ones, then the last made counts.
+        A label can arrive before its prediction and counts as soon as that is recorded. Of several labels
+        the true ones take precedence over the corrected ones, then the latest counts.
 
         Args:
             kind: "truth" (measured elsewhere) or "corrected" (drawn by a person).
@@ -170,8 +171,8 @@ class Store(Database):
             connection.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", (id, *content, _utc(made_at)))
         return True
 
-    def answered(self, id: str, direction: str, input: Tensor) -> Prediction | None:
-        """The prediction that answered this request before, None if `id` is new.
+    def earlier_prediction(self, id: str, direction: str, input: Tensor) -> Prediction | None:
+        """The prediction of an earlier, equal request; None if `id` is new.
 
         Raises:
             ConflictError: `id` names another request.
@@ -182,7 +183,7 @@ class Store(Database):
         return known
 
     def prediction(self, id: str) -> Prediction | None:
-        """A registered prediction, None if there is none of that id."""
+        """The prediction with that id, or None."""
         rows = self.rows("SELECT * FROM prediction WHERE id = ?", (id,))
         return Prediction(*rows[0]) if rows else None
 
@@ -194,7 +195,7 @@ class Store(Database):
     def labels(self) -> list[tuple[str, str, str, str, str, str]]:
         """(prediction, direction, model, output, label id, label image) of every labelled prediction.
 
-        The label is the one that counts; labels of unknown predictions or of another size are not here.
+        Of several labels the one that counts; labels without a prediction or of another size are left out.
         """
         return self.rows(  # type: ignore[return-value]
             "SELECT p.id, p.direction, p.model, p.output, l.id, l.image FROM prediction p "
@@ -204,8 +205,8 @@ class Store(Database):
         )
 
     def pairs(self, direction: str) -> list[Pair]:
-        """Pairs for training, oldest first: labelled predictions, and unlabelled ones whose output a person
-        accepted. Each prediction gives at most one.
+        """Training pairs, oldest first: labelled predictions, and unlabelled ones with an accepted output.
+        Each prediction gives at most one pair.
         """
         rows = self.rows(
             f"SELECT p.id, p.input, coalesce(l.image, p.output), coalesce(l.kind, 'accepted'), p.model, "
@@ -219,7 +220,7 @@ class Store(Database):
         return [Pair(*row) for row in rows]
 
     def counts(self) -> dict[str, int]:
-        """How many predictions, labels (of them waiting for their prediction) and verdicts there are."""
+        """Numbers of predictions, labels, labels without a prediction, and verdicts."""
         (row,) = self.rows(
             "SELECT (SELECT count(*) FROM prediction), (SELECT count(*) FROM label), (SELECT count(*) FROM "
             "label WHERE prediction NOT IN (SELECT id FROM prediction)), (SELECT count(*) FROM verdict)"
@@ -227,7 +228,7 @@ class Store(Database):
         return dict(zip(("predictions", "labels", "waiting_labels", "verdicts"), row, strict=True))
 
     def versions(self) -> list[tuple[str, str, int]]:
-        """(direction, model, number of predictions) of every version that ever predicted."""
+        """(direction, model, number of predictions) of every model version."""
         return self.rows(  # type: ignore[return-value]
             "SELECT direction, model, count(*) FROM prediction GROUP BY 1, 2 ORDER BY min(made_at)"
         )
@@ -251,12 +252,12 @@ class Store(Database):
             return unit_from_uint8(torch.from_numpy(np.array(opened)))[None]
 
     def score(self, prediction: str, label: str) -> dict[str, float | None] | None:
-        """Metrics that were computed earlier for this pair of ids."""
+        """The stored metrics of a prediction and a label, or None."""
         rows = self.rows("SELECT metrics FROM score WHERE prediction = ? AND label = ?", (prediction, label))
         return json.loads(rows[0][0]) if rows else None
 
     def keep_score(self, prediction: str, label: str, metrics: Mapping[str, float | None]) -> None:
-        """Keep metrics that take time to compute."""
+        """Store metrics, so that they are computed once."""
         with self.transaction() as connection:
             connection.execute(
                 "INSERT OR REPLACE INTO score VALUES (?, ?, ?)",
@@ -265,7 +266,7 @@ class Store(Database):
 
 
 def now() -> str:
-    """This moment, UTC, ISO 8601; sorts as text."""
+    """The present time in UTC, ISO 8601; sorts as text."""
     return datetime.now(UTC).isoformat(timespec="microseconds")
 
 
@@ -278,7 +279,7 @@ def _put(connection: Connection, image: Tensor) -> str:
 
 
 def _name(image: Tensor) -> str:
-    """A hash of the pixels, which no PNG encoder changes."""
+    """A hash of size and pixels, independent of the PNG encoder."""
     size = "{} {} ".format(*image.shape[-2:]).encode()
     return hashlib.sha256(size + uint8_from_unit(image).numpy().tobytes()).hexdigest()
 
@@ -290,7 +291,7 @@ def _verdict(row: tuple[Any, ...]) -> Verdict:
 
 def _same(id: str, known: tuple[Any, ...], content: tuple[Any, ...]) -> bool:
     if known != content:
-        raise ConflictError(f"The id {id!r} was used before for something else; give every event its own id.")
+        raise ConflictError(f"The id {id!r} was used before with other content; give every event its own id.")
     return False
 
 

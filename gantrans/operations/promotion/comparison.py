@@ -1,4 +1,4 @@
-"""What the gate is given: champion and challenger on the same images, in turns, from their files."""
+"""Measurements for the gate: champion and challenger on the same images, with interleaved latencies."""
 
 import time
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from gantrans.translation import Predictor
 from gantrans.translation.inference import SCORES
 
 
-def judge_images(predictor: Predictor, pairs: PairedDataset) -> tuple[Array, Array]:
+def score_images(predictor: Predictor, pairs: PairedDataset) -> tuple[Array, Array]:
     """Quality and number of opens plus bridges per image, both (N,).
 
     Quality is the first metric of the direction: IoU for "sem2layout", SSIM for "layout2sem". A grey target
@@ -37,32 +37,32 @@ def judge_images(predictor: Predictor, pairs: PairedDataset) -> tuple[Array, Arr
 def compare(
     champion: Predictor, challenger: Predictor, pairs: PairedDataset, clusters: Sequence[str]
 ) -> Compared:
-    """Both models on a hold-out; `clusters` names the layout that each pair shows."""
-    before, before_defects = judge_images(champion, pairs)
-    after, after_defects = judge_images(challenger, pairs)
+    """Score both models on a hold-out set; `clusters` names the layout that each pair shows."""
+    before, before_defects = score_images(champion, pairs)
+    after, after_defects = score_images(challenger, pairs)
     return Compared(before, after, list(clusters), pairs.family, before_defects, after_defects)
 
 
 def measure_latency(
     champion: Predictor, challenger: Predictor, pairs: PairedDataset, repeats: int = 60
 ) -> tuple[Array, Array]:
-    """Seconds per image of both, in turns, so that whatever else the machine does meets both alike."""
+    """Seconds per image of both models, (repeats,) each, interleaved so that load affects both equally."""
     images = unit_from_uint8(pairs.roles(champion.recipe.direction)[0])
     seconds = np.zeros((2, repeats))
     for k in range(-3, repeats):  # the first three warm up
         image = images[k % len(images)][None]
         for side, predictor in enumerate((champion, challenger)):
             started = time.perf_counter()
-            predictor.translate(image)  # its result is on the CPU: the device is done
+            predictor.translate(image)  # returns a tensor on the CPU, so the device has finished
             if k >= 0:
                 seconds[side, k] = time.perf_counter() - started
     return seconds[0], seconds[1]
 
 
 def smoke_inference(folder: Path, pairs: PairedDataset, device: torch.device | None = None) -> str:
-    """What is wrong with a registered version, read back from its files; an empty string if nothing is.
+    """Run a registered version, read from its files, on four images; returns the problem found, or "".
 
-    Its images must have the right shape, lie in [0, 1], not be one constant, and come out the same twice.
+    Outputs must have the shape of the inputs, lie in [0, 1], not be constant, and be equal in two runs.
     """
     try:
         predictor = load_predictor(folder, device)

@@ -1,6 +1,6 @@
-"""Writes that survive a kill, a full disk and a power cut, in one place: tests can make any of them fail.
+"""Atomic, durable writes that survive a kill, a full disk and a power cut; tests can make any step fail.
 
-They are made of the steps of `gantrans.files`, which states what is safe and why.
+They are built from the steps of `gantrans.files`, which explains why they are safe.
 """
 
 import json
@@ -15,28 +15,28 @@ from gantrans.files import Steps, publish_folder, replace_file, sync_folder, wri
 
 
 class DiskError(GantransError, RuntimeError):
-    """The disk refuses: full, read-only, or damaged. What was there before is untouched."""
+    """A write failed: the disk is full, read-only or damaged. Earlier contents are unchanged."""
 
 
 class Disk(Steps):
-    """The steps of a write, and what is made of them; a test replaces a step to make its n-th call fail."""
+    """Durable writes that raise `DiskError`; a test replaces a step to make its n-th call fail."""
 
     def put(self, path: Path, data: bytes) -> None:
-        """Replace the contents of `path` so that every reader, after any kill, finds the old or the new ones.
+        """Replace the contents of `path` atomically: readers find the old or the new ones, also after kills.
 
         Raises:
-            DiskError: the disk refuses.
+            DiskError: the file cannot be written.
         """
         with _explained(path):
             replace_file(path, data, steps=self)
 
     def append(self, path: Path, line: bytes) -> None:
-        """Add a line to a file and wait until it is on the disk. After a kill its last line may be cut off.
+        """Append a line to a file and wait until it is on the disk. A kill may leave a truncated last line.
 
-        A line that was cut off is ended first, so that the new one stands alone.
+        If the last line is truncated, it is terminated first, so that the new line is complete.
 
         Raises:
-            DiskError: the disk refuses; a part of the line may be in the file.
+            DiskError: the file cannot be written; a part of the line may be in it.
         """
         with _explained(path):
             new = not path.exists()
@@ -49,19 +49,19 @@ class Disk(Steps):
                 sync_folder(path.parent, self)
 
     def fill(self, path: Path, data: bytes) -> None:
-        """Write a new file and wait until its contents are on the disk; nothing is said about its name.
+        """Write a new file and wait until its contents are on the disk; its directory entry is not synced.
 
         Raises:
-            DiskError: the disk refuses.
+            DiskError: the file cannot be written or exists.
         """
         with _explained(path):
             write_file(path, data, os.O_WRONLY | os.O_CREAT | os.O_EXCL, steps=self)
 
     def publish(self, draft: Path, folder: Path) -> None:
-        """Give a finished folder its name: before, nobody sees it; after, it is complete.
+        """Rename a finished folder to its final name, so that a reader finds it complete or not at all.
 
         Raises:
-            DiskError: the disk refuses.
+            DiskError: the folder cannot be renamed.
         """
         with _explained(folder):
             publish_folder(draft, folder, steps=self)
@@ -71,7 +71,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """A JSON object from a file that `Disk.put` wrote.
 
     Raises:
-        DiskError: it cannot be read or is no JSON object.
+        DiskError: it cannot be read or is not a JSON object.
     """
     try:
         found = json.loads(path.read_bytes())
@@ -83,7 +83,7 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def as_json(value: Mapping[str, Any]) -> bytes:
-    """One line of JSON, keys sorted, so that equal values are equal bytes."""
+    """One line of JSON with sorted keys, so that equal values give equal bytes."""
     return json.dumps(value, sort_keys=True, allow_nan=False).encode()
 
 
@@ -93,5 +93,5 @@ def _explained(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise DiskError(
-            f"Cannot write {path} ({error.strerror or error}); make room or mend the disk, and try again."
+            f"Cannot write {path} ({error.strerror or error}); free space or repair the disk, and try again."
         ) from error

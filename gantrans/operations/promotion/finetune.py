@@ -1,7 +1,7 @@
-"""Fine-tuning: go on from the champion's weights and optimiser state, gently, on new and old pairs.
+"""Fine-tuning: continue from the champion's weights and optimiser state at a low rate, on new and old pairs.
 
-Old and new images are scored apart from the first epoch on, and the two losses that go wrong first, D's and
-G's adversarial one, are watched. The learning rate has its own module, `warm_start`.
+Old and new validation pairs are scored separately after every epoch. The two losses that diverge first, that
+of D and the adversarial one of G, raise alarms. The learning rate is set in `warm_start`.
 """
 
 import math
@@ -24,14 +24,14 @@ WATCHED = ("loss_d", "loss_gan_g")
 
 @dataclass(frozen=True)
 class FineTuneConfig:
-    """How to fine-tune.
+    """Settings of a fine-tuning.
 
-    epochs: passes over the new pairs, 1 to 20: what is not learned by then needs new data or a new training.
+    epochs: passes over the new pairs, 1 to 20; if that is not enough, more data or a new training is needed.
     rate: factor on the base learning rate of the configuration; over the second half it falls to zero.
     share: share of old pairs in each batch.
-    keep_optimizer: keep Adam's moments; without them the first steps are full-sized in every weight.
-    frozen: names of the generator's parts whose weights stay, such as ("entry", "encoder"); running
-        statistics of batch normalisation go on adapting.
+    keep_optimizer: keep Adam's moments; without them the first steps have full size in every weight.
+    frozen: names of the generator's parts whose weights are frozen, such as ("entry", "encoder"); running
+        statistics of batch normalisation are still updated.
     spike, collapse: alarm when D's loss exceeds `spike` times, or G's adversarial loss falls below
         `collapse` times, what it was at the champion's weights.
     """
@@ -55,13 +55,13 @@ class FineTuneConfig:
         check_range(self, "collapse", 0.0, 1.0)
 
     def steps_per_epoch(self, count: int) -> int:
-        """Steps in which every one of `count` new pairs comes once."""
+        """Number of steps in which each of `count` new pairs is used once."""
         return math.ceil(count / (self.batch_size * (1 - self.share)))
 
 
 @dataclass(frozen=True)
 class Alarm:
-    """A loss that left its range: at which step, which one, its value and the limit."""
+    """A loss outside its range: the step, the loss, its value and the limit."""
 
     step: int
     loss: str
@@ -75,7 +75,7 @@ class Alarm:
 
 @dataclass(frozen=True)
 class FineTuned:
-    """What fine-tuning ends with; `before` and `after` hold the scores on old and new validation pairs."""
+    """Result of a fine-tuning; `before` and `after` hold the scores on old and new validation pairs."""
 
     folder: Path | None
     fit: FitResult
@@ -97,35 +97,23 @@ def fine_tune(
     progress: bool = True,
     device: str | None = None,
 ) -> FineTuned:
-    """Fine-tune a champion into a challenger; register `out` afterwards.
+    """Fine-tune a champion; the result in `out` can be registered as challenger.
 
     Args:
         champion: a version's folder, or a training run.
-        new, old: training pairs of the new conditions, and of those the champion knows.
+        new, old: training pairs of the new conditions, and of those that the champion was trained on.
         out: folder of the new run; its last checkpoint is the challenger.
-        validation: pairs that neither training saw, {"old": ..., "new": ...}; scored before the first step
-            and after every epoch, under names such as "iou_old".
+        validation: held-out pairs, {"old": ..., "new": ...}; scored before the first step and after every
+            epoch, under names such as "iou_old".
         parent: the champion's version, stored with the run.
 
     Raises:
         CheckpointError: the champion cannot be read.
-        TrainingError: a rate is not what was asked for, or a loss is not finite.
+        TrainingError: a learning rate differs from the requested one, or a loss is not finite.
     """
     contents = load_checkpoint(champion)
     recipe = from_dict(Recipe, contents["settings"]["extra"]["recipe"])
-    per_epoch = config.steps_per_epoch(len(new))
-    fitting = FitConfig(
-        steps=config.epochs * per_epoch,
-        seed=config.seed,
-        precision=recipe.fit.precision,
-        channels_last=recipe.fit.channels_last,
-        clip_norm=recipe.fit.clip_norm,
-        lr_schedule="linear_decay",  # the second half runs out to zero, so that the weights come to rest
-        ema_decay=recipe.fit.ema_decay,
-        log_every=max(1, per_epoch // 2),
-        validate_every=per_epoch,
-        checkpoint_every=per_epoch,
-    )
+    fitting = _fit_config(recipe.fit, config, config.steps_per_epoch(len(new)))
     task = Pix2PixTask(recipe.task, recipe.seed)
     warm_start(
         task, contents, rate=config.rate, keep_optimizer=config.keep_optimizer, device=device,
@@ -133,14 +121,14 @@ def fine_tune(
     )  # fmt: skip
     freeze(task.generator, config.frozen)
     batches = ReplayBatches(new, old, recipe.direction, config.batch_size, config.share, config.seed)
-    scorer = Apart(validation or {}, recipe.direction)
+    scorer = SeparateValidation(validation or {}, recipe.direction)
     reference = losses_at(contents, recipe, batches, fitting, device)
     before = scorer(task)
     alarms: list[Alarm] = []
     candidate = replace(recipe, fit=fitting, batch_size=config.batch_size)
     result = fit(
         task, batches, fitting, out=out, validate=scorer if validation else None, progress=progress,
-        callbacks={"on_log": lambda record: alarms.extend(watch(record, reference, config))},
+        callbacks={"on_log": lambda record: alarms.extend(loss_alarms(record, reference, config))},
         extra={"recipe": to_dict(candidate), "finetune": to_dict(config), "parent": parent},
         device=device,
     )  # fmt: skip
@@ -149,14 +137,29 @@ def fine_tune(
     return FineTuned(out, result, before, after, reference, tuple(alarms))
 
 
-class Apart:
-    """Scores on several sets of pairs, kept apart: task -> {"iou_old": ..., "iou_new": ..., ...}."""
+def _fit_config(trained: FitConfig, config: FineTuneConfig, per_epoch: int) -> FitConfig:
+    return FitConfig(
+        steps=config.epochs * per_epoch,
+        seed=config.seed,
+        precision=trained.precision,
+        channels_last=trained.channels_last,
+        clip_norm=trained.clip_norm,
+        lr_schedule="linear_decay",  # the rate falls to zero over the second half
+        ema_decay=trained.ema_decay,
+        log_every=max(1, per_epoch // 2),
+        validate_every=per_epoch,
+        checkpoint_every=per_epoch,
+    )
+
+
+class SeparateValidation:
+    """Scores on several sets of pairs, reported separately: task -> {"iou_old": ..., "iou_new": ..., ...}."""
 
     def __init__(self, sets: Mapping[str, PairedDataset], direction: str) -> None:
         self.parts = {name: Validation(pairs, direction) for name, pairs in sets.items()}
 
     def __call__(self, task: Any) -> dict[str, float]:
-        """In evaluation mode; the mode before is restored."""
+        """The scores of `task.generator` in evaluation mode; its former mode is restored."""
         training = task.generator.training
         task.generator.eval()
         scores = {
@@ -175,7 +178,7 @@ def losses_at(
     fitting: FitConfig,
     device: str | None,
 ) -> dict[str, float]:
-    """D's loss and G's adversarial one at the champion's weights, mean of the first batches."""
+    """Loss of D and adversarial loss of G at the champion's weights, means over the first batches."""
     probe = Pix2PixTask(recipe.task, recipe.seed)
     warm_start(probe, contents, device=device, channels_last=fitting.channels_last)
     for optimizer in probe.optimizers.values():
@@ -185,8 +188,10 @@ def losses_at(
     return {name: record[name] for name in WATCHED if name in record}
 
 
-def watch(record: Mapping[str, float], reference: Mapping[str, float], config: FineTuneConfig) -> list[Alarm]:
-    """The alarms that one record of the history raises: D's loss too high, G's adversarial one too low."""
+def loss_alarms(
+    record: Mapping[str, float], reference: Mapping[str, float], config: FineTuneConfig
+) -> list[Alarm]:
+    """Alarms of one record of the history: loss of D too high, or adversarial loss of G too low."""
     alarms = []
     for loss, normal in reference.items():
         limit = normal * (config.spike if loss == "loss_d" else config.collapse)

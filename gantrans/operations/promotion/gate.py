@@ -1,9 +1,9 @@
-"""The gate: is a challenger demonstrably better than the champion, and worse in nothing that matters?
+"""The promotion gate: superiority on new images, non-inferiority on old ones, no new defects, no slowdown.
 
-Both are judged on the same held-out images. Several images show one layout, so images are not independent:
-differences are resampled by cluster (the layout), never by image. Sources: Efron and Tibshirani 1993, ch. 13
-(percentile bootstrap); Cameron, Gelbach and Miller 2008 (few clusters; here the t interval with the
-cluster-robust variance).
+Both models are scored on the same held-out images. Several images show one layout, so images are not
+independent: differences are resampled by cluster (the layout), never by image. Sources: Efron and Tibshirani
+1993, ch. 13 (percentile bootstrap); Cameron, Gelbach and Miller 2008 (few clusters; here the t interval with
+the cluster-robust variance).
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,26 +25,27 @@ DEFECT_RULES = ("count", "bound", "margin")
 
 @dataclass(frozen=True)
 class GateConfig:
-    """What "demonstrably better" means; written down before a challenger exists.
+    """Limits of the gate; to be fixed before a challenger exists.
 
-    alpha: one-sided error of each bound. Small, because challengers keep coming: at .05, twelve equal ones
-        have an even chance that one gets through.
-    old_margin: largest loss of mean quality on old images that counts as none.
+    alpha: one-sided error of each bound. Small, because many challengers are tested: at .05, the chance that
+        one of twelve equal ones passes is about one half.
+    old_margin: non-inferiority margin of the mean quality on old images.
     family_margin, family_margins: largest loss of one family's mean, in general and by name.
-    defect_rule: what "no new opens and bridges" means on each hold-out. Every rule errs in its own way.
-        "count": at most `new_defects` more than the champion's, in all. Right for a champion without defects,
-        where one is one too many. Of equal models that make many it refuses half, however many images.
-        "bound": refused if more are demonstrable, that is if the lower bound by layout of the increase per
-        image is above 0. Refuses an equal model about as often as `alpha`. Lets through what the hold-out is
-        too small to show: the fewer layouts, the more, and nearly always a single new bridge.
-        "margin": refused unless `defect_margin` more are excluded, that is if the upper bound is above it.
-        Lets a model through that is worse by the margin about as often as `alpha`. Refuses equal models when
-        the hold-out is too small for its margin.
+    defect_rule: the test for new opens and bridges on each hold-out set; every rule has its own errors.
+        "count": fails if there are more than `new_defects` more than the champion's in total. Suits a
+        champion without defects. Among models with many defects it rejects half of the equal ones, for any
+        number of images.
+        "bound": fails if the lower bound, by layout, of the increase per image is above 0. Rejects an equal
+        model with probability about `alpha`. Misses increases that the set is too small to show, nearly
+        always a single new bridge.
+        "margin": fails if the upper bound of the increase is above `defect_margin`. Passes a model that is
+        worse by the margin with probability about `alpha`. Rejects equal models if the set is too small for
+        the margin.
     new_defects, defect_margin: how many more "count" allows in all, and "margin" per image.
     latency_factor: largest ratio of the 95th percentiles of the latencies.
-    few_clusters: below this many clusters the t interval is used, since the bootstrap is then too narrow.
-    fewest_clusters: below this many nothing is decided.
-    resamples, seed: of the bootstrap; equal data always get an equal decision.
+    few_clusters: below this number of clusters the t interval is used, because the bootstrap is too narrow.
+    fewest_clusters: below this number the check reports insufficient data.
+    resamples, seed: of the bootstrap; equal data give equal decisions.
     """
 
     alpha: float = 0.01
@@ -102,7 +103,7 @@ class Compared:
             )
         if not all(np.isfinite(side).all() for side in qualities):
             raise DataError(
-                "The gate needs finite qualities; an image has none: leave it out of both or mend it."
+                "The gate needs finite qualities; an image has none: leave it out of both or repair it."
             )
 
     @property
@@ -123,7 +124,7 @@ class Compared:
 
 @dataclass(frozen=True)
 class Check:
-    """One condition: `measured` against `limit`, in words in `text`; `passed` is None for want of data."""
+    """One condition: `measured` against `limit`, explained in `text`. `passed` is None: too little data."""
 
     name: str
     passed: bool | None
@@ -134,13 +135,13 @@ class Check:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says: promote only if every check passed."""
+    """The decision of the gate: promote if and only if every check passed."""
 
     checks: tuple[Check, ...]
 
     @property
     def promoted(self) -> bool:
-        """Whether every condition was met."""
+        """Whether every check passed."""
         return all(check.passed is True for check in self.checks)
 
     @property
@@ -168,12 +169,12 @@ def decide(
     smoke_problem: str,
     config: GateConfig | None = None,
 ) -> Decision:
-    """Apply the rule.
+    """Apply all checks.
 
     Args:
-        new, old: hold-outs of the new and of the old conditions; no image of either was trained on.
-        latency: (champion's, challenger's) seconds per request, measured in turns in one process.
-        smoke_problem: what `smoke_inference` found wrong with the challenger's files; empty if nothing.
+        new, old: hold-out sets of the new and of the old conditions; neither model was trained on them.
+        latency: (champion's, challenger's) seconds per request, from `measure_latency`.
+        smoke_problem: result of `smoke_inference` for the challenger; empty if there is no problem.
 
     Raises:
         DataError: fields of unequal length, qualities or latencies that are not finite.
@@ -205,7 +206,8 @@ def lower_bound(
 ) -> float | None:
     """One-sided lower bound of the mean over images at error `alpha`; None for too few clusters.
 
-    From `few_clusters` on the alpha quantile of the cluster bootstrap, below it the cluster-robust t bound.
+    With `few_clusters` clusters or more it is the alpha quantile of the cluster bootstrap, with fewer the
+    cluster-robust t bound.
     """
     values = np.asarray(differences, np.float64)
     _, which = np.unique(np.asarray(cluster), return_inverse=True)
@@ -224,7 +226,7 @@ def lower_bound(
 
 @lru_cache(maxsize=8)
 def _resampled(groups: int, resamples: int, seed: int) -> Array:
-    """How often each cluster is drawn in each resample, (resamples, groups)."""
+    """Number of draws of each cluster in each resample, (resamples, groups)."""
     generator = np.random.default_rng(seed)
     return generator.multinomial(groups, np.full(groups, 1 / groups), size=resamples).astype(np.float64)
 
@@ -254,7 +256,7 @@ def _bound_check(name: str, compared: Compared, limit: float, config: GateConfig
 
 
 def _family_check(name: str, compared: Compared, config: GateConfig) -> Check:
-    """The family that is worst off, measured by its own margin."""
+    """The family with the largest loss relative to its own margin."""
     changes = compared.family_changes()
     margins = {f: config.family_margins.get(f, config.family_margin) for f in changes}
     worst = min(changes, key=lambda f: changes[f] + margins[f])
@@ -265,7 +267,7 @@ def _family_check(name: str, compared: Compared, config: GateConfig) -> Check:
 
 
 def defect_check(name: str, compared: Compared, config: GateConfig) -> Check:
-    """No new opens and bridges on the hold-out `name`, by the rule of the configuration."""
+    """The check for new opens and bridges on the hold-out set `name`, by the rule of the configuration."""
     if config.defect_rule == "count":
         before, after = float(np.sum(compared.champion_defects)), float(np.sum(compared.challenger_defects))
         limit = before + config.new_defects

@@ -1,15 +1,14 @@
-"""The registry: versions of translators on disk, and who is champion, challenger and previous.
+"""The model registry: versions of translators on disk, with the aliases champion, challenger and previous.
 
     registry/sem2layout/versions/v0001/   weights.safetensors  for serving: data only, no code inside
-                                          last.pt              training checkpoint: fine-tuning starts here
+                                          last.pt              training checkpoint for fine-tuning
                                           version.json         recipe, parent, metrics, SHA-256 of both files
-    registry/sem2layout/history.jsonl     one line per change, never rewritten; each names the one before it
-    registry/sem2layout/aliases.json      the state that is in force, and the line of the history that made it
+    registry/sem2layout/history.jsonl     one line per change, append-only, chained by hashes
+    registry/sem2layout/aliases.json      the present state, and the hash of its line in the history
 
-A change is first written to the history, then `aliases.json` is replaced. That rename is the moment of the
-change: killed before it, the old state holds and the new line is an attempt that came to nothing; killed
-after it, the new state holds. There is no moment without exactly one champion. The alias names are those of
-MLflow's registry.
+A change is first appended to the history, then `aliases.json` is replaced. The rename commits the change:
+after a kill before it the old state holds and the new line has no effect; after a later kill the new state
+holds. At every moment there is exactly one champion. The alias names are those of MLflow's registry.
 """
 
 import json
@@ -42,7 +41,7 @@ HISTORY, ALIASES = "history.jsonl", "aliases.json"
 
 @dataclass(frozen=True)
 class Aliases:
-    """Who is who. `line` holds the champions that may be returned to, the present one last."""
+    """The aliases of a direction. `line` holds all champions for rollbacks, the present one last."""
 
     line: tuple[str, ...] = ()
     challenger: str | None = None
@@ -62,11 +61,11 @@ class Aliases:
 
 
 class Registry:
-    """Versions per direction; every method is safe against kills and against other processes.
+    """Versions per direction; every method is safe against kills and concurrent processes.
 
     Args:
-        root: its folder, made when the first version comes.
-        disk: how it writes; tests give one that fails.
+        root: its folder, created with the first version.
+        disk: file operations; tests pass one that fails.
         clock: seconds since 1970, for the history.
     """
 
@@ -78,7 +77,7 @@ class Registry:
     # ---- reading
 
     def aliases(self, direction: str) -> Aliases:
-        """The state that is in force; without a champion if nothing was registered yet."""
+        """The present state; without a champion if no version is registered."""
         path = self._folder(direction) / ALIASES
         if not path.exists():
             return Aliases()
@@ -129,7 +128,7 @@ class Registry:
             RegistryError: a line is missing or was altered.
         """
         path = self._folder(direction) / HISTORY
-        wanted = self.aliases(direction).hash  # first: its line was in the history before it
+        wanted = self.aliases(direction).hash  # read first: a line precedes its state
         known: dict[str, dict[str, Any]] = {}
         for line in path.read_bytes().splitlines() if path.exists() else []:
             record = _record(line)
@@ -146,7 +145,7 @@ class Registry:
         return chain[::-1]
 
     def verify(self, direction: str, name: str) -> Version:
-        """Read every byte of a version and compare with what was registered.
+        """Compare all files of a version with the hashes taken at registration.
 
         Raises:
             RegistryError: a file is missing or was altered.
@@ -161,7 +160,7 @@ class Registry:
     def predictor(
         self, direction: str, name: str = "champion", device: torch.device | None = None
     ) -> Predictor:
-        """The translator of a version, every byte checked first."""
+        """The translator of a version; its files are verified first."""
         return load_predictor(self.verify(direction, name).folder, device)
 
     # ---- changing
@@ -179,7 +178,7 @@ class Registry:
         Raises:
             CheckpointError: `run` cannot be read.
             RegistryError: it holds no translator.
-            DiskError: the disk refuses; champion and challenger are who they were.
+            DiskError: a write failed; champion and challenger are unchanged.
         """
         packed = pack(run)
         direction = packed.recipe.direction
@@ -208,15 +207,15 @@ class Registry:
         over: str | None = None,
         details: Mapping[str, Any] | None = None,
     ) -> Version:
-        """Make a version the champion, its bytes checked first; the champion before becomes `previous`.
+        """Make a version the champion after verifying its files; the former champion becomes `previous`.
 
         Args:
-            over: the champion that the gate compared it with; another one by now is an error.
+            over: the champion that the gate compared it with; an error if it is no longer the champion.
             details: plain values for the history, such as the gate's decision.
 
         Raises:
-            RegistryError: no such version, damaged, champion already, or the champion has changed.
-            DiskError: the disk refuses; the champion is the one before.
+            RegistryError: the version is missing, damaged or champion already, or the champion has changed.
+            DiskError: a write failed; the champion is unchanged.
         """
         with locked(self._lock(direction)):
             version, state = self.verify(direction, name), self.aliases(direction)
@@ -235,11 +234,11 @@ class Registry:
         return version
 
     def rollback(self, direction: str, *, why: str) -> Version:
-        """Return to the champion before this one: no training, its bytes checked first.
+        """Make the previous champion the champion again, after verifying its files.
 
         Raises:
-            RegistryError: there is none to return to, or it is damaged.
-            DiskError: the disk refuses; the champion is the one before the call.
+            RegistryError: there is no previous champion, or it is damaged.
+            DiskError: a write failed; the champion is unchanged.
         """
         with locked(self._lock(direction)):
             state = self.aliases(direction)
@@ -264,7 +263,7 @@ class Registry:
         challenger: str | None,
         details: Mapping[str, Any],
     ) -> None:
-        """Write a change to the history, then bring it into force; the lock is held."""
+        """Append a change to the history, then replace the state; the caller holds the lock."""
         folder = self._folder(direction)
         kept = {*line, *([challenger] if challenger else [])}
         after = {
@@ -286,8 +285,8 @@ class Registry:
         self.disk.put(folder / ALIASES, as_json({**after, "hash": record["hash"]}))
 
     def _publish(self, folder: Path, name: str, files: Mapping[str, bytes]) -> None:
-        """Make a version appear whole: in a hidden folder first, which then gets its name."""
-        for left in folder.glob(".v*.draft"):  # of a process that was killed: we hold the lock
+        """Write a version to a hidden folder, then rename it, so that it appears complete or not at all."""
+        for left in folder.glob(".v*.draft"):  # left by a killed process; the lock is held
             shutil.rmtree(left)
         draft = folder / f".{name}.draft"
         draft.mkdir()
@@ -318,7 +317,7 @@ class Registry:
 
 
 def _record(line: bytes) -> dict[str, Any] | None:
-    """A line of the history, or None where a kill cut it off or a hand altered it."""
+    """A line of the history, or None if it is truncated or was altered."""
     try:
         record = json.loads(line)
         stated = record.pop("hash")

@@ -1,6 +1,6 @@
-"""Batches that mix new pairs with old ones: replay, the simplest remedy against forgetting.
+"""Experience replay: batches that mix new pairs with old ones, against catastrophic forgetting.
 
-Source: Rolnick et al. 2019, "Experience replay for continual learning"; the share is a knob, not a law.
+Source: Rolnick et al. 2019, "Experience replay for continual learning". The share of old pairs is a setting.
 """
 
 import math
@@ -15,14 +15,14 @@ from gantrans.training import Batch
 class ReplayBatches:
     """Training batches with `share` of old pairs: `batches(step)`, a pure function of the step.
 
-    Where share * batch_size is not whole, some batches hold one old pair more than others, so that the share
-    is exact over many. Families take turns, and pairs are flipped and turned, as in `BatchSource`.
+    If share * batch_size is not an integer, some batches hold one old pair more than others, so that the
+    share is exact on average. Families alternate, and pairs are flipped and rotated, as in `BatchSource`.
 
     Args:
         new, old: the pairs; `old` is not read at share 0, nor `new` at share 1.
         direction: a registered one that `new` and `old` have the images of.
         share: of old pairs, 0 to 1.
-        seed: decides order and turns.
+        seed: of order and augmentation.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class ReplayBatches:
         self.old = BatchSource(old, direction, 1, 2 * seed + 1)
 
     def old_before(self, step: int) -> int:
-        """How many old pairs all batches before `step` hold together."""
+        """Number of old pairs in all batches before `step`."""
         return math.floor(self.share * self.batch_size * step + 0.5)
 
     def __call__(self, step: int) -> Batch:

@@ -1,11 +1,11 @@
-"""When to train again, and when to ask for labels first.
+"""When to train again, and when to collect labels first.
 
-A drift alarm says that the input has changed. It does not say what the right output is, and without labels
-there is nothing to train on: so drift raises the priority of labelling, and labels start training. No input
-monitor sees a changed relation between SEM image and layout at all; only labels do.
+A drift alarm means that the inputs have changed. It does not give the right outputs, and without labels there
+is nothing to train on: drift raises the priority of labelling, and labels start training. A changed relation
+between input and target (concept drift) is invisible to every input monitor and shows in labels only.
 
-However many reasons there are, a run starts at most once in 24 hours: the last start is a file, read and
-written under a lock, so that restarts and racing processes keep the rule as well.
+Whatever the reasons, a run starts at most once per cool-down. The time of the last start is kept in a file
+that is read and written under a lock, so that the rule holds across restarts and concurrent processes.
 """
 
 import time
@@ -22,12 +22,12 @@ HOUR = 3600.0
 
 @dataclass(frozen=True)
 class TriggerConfig:
-    """When there is reason to train.
+    """Conditions that start a training.
 
-    enough_pairs: accepted pairs that no training has used.
-    fewest_pairs: pairs without which even lost quality starts nothing.
-    quality_loss: fall of the mean quality of labelled predictions below the reference.
-    cool_down_hours: between the starts of two runs.
+    enough_pairs: number of accepted, unused pairs that starts a training by itself.
+    fewest_pairs: smallest number of such pairs with which lost quality starts a training.
+    quality_loss: fall of the mean quality of labelled predictions below the reference that counts as lost.
+    cool_down_hours: shortest time between the starts of two runs.
     """
 
     enough_pairs: int = 50
@@ -44,10 +44,12 @@ class TriggerConfig:
 
 @dataclass(frozen=True)
 class Signals:
-    """What the monitors say.
+    """Readings of the monitors.
 
-    new_pairs: accepted, not yet used. quality: mean of recent labelled predictions, None without labels.
-    reference: the same at the time of promotion. drift: an alarm of the input monitor stands.
+    new_pairs: accepted pairs that no training has used.
+    quality: mean quality of recent labelled predictions, None without labels.
+    reference: the same at the time of promotion.
+    drift: whether the input monitor has an alarm that was not acknowledged.
     """
 
     new_pairs: int
@@ -66,7 +68,7 @@ class Advice:
 
 
 def advise(signals: Signals, config: TriggerConfig | None = None) -> Advice:
-    """What the signals ask for; the cool-down is asked separately, at the moment of the start."""
+    """Apply the conditions to the signals; the cool-down is claimed separately, when a run starts."""
     config = config or TriggerConfig()
     train, reasons = False, []
     if signals.new_pairs >= config.enough_pairs:
@@ -90,20 +92,20 @@ def advise(signals: Signals, config: TriggerConfig | None = None) -> Advice:
 
 @dataclass(frozen=True)
 class Claim:
-    """The answer to "may I start now?"; `wait_hours` is 0 for yes."""
+    """Whether a run may start now, and otherwise after how many hours."""
 
     granted: bool
     wait_hours: float
 
 
 class CoolDown:
-    """At most one start per cool-down, among all processes that name the same file, whatever happens to them.
+    """A rate limit: at most one start per cool-down among all processes that use the same file.
 
     Args:
-        path: the file with the last start; its folder is made.
+        path: the file with the time of the last start; its folder is created.
         hours: length of the cool-down.
-        clock: seconds since 1970. Not a monotonic clock: that one starts anew with the machine.
-        disk: how it writes; tests give one that fails.
+        clock: seconds since 1970; a monotonic clock would restart with the machine.
+        disk: file operations; tests pass one that fails.
     """
 
     def __init__(
@@ -117,13 +119,13 @@ class CoolDown:
         self.path, self.hours, self.clock, self.disk = Path(path), hours, clock, disk or Disk()
 
     def claim(self) -> Claim:
-        """Take the right to start a run now, or learn how long to wait.
+        """Claim the start of a run; a claim that is not granted has the time to wait.
 
-        The right is on the disk before it is granted: a process that is killed right after has used it up. A
-        clock behind the last start is no reason to start early.
+        The start is on the disk before it is granted, so a process that is killed afterwards has used it. If
+        the clock is behind the last start, the wait becomes longer.
 
         Raises:
-            DiskError: the file cannot be read or written; nothing is granted.
+            DiskError: the file cannot be read or written; the claim is not granted.
         """
         self.path.parent.mkdir(parents=True, exist_ok=True)
         with locked(self.path.with_name(f".{self.path.name}.lock")):

@@ -19,12 +19,12 @@ WEIGHTS, CHECKPOINT, MANIFEST = "weights.safetensors", "last.pt", "version.json"
 
 
 class RegistryError(GantransError, RuntimeError):
-    """A version, an alias or the history is missing, damaged, or not what the request needs."""
+    """A version, an alias or the history is missing, damaged, or does not fit the request."""
 
 
 @dataclass(frozen=True)
 class Version:
-    """A version: its name ("v0001"), its folder, and what version.json says of it."""
+    """A version: its name ("v0001"), its folder, and the contents of its version.json."""
 
     name: str
     folder: Path
@@ -32,20 +32,20 @@ class Version:
 
     @property
     def recipe(self) -> Recipe:
-        """What it was trained by."""
+        """The recipe that it was trained by."""
         return from_dict(Recipe, self.about["recipe"])
 
 
 @dataclass(frozen=True)
 class Packed:
-    """What a version's folder will hold: its recipe, and the bytes of its files but for version.json."""
+    """The contents of a new version: its recipe, and its files without version.json as bytes."""
 
     recipe: Recipe
     files: Mapping[str, bytes]
     about: Mapping[str, Any]
 
     def manifest(self, **more: Any) -> bytes:
-        """The contents of version.json, with what the registry adds."""
+        """The contents of version.json; `more` holds the fields that the registry adds."""
         hashes = {name: {"sha256": digest(data), "bytes": len(data)} for name, data in self.files.items()}
         return as_json({**more, **self.about, "recipe": to_dict(self.recipe), "files": hashes})
 

@@ -1,7 +1,7 @@
-"""A fresh task with a checkpoint's weights and optimiser state, and the rate one asked for.
+"""Start a new task from the weights and optimiser state of a checkpoint, at a stated learning rate.
 
-`load_state_dict` of an optimiser brings back the rate of the checkpoint. So the rate is set after it and
-checked, and it is taken from the configuration, since the checkpoint's own may have decayed.
+An optimiser's `load_state_dict` also restores the learning rate of the checkpoint, which may have decayed.
+So the rate is computed from the configuration, set after loading, and checked.
 """
 
 from collections.abc import Mapping, Sequence
@@ -25,18 +25,18 @@ def warm_start(
     device: str | None = None,
     channels_last: bool = False,
 ) -> None:
-    """Give a fresh task the networks and optimiser state of a checkpoint, and `rate` times its own rates.
+    """Load networks and optimiser state of a checkpoint into a new task, at `rate` times its base rates.
 
-    The networks go to their device and memory format first: optimiser state is loaded to where its weights
-    are. Steps, schedule, averages and random state start anew: `fit` begins at step 0.
+    The networks are moved to their device and memory format first, because optimiser state is loaded to the
+    device of its weights. Step, schedule, averages and random state are not loaded: `fit` begins at step 0.
 
     Args:
-        task: fresh from its configuration; its present rates are the base rates.
-        contents: what `load_checkpoint` gave.
+        task: newly made from its configuration; its present rates are the base rates.
+        contents: the result of `load_checkpoint`.
 
     Raises:
         CheckpointError: the weights do not fit.
-        TrainingError: a rate is not what was asked for.
+        TrainingError: a learning rate differs from the requested one.
     """
     place = pick_device(device)
     base = {name: [group["lr"] for group in o.param_groups] for name, o in task.optimizers.items()}
@@ -49,13 +49,13 @@ def warm_start(
         if keep_optimizer:
             optimizer.load_state_dict(contents["optimizers"][name])
             _same_layout(optimizer)
-        set_rates(optimizer, [rate * lr for lr in base[name]])  # after loading, which brought the old ones
+        set_rates(optimizer, [rate * lr for lr in base[name]])  # after loading, which restores the old ones
         check_rates(name, optimizer, [rate * lr for lr in base[name]])
     task.load_state(contents["task_state"])
 
 
 def set_rates(optimizer: Optimizer, rates: Sequence[float]) -> None:
-    """Set the rate of each group, and the base rate that torch's schedulers would start from."""
+    """Set the rate of each group, and the base rate from which torch's schedulers start."""
     for group, rate in zip(optimizer.param_groups, rates, strict=True):
         group["lr"] = rate
         if "initial_lr" in group:
@@ -63,7 +63,7 @@ def set_rates(optimizer: Optimizer, rates: Sequence[float]) -> None:
 
 
 def check_rates(name: str, optimizer: Optimizer, rates: Sequence[float]) -> None:
-    """Refuse to train at another rate than the one asked for.
+    """Check that every group has the requested rate.
 
     Raises:
         TrainingError: a group has another rate.
@@ -77,10 +77,10 @@ def check_rates(name: str, optimizer: Optimizer, rates: Sequence[float]) -> None
 
 
 def freeze(network: nn.Module, parts: Sequence[str]) -> list[str]:
-    """Stop training the weights whose names begin with one of `parts`; returns their names.
+    """Freeze the weights whose names begin with one of `parts`; returns their names.
 
     Raises:
-        ConfigError: a part that the network does not have.
+        ConfigError: the network has no such part.
     """
     frozen = []
     for part in parts:
@@ -96,7 +96,7 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> list[str]:
 
 
 def _same_layout(optimizer: Optimizer) -> None:
-    """Give each moment the memory format of its weight: fused optimisers walk both in memory order."""
+    """Give each moment the memory format of its weight: fused optimisers traverse both in memory order."""
     for parameter, state in optimizer.state.items():
         for key, value in state.items():
             if (

@@ -1,10 +1,10 @@
-"""An uploaded file as an image, or a refusal with its reason: never a white or a black image instead.
+"""Decode an uploaded file to an image, or raise an error with the reason.
 
-What a client sends is judged by its bytes alone: file name and content type are not looked at. Four formats
-are tried; the many other parsers of Pillow stay out of reach. The number of pixels is checked before any
-pixel is decoded, so that a small file cannot become a large image. Pillow's own "convert to grey" would turn
-16-bit images white and float images black (both without an error); values are scaled by their type instead,
-by the same rules as in `gantrans.data.read_image`.
+The format is detected from the bytes alone; file name and content type are ignored. Four formats are
+accepted, so that Pillow's many other parsers cannot be reached. The number of pixels is checked before any
+pixel is decoded, which protects against decompression bombs. Pillow's conversion to grey would turn 16-bit
+images white and float images black without an error, so values are scaled by their type, by the same rules
+as in `gantrans.data.read_image`.
 """
 
 import io
@@ -18,27 +18,27 @@ from gantrans.errors import DataError
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 2**22
 BITS = (10, 12, 14, 16)
-"""Bits that a client may say are used of a 16-bit image."""
+"""Numbers of used bits that a client may state for a 16-bit image."""
 _NAME = "The image"
 _PHOTOMETRIC, _MIN_IS_WHITE = 262, 0  # TIFF tag: here small values are bright
 
 
 class DecodeError(DataError):
-    """The bytes are no image that can be used, and why."""
+    """The bytes cannot be used as an image; the message has the reason."""
 
 
 def decode(data: bytes, *, bits: int | None = None, max_pixels: int = MAX_PIXELS) -> Tensor:
     """PNG, JPEG, TIFF or BMP bytes -> (1, H, W) float32 in [0, 1].
 
     Args:
-        bits: how many of a 16-bit image's bits are used, one of `BITS`. It must be said where all values are
-            below 4,096: that is either a 12-bit camera's image or an almost black one, and the file does not
-            tell which.
+        bits: number of used bits of a 16-bit image, one of `BITS`. It is required if all values are below
+            4,096: the image may come from a 12-bit camera or be almost black, and the file does not record
+            which.
         max_pixels: larger images are refused before they are decoded.
 
     Raises:
-        DecodeError: another format, damaged, too large, several images in one file, or values whose white
-            level is not known.
+        DecodeError: unknown format, damaged file, too many pixels, several images in one file, or values
+            with an unknown white level.
     """
     if not data:
         raise DecodeError("The image is empty (0 bytes); send its contents.")
@@ -67,7 +67,7 @@ def _values(data: bytes, max_pixels: int) -> tuple[np.ndarray, bool]:
             _check_single(image)
             tiff = image.format == "TIFF"
             inverted = tiff and image.tag_v2.get(_PHOTOMETRIC) == _MIN_IS_WHITE  # type: ignore[attr-defined]
-            if inverted and image.mode not in ("1", "L"):  # those Pillow turns round itself
+            if inverted and image.mode not in ("1", "L"):  # Pillow inverts those two itself
                 raise DecodeError(
                     "The image is a TIFF whose small values are white; save it as min-is-black."
                 )
@@ -77,14 +77,14 @@ def _values(data: bytes, max_pixels: int) -> tuple[np.ndarray, bool]:
         raise
     except UnidentifiedImageError as error:
         raise DecodeError(
-            f"The bytes are no image in a format that is read here ({', '.join(FORMATS)}), or of a kind of "
-            "it that cannot be read; save 8-bit, 16-bit grey or float grey."
+            f"The bytes are not an image in a supported format ({', '.join(FORMATS)}), or of an unsupported "
+            "variant; save it as 8-bit, 16-bit grey or float grey."
         ) from error
     except Image.DecompressionBombError as error:
         raise DecodeError(
             f"The image has more than the {max_pixels:,} px allowed; cut it into parts."
         ) from error
-    except Exception as error:  # a decoder raises whatever damaged bytes lead it to
+    except Exception as error:  # damaged bytes can make a decoder raise any exception
         reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
         raise DecodeError(
             f"The image cannot be decoded, it may be truncated or damaged: {reason[:200]}."
@@ -92,8 +92,11 @@ def _values(data: bytes, max_pixels: int) -> tuple[np.ndarray, bool]:
 
 
 def _check_single(image: object) -> None:
-    """Refuse a file of several images; which one is meant is not for us to guess. Counting them all is not
-    needed, and would take minutes on a file made for that."""
+    """Refuse a file with several images.
+
+    In a TIFF only the presence of a second image is tested: counting all of them could take minutes on a
+    file crafted for it.
+    """
     frames = (
         getattr(image, "n_frames", 1) if getattr(image, "format", "") != "TIFF" else 1 + _has_second(image)
     )
@@ -120,7 +123,7 @@ def _use_bits(values: np.ndarray, bits: int | None) -> np.ndarray:
     highest = int(values.max(initial=0))
     if bits is None and highest < 2**12:
         raise DecodeError(
-            f"The image holds 16-bit values of at most {highest}: 12-bit data, or almost black; say which "
+            f"The image holds 16-bit values of at most {highest}: 12-bit data, or almost black; state which "
             "with bits=12 or bits=16."
         )
     if bits in (None, 16):

@@ -1,4 +1,4 @@
-"""What the routes take from a request: the service, the name of a direction, an uploaded image."""
+"""Dependencies and parameter types of the routes: the service, the name of a direction, an uploaded image."""
 
 from enum import IntEnum
 from typing import Annotated, Any

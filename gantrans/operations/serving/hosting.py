@@ -1,4 +1,4 @@
-"""What the review page and the service share: a hardened FastAPI application, served on one address."""
+"""Web pages, security headers and the server process of the review page and the service."""
 
 import signal
 import socket
@@ -20,7 +20,7 @@ from gantrans.errors import ConfigError
 WEB = Path(__file__).parent / "web"
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 _HEADERS = {
-    # The pages are ours alone: nothing is loaded from elsewhere, nobody may frame them or guess types.
+    # Pages load nothing from other origins, cannot be framed, and their content types are not guessed.
     "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
@@ -29,7 +29,7 @@ _HEADERS = {
 
 
 class SecureHeaders:
-    """Adds the headers above to every answer."""
+    """ASGI middleware that adds `_HEADERS` to every response."""
 
     def __init__(self, app: ASGIApp) -> None:
         self.app = app
@@ -48,8 +48,8 @@ class SecureHeaders:
 def add_pages(app: FastAPI, page: str, hosts: tuple[str, ...] = LOOPBACK) -> None:
     """Serve `page` of the web folder at / and its files at /web, and harden the application.
 
-    Requests that name another host than `hosts` are refused: a page elsewhere could otherwise reach this
-    service under a name of its own (DNS rebinding).
+    Requests whose Host header is not in `hosts` are refused: otherwise a page of another site could reach
+    this service under its own host name (DNS rebinding).
     """
 
     @app.get("/", include_in_schema=False)
@@ -62,31 +62,33 @@ def add_pages(app: FastAPI, page: str, hosts: tuple[str, ...] = LOOPBACK) -> Non
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """An open socket; port 0 takes a free one.
+    """A listening socket; port 0 takes a free port.
 
     Raises:
-        ConfigError: the address is taken or not this machine's.
+        ConfigError: the address is in use, or it is not an address of this machine.
     """
     try:
         listening = socket.create_server(
             (host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET
         )
-        # Connections inherit it. asyncio sets it itself, but not for a socket made like this one: then the
-        # second half of an answer waits 40 ms for the client's acknowledgement of the first.
+        # Connections inherit the option. asyncio sets it only for sockets that it creates; without it the
+        # second packet of a response waits 40 ms for the client's acknowledgement of the first.
         listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return listening
     except OSError as error:
         raise ConfigError(
-            f"Cannot listen on {host}, port {port} ({error.strerror or error}); stop what uses it or choose "
-            "another --port."
+            f"Cannot bind to {host}, port {port} ({error.strerror or error}); stop the other "
+            "program or choose another --port."
         ) from error
 
 
 def serve(app: FastAPI, listening: socket.socket, *, browser: bool = False, **settings: Any) -> None:
-    """Answer requests until Ctrl+C or SIGTERM; call it from the main thread."""
+    """Serve requests until Ctrl+C or SIGTERM; call it from the main thread."""
     import uvicorn
 
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # so that the caller's `finally` is reached
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # as Ctrl+C, so that the caller's `finally` runs
 
     host, port = listening.getsockname()[:2]
     if browser:
@@ -94,5 +96,5 @@ def serve(app: FastAPI, listening: socket.socket, *, browser: bool = False, **se
         opener.daemon = True
         opener.start()
     config = uvicorn.Config(app, log_level="warning", server_header=False, **settings)
-    with suppress(KeyboardInterrupt):  # the person's way to say that it is enough
+    with suppress(KeyboardInterrupt):  # Ctrl+C is the regular way to stop the server
         uvicorn.Server(config).run(sockets=[listening])

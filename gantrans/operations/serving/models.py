@@ -1,4 +1,4 @@
-"""Which translator answers for a direction: the network of a run folder, or the champion of a registry."""
+"""The models of a service: for each direction the network of a run folder, or the champion of a registry."""
 
 import threading
 from collections.abc import Sequence
@@ -17,7 +17,7 @@ from gantrans.translation import Predictor
 
 @dataclass(frozen=True)
 class Model:
-    """A translator and the name of its weights, to which predictions are credited."""
+    """A loaded translator; `version` names its weights and is stored with every prediction."""
 
     direction: str
     version: str
@@ -28,12 +28,12 @@ class Models:
     """The translators of a service.
 
     With a registry, a promotion or a rollback takes effect at the next request. If the new champion cannot be
-    loaded, the one before goes on, and `problems` says so.
+    loaded, the previous one stays in use and `problems` has the reason.
 
     Args:
         runs: folders of training runs, at most one per direction.
         registry: its folder; only one of the two is given.
-        device: "cuda", "mps" or "cpu"; None takes the best one present.
+        device: "cuda", "mps" or "cpu"; None chooses the best one present.
 
     Raises:
         ConfigError: nothing to serve, or two runs of one direction.
@@ -59,13 +59,13 @@ class Models:
             self._loaded[direction] = Model(direction, version, predictor)
         for direction in directions() if self.registry else ():
             self.get(direction)
-            if direction in self.problems:  # at the start there is nothing to fall back on
+            if direction in self.problems:  # at the start there is no earlier model to keep
                 raise ConfigError(self.problems[direction])
         if not self._loaded:
             raise ConfigError(f"The registry {registry} has no champion; register and promote a version.")
 
     def get(self, direction: str) -> Model | None:
-        """The translator that answers now; None if there is none for this direction."""
+        """The current model of a direction, loaded again if the champion has changed; None without one."""
         if self.registry is None:
             return self._loaded.get(direction)
         with self._lock:
@@ -76,15 +76,11 @@ class Models:
                     predictor = self.registry.predictor(direction, champion, self.device)
                     self._loaded[direction] = Model(direction, champion, predictor)
                 self.problems.pop(direction, None)
-            except (
-                GantransError,
-                OSError,
-                ValueError,
-                KeyError,
-            ) as error:  # the files may be damaged in any way
+            # ValueError and KeyError: a damaged file can raise either while it is parsed.
+            except (GantransError, OSError, ValueError, KeyError) as error:
                 self.problems[direction] = f"The champion of {direction} cannot be loaded: {error}"
             return self._loaded.get(direction)
 
     def directions(self) -> list[str]:
-        """The directions that can be asked for."""
+        """The directions that have a loaded model."""
         return [direction for direction in directions() if self.get(direction)]

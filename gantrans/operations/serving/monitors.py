@@ -1,8 +1,8 @@
-"""Three monitors, each with one question.
+"""Three monitors: operation, input drift, performance.
 
-Operational: is the service up and quick? Input drift: has the input changed (`drift.py`; here it is only
-fed)? Performance: is the output right? Only labels can say that, and they come late or never: so how many
-predictions are labelled stands beside every quality.
+Operation: is the service up, and how fast? Input drift: have the inputs changed (`drift.detector`; this
+module only passes images on)? Performance: are the outputs right? Performance needs labels, which arrive late
+or never, so every quality is reported together with the share of predictions that have a label.
 """
 
 import math
@@ -30,20 +30,20 @@ from gantrans.translation.inference import SCORES
 RECENT = 1000  # requests whose latencies are kept for the page
 SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 QUALITIES = ("l1", "ssim", "psnr", "iou", "epe_px")
-SAVE_EVERY = 50  # images between two savings of a drift detector
+SAVE_EVERY = 50  # images between two saves of a drift detector
 
 
 class Operational:
-    """Counts and times for Prometheus (`text`) and for people (`report`); one process, one instance."""
+    """Counts and latencies, for Prometheus (`text`) and for the page (`report`); one instance per process."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self.requests = PrometheusCounter(
-            "gantrans_requests", "Answers by route and status.", ("route", "status"), registry=self.registry
+            "gantrans_requests", "Responses by route and status.", ("route", "status"), registry=self.registry
         )
         self.seconds = Histogram(
             "gantrans_request_seconds",
-            "From arrival to answer.",
+            "From arrival to response.",
             ("route",),
             buckets=SECONDS,
             registry=self.registry,
@@ -55,7 +55,7 @@ class Operational:
             buckets=SECONDS,
             registry=self.registry,
         )
-        self.inside = Gauge("gantrans_requests_inside", "Requests being answered.", registry=self.registry)
+        self.in_progress = Gauge("gantrans_requests_inside", "Requests in progress.", registry=self.registry)
         self.predictions = PrometheusCounter(
             "gantrans_predictions", "Translations.", ("direction", "model"), registry=self.registry
         )
@@ -69,8 +69,8 @@ class Operational:
         self._recent: deque[float] = deque(maxlen=RECENT)
         self._statuses: Counter[int] = Counter()
 
-    def answered(self, route: str, status: int, seconds: float) -> None:
-        """Note an answer."""
+    def observe_response(self, route: str, status: int, seconds: float) -> None:
+        """Count a response and its latency."""
         self.requests.labels(route, str(status)).inc()
         self.seconds.labels(route).observe(seconds)
         if route == "/translate":
@@ -79,11 +79,11 @@ class Operational:
                 self._recent.append(seconds)
 
     def text(self) -> bytes:
-        """Prometheus' text format."""
+        """All metrics in the text format of Prometheus."""
         return generate_latest(self.registry)
 
     def report(self) -> dict[str, Any]:
-        """Translations so far by status, and latencies of the last ones that succeeded, in milliseconds."""
+        """Number of translations by status, and latencies of the last successful ones in milliseconds."""
         recent = list(self._recent)
         total, failed = sum(self._statuses.values()), sum(n for s, n in self._statuses.items() if s >= 500)
         return {
@@ -97,20 +97,20 @@ class Operational:
 
 
 class InputMonitor(Protocol):
-    """Looks at every input, in the order of time."""
+    """A monitor that receives every input in the order of time."""
 
     def observe(self, direction: str, image: Tensor, pixel_nm: float | None) -> None:
-        """See the next input, (1, H, W) in [0, 1]."""
+        """Add the next input, (1, H, W) in [0, 1]."""
 
     def report(self) -> dict[str, dict[str, Any]]:
-        """What it has to say, by direction; plain values."""
+        """The present state by direction, as plain values."""
 
 
 class DriftWatch:
-    """Detectors of `drift.py` as an `InputMonitor`; their state survives a restart.
+    """Drift detectors, one per direction, as an `InputMonitor`; their state survives a restart.
 
     Args:
-        files: a file that `DriftDetector.save` wrote, for every direction that is watched.
+        files: for every monitored direction a file that `DriftDetector.save` wrote.
 
     Raises:
         CheckpointError: a file cannot be read.
@@ -123,14 +123,14 @@ class DriftWatch:
         self._lock = threading.Lock()
 
     def observe(self, direction: str, image: Tensor, pixel_nm: float | None) -> None:
-        """See the next input; the state is saved now and then, so that a kill costs a few images at most."""
+        """Add the next input; the state is saved every `SAVE_EVERY` images."""
         if direction not in self.detectors:
             return
         with self._lock:
             detector = self.detectors[direction]
             try:
                 measured = measure(image[None], pixel_nm or 1.0, detector.config.schema)
-            except DataError:  # too small for its features; it was translated all the same
+            except DataError:  # too small for the features, but it was translated
                 self.unmeasured[direction] += 1
                 return
             detector.update(measured)
@@ -165,9 +165,9 @@ class DriftWatch:
 def performance(store: Store) -> list[dict[str, Any]]:
     """Quality of every model version on its labelled predictions, with their share (`coverage`).
 
-    A label counts for the version that predicted, whoever is champion when it arrives. Each row has
-    direction, model, predictions, labelled, coverage, and for each of `QUALITIES` its mean and the number of
-    predictions that define it. Metrics are computed once and kept in the store.
+    A label counts for the version that made the prediction, even if another one is champion when the label
+    arrives. Each row has direction, model, predictions, labelled, coverage, and for each of `QUALITIES` its
+    mean and the number of predictions that define it. Metrics are computed once and kept in the store.
     """
     scores: dict[tuple[str, str], list[dict[str, float | None]]] = defaultdict(list)
     for prediction, direction, model, output, label, image in store.labels():

@@ -1,4 +1,4 @@
-"""Human review: what a person compares side by side, and what is measured but shown after the verdict."""
+"""Human review: the images shown side by side, and the metrics shown after the verdict."""
 
 import base64
 import hashlib
@@ -33,7 +33,7 @@ _READER = DENOISE_OTSU[1]
 
 
 @dataclass(frozen=True)
-class Shown:
+class ReviewItem:
     """One item on the page, images (1, H, W) in [0, 1].
 
     `geometry` and `truth` are compared by EPE and outlines: binary targets themselves, or what can be read
@@ -48,16 +48,16 @@ class Shown:
 
 
 class Review:
-    """The items of one review, in the order in which they are shown; networks run when an item is asked for.
+    """The items of one review, in the order in which they are shown; an output is computed on first access.
 
     Args:
         translate: (1, 1, H, W) in [0, 1] -> the same.
-        pairs: what is reviewed.
+        pairs: the inputs and references to review.
         direction: a registered one that `pairs` has the images of.
-        model: names the network's weights; verdicts belong to it.
-        seed: shuffles the items, so that neither order nor family tells what to expect; None keeps their
-            order.
-        title: says on the page what is reviewed.
+        model: name of the network's weights, stored with every verdict.
+        seed: of the shuffled order, which prevents expectations from order or family; None keeps the order
+            of `pairs`.
+        title: heading of the page.
     """
 
     def __init__(
@@ -78,7 +78,7 @@ class Review:
         self.inputs, self.references = self.pairs.roles(direction)
         self.items = [self._name(index) for index in range(len(self.pairs))]
         self.unit = "px" if pairs.pixel_nm is None else "nm"
-        self._lock = threading.Lock()  # one picture at a time: a second request waits for the first's result
+        self._lock = threading.Lock()  # one item at a time: a second request waits for the first result
         self._shown = lru_cache(maxsize=64)(self._compute)
         self._measured = lru_cache(maxsize=4096)(self._measure)
 
@@ -98,8 +98,8 @@ class Review:
 
         Args:
             split: "train", "val", "test", or (folders only) "all".
-            count: so many pairs (default 50), of a folder at most so many (default all).
-            pixel_nm: pixel size of the images; must be the run's.
+            count: number of pairs (default 50); of a folder at most this number (default all).
+            pixel_nm: nm per pixel of the images; must be that of the run.
 
         Raises:
             DataError, CheckpointError: the source or the run cannot be used.
@@ -122,7 +122,7 @@ class Review:
         return len(self.items)
 
     def item(self, index: int) -> dict[str, Any]:
-        """What the page shows of an item; nothing in it says how good the output was measured to be."""
+        """Images and outlines of an item for the page, without any metric of the output."""
         shown = self.shown(index)
         pictures = {
             "input": shown.input,
@@ -140,28 +140,28 @@ class Review:
             "outlines": {"output": _outline(shown.geometry), "reference": _outline(shown.truth)},
         }
 
-    def shown(self, index: int) -> Shown:
+    def shown(self, index: int) -> ReviewItem:
         """The images of an item."""
         with self._lock:
             return self._shown(index)
 
     def measured(self, index: int) -> dict[str, float | None]:
-        """The metrics of an item, lengths in `unit`; None marks what is not defined."""
+        """The metrics of an item, lengths in `unit`; None where a metric is not defined."""
         shown = self.shown(index)
         with self._lock:
             return self._measured(index, shown)
 
-    def _compute(self, index: int) -> Shown:
+    def _compute(self, index: int) -> ReviewItem:
         given, reference = (unit_from_uint8(images[index]) for images in (self.inputs, self.references))
         output = self.translate(given[None])[0]
         chosen = registered(self.direction)
         if chosen.target_kind == "binary":
-            return Shown(given, output, reference, output, reference)
+            return ReviewItem(given, output, reference, output, reference)
         if chosen.read_back:
-            return Shown(given, output, reference, segment(output[None], _READER)[0], given)
-        return Shown(given, output, reference)
+            return ReviewItem(given, output, reference, segment(output[None], _READER)[0], given)
+        return ReviewItem(given, output, reference)
 
-    def _measure(self, index: int, shown: Shown) -> dict[str, float | None]:
+    def _measure(self, index: int, shown: ReviewItem) -> dict[str, float | None]:
         if shown.geometry is None or shown.truth is None:
             compared, names = (shown.output, shown.reference), registered(self.direction).metrics
         else:
@@ -171,13 +171,13 @@ class Review:
         return {name: value if math.isfinite(value) else None for name, value in values.items()}
 
     def _name(self, index: int) -> str:
-        """Name, contents, model: a verdict is found again after a restart, and never on another picture."""
+        """An id made of name, contents and model: it is stable across restarts and unique to the images."""
         contents = self.inputs[index].numpy().tobytes() + self.references[index].numpy().tobytes()
         return f"{self.pairs.names[index]}#{hashlib.sha256(contents).hexdigest()[:12]}@{self.model}"
 
 
 def checkpoint_version(run: Path) -> str:
-    """Twelve hexadecimal digits that name the weights which `Predictor.load` takes from a run folder."""
+    """Twelve hexadecimal digits of the SHA-256 of the checkpoint that `Predictor.load` reads."""
     path = next((p for p in (Path(run) / "best.pt", Path(run) / "last.pt") if p.exists()), Path(run))
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()[:12]

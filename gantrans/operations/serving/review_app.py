@@ -1,9 +1,9 @@
-"""The review page's service: items, verdicts that are on the disk before they are acknowledged, CSV."""
+"""The HTTP service of the review page: items, verdicts (on the disk before they are acknowledged), CSV."""
 
 import hashlib
 from typing import Annotated, Any
 
-from fastapi import BackgroundTasks, FastAPI, HTTPException, Response
+from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException, Request, Response
 from pydantic import BaseModel, StringConstraints
 
 from gantrans.directions import direction as registered
@@ -16,7 +16,7 @@ from gantrans.operations.serving.review import Review
 
 
 class Judgement(BaseModel):
-    """A verdict as the page sends it; the same `id` may be sent again until it is acknowledged."""
+    """A verdict from the page; the same `id` can be sent again until it is acknowledged."""
 
     id: Annotated[str, StringConstraints(pattern=r"^[0-9a-f-]{36}$")]
     item: Annotated[str, StringConstraints(max_length=500)]
@@ -25,7 +25,7 @@ class Judgement(BaseModel):
 
 
 class Acknowledged(BaseModel):
-    """What the store holds now. `measured` is there only beside a verdict, so that no number leads it."""
+    """The stored verdict. `measured` is set only together with a verdict, so that metrics cannot bias it."""
 
     item: str
     verdict: VerdictWord | None = None
@@ -33,71 +33,86 @@ class Acknowledged(BaseModel):
     measured: dict[str, float | None] | None = None
 
 
+def _review(request: Request) -> Review:
+    return request.app.state.review
+
+
+def _store(request: Request) -> Store:
+    return request.app.state.store
+
+
+CurrentReview = Annotated[Review, Depends(_review)]
+CurrentStore = Annotated[Store, Depends(_store)]
+router = APIRouter()
+
+
 def review_app(review: Review, store: Store) -> FastAPI:
     """The application behind `python -m gantrans review`."""
     app = FastAPI(title="Review", docs_url=None, redoc_url=None, openapi_url=None)
-    place = {item: index for index, item in enumerate(review.items)}
-
-    @app.get("/api/review")
-    def about() -> dict[str, Any]:
-        verdicts = store.verdicts()
-        name = hashlib.sha256(" ".join(sorted(review.items)).encode()).hexdigest()[:16]
-        return {
-            "review": name,
-            "title": review.title,
-            "model": review.model,
-            "direction": review.direction,
-            "unit": review.unit,
-            **_words(review.direction),
-            "items": [
-                {"item": i, "verdict": v.verdict if (v := verdicts.get(i)) else None} for i in review.items
-            ],
-        }
-
-    @app.get("/api/items/{index}")
-    def item(index: int, tasks: BackgroundTasks) -> dict[str, Any]:
-        if not 0 <= index < len(review):
-            raise HTTPException(404, f"There is no item {index}; there are {len(review)}.")
-        tasks.add_task(review.measured, index)  # while the person looks, so that the verdict need not wait
-        verdict = store.verdict(review.items[index])
-        return {**review.item(index), **_acknowledged(review.items[index], verdict).model_dump()}
-
-    @app.post("/api/verdicts", status_code=201)
-    def judge(judgement: Judgement, response: Response) -> Acknowledged:
-        index = place.get(judgement.item)
-        if index is None:
-            raise HTTPException(404, f"This review has no item {judgement.item!r}.")
-        measured = review.measured(index) if judgement.verdict else {}
-        try:
-            new = store.judge(
-                judgement.item,
-                judgement.verdict,
-                judgement.note,
-                id=judgement.id,
-                model=review.model,
-                measured=measured,
-            )
-        except ConflictError as error:
-            raise HTTPException(409, str(error)) from error
-        except StoreError as error:  # full disk: the page keeps the verdict and tries again
-            raise HTTPException(503, str(error), headers={"retry-after": "2"}) from error
-        response.status_code = 201 if new else 200
-        return _acknowledged(judgement.item, store.verdict(judgement.item))
-
-    @app.get("/verdicts.csv")
-    def table() -> Response:
-        name = {"content-disposition": 'attachment; filename="verdicts.csv"'}
-        return Response(verdict_table(store), media_type="text/csv", headers=name)
-
+    app.state.review, app.state.store = review, store
+    app.include_router(router)
     add_pages(app, "review.html")
     return app
 
 
-def _words(direction: str) -> dict[str, Any]:
-    """What the page calls the images of a direction."""
-    chosen = registered(direction)
-    kinds = {"input": chosen.input_label, "output": chosen.target_label, "reference": chosen.target_label}
-    return {"kinds": kinds, "read_back": chosen.read_back}
+@router.get("/api/review")
+def about(review: CurrentReview, store: CurrentStore) -> dict[str, Any]:
+    """Title, names of the images, and all items with their verdicts."""
+    chosen, verdicts = registered(review.direction), store.verdicts()
+    return {
+        "review": hashlib.sha256(" ".join(sorted(review.items)).encode()).hexdigest()[:16],
+        "title": review.title,
+        "model": review.model,
+        "direction": review.direction,
+        "unit": review.unit,
+        "kinds": {
+            "input": chosen.input_label,
+            "output": chosen.target_label,
+            "reference": chosen.target_label,
+        },
+        "read_back": chosen.read_back,
+        "items": [
+            {"item": i, "verdict": v.verdict if (v := verdicts.get(i)) else None} for i in review.items
+        ],
+    }
+
+
+@router.get("/api/items/{index}")
+def item(review: CurrentReview, store: CurrentStore, index: int, tasks: BackgroundTasks) -> dict[str, Any]:
+    """Images and verdict of one item."""
+    if not 0 <= index < len(review):
+        raise HTTPException(404, f"There is no item {index}; there are {len(review)}.")
+    tasks.add_task(review.measured, index)  # computed while the person looks at the item
+    verdict = store.verdict(review.items[index])
+    return {**review.item(index), **_acknowledged(review.items[index], verdict).model_dump()}
+
+
+@router.post("/api/verdicts", status_code=201)
+def judge(
+    review: CurrentReview, store: CurrentStore, judgement: Judgement, response: Response
+) -> Acknowledged:
+    """Store a verdict, or its withdrawal."""
+    if judgement.item not in review.items:
+        raise HTTPException(404, f"This review has no item {judgement.item!r}.")
+    measured = review.measured(review.items.index(judgement.item)) if judgement.verdict else {}
+    try:
+        new = store.judge(
+            judgement.item, judgement.verdict, judgement.note, id=judgement.id, model=review.model,
+            measured=measured,
+        )  # fmt: skip
+    except ConflictError as error:
+        raise HTTPException(409, str(error)) from error
+    except StoreError as error:  # for example a full disk: the page keeps the verdict and retries
+        raise HTTPException(503, str(error), headers={"retry-after": "2"}) from error
+    response.status_code = 201 if new else 200
+    return _acknowledged(judgement.item, store.verdict(judgement.item))
+
+
+@router.get("/verdicts.csv")
+def table(store: CurrentStore) -> Response:
+    """All verdicts as CSV."""
+    name = {"content-disposition": 'attachment; filename="verdicts.csv"'}
+    return Response(verdict_table(store), media_type="text/csv", headers=name)
 
 
 def _acknowledged(item: str, verdict: Verdict | None) -> Acknowledged:

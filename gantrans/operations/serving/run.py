@@ -1,4 +1,4 @@
-"""Put a service together from its settings, and run it."""
+"""Build a service from its settings and run it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,8 +35,8 @@ class ServeConfig:
     def __post_init__(self) -> None:
         if self.host not in LOOPBACK and not self.token:
             raise ConfigError(
-                f"Others can reach {self.host}: set a token (--token or GANTRANS_TOKEN), or serve on "
-                "127.0.0.1."
+                f"Other machines can reach {self.host}: set a token (--token or GANTRANS_TOKEN), or serve "
+                "on 127.0.0.1."
             )
         for text in self.drift:
             direction, _, file = text.partition("=")
@@ -47,8 +47,10 @@ class ServeConfig:
                 )
 
 
-def run_service(config: ServeConfig, say: Callable[[str], None]) -> None:
-    """Load everything, warm up, and answer until Ctrl+C or SIGTERM.
+def run_service(config: ServeConfig, echo: Callable[[str], None]) -> None:
+    """Load the models, run each once, and serve requests until Ctrl+C or SIGTERM.
+
+    `echo` prints the line with the address.
 
     Raises:
         GantransError: a run, the registry, the store or the address cannot be used.
@@ -58,15 +60,16 @@ def run_service(config: ServeConfig, say: Callable[[str], None]) -> None:
     watch = DriftWatch({direction: Path(file) for direction, _, file in files}) if config.drift else None
     store = Store(config.store)
     service = Service(models, store, Operational(), watch)
-    for direction in models.directions():  # the first forward pass is slow: nobody should wait for it
+    for direction in models.directions():  # the first forward pass is slow; do it before a request arrives
         model = service.model(direction)
         side = model.predictor.recipe.data.size
         model.predictor.translate(torch.zeros(1, 1, side, side))
     listening = listen(config.host, config.port)
     hosts = LOOPBACK if config.host in LOOPBACK else ("*",)
-    app = serve_app(service, IntakeConfig(token=config.token, places=config.waiting), hosts)
+    app = serve_app(service, IntakeConfig(token=config.token, max_requests=config.waiting), hosts)
     address = f"http://{config.host}:{listening.getsockname()[1]}/"
-    say(f"{', '.join(models.directions())} at {address} - Ctrl+C ends; everything is kept in {store.path}.")
+    served = ", ".join(models.directions())
+    echo(f"{served} at {address} - Ctrl+C stops; predictions and feedback are stored in {store.path}.")
     try:
         serve(app, listening, browser=config.browser)
     finally:

@@ -1,4 +1,4 @@
-"""What the service's answers look like; FastAPI makes the OpenAPI document from it."""
+"""Bodies of the service's requests and responses; FastAPI generates the OpenAPI document from them."""
 
 from typing import Annotated, Any
 
@@ -7,11 +7,11 @@ from pydantic import BaseModel, Field, StringConstraints
 from gantrans.operations.feedback.records import VerdictWord
 
 Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")]
-"""Names of predictions, labels and events: they become file names."""
+"""Ids of predictions, labels and events; they become file names."""
 
 
 class Error(BaseModel):
-    """Every refusal: one sentence that says what is wrong and what to do."""
+    """The body of every error response: one sentence with the problem and the remedy."""
 
     detail: str
 
@@ -24,7 +24,7 @@ class Statistics(BaseModel):
 
 
 class Translation(BaseModel):
-    """A translation that was registered."""
+    """A translation that was stored."""
 
     id: str
     direction: str
@@ -38,7 +38,7 @@ class Translation(BaseModel):
 
 
 class Registered(BaseModel):
-    """A prediction as the store holds it."""
+    """A stored prediction."""
 
     id: str
     direction: str
@@ -51,21 +51,21 @@ class Registered(BaseModel):
 
 
 class Kept(BaseModel):
-    """A label or a verdict is on the disk. `new` is false if it had come before."""
+    """A label or a verdict is on the disk. `new` is false if an earlier request had stored it."""
 
     new: bool
     prediction_known: bool
 
 
 class Judgement(BaseModel):
-    """What a person says about a prediction; null takes the last verdict back."""
+    """What a person decided about a prediction; null withdraws the last decision."""
 
     verdict: VerdictWord | None
     note: Annotated[str, StringConstraints(max_length=4000)] = ""
 
 
 class Live(BaseModel):
-    """The process answers."""
+    """The process responds."""
 
     live: bool
 
@@ -78,7 +78,7 @@ class Ready(BaseModel):
 
 
 class ServerMetadata(BaseModel):
-    """Open Inference Protocol: what runs here."""
+    """Open Inference Protocol: name and version of the server."""
 
     name: str
     version: str
@@ -86,7 +86,7 @@ class ServerMetadata(BaseModel):
 
 
 class TensorMetadata(BaseModel):
-    """Open Inference Protocol: an input or output; -1 stands for any size."""
+    """Open Inference Protocol: an input or output; -1 means any size."""
 
     name: str
     datatype: str
@@ -105,14 +105,14 @@ class ModelMetadata(BaseModel):
 
 
 class ModelReady(BaseModel):
-    """Open Inference Protocol: this model can be asked."""
+    """Open Inference Protocol: this model can be used."""
 
     name: str
     ready: bool
 
 
 class Monitors(BaseModel):
-    """The three monitors, kept apart."""
+    """Reports of the three monitors: operation, input drift, performance."""
 
     operational: dict[str, Any]
     drift: dict[str, Any] | None
@@ -127,15 +127,15 @@ _WHY = {
     400: "The request is malformed.",
     401: "The token is missing or wrong.",
     403: "The request comes from a page of another site.",
-    404: "There is none of that name.",
-    408: "The upload was too slow.",
-    409: "The id was used for something else.",
+    404: "Nothing has that name.",
+    408: "The upload took too long.",
+    409: "The id belongs to another request.",
     413: "The body is too large.",
     422: "The image or a parameter cannot be used.",
-    503: "Too many requests are waiting, or the store refuses.",
+    503: "Too many requests are queued, or the store cannot be written.",
 }
 
 
 def errors(*statuses: int) -> Responses:
-    """How a route declares these refusals in the OpenAPI document."""
+    """The declaration of these error responses in the OpenAPI document."""
     return {status: {"model": Error, "description": _WHY[status]} for status in statuses}

@@ -27,7 +27,7 @@ from gantrans.operations.serving.dependencies import Bits, CurrentService, Direc
 from gantrans.operations.serving.hosting import LOOPBACK, add_pages
 from gantrans.operations.serving.intake import RETRY_S, Intake, IntakeConfig
 from gantrans.operations.serving.monitors import performance
-from gantrans.operations.serving.service import Answer, Service
+from gantrans.operations.serving.service import Service, TranslationResult
 
 OPEN = ("/", "/web/", "/v2/health/live", "/v2/health/ready")
 _BODY = (400, 403, 408, 413, 422, 503)
@@ -60,12 +60,17 @@ def serve_app(service: Service, config: IntakeConfig, hosts: tuple[str, ...] = L
     for router in (health.router, translation, feedback, monitoring):
         app.include_router(router)
 
-    def finished(scope: Scope, status: int, seconds: float) -> None:
+    def on_response(scope: Scope, status: int, seconds: float) -> None:
         route = getattr(scope.get("route"), "path", "other")  # the route's template: few distinct values
-        service.monitor.answered(route if scope["path"] != "/translate" else "/translate", status, seconds)
+        path = "/translate" if scope["path"] == "/translate" else route
+        service.monitor.observe_response(path, status, seconds)
 
     app.add_middleware(
-        Intake, config=config, open_paths=OPEN, finished=finished, moved=service.monitor.inside.inc
+        Intake,
+        config=config,
+        open_paths=OPEN,
+        on_response=on_response,
+        on_change=service.monitor.in_progress.inc,
     )
     add_pages(app, "serve.html", hosts)
     return app
@@ -116,29 +121,29 @@ def translate(
     ] = None,
 ) -> Response:
     """Translate an image. The response is sent after the prediction has been stored."""
-    answer = service.translate(
+    result = service.translate(
         image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed
     )
-    about = {"x-prediction-id": answer.id, "x-model-version": answer.version}
+    about = {"x-prediction-id": result.id, "x-model-version": result.version}
     if format == "png":
-        return Response(answer.png, media_type="image/png", headers=about)
-    return JSONResponse(_translation(answer).model_dump(), headers=about)
+        return Response(result.png, media_type="image/png", headers=about)
+    return JSONResponse(_translation(result).model_dump(), headers=about)
 
 
-def _translation(answer: Answer) -> s.Translation:
+def _translation(result: TranslationResult) -> s.Translation:
     def statistics(image: Any) -> s.Statistics:
         return s.Statistics(mean=float(image.mean()), contrast=float(image.std(correction=0)))
 
     return s.Translation(
-        id=answer.id,
-        direction=answer.direction,
-        model=answer.version,
-        width=answer.output.shape[-1],
-        height=answer.output.shape[-2],
-        milliseconds={stage: 1000 * seconds for stage, seconds in answer.seconds.items()},
-        input=statistics(answer.input),
-        output=statistics(answer.output),
-        image=base64.b64encode(answer.png).decode(),
+        id=result.id,
+        direction=result.direction,
+        model=result.version,
+        width=result.output.shape[-1],
+        height=result.output.shape[-2],
+        milliseconds={stage: 1000 * seconds for stage, seconds in result.seconds.items()},
+        input=statistics(result.input),
+        output=statistics(result.output),
+        image=base64.b64encode(result.png).decode(),
     )
 
 

@@ -1,5 +1,5 @@
-"""One translation from bytes to answer: decode, forward, encode, register; and nothing is answered that the
-store does not hold.
+"""One translation from bytes to result: decode, forward pass, encode, store. A result is returned only after
+the store has committed it.
 """
 
 import threading
@@ -27,8 +27,8 @@ class DirectionError(DataError):
 
 
 @dataclass(frozen=True)
-class Answer:
-    """A translation as it was registered; images (1, H, W) in [0, 1], `png` the encoded output."""
+class TranslationResult:
+    """A translation as it was stored; images (1, H, W) in [0, 1], `png` the encoded output."""
 
     id: str
     direction: str
@@ -40,7 +40,7 @@ class Answer:
 
 
 class Service:
-    """Translate uploads; safe to call from several threads, which take turns at the network."""
+    """Translate uploads; safe to call from several threads, one of which runs a network at a time."""
 
     def __init__(
         self, models: Models, store: Store, monitor: Operational, inputs: InputMonitor | None = None
@@ -57,27 +57,41 @@ class Service:
         bits: int | None = None,
         pixel_nm: float | None = None,
         seed: int = 0,
-    ) -> Answer:
-        """Translate the bytes of an image file; a request that was answered before gets its stored answer.
+    ) -> TranslationResult:
+        """Translate the bytes of an image file; a repeated request gets the result that was stored.
 
         Args:
-            id: names the prediction; with the same direction and image it may come again.
-            bits: see `decode`. pixel_nm: must be the model's if both are known. seed: draws the noise.
+            id: idempotency key: a request with the same id, direction and image can be repeated.
+            bits: see `decode`.
+            pixel_nm: nm per pixel; must be that of the model if both are known.
+            seed: of the noise that a generator with noise injection adds.
 
         Raises:
-            DataError: no such direction, no usable image, another pixel size.
+            DataError: unknown direction, unusable image, or another pixel size.
             ConflictError: `id` names another request.
-            StoreError: the prediction could not be registered, so there is no answer.
+            StoreError: the prediction could not be stored.
         """
         seconds: dict[str, float] = {}
         model = self.model(direction)
         check_pixel_size(model.predictor.recipe, pixel_nm)
         with self._timed("decode", seconds):
             image = decode(data, bits=bits)
-        if known := self.store.answered(id, direction, image):
+        if known := self.store.earlier_prediction(id, direction, image):
             return self._stored(known, image, seconds)
-        trained_nm = model.predictor.recipe.data.pixel_nm
-        stated_nm = pixel_nm if pixel_nm is not None else trained_nm
+        return self._translate(model, image, id, pixel_nm, seed, seconds)
+
+    def _translate(
+        self,
+        model: Model,
+        image: Tensor,
+        id: str,
+        pixel_nm: float | None,
+        seed: int,
+        seconds: dict[str, float],
+    ) -> TranslationResult:
+        """Run the network and store the prediction; stage times are added to `seconds`."""
+        direction = model.direction
+        stated_nm = model.predictor.recipe.data.pixel_nm if pixel_nm is None else pixel_nm
         with self._turn, self._timed("forward", seconds):
             output = model.predictor.translate_large(image, seed=seed)
         with self._timed("encode", seconds):
@@ -86,8 +100,8 @@ class Service:
             new = self.store.register(
                 id, direction, model.version, image, output, seconds=seconds["forward"], pixel_nm=stated_nm
             )
-        if not new:  # an equal request was answered while this one was at the network
-            known = self.store.answered(id, direction, image)
+        if not new:  # an equal request was stored during the forward pass
+            known = self.store.earlier_prediction(id, direction, image)
             assert known is not None  # nothing is ever deleted
             return self._stored(known, image, seconds)
         if self.inputs is not None:
@@ -95,17 +109,17 @@ class Service:
         self.monitor.predictions.labels(direction, model.version).inc()
         for side, picture in (("input", image), ("output", output)):
             self.monitor.pixels.labels(side).observe(float(picture.mean()))
-        return Answer(id, direction, model.version, image, output, png, seconds)
+        return TranslationResult(id, direction, model.version, image, output, png, seconds)
 
-    def _stored(self, known: Prediction, image: Tensor, seconds: dict[str, float]) -> Answer:
+    def _stored(self, known: Prediction, image: Tensor, seconds: dict[str, float]) -> TranslationResult:
         output, png = self.store.image(known.output), self.store.png(known.output)
-        return Answer(known.id, known.direction, known.model, image, output, png, seconds)
+        return TranslationResult(known.id, known.direction, known.model, image, output, png, seconds)
 
     def model(self, direction: str) -> Model:
-        """The translator for a direction.
+        """The current model of a direction.
 
         Raises:
-            DirectionError: there is none.
+            DirectionError: no model is loaded for it.
         """
         model = self.models.get(direction) if direction in directions() else None
         if model is None:
@@ -114,7 +128,7 @@ class Service:
         return model
 
     def problem(self) -> str | None:
-        """Why the service is not ready; None if it is."""
+        """The reason why the service is not ready; None if it is."""
         try:
             self.store.rows("SELECT 1")
         except StoreError as error:

@@ -10,8 +10,8 @@ from gantrans.config import to_dict
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.errors import CheckpointError, ConfigError, TrainingError
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig
-from gantrans.operations.promotion.comparison import compare, judge_images, measure_latency, smoke_inference
-from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune, watch
+from gantrans.operations.promotion.comparison import compare, measure_latency, score_images, smoke_inference
+from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune, loss_alarms
 from gantrans.operations.promotion.registry import Registry
 from gantrans.operations.promotion.replay import ReplayBatches
 from gantrans.operations.promotion.warm_start import check_rates, freeze, warm_start
@@ -202,13 +202,13 @@ def test_fine_tuning_keeps_old_and_new_apart_and_can_be_registered(run: Path, tm
 
 def test_spikes_and_collapses_are_alarms() -> None:
     config, normal = FineTuneConfig(spike=2.0, collapse=0.2), {"loss_d": 0.1, "loss_gan_g": 1.0}
-    assert watch({"step": 3, "loss_d": 0.19, "loss_gan_g": 0.21}, normal, config) == []
-    both = watch({"step": 3, "loss_d": 0.21, "loss_gan_g": 0.19}, normal, config)
+    assert loss_alarms({"step": 3, "loss_d": 0.19, "loss_gan_g": 0.21}, normal, config) == []
+    both = loss_alarms({"step": 3, "loss_d": 0.21, "loss_gan_g": 0.19}, normal, config)
     assert [str(alarm) for alarm in both] == [
         "step 3: loss_d is 0.21, above 0.2",
         "step 3: loss_gan_g is 0.19, below 0.2",
     ]
-    assert watch({"step": 3, "loss_l1": 9.0}, {}, config) == []  # a translator without a discriminator
+    assert loss_alarms({"step": 3, "loss_l1": 9.0}, {}, config) == []  # a translator without a discriminator
 
 
 def test_the_gates_inputs_come_from_the_same_images(run: Path, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_the_gates_inputs_come_from_the_same_images(run: Path, tmp_path: Path) -
     other = Predictor.load(tiny_run(tmp_path / "other", 3), torch.device("cpu"))
     pairs = some_pairs(5)
     both = compare(one, other, pairs, [str(i // 2) for i in range(6)])
-    quality, defects = judge_images(other, pairs)
+    quality, defects = score_images(other, pairs)
     assert both.challenger.tolist() == quality.tolist()
     assert both.challenger_defects.tolist() == defects.tolist()
     assert (both.differences == both.challenger - both.champion).all()

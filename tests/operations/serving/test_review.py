@@ -255,7 +255,7 @@ def test_a_review_by_keyboard_survives_the_death_of_its_server(browser, program:
         def saved(words: str) -> None:
             page.locator("#status", has_text=words).wait_for()
 
-        assert "after your verdict" in text("#measured")
+        assert "after the verdict" in text("#measured")
         keys.press("1")
         saved("Saved: accepted")
         assert "EPE" in text("#measured")
@@ -272,8 +272,8 @@ def test_a_review_by_keyboard_survives_the_death_of_its_server(browser, program:
         keys.press("2")
         saved("Saved: minor fault")
         keys.press("u")
-        saved("Taken back")
-        assert "after your verdict" in text("#measured")
+        saved("Verdict withdrawn")
+        assert "after the verdict" in text("#measured")
 
         whole = page.locator("#view-output").get_attribute("viewBox")
         keys.press("+")
@@ -309,7 +309,7 @@ def test_a_review_by_keyboard_survives_the_death_of_its_server(browser, program:
         program.kill()  # at once: what was acknowledged must be there
         program.start()
         page.goto(url)
-        page.locator("#judged", has_text=f"3 of {COUNT} judged").wait_for()
+        page.locator("#judged", has_text=f"3 of {COUNT} reviewed").wait_for()
         page.locator("#place", has_text=f"4 / {COUNT}").wait_for()
         keys.press("ArrowLeft")
         page.locator("#place", has_text=f"3 / {COUNT}").wait_for()

@@ -308,7 +308,7 @@ def run_intake(config: IntakeConfig, scope: dict[str, Any], chunks: list[bytes],
     gate = Intake(app, config, ("/open", "/web/"), lambda *a: None, lambda change: None)
     whole = {"type": "http", "path": "/translate", "method": "POST", "headers": [], **scope}
     run_apart(gate, whole, receive, send)
-    assert gate.inside == 0
+    assert gate.in_progress == 0
     return statuses[0], read, received
 
 
@@ -372,7 +372,7 @@ def test_another_address_needs_a_token() -> None:
 
 def test_a_full_house_says_so_and_stays_alive(store: Store, served) -> None:
     """Four times more clients than places: every answer is 200 or 503, health is quick, nothing is lost."""
-    address = served(serve_app(make_service(store, Inverter(pause=0.2)), IntakeConfig(places=3)))
+    address = served(serve_app(make_service(store, Inverter(pause=0.2)), IntakeConfig(max_requests=3)))
     statuses: list[int] = []
 
     def work() -> None:

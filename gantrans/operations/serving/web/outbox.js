@@ -1,7 +1,7 @@
-// Verdicts on their way to the store. One stays here, also across a reload, until the server says that it is on
-// the disk; sending it twice is harmless, because it carries its own id.
+// Queue of verdicts that the store has not acknowledged yet. It survives a reload; sending an event twice has no
+// effect, because each has its own id.
 const PAUSE = 1000;
-const LATER = [401, 408, 429]; // a token is missing, or it took too long: the same may be accepted later
+const LATER = [401, 408, 429]; // a token is missing, or the request timed out: it may be accepted later
 
 export class Outbox {
   // `deliver` sends one event and returns fetch's promise.
@@ -34,7 +34,7 @@ export class Outbox {
       try {
         answer = await this.deliver(event);
       } catch {
-        this.waiting("the server does not answer");
+        this.waiting("the server does not respond");
       }
       if (answer?.ok) {
         const saved = await answer.json();
@@ -42,7 +42,7 @@ export class Outbox {
         this.keep();
         this.acknowledged(event, saved);
       } else if (answer && answer.status < 500 && !LATER.includes(answer.status)) {
-        this.queue.shift(); // asking again would not help; say so instead
+        this.queue.shift(); // a retry would fail in the same way
         this.keep();
         this.refused(event, (await answer.json()).detail);
       } else {

@@ -1,4 +1,4 @@
-// Corrects an image pixel by pixel: with the mouse, or with arrows and the space bar.
+// Edits an image pixel by pixel, with the mouse or with the arrow keys and the space bar.
 export class Painter {
   constructor(canvas) {
     this.canvas = canvas;
@@ -33,7 +33,7 @@ export class Painter {
     this.draw();
   }
 
-  // The pixel under the mouse: the picture is centred in its box, with one scale for both axes.
+  // The pixel under the pointer: the image is centred in its box, with one scale for both axes.
   touch(event, paints) {
     if (!this.active || !paints) return;
     const { width, height } = this.canvas, box = this.canvas.getBoundingClientRect();
@@ -68,7 +68,7 @@ export class Painter {
     }
   }
 
-  // The painted picture without the cursor, as PNG.
+  // The edited image without the cursor, as PNG.
   blob() {
     this.draw(false);
     return new Promise(resolve => this.canvas.toBlob(blob => { this.draw(); resolve(blob); }, "image/png"));

@@ -1,4 +1,4 @@
-// The review page: one item at a time, keyboard first. What is measured arrives with the acknowledgement only.
+// The review page: one item at a time, usable by keyboard. Metrics are sent with the acknowledgement of a verdict.
 import { Outbox } from "./outbox.js";
 import { element, Viewer } from "./viewer.js";
 
@@ -31,12 +31,12 @@ const outbox = new Outbox(`gantrans-review-${about.review}`, deliver, {
     const place = items.findIndex(other => other.item === event.item);
     if (place >= 0) items[place].verdict = saved.verdict;
     if (current?.item === event.item && !outbox.pending(event.item)) Object.assign(current, saved);
-    say(saved.verdict ? `Saved: ${WORDS[saved.verdict].toLowerCase()}.` : "Taken back.");
+    say(saved.verdict ? `Saved: ${WORDS[saved.verdict].toLowerCase()}.` : "Verdict withdrawn.");
     clearTimeout(saving);
     saving = setTimeout(() => say(""), 4000);
     drawVerdict();
   },
-  waiting(reason) { say(`Not saved yet: ${reason}. Trying again …`, true); },
+  waiting(reason) { say(`Not saved yet: ${reason}. Retrying …`, true); },
   refused(event, reason) { say(`Not saved: ${JSON.stringify(reason)}`, true); drawVerdict(); },
 });
 
@@ -51,7 +51,7 @@ async function go(to) {
   const answer = await fetch(`/api/items/${to}`).catch(() => null);
   if (wanted !== to) return; // a later key was faster
   if (!answer?.ok) wanted = index;
-  if (!answer?.ok) return say(answer ? (await answer.json()).detail : "The server does not answer; start it again.", true);
+  if (!answer?.ok) return say(answer ? (await answer.json()).detail : "The server does not respond; start it again.", true);
   const item = await answer.json();
   if (wanted !== to) return;
   index = to;
@@ -91,7 +91,7 @@ function drawVerdict() {
   document.title = `${judged}/${items.length} ${about.title}`;
   $("progress").value = judged;
   $("progress").max = items.length;
-  $("judged").textContent = `${judged} of ${items.length} judged`;
+  $("judged").textContent = `${judged} of ${items.length} reviewed`;
   $("place").textContent = `${index + 1} / ${items.length}`;
   $("previous").disabled = index === 0;
   $("next").disabled = index === items.length - 1;
@@ -109,7 +109,7 @@ function drawVerdict() {
   });
   if (rows.length) rows.unshift(row("Family", current.family));
   if (rows.length && about.read_back) rows.push(row("Edges", `read back from the ${about.kinds.output}`));
-  $("measured").replaceChildren(...(rows.length ? rows : [row("Measured", "shown after your verdict")]));
+  $("measured").replaceChildren(...(rows.length ? rows : [row("Measured", "shown after the verdict")]));
 }
 
 function row(name, value) {
@@ -135,7 +135,7 @@ async function undo() {
   if (current?.verdict) {
     const note = current.note;
     judge(null, "");
-    drafts[current.item] = note; // the words stay in the field
+    drafts[current.item] = note; // the note stays in the field
   }
 }
 
@@ -146,7 +146,7 @@ function saveNote() {
   if (current.verdict) judge(current.verdict, note);
   else {
     drafts[current.item] = note;
-    say("The note is saved with your verdict.");
+    say("The note will be saved with your verdict.");
   }
 }
 
@@ -155,7 +155,7 @@ function nextOpen() {
     const to = (index + step) % items.length;
     if (!items[to].verdict && !outbox.pending(items[to].item)) return go(to);
   }
-  say("All items are judged.");
+  say("All items have a verdict.");
 }
 
 function toggle(name) {
@@ -197,6 +197,6 @@ for (const button of document.querySelectorAll(".verdict"))
   button.addEventListener("click", () => judge(button.dataset.verdict));
 $("note").addEventListener("change", saveNote);
 
-outbox.send(); // what an earlier visit could not deliver
+outbox.send(); // events that an earlier visit could not send
 const open = items.findIndex(item => !item.verdict && !outbox.pending(item.item));
 await go(open < 0 ? 0 : open);

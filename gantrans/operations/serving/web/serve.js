@@ -8,16 +8,16 @@ const WORDS = { accept: "accepted", minor: "minor fault", reject: "rejected" };
 const EVERY = 5000;
 const painter = new Painter($("output"));
 let list = [];
-let asked = 0, drawn = 0; // questions for the list, and the one whose answer it is
+let asked = 0, drawn = 0; // requests for the list, and the one whose response is shown
 let chosen = null; // id of the prediction that is shown
-let loading = null; // until its pictures are there
+let loading = null; // promise of its images
 
 function say(text, bad = false) {
   $("status").textContent = text;
   $("status").classList.toggle("bad", bad);
 }
 
-// fetch with the token, which is asked for once.
+// fetch with the token; the login dialog opens if it is missing or wrong.
 async function ask(path, options = {}) {
   const token = sessionStorage.getItem("token");
   const headers = { ...options.headers, ...(token ? { authorization: `Bearer ${token}` } : {}) };
@@ -37,10 +37,10 @@ const outbox = new Outbox("gantrans-serve", deliver, {
   acknowledged({ item, verdict }) {
     const one = list.find(other => other.id === item);
     if (one) one.verdict = verdict;
-    say(verdict ? `Saved: ${WORDS[verdict]}.` : "Taken back.");
+    say(verdict ? `Saved: ${WORDS[verdict]}.` : "Verdict withdrawn.");
     drawList();
   },
-  waiting(why) { say(`Not saved yet: ${why}. Trying again …`, true); },
+  waiting(why) { say(`Not saved yet: ${why}. Retrying …`, true); },
   refused(event, why) { say(`Not saved: ${why}`, true); drawList(); },
 });
 
@@ -58,7 +58,7 @@ function drawList() {
     row.setAttribute("role", "option");
     row.setAttribute("aria-selected", one.id === chosen);
     const cells = [MARKS[one.verdict] ?? "·", one.direction, one.made_at.slice(11, 19)];
-    row.ariaLabel = `${one.direction} of ${one.made_at.slice(0, 19)}, ${WORDS[one.verdict] ?? "not judged"}`;
+    row.ariaLabel = `${one.direction} of ${one.made_at.slice(0, 19)}, ${WORDS[one.verdict] ?? "no verdict"}`;
     row.append(...cells.map(text => Object.assign(document.createElement("span"), { textContent: text })));
     row.addEventListener("click", () => show(one.id));
     return row;
@@ -78,7 +78,7 @@ async function refresh(select = null) {
   const answer = await ask("/predictions?last=50").catch(() => null);
   if (!answer?.ok) return;
   const found = await answer.json();
-  if (turn > drawn) { // an earlier question may be answered later
+  if (turn > drawn) { // responses may arrive out of order
     drawn = turn;
     list = found;
   }
@@ -119,7 +119,7 @@ async function translate(file) {
   const parameters = new URLSearchParams({ direction: $("direction").value, format: "json" });
   if ($("bits").value) parameters.set("bits", $("bits").value);
   const answer = await ask(`/translate?${parameters}`, { method: "POST", body }).catch(() => null);
-  if (!answer) return say("The service does not answer.", true);
+  if (!answer) return say("The service does not respond.", true);
   if (!answer.ok) return say(await reason(answer), true);
   const made = await answer.json();
   say(`Translated in ${Math.round(made.milliseconds.forward)} ms.`);
@@ -133,7 +133,7 @@ async function correct(blob) {
   body.append("image", blob);
   const path = `/predictions/${chosen}/labels/${crypto.randomUUID()}?kind=corrected`;
   const answer = await ask(path, { method: "PUT", body }).catch(() => null);
-  if (!answer) return say("Not saved: the service does not answer.", true);
+  if (!answer) return say("Not saved: the service does not respond.", true);
   if (!answer.ok) return say(`Not saved: ${await reason(answer)}`, true);
   painter.changed = false;
   painter.set(false);
@@ -160,7 +160,7 @@ const number = (value, digits = 3) => (value === null || value === undefined ? "
 
 async function watch() {
   const answer = await ask("/monitors").catch(() => null);
-  if (!answer) fill("operational", [["Service", "does not answer"]]);
+  if (!answer) fill("operational", [["Service", "no response"]]);
   if (!answer?.ok) return;
   const { operational, drift, performance, store, problems } = await answer.json();
   const milliseconds = Object.values(operational.latency_ms).map(value => number(value, 0)).join("/");
@@ -172,7 +172,7 @@ async function watch() {
   fill("drift", drift ? Object.entries(drift).flatMap(([direction, one]) => [
     [direction, one.status], ["Images seen", one.seen], ["Outliers", share(one.outlier_rate)],
     ["Window score / limit", `${number(one.score, 2)} / ${number(one.threshold, 2)}`],
-  ]) : [["Not watched", "see --drift"]]);
+  ]) : [["Not monitored", "see serve --drift"]]);
   const head = ["model", "labelled", "SSIM", "IoU", "EPE [px]", "L1"];
   const rows = performance.map(one => [
     one.model, `${share(one.coverage)} of ${one.predictions}`, number(one.ssim.mean), number(one.iou.mean),

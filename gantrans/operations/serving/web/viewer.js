@@ -1,4 +1,4 @@
-// Three pictures seen through one window: they zoom and move together.
+// Three images with one viewport: they zoom and move together.
 const NS = "http://www.w3.org/2000/svg";
 const MOST = 32;
 
@@ -17,7 +17,7 @@ export class Viewer {
     for (const view of views) this.listen(view);
   }
 
-  // Another picture, in pixels; the window stays where it is if the size is the same.
+  // Show an image of this size in pixels; the viewport is kept if the size is unchanged.
   open(width, height) {
     const same = this.size[0] === width && this.size[1] === height;
     this.size = [width, height];
@@ -31,7 +31,7 @@ export class Viewer {
     this.apply();
   }
 
-  // Zoom by a factor; `at`, a point in pixels of the picture, stays where it is.
+  // Zoom by a factor about the point `at`, in pixels of the image.
   zoom(factor, at = this.centre) {
     const scale = Math.min(MOST, Math.max(1, this.scale * factor));
     const shrink = this.scale / scale;
@@ -40,7 +40,7 @@ export class Viewer {
     this.apply();
   }
 
-  // Move the window by a share of its size.
+  // Move the viewport by a fraction of its size.
   move(across, down) {
     this.centre = [
       this.centre[0] + (across * this.size[0]) / this.scale,

@@ -1,6 +1,6 @@
 """What welcomes a learner in lesson 00: the machine, the scales, the map of the course, and a puzzle."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gantrans.metrics import iou
-from gantrans.teaching.course import MOST_MINUTES, lessons
+from gantrans.teaching.course import MOST_MINUTES, lesson, lessons
 from gantrans.teaching.doctor import Check
 from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_figure, styled
 from gantrans.translation import segment
@@ -28,8 +28,9 @@ def machine_table(checks: Sequence[Check], *, values: bool) -> Table:
     return Table(["", "this machine", "verdict"], rows, "Is this machine ready?")
 
 
-def scale_table(minutes: Mapping[str, float]) -> Table:
-    """What the three scales are for, and minutes: of one lesson, and the most that any lesson may take."""
+def scale_table() -> Table:
+    """What the three scales are for, and minutes: of this lesson, and the most that any lesson may take."""
+    minutes = lesson("00").minutes
     purpose = {
         "smoke": "proves that everything runs; numbers mean nothing",
         "reduced": "teaches, on two CPU cores",

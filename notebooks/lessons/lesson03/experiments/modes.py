@@ -7,7 +7,6 @@ fifth of its fair share of the samples lies within four standard deviations of i
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -17,10 +16,10 @@ from torch.optim import Adam, Optimizer
 from gantrans.diffusion import DiffusionConfig, SamplerConfig
 from gantrans.networks import VectorDenoiserConfig
 from gantrans.networks.blocks import weights_from
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
-from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
+from gantrans.teaching.sweeps.trained import trained
+from gantrans.training import Batch, FitConfig, Runtime
 from gantrans.translation.losses import AdversarialLoss
 from lessons.lesson03.experiments.analytic import Mixture, grid
 from lessons.shared.denoising import fitting, train_denoiser
@@ -129,15 +128,14 @@ def gan_points(seed: int, scale: str) -> Tensor:
     config = PointGANConfig(setting.hidden)
     training = FitConfig(setting.gan_steps, seed=seed, precision="fp32", checkpoint_every=10**6)
 
-    def train(folder: Path) -> dict[str, float]:
-        return {"steps": fit(PointGAN(config, seed), points(seed), training, out=folder).step}
-
-    def load(folder: Path) -> nn.Module:
-        network = PointGAN(config, seed).networks["generator"]
-        load_networks(folder, {"generator": network})
-        return network
-
-    network = train_or_load([config, training], train, load, name="modes-gan", data={"batch": BATCH})
+    network = trained(
+        lambda: PointGAN(config, seed),
+        training,
+        lambda: points(seed),
+        name="modes-gan",
+        key=config,
+        data={"batch": BATCH},
+    ).generator
     with torch.inference_mode():
         latent = torch.randn(SAMPLES, LATENT, generator=torch.Generator().manual_seed(10_000 + seed))
         made: Tensor = network(latent)

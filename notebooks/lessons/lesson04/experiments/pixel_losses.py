@@ -7,7 +7,6 @@ network that sees the same input for both targets can do no better than this con
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,9 +18,9 @@ from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import network_from_unit, unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.plots import radial_spectrum
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.training import FitConfig, fit, load_networks
+from gantrans.teaching.sweeps.trained import trained
+from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 
 LOSSES = {"L1": F.l1_loss, "L2": F.mse_loss}
@@ -132,20 +131,14 @@ def sem_by_l1(seed: int, scale: str) -> tuple[Tensor, Tensor, Tensor]:
         setting.steps, seed=seed, channels_last=True, lr_schedule="one_cycle", checkpoint_every=10**6
     )
 
-    def train(folder: Path) -> dict[str, float]:
-        batches = BatchSource(_pairs(scale, seed, "train"), "layout2sem", 8, seed)
-        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder)
-        return {"steps": result.step, "L1": result.history.records[-1]["loss_l1"] / 2}
-
-    def load(folder: Path) -> UNetGenerator:
-        network = UNetGenerator(generator)
-        load_networks(folder, {"generator": network})
-        return network.eval()
-
-    config = {"task": task, "fit": fitting, "seed": seed}
-    network = train_or_load(
-        config, train, load, name="sem-by-l1", data={"scale": scale, "pairs": setting.pairs}
-    )
+    network = trained(
+        lambda: Pix2PixTask(task, seed),
+        fitting,
+        lambda: BatchSource(_pairs(scale, seed, "train"), "layout2sem", 8, seed),
+        name="sem-by-l1",
+        key={"task": task, "seed": seed},
+        data={"scale": scale, "pairs": setting.pairs},
+    ).generator
     pairs = _pairs(scale, seed, "test")
     layout = unit_from_uint8(pairs.layout)
     with torch.inference_mode():

@@ -7,7 +7,6 @@ arms with one seed differ in nothing but the skips. Source of the network: Ronne
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -17,11 +16,11 @@ from torch import Tensor
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import cd_error, epe, iou, l1
-from gantrans.networks import UNetConfig, UNetGenerator
-from gantrans.teaching.runs import train_or_load
+from gantrans.networks import UNetConfig
 from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
-from gantrans.training import FitConfig, History, fit, load_networks
+from gantrans.teaching.sweeps.trained import Trained, trained
+from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from lessons.lesson04.experiments.skip_levels import REPLACEMENTS, contributions, level_names, predict_layout
 
@@ -65,14 +64,6 @@ could not decide; sixteen were then fixed."""
 CONTROL_SEEDS = (0, 1, 2)
 STUCK = 0.3
 """Below this IoU a network has not learnt the task: it draws (nearly) nothing."""
-
-
-@dataclass(frozen=True)
-class Trained:
-    """A trained generator in evaluation mode and the (steps, L1) of its training."""
-
-    generator: UNetGenerator
-    curve: tuple[Sequence[float], Sequence[float]]
 
 
 @dataclass(frozen=True)
@@ -127,31 +118,22 @@ test_pairs.__test__ = False  # type: ignore[attr-defined]  # its name would make
 def train_arm(arm: str, seed: int, scale: str) -> Trained:
     """Train one arm with one seed, or load it if this machine has done so before."""
     setting = SETTINGS[scale]
-    unet = generator_config(arm, setting)
-    task = Pix2PixConfig(unet, discriminator=None, lr_generator=setting.lr)
-    fitting = FitConfig(
-        setting.steps * (4 if arm == LONGER else 1),
-        seed=seed,
-        channels_last=True,
-        lr_schedule="one_cycle",
-        checkpoint_every=10**6,
-        log_every=20,
+    task = Pix2PixConfig(generator_config(arm, setting), discriminator=None, lr_generator=setting.lr)
+    return trained(
+        lambda: Pix2PixTask(task, seed),
+        FitConfig(
+            setting.steps * (4 if arm == LONGER else 1),
+            seed=seed,
+            channels_last=True,
+            lr_schedule="one_cycle",
+            checkpoint_every=10**6,
+            log_every=20,
+        ),
+        lambda: BatchSource(training_pairs(scale, seed), "sem2layout", setting.batch_size, seed),
+        name="skips",
+        key={"task": task, "seed": seed, "batch": setting.batch_size},
+        data={"scale": scale, "pairs": setting.pairs, "size": setting.size},
     )
-
-    def train(folder: Path) -> dict[str, float]:
-        batches = BatchSource(training_pairs(scale, seed), "sem2layout", setting.batch_size, seed)
-        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder)
-        return {"steps": result.step, "L1": result.history.records[-1]["loss_l1"] / 2}
-
-    def load(folder: Path) -> Trained:
-        generator = UNetGenerator(unet)
-        load_networks(folder, {"generator": generator})
-        steps, loss = History.load(folder / "history.jsonl").series("loss_l1")
-        return Trained(generator.eval(), (steps, [value / 2 for value in loss]))  # [-1, 1] -> [0, 1]
-
-    config = {"task": task, "fit": fitting, "seed": seed, "batch": setting.batch_size}
-    data = {"scale": scale, "pairs": setting.pairs, "size": setting.size}
-    return train_or_load(config, train, load, name="skips", data=data)
 
 
 def score(prediction: Tensor, layout: Tensor) -> Scores:

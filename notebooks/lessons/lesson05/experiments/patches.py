@@ -8,7 +8,6 @@ et al. 2017 (PatchGAN); Hayes et al. 2019, "LOGAN" (a discriminator that knows i
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,11 @@ from gantrans.networks import (
     support_box,
 )
 from gantrans.teaching.plots import radial_spectrum
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
-from gantrans.training import FitConfig, fit, load_networks
+from gantrans.teaching.sweeps.trained import Trained, trained
+from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 
 LAYERS: Mapping[str, int | str] = {
@@ -73,14 +72,6 @@ SETTINGS: Mapping[str, PatchSetting] = {
     "reduced": PatchSetting(128, 4, 8, 16, 2, 5, 2, 600, 1e-3, 6),
     "full": PatchSetting(128, 5, 32, 48, 2, 20, 8, 5000, 2e-4, 6),
 }
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Networks of one arm in evaluation mode; without a discriminator for "L1 only"."""
-
-    generator: UNetGenerator
-    discriminator: PatchGAN | None
 
 
 def discriminator_config(arm: str, filters: int) -> PatchGANConfig | None:
@@ -133,26 +124,18 @@ def train_arm(arm: str, seed: int, scale: str) -> Trained:
     """
     setting = SETTINGS[scale]
     task = task_config(arm, setting)
-    fitting = FitConfig(
-        setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+    return trained(
+        lambda: Pix2PixTask(task, seed),
+        FitConfig(
+            setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+        ),
+        lambda: BatchSource(
+            pairs("training", scale, seed), "layout2sem", setting.batch_size, seed, augment=arm == AUGMENTED
+        ),
+        name="patches",
+        key={"arm": arm, "task": task, "seed": seed, "batch": setting.batch_size},
+        data={"pairs each": setting.each, "size": setting.size, "imaging": DEFAULT.fixed()},
     )
-
-    def train(folder: Path) -> dict[str, float]:
-        shown = pairs("training", scale, seed)
-        batches = BatchSource(shown, "layout2sem", setting.batch_size, seed, augment=arm == AUGMENTED)
-        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder)
-        return {"steps": result.step, "L1": result.history.records[-1]["loss_l1"] / 2}
-
-    def load(folder: Path) -> Trained:
-        generator = UNetGenerator(generator_config(setting))
-        critic = None if task.discriminator is None else PatchGAN(task.discriminator)
-        networks = {"generator": generator} | ({"discriminator": critic} if critic else {})
-        load_networks(folder, networks)
-        return Trained(generator.eval(), critic.eval() if critic else None)
-
-    config = {"arm": arm, "task": task, "fit": fitting, "seed": seed, "batch": setting.batch_size}
-    data = {"pairs each": setting.each, "size": setting.size, "imaging": DEFAULT.fixed()}
-    return train_or_load(config, train, load, name="patches", data=data)
 
 
 @torch.inference_mode()

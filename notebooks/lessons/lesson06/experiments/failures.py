@@ -10,15 +10,14 @@ provocations and the thresholds were chosen on seeds from 100 on; the runs that 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any
 
 from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.networks import PatchGANConfig, UNetConfig
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.training import FitConfig, History, fit
+from gantrans.teaching.sweeps.trained import trained
+from gantrans.training import FitConfig, History
 from gantrans.translation.diagnostics import (
     COLLAPSE,
     DIAGNOSES,
@@ -54,7 +53,6 @@ SETTINGS: Mapping[str, Size] = {
     "full": Size(64, 4, 16, 512, 8, 1200),
 }
 SEEDS: Mapping[str, range] = {"smoke": range(2), "reduced": range(24), "full": range(64)}
-"""The rule asks for twenty; even 24 right of 24 leave a share of 86 % possible, 64 of 64 one of 94 %."""
 
 
 def task_config(provoked: str, size: Size) -> Pix2PixConfig:
@@ -98,16 +96,21 @@ def train(provoked: str, seed: int, scale: str) -> History:
     size = SETTINGS[scale]
     task = task_config(provoked, size)
     every = size.steps // RECORDS
-    fitting = FitConfig(
-        size.steps, seed=seed, precision="fp32", channels_last=True, log_every=every, checkpoint_every=10**6
-    )
-
-    def run(folder: Path) -> dict[str, float]:
-        batches = BatchSource(pairs(scale, seed), "sem2layout", size.batch_size, seed)
-        return {"steps": fit(Pix2PixTask(task, seed), batches, fitting, out=folder).step}
-
-    config = {"task": task, "fit": fitting, "seed": seed, "size": size}
-    return train_or_load(config, run, lambda folder: History.load(folder / "history.jsonl"), name="failures")
+    return trained(
+        lambda: Pix2PixTask(task, seed),
+        FitConfig(
+            size.steps,
+            seed=seed,
+            precision="fp32",
+            channels_last=True,
+            log_every=every,
+            checkpoint_every=10**6,
+        ),
+        lambda: BatchSource(pairs(scale, seed), "sem2layout", size.batch_size, seed),
+        name="failures",
+        key={"task": task, "seed": seed, "size": size},
+        shown=lambda history: {},
+    ).history
 
 
 def run_seed(provoked: str, seed: int, scale: str) -> Row:
@@ -173,5 +176,5 @@ SWEEP = Sweep(
     {provoked: partial(run_seed, provoked) for provoked in PROVOKED},
     SEEDS,
     lambda scale: [task_config(provoked, SETTINGS[scale]) for provoked in PROVOKED],
-    {"G33": recognised},
+    {},  # claim G33 is judged by `failures_fresh`
 )

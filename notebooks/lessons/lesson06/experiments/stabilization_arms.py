@@ -11,7 +11,6 @@ image. Sources: Isola et al. 2017; Mao et al. 2017; Miyato et al. 2018; Salimans
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 
 from torch import Tensor
 
@@ -19,9 +18,9 @@ from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import iou
-from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
-from gantrans.teaching.runs import train_or_load
-from gantrans.training import FitConfig, History, fit, load_networks
+from gantrans.networks import PatchGANConfig, UNetConfig
+from gantrans.teaching.sweeps.trained import Trained, trained
+from gantrans.training import FitConfig, History
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
 from lessons.lesson06.experiments.factorial import arm_name, factorial
@@ -84,15 +83,6 @@ SETTINGS: Mapping[str, Size] = {
     "full": Size(128, 5, 32, 48, 3, 4096, 12, 256, 8, 4000, 40),
 }
 SEEDS: Mapping[str, range] = {"smoke": range(2), "reduced": range(6), "full": range(6)}
-
-
-@dataclass(frozen=True)
-class Trained:
-    """Networks of one arm in evaluation mode (no discriminator for "L1 only") and its history."""
-
-    generator: UNetGenerator
-    discriminator: PatchGAN | None
-    history: History
 
 
 def factors_of(arm: str) -> tuple[str, ...]:
@@ -186,22 +176,20 @@ def train_arm(setting: str, arm: str, seed: int, scale: str) -> Trained:
         checkpoint_every=10**6,
     )
 
-    def train(folder: Path) -> dict[str, float]:
-        chosen = pairs("train", setting, scale, seed)
-        batches = BatchSource(chosen, direction(setting), size.batch_size, seed, augment=not few)
-        watch = None if few else Watch(pairs("val", setting, scale, seed), size.steps, size.watch)
-        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder, validate=watch)
-        numbers = {"steps": float(result.step)}
-        return numbers if few else {**numbers, "IoU": result.history.series("val_iou")[1][-1]}
+    def shown(history: History) -> dict[str, float]:
+        return {} if few else {"IoU": history.series("val_iou")[1][-1]}
 
-    def load(folder: Path) -> Trained:
-        generator = UNetGenerator(generator_config(setting, scale))
-        critic = None if task.discriminator is None else PatchGAN(task.discriminator)
-        load_networks(folder, {"generator": generator} | ({"discriminator": critic} if critic else {}))
-        return Trained(generator, critic, History.load(folder / "history.jsonl"))
-
-    config = {"setting": setting, "arm": arm, "task": task, "fit": fitting, "seed": seed, "size": size}
-    return train_or_load(config, train, load, name="stabilization")
+    return trained(
+        lambda: Pix2PixTask(task, seed),
+        fitting,
+        lambda: BatchSource(
+            pairs("train", setting, scale, seed), direction(setting), size.batch_size, seed, augment=not few
+        ),
+        name="stabilization",
+        key={"setting": setting, "arm": arm, "task": task, "seed": seed, "size": size},
+        shown=shown,
+        validate=None if few else Watch(pairs("val", setting, scale, seed), size.steps, size.watch),
+    )
 
 
 def shown(dataset: PairedDataset) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,6 @@ weights of every arm; two shares of regular clips differ in the clips between th
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import torch
@@ -19,12 +18,12 @@ from gantrans.data import BatchSource
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import compare_topology, iou
 from gantrans.networks import PatchGANConfig, UNetConfig
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.training import FitConfig, fit, load_networks
+from gantrans.teaching.sweeps.trained import trained
+from gantrans.training import FitConfig
 from gantrans.translation import BidirectionalConfig, BidirectionalTask
-from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask, build_generator
+from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import Generator, translate
 from lessons.lesson07.experiments.arrays import (
     KINDS,
@@ -137,27 +136,25 @@ def train_arm(arm: str, seed: int, scale: str) -> Generator:
     """The generator SEM -> layout of one arm and seed: train it, or load it if this machine has before."""
     setting = SETTINGS[scale]
     config = task_config(arm, setting)
-    fitting = FitConfig(
-        setting.steps, seed=seed, channels_last=True, lr_schedule="one_cycle", checkpoint_every=10**6
-    )
-    two_way = isinstance(config, BidirectionalConfig)
+    name, loss = ("a", "loss_l1_a") if isinstance(config, BidirectionalConfig) else ("generator", "loss_l1")
 
-    def train(folder: Path) -> dict[str, float]:
+    def batches() -> BatchSource:
         pairs = clips(scale, seed, ARMS[arm].regular).pairs
-        batches = BatchSource(pairs, "sem2layout", setting.batch_size, seed, stratified=False)
-        result = fit(make_task(config, seed), batches, fitting, out=folder)
-        loss = "loss_l1_a" if two_way else "loss_l1"
-        return {"steps": result.step, "L1": result.history.records[-1][loss] / 2}
+        return BatchSource(pairs, "sem2layout", setting.batch_size, seed, stratified=False)
 
-    def load(folder: Path) -> Generator:
-        unet = config.generator_a if isinstance(config, BidirectionalConfig) else config.generator
-        network = build_generator(unet)
-        load_networks(folder, {"a" if two_way else "generator": network})
-        return network
-
-    key = {"task": config, "fit": fitting, "seed": seed, "batch": setting.batch_size}
-    data = {"clips": setting.clips, "regular": ARMS[arm].regular, "size": setting.size}
-    return train_or_load(key, train, load, name="hallucination", data=data)
+    run = trained(
+        lambda: make_task(config, seed),
+        FitConfig(
+            setting.steps, seed=seed, channels_last=True, lr_schedule="one_cycle", checkpoint_every=10**6
+        ),
+        batches,
+        name="hallucination",
+        key={"task": config, "seed": seed, "batch": setting.batch_size},
+        data={"clips": setting.clips, "regular": ARMS[arm].regular, "size": setting.size},
+        shown=lambda history: {"L1": history.records[-1][loss] / 2},
+    )
+    network: Generator = run.networks[name]
+    return network
 
 
 def judge(read: Tensor, test: Arrays) -> dict[str, float]:
@@ -217,11 +214,11 @@ def _numbers(table: Table) -> dict[str, float]:
 def invented(table: Table) -> dict[str, Any]:
     """The data of G21 and the means of every arm."""
     parts = {
-        "hallucination": ("regular only", "mixed"),
+        "regular arrays only": ("regular only", "mixed"),
         "L1 weight": ("L1 weight 10", "L1 weight 100"),
         "cycle": ("no cycle", "cycle"),
     }
-    data = {part: by_rule(table, "count error", *arms) for part, arms in parts.items()}
+    data = {part: by_rule(table, "completed", *arms) for part, arms in parts.items()}
     return {"data": data, "numbers": _numbers(table)}
 
 

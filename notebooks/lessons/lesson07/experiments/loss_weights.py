@@ -25,7 +25,8 @@ from gantrans.networks import PatchGANConfig, ResidualUNet, ResidualUNetConfig, 
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.training import FitConfig, History, fit, load_networks
+from gantrans.teaching.sweeps.trained import trained
+from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
 from lessons.lesson05.experiments.patches import PIXEL_NM, imitate, spectrum_distance
@@ -138,26 +139,19 @@ def train_arm(arm: str, seed: int, scale: str) -> Trained:
     """Train one arm with one seed, or load it if this machine has done so before."""
     setting = SETTINGS[scale]
     task = task_config(arm, setting)
-    fitting = FitConfig(
-        setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+    run = trained(
+        lambda: Pix2PixTask(task, seed),
+        FitConfig(
+            setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+        ),
+        lambda: _batches(scale, seed, "layout2sem", setting.batch_size),
+        name="loss-weights",
+        key={"task": task, "seed": seed, "batch": setting.batch_size},
+        data={"pairs": setting.pairs, "size": setting.size, "imaging": IMAGING, "augment": False},
     )
-
-    def train(folder: Path) -> dict[str, float]:
-        batches = _batches(scale, seed, "layout2sem", setting.batch_size)
-        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder)
-        return {"steps": result.step, "L1": result.history.records[-1]["loss_l1"] / 2}
-
-    def load(folder: Path) -> Trained:
-        assert isinstance(task.generator, UNetConfig)
-        generator = UNetGenerator(task.generator)
-        load_networks(folder, {"generator": generator})
-        ratios = History.load(folder / "history.jsonl").series("gradient_ratio")[1]
-        late = ratios[len(ratios) // 2 :]
-        return Trained(generator, float(np.mean(late)) if len(late) else None)
-
-    config = {"task": task, "fit": fitting, "seed": seed, "batch": setting.batch_size}
-    data = {"pairs": setting.pairs, "size": setting.size, "imaging": IMAGING, "augment": False}
-    return train_or_load(config, train, load, name="loss-weights", data=data)
+    ratios = run.history.series("gradient_ratio")[1]
+    late = ratios[len(ratios) // 2 :]
+    return Trained(run.generator, float(np.mean(late)) if len(late) else None)
 
 
 def train_reader(seed: int, scale: str) -> ResidualUNet:
@@ -234,6 +228,7 @@ def front(table: Table) -> dict[str, Any]:
     data = {
         "spectrum distance": table.values("spectrum", *RULE_ARMS),
         "pixel error": table.values("L1", *RULE_ARMS),
+        "EPE": table.values("EPE", *RULE_ARMS),
     }
     numbers = {f"{arm}: {q}": v for arm, row in table.means().items() for q, v in row.items()}
     return {"data": data, "numbers": numbers}

@@ -9,7 +9,6 @@ Source: Zhu et al. 2017 (CycleGAN).
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
-from pathlib import Path
 from typing import Any, cast
 
 import torch.nn.functional as F
@@ -19,13 +18,12 @@ from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import compare_topology, epe, iou, l1
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
+from gantrans.teaching.sweeps.trained import Trained, trained
+from gantrans.training import Batch, FitConfig, Runtime
 from gantrans.translation import BidirectionalConfig, BidirectionalTask
-from gantrans.translation.pix2pix import build_generator
-from gantrans.translation.predictor import Generator, translate
+from gantrans.translation.predictor import translate
 from lessons.lesson05.experiments.patches import PIXEL_NM, spectrum_distance
 
 CYCLES: Mapping[str, float] = {"no cycle": 0.0, "cycle": 10.0}
@@ -138,39 +136,28 @@ class Batches:
         return {**batch, "sem": one["input"], "layout": other["target"]}
 
 
-@dataclass(frozen=True)
-class Trained:
-    """Both generators of an arm, in evaluation mode: SEM -> layout and layout -> SEM."""
-
-    reader: Generator
-    maker: Generator
-
-
 def train_arm(arm: str, seed: int, scale: str) -> Trained:
-    """Train one arm with one seed, or load it if this machine has done so before."""
+    """Train one arm with one seed, or load it if this machine has done so before.
+
+    Its networks are "a", SEM -> layout, and "b", layout -> SEM.
+    """
     setting, (pairs, cycle) = SETTINGS[scale], ARMS[arm]
     config = task_config(cycle, setting)
-    fitting = FitConfig(
-        setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+    kind = UnpairedCycleTask if cycle == UNPAIRED else BidirectionalTask
+    return trained(
+        lambda: kind(config, seed),
+        FitConfig(
+            setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+        ),
+        lambda: Batches(scale, seed, pairs, unpaired=cycle == UNPAIRED),
+        name="pairs-cycle",
+        key={"arm": arm, "task": config, "seed": seed, "batch": setting.batch_size},
+        data={"pairs": pairs, "pool": POOL, "size": setting.size},
+        shown=lambda history: {"L1": history.records[-1]["loss_l1_a"] / 2},
     )
 
-    def train(folder: Path) -> dict[str, float]:
-        kind = UnpairedCycleTask if cycle == UNPAIRED else BidirectionalTask
-        batches = Batches(scale, seed, pairs, unpaired=cycle == UNPAIRED)
-        result = fit(kind(config, seed), batches, fitting, out=folder)
-        return {"steps": result.step, "L1": result.history.records[-1]["loss_l1_a"] / 2}
 
-    def load(folder: Path) -> Trained:
-        networks = {"a": build_generator(config.generator_a), "b": build_generator(config.generator_b)}
-        load_networks(folder, networks)
-        return Trained(networks["a"], networks["b"])
-
-    key = {"arm": arm, "task": config, "fit": fitting, "seed": seed, "batch": setting.batch_size}
-    data = {"pairs": pairs, "pool": POOL, "size": setting.size}
-    return train_or_load(key, train, load, name="pairs-cycle", data=data)
-
-
-def judge(trained: Trained, data: PairedDataset) -> dict[str, float]:
+def judge(run: Trained, data: PairedDataset) -> dict[str, float]:
     """Both directions on held-out pairs.
 
     Returns:
@@ -178,7 +165,8 @@ def judge(trained: Trained, data: PairedDataset) -> dict[str, float]:
         mean |B(A(sem)) - sem|, and the same with the layout, both in [0, 1].
     """
     sem, layout = unit_from_uint8(data.sem), unit_from_uint8(data.layout)
-    read, made = translate(trained.reader, sem), translate(trained.maker, layout)
+    reader, maker = run.networks["a"], run.networks["b"]
+    read, made = translate(reader, sem), translate(maker, layout)
     edges = epe(read, layout, PIXEL_NM)
     return {
         "IoU": float(iou(read, layout).mean()),
@@ -186,8 +174,8 @@ def judge(trained: Trained, data: PairedDataset) -> dict[str, float]:
         "defects": float(compare_topology(read, layout).defects.double().mean()),
         "L1": float(l1(made, sem).mean()),
         "spectrum": spectrum_distance(made, sem)[0],
-        "round trip, SEM": float(l1(translate(trained.maker, read), sem).mean()),
-        "round trip, layout": float(l1(translate(trained.reader, made), layout).mean()),
+        "round trip, SEM": float(l1(translate(maker, read), sem).mean()),
+        "round trip, layout": float(l1(translate(reader, made), layout).mean()),
     }
 
 
@@ -214,7 +202,12 @@ def few_and_many(table: Table) -> dict[str, Any]:
     for cycle in ("cycle", UNPAIRED):
         for name, values in gains(table, cycle=cycle).items():
             numbers[f"{name}, {cycle}"] = sum(values) / len(values)
-    return {"data": {arm: every[arm] for arm in ("gain, 50 pairs", "gain, 1000 pairs")}, "numbers": numbers}
+    few = [arm_name(COUNTS[0], cycle) for cycle in (UNPAIRED, "no cycle")]
+    data = {
+        "same pairs": {arm: every[arm] for arm in ("gain, 50 pairs", "gain, 1000 pairs")},
+        "unpaired images too": table.values("IoU", *few),
+    }
+    return {"data": data, "numbers": numbers}
 
 
 SWEEP = Sweep(

@@ -9,7 +9,6 @@ two. Wrong sites make the pitch uneven. Source of the layer: Zhang et al. 2019 (
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,10 +16,10 @@ from torch import Tensor
 
 from gantrans.data.streams import stream_seeds
 from gantrans.networks import UNetConfig, UNetGenerator
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.training import FitConfig, fit, load_networks
+from gantrans.teaching.sweeps.trained import trained
+from gantrans.training import FitConfig
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
 
 LINES, PERIOD, WIDTH = 16, 8, 3
@@ -118,21 +117,18 @@ def train(arm: str, seed: int, scale: str) -> UNetGenerator:
     """A generator trained with L1 alone, in evaluation mode; loaded if this machine has trained it before."""
     setting = SETTINGS[scale]
     config = Pix2PixConfig(generator_config(arm, setting), None, lr_generator=setting.lr)
-    fitting = FitConfig(
-        setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+    run = trained(
+        lambda: Pix2PixTask(config, seed),
+        FitConfig(
+            setting.steps, seed=seed, channels_last=True, lr_schedule="linear_decay", checkpoint_every=10**6
+        ),
+        lambda: Arrays(setting, seed),
+        name="arrays",
+        key={"task": config, "seed": seed},
+        data=setting,
     )
-
-    def learn(folder: Path) -> dict[str, float]:
-        result = fit(Pix2PixTask(config, seed), Arrays(setting, seed), fitting, out=folder)
-        return {"steps": float(result.step), "L1": result.history.records[-1]["loss_l1"] / 2}
-
-    def load(folder: Path) -> UNetGenerator:
-        network = UNetGenerator(generator_config(arm, setting))
-        load_networks(folder, {"generator": network})
-        return network.eval()
-
-    about = {"task": config, "fit": fitting, "seed": seed}
-    return train_or_load(about, learn, load, name="arrays", data=setting)
+    generator: UNetGenerator = run.generator
+    return generator
 
 
 def positions(image: Tensor) -> Tensor:
@@ -171,7 +167,10 @@ def run_seed(seed: int, scale: str) -> Row:
 def distant_structure(table: Table) -> Mapping[str, Any]:
     """What the rule of G30 asks for."""
     return {
-        "data": table.values("pitch spread", "attention", "no attention"),
+        "data": {
+            "without attention": table.values("pitch spread", "attention", "no attention"),
+            "against a deeper network": table.values("pitch spread", "attention", DEEPER),
+        },
         "numbers": {
             f"{arm}: {name}": value for arm, means in table.means().items() for name, value in means.items()
         },

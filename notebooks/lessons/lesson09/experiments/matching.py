@@ -8,7 +8,6 @@ conditions, noise at every decoder level and L1 weight 10, so that texture can c
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -21,11 +20,11 @@ from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_uint8, unit_from_uint8
 from gantrans.metrics import epe, iou, l1, psnr
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import RunSeed, Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.training import FitConfig, History, fit, load_networks
+from gantrans.teaching.sweeps.trained import Trained, trained
+from gantrans.training import FitConfig, History
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, feature_matching, translate
 from lessons.lesson05.experiments.patches import spectrum_distance
 from lessons.shared.gan_setting import GanSetting
@@ -78,32 +77,25 @@ def task_config(arm: str, direction: str, setting: MatchingSetting) -> Pix2PixCo
     )  # fmt: skip
 
 
-def train(arm: str, direction: str, seed: int, setting: MatchingSetting) -> tuple[Pix2PixTask, History]:
-    """One run, its networks in evaluation mode; loaded if this machine has trained it before."""
+def train(arm: str, direction: str, seed: int, setting: MatchingSetting) -> tuple[Trained, History]:
+    """One run and its log; loaded if this machine has trained it before."""
     config = task_config(arm, direction, setting)
-    fitting = FitConfig(
-        setting.steps,
-        seed=seed,
-        channels_last=True,
-        lr_schedule="linear_decay",
-        log_every=1,
-        checkpoint_every=10**6,
+    run = trained(
+        lambda: Pix2PixTask(config, seed),
+        FitConfig(
+            setting.steps,
+            seed=seed,
+            channels_last=True,
+            lr_schedule="linear_decay",
+            log_every=1,
+            checkpoint_every=10**6,
+        ),
+        lambda: BatchSource(pairs("train", setting, seed, direction), direction, setting.batch_size, seed),
+        name="matching",
+        key={"task": config, "seed": seed, "batch": setting.batch_size},
+        data=[setting, direction],
     )
-
-    def learn(folder: Path) -> dict[str, float]:
-        batches = BatchSource(pairs("train", setting, seed, direction), direction, setting.batch_size, seed)
-        result = fit(Pix2PixTask(config, seed), batches, fitting, out=folder)
-        return {"steps": float(result.step), "L1": result.history.records[-1]["loss_l1"] / 2}
-
-    def load(folder: Path) -> tuple[Pix2PixTask, History]:
-        task = Pix2PixTask(config, seed)
-        load_networks(folder, task.networks)
-        for network in task.networks.values():
-            network.eval()
-        return task, History.load(folder / "history.jsonl")
-
-    about = {"task": config, "fit": fitting, "seed": seed, "batch": setting.batch_size}
-    return train_or_load(about, learn, load, name="matching", data=[setting, direction])
+    return run, run.history
 
 
 def edge_slope(images: Tensor) -> Tensor:
@@ -117,20 +109,19 @@ def edge_slope(images: Tensor) -> Tensor:
 
 
 def scores(
-    task: Pix2PixTask, history: History, direction: str, setting: MatchingSetting, seed: int
+    run: Trained, history: History, direction: str, setting: MatchingSetting, seed: int
 ) -> dict[str, float]:
     """Held-out quality of a run, and how its adversarial gradient behaved in the second half."""
     data = pairs("test", setting, seed, direction)
     inputs, targets = (unit_from_uint8(x) for x in data.roles(direction))
-    assert isinstance(task.generator, UNetGenerator)
-    output = translate(task.generator, inputs)
+    output = translate(run.generator, inputs)
     numbers = {
         "L1": float(l1(output, targets).mean()),
         "PSNR": float(psnr(output, targets, data_range=1.0).mean()),
     }
     if direction == "layout2sem":
         numbers["spectrum"], numbers["texture"] = spectrum_distance(output, targets)
-        other = translate(task.generator, inputs, seed=1)
+        other = translate(run.generator, inputs, seed=1)
         numbers["diversity"] = float((output - other).std())
     else:
         numbers["IoU"] = float(iou(output, targets).mean())

@@ -19,8 +19,8 @@ from gantrans.data import PRESETS, BatchSource, Layouts, PairedDataset, context_
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_unit, uint8_from_unit, unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
-from gantrans.teaching.runs import train_or_load
-from gantrans.training import FitConfig, fit, load_networks
+from gantrans.teaching.sweeps.trained import trained as train_run
+from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.recipes import DataSpec, Recipe
 from lessons.lesson04.experiments.skip_levels import draw, encoder_maps
@@ -151,20 +151,18 @@ def train_arm(name: str, seed: int, scale: str) -> Trained:
     if arm.data == "aligned":
         extra["recipe"] = to_dict(Recipe(arm.direction, spec, task, fitting, BATCH, seed))
 
-    def train(folder: Path) -> dict[str, float]:
-        batches = BatchSource(
+    run = train_run(
+        lambda: Pix2PixTask(task, seed),
+        fitting,
+        lambda: BatchSource(
             training_data(arm.data, scale, seed), arm.direction, BATCH, seed, augment=arm.data != "misaligned"
-        )
-        result = fit(Pix2PixTask(task, seed), batches, fitting, out=folder, extra=extra)
-        return {"steps": result.step, "L1": result.history.records[-1]["loss_l1"] / 2}
-
-    def load(folder: Path) -> Trained:
-        network = UNetGenerator(unet)
-        load_networks(folder, {"generator": network})
-        return Trained(network.eval(), folder)
-
-    about = {"data": arm.data, "pairs": setting.pairs, "size": setting.size, "extra": extra}
-    return train_or_load([task, fitting, {"seed": seed}], train, load, name="gallery", data=about)
+        ),
+        name="gallery",
+        key=[task, {"seed": seed}],
+        data={"data": arm.data, "pairs": setting.pairs, "size": setting.size, "extra": extra},
+        extra=extra,
+    )
+    return Trained(run.generator, run.folder)
 
 
 @lru_cache(maxsize=2)

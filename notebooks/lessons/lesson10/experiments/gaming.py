@@ -13,7 +13,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from math import isfinite
-from pathlib import Path
 from typing import Any, cast
 
 import torch.nn.functional as F
@@ -23,10 +22,10 @@ from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.images import network_from_unit, unit_from_network, unit_from_uint8
 from gantrans.metrics import cd_error, compare_topology, corner_radius, epe, grey_share, iou, l1, ssim
 from gantrans.networks import UNetConfig, UNetGenerator
-from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.training import Batch, FitConfig, Runtime, fit, load_networks
+from gantrans.teaching.sweeps.trained import trained
+from gantrans.training import Batch, FitConfig, Runtime
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
 
@@ -113,23 +112,22 @@ def train_arm(arm: str, seed: int, scale: str) -> UNetGenerator:
     """Train one arm with one seed, or load it if this machine has done so before."""
     setting, (weight_ssim, weight_l1) = SETTINGS[scale], WEIGHTS[arm]
     config = MetricLossConfig(generator_config(setting), weight_ssim, weight_l1, setting.lr, arm == BY_SIGNED)
-    fitting = FitConfig(
-        setting.steps, seed=seed, channels_last=True, lr_schedule="one_cycle", checkpoint_every=10**6
+    run = trained(
+        lambda: MetricLossTask(config, seed),
+        FitConfig(
+            setting.steps, seed=seed, channels_last=True, lr_schedule="one_cycle", checkpoint_every=10**6
+        ),
+        lambda: BatchSource(gaming_pairs("train", seed, scale), "sem2layout", setting.batch_size, seed),
+        name="gaming",
+        key=[config, {"seed": seed}],
+        data={"scale": scale, "pairs": setting.pairs, "size": setting.size, "batch": setting.batch_size},
+        shown=lambda history: {
+            "SSIM": 1 - history.records[-1]["loss_ssim"],
+            "L1": history.records[-1]["loss_l1"],
+        },
     )
-
-    def train(folder: Path) -> dict[str, float]:
-        batches = BatchSource(gaming_pairs("train", seed, scale), "sem2layout", setting.batch_size, seed)
-        result = fit(MetricLossTask(config, seed), batches, fitting, out=folder)
-        last = result.history.records[-1]
-        return {"steps": result.step, "SSIM": 1 - last["loss_ssim"], "L1": last["loss_l1"]}
-
-    def load(folder: Path) -> UNetGenerator:
-        network = UNetGenerator(config.generator)
-        load_networks(folder, {"generator": network})
-        return network.eval()
-
-    about = {"scale": scale, "pairs": setting.pairs, "size": setting.size, "batch": setting.batch_size}
-    return train_or_load([config, fitting, {"seed": seed}], train, load, name="gaming", data=about)
+    generator: UNetGenerator = run.generator
+    return generator
 
 
 def score(made: Tensor, layout: Tensor) -> dict[str, float]:
@@ -157,7 +155,7 @@ def run_seed(seed: int, scale: str) -> Row:
 
 def judged(table: Table) -> dict[str, Any]:
     """What the rule of G35 takes, and the means of every judge as "arm: judge"."""
-    data = {quantity: table.values(quantity, BY_SSIM, BY_L1) for quantity in ("SSIM", "EPE")}
+    data = {quantity: table.values(quantity, BY_SSIM, BY_L1) for quantity in ("SSIM", "EPE", "defects")}
     means = table.means()
     numbers = {f"{arm}: {q}": v for arm, row in means.items() for q, v in row.items() if isfinite(v)}
     return {"data": data, "numbers": numbers}
