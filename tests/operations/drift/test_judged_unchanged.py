@@ -21,6 +21,14 @@ def shares(count: int, seed: int = 0) -> torch.Tensor:
     return drawn / drawn.sum(1, keepdim=True)
 
 
+def test_distances_of_a_batch_are_those_of_its_rows() -> None:
+    images, reference = shares(5, seed=2), shares(1, seed=3)[0]
+    for distance in (js_distance, kl_divergence):
+        alone = torch.stack([distance(row, reference) for row in images])
+        torch.testing.assert_close(distance(images, reference), alone, rtol=1e-12, atol=0)
+        assert alone.shape == (5,)
+
+
 def test_a_darker_image_has_a_negative_z_and_is_flagged_like_a_brighter_one() -> None:
     profile = ReferenceProfile.of(Measured(gaussian(2000), shares(2000)))
     features = torch.zeros(3, len(FEATURES), dtype=torch.float64)
@@ -33,14 +41,6 @@ def test_a_darker_image_has_a_negative_z_and_is_flagged_like_a_brighter_one() ->
     beyond = judged.z.abs().amax(1) > profile.z_limit
     assert beyond.tolist() == [True, True, False]
     assert judged.flagged.tolist() == (beyond | (judged.kl > profile.kl_limit)).tolist()
-
-
-def test_distances_of_a_batch_are_those_of_its_rows() -> None:
-    images, reference = shares(5, seed=2), shares(1, seed=3)[0]
-    for distance in (js_distance, kl_divergence):
-        alone = torch.stack([distance(row, reference) for row in images])
-        torch.testing.assert_close(distance(images, reference), alone, rtol=1e-12, atol=0)
-        assert alone.shape == (5,)
 
 
 @pytest.mark.parametrize("kind", ["cusum", "ewma"])
