@@ -10,8 +10,10 @@ A mutated file is written into the copy, tested by a forked child that imports t
 """
 
 import contextlib
+import gc
 import importlib
 import json
+import math
 import os
 import resource
 import shutil
@@ -30,7 +32,11 @@ import pytest
 COPY = Path.cwd()
 SCRATCH = COPY / "runs" / "mutants"
 MEMORY_BYTES = 16 * 2**30
-ARGUMENTS = ["-q", "-p", "no:cacheprovider", "-p", "no:xdist", "--rootdir", str(COPY), "-c", "pyproject.toml"]
+ARGUMENTS = [
+    "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:threadexception",
+    "--rootdir", str(COPY), "-c", "pyproject.toml",
+]  # fmt: skip
+"""No plugins of others: importing them would take longer than most tests."""
 
 
 class Tracer:
@@ -50,7 +56,7 @@ class Tracer:
     def pytest_runtest_protocol(self, item: pytest.Item) -> Iterator[None]:
         """Trace one test with its fixtures."""
         self.called = set()
-        start = time.perf_counter()
+        start = _cpu_seconds()
         threading.settrace(self._trace)
         sys.settrace(self._trace)
         try:
@@ -59,7 +65,7 @@ class Tracer:
             sys.settrace(None)
             threading.settrace(None)  # type: ignore[arg-type]
             shared = self.fixtures.get(item.nodeid.split("::")[0], set())
-            self.tests[item.nodeid] = (time.perf_counter() - start, sorted(self.called | shared))
+            self.tests[item.nodeid] = (_cpu_seconds() - start, sorted(self.called | shared))
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_setup(self, item: pytest.Item) -> Iterator[None]:
@@ -105,6 +111,11 @@ class Chosen:
             self.first = report.nodeid
 
 
+def _cpu_seconds() -> float:
+    """Of this process and those it waited for: a busy machine changes no choice of tests."""
+    return sum(os.times()[:4])
+
+
 def _function(code: CodeType) -> str | None:
     """file:function of the library's code; what is inside a function counts for it."""
     if not code.co_filename.startswith(str(COPY / "gantrans")):
@@ -114,30 +125,36 @@ def _function(code: CodeType) -> str | None:
 
 
 def forked(work: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any] | None:
-    """What `work` gives in a child process of its own, or None if it ends without an answer or in time."""
+    """What `work` gives in a child process of its own, or None if it ends without an answer.
+
+    The child has so many seconds of CPU time and, should it wait for ever, a minute and ten times as long.
+    """
     answer = SCRATCH / "answer.json"
     shutil.rmtree(SCRATCH, ignore_errors=True)
     (SCRATCH / "tmp").mkdir(parents=True)
     pid = os.fork()
     if pid == 0:
-        _child(work, answer)
-    end = time.monotonic() + seconds
+        _child(work, answer, seconds)
+    end = time.monotonic() + 60 + 10 * seconds
     try:
-        while os.waitpid(pid, os.WNOHANG)[0] == 0:
+        while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
             if time.monotonic() > end:
-                return {"verdict": "time", "by": f"{seconds:.0f} s"}
+                return {"verdict": "time", "by": "it waited"}
             time.sleep(0.02)
+        if os.WIFSIGNALED(ended[1]) and os.WTERMSIG(ended[1]) in (signal.SIGXCPU, signal.SIGKILL):
+            return {"verdict": "time", "by": f"{seconds:.0f} s"}
     finally:
         _end_group(pid)
     return json.loads(answer.read_text()) if answer.exists() else None
 
 
-def _child(work: Callable[[], dict[str, Any]], answer: Path) -> None:
+def _child(work: Callable[[], dict[str, Any]], answer: Path, seconds: float) -> None:
     """Never returns: the parent's buffers and exit handlers are not the child's."""
     code = 1
     try:
         os.setsid()
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY_BYTES, MEMORY_BYTES))
+        resource.setrlimit(resource.RLIMIT_CPU, (math.ceil(seconds), math.ceil(seconds) + 5))
         log = os.open(SCRATCH / "log", os.O_WRONLY | os.O_CREAT)
         os.dup2(log, 1)
         os.dup2(log, 2)
@@ -217,6 +234,7 @@ def preload(names: list[str]) -> None:
 
 
 def main() -> None:
+    os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     answers = os.fdopen(os.dup(1), "w")  # what tests print does not come between
     os.dup2(2, 1)
     for line in sys.stdin:
@@ -226,6 +244,7 @@ def main() -> None:
             preload(result.get("modules", []))
         else:
             result = judge(job)
+        gc.freeze()  # what is loaded now is never collected, here or in a child
         answers.write(json.dumps(result) + "\n")
         answers.flush()
 

@@ -35,13 +35,13 @@ GOAL = 0.95
 EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 SLOW = re.compile(
     "lesson|notebook|browser|crash|process|exercise|mutation|style|container|kernel|course|glossary|recall|"
-    "explorer|plots|claims|ablation|sweeps|judge_panel|teaching"
+    "explorer|plots|claims|ablation|sweeps|teaching|benchmarks|house|english|habits|one_place"
 )
 """Test files that are no fast unit tests of the library, by their path."""
-LONGEST_TEST = 8.0
-"""Seconds; slower tests judge nothing."""
-BUDGET = 45.0
-"""Seconds of tests for one mutant, as they take unchanged."""
+LONGEST_TEST = 5.0
+"""CPU seconds; slower tests judge nothing."""
+BUDGET = 12.0
+"""CPU seconds of tests for one mutant, as they take unchanged."""
 
 Tests = dict[str, tuple[float, list[str]]]
 """Node id -> seconds, and "file:function" of what it calls."""
@@ -170,7 +170,7 @@ def judged() -> Iterator[tuple[Any, Tests]]:
                 if not chosen:
                     return {"verdict": "untested", "by": ""}
                 source = (copy / mutant.file).read_text()
-                seconds = 20 + 4 * sum(tests[name][0] for name in chosen)
+                seconds = 10 + 2 * sum(tests[name][0] for name in chosen)
                 text = source if unchanged else mutant.applied(source)
                 return ask({"file": mutant.file, "text": text, "tests": chosen, "seconds": seconds})
 

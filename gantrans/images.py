@@ -30,8 +30,3 @@ def unit_from_uint8(image: Tensor) -> Tensor:
 def uint8_from_unit(image: Tensor) -> Tensor:
     """float [0, 1] -> uint8, rounded to nearest and clipped (any shape)."""
     return (image * 255.0).round().clamp(0, 255).to(torch.uint8)
-
-
-def uint8_from_network(image: Tensor) -> Tensor:
-    """float [-1, 1] -> uint8, rounded to nearest and clipped (any shape)."""
-    return uint8_from_unit(image.float() * 0.5 + 0.5)

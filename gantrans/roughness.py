@@ -6,7 +6,6 @@ variance in nm^2. Sources: G. Palasantzas, Phys. Rev. B 48 (1993) 14472; E. Thor
 """
 
 import math
-from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -67,20 +66,3 @@ def rough_profile(
     per_profile = (v.unsqueeze(-1) if isinstance(v, Tensor) else v for v in (sigma, xi, hurst))
     amplitude = (palasantzas_psd(freq, *per_profile) / pixel_nm).sqrt()
     return torch.fft.irfft(torch.fft.rfft(white) * amplitude, n=n)
-
-
-def thorsos_profile(
-    n: int,
-    pixel_nm: float,
-    sigma: float | Tensor,
-    xi: float | Tensor,
-    hurst: float | Tensor,
-    generator: torch.Generator,
-    shape: Sequence[int] = (),
-) -> Tensor:
-    """Random rough edges of n samples, float32 (*shape, n) in nm: `rough_profile` of fresh white noise.
-
-    Tensors among sigma, xi and hurst have a shape that broadcasts against `shape`.
-    """
-    white = torch.randn((*shape, n), generator=generator, device=generator.device)
-    return rough_profile(white, pixel_nm, sigma, xi, hurst)

@@ -72,7 +72,7 @@ def test_ranges_are_inverse_to_each_other() -> None:
     assert network.dtype == torch.float32
     assert network.min() == -1.0
     assert network.max() == 1.0
-    assert torch.equal(images.uint8_from_network(network), grey)
+    assert torch.equal(images.uint8_from_unit(images.unit_from_network(network)), grey)
     assert torch.equal(images.uint8_from_unit(images.unit_from_uint8(grey)), grey)
     assert torch.allclose(images.network_from_unit(images.unit_from_network(network)), network, atol=1e-6)
     assert images.uint8_from_unit(torch.tensor([-0.2, 1.7])).tolist() == [0, 255]

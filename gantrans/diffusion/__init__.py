@@ -6,7 +6,6 @@ from gantrans.diffusion.judge import (
     JudgeConfig,
     JudgeTask,
     Panel,
-    judge_accuracy,
     judge_panel,
     train_judge,
 )
@@ -74,7 +73,6 @@ __all__ = [
     "denoiser_model",
     "dpm_solver_step",
     "guided",
-    "judge_accuracy",
     "judge_panel",
     "loss_weight",
     "make_schedule",

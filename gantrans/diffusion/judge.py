@@ -180,11 +180,6 @@ def train_judge(
     return task.judge
 
 
-def judge_accuracy(judge: Judge, image: Tensor, label: Tensor) -> float:
-    """Share of images that the judge classifies correctly: (N, 1, S, S) in [-1, 1] and (N,); use held-out."""
-    return float((judge.classes(image) == label.cpu()).float().mean())
-
-
 @dataclass(frozen=True)
 class Panel:
     """Metrics of a set of samples (`judge_panel`); higher is better for valid and coverage, lower for the

@@ -245,13 +245,7 @@ def sample(
         visited = torch.tensor([step.t for step in steps], device=device)
         times = visited[:, None].expand(-1, len(x)).unbind()  # once, not in every step
         for i, step in enumerate(tqdm(steps, disable=hidden, unit="step", desc=config.sampler)):
-            if chunk is None or chunk >= len(x):
-                output = model(x, times[i])
-            else:
-                parts = zip(x.split(chunk), times[i].split(chunk), strict=True)
-                output = torch.cat([model(*part) for part in parts])
-            _check_output(output, x)
-            x0 = _predicted_image(step, prediction, output, x)
+            x0 = _predicted_image(step, prediction, _evaluate(model, x, times[i], chunk), x)
             if config.clip:
                 x0 = x0.clamp(-1.0, 1.0) if prediction == "x0" else x0.clamp_(-1.0, 1.0)
             z = torch.randn(shape, generator=generator, device=device) if step.spread else None
@@ -262,6 +256,17 @@ def sample(
     if not trajectory:
         return x
     return Trajectory(tuple(step.t for step in steps), torch.stack(way), torch.stack(images))
+
+
+def _evaluate(model: Model, x: Tensor, t: Tensor, chunk: int | None) -> Tensor:
+    """The model's output for all of x, computed in chunks of samples."""
+    if chunk is None or chunk >= len(x):
+        output = model(x, t)
+    else:
+        parts = zip(x.split(chunk), t.split(chunk), strict=True)
+        output = torch.cat([model(*part) for part in parts])
+    _check_output(output, x)
+    return output
 
 
 def _predicted_image(step: Step, prediction: str, output: Tensor, x_t: Tensor) -> Tensor:

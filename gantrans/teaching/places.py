@@ -3,7 +3,6 @@
 from pathlib import Path
 
 from gantrans import ROOT
-from gantrans.errors import ConfigError
 
 NOTEBOOKS = ROOT / "notebooks"
 LESSONS = NOTEBOOKS / "lessons"
@@ -14,19 +13,6 @@ EVIDENCE = NOTEBOOKS / "evidence"
 def lesson_folders(lessons: Path = LESSONS) -> list[Path]:
     """The folders `lessonNN`, in order."""
     return sorted(path for path in lessons.glob("lesson[0-9][0-9]") if path.is_dir())
-
-
-def lesson_folder(number: str) -> Path:
-    """The folder of a lesson ("06").
-
-    Raises:
-        ConfigError: there is none; the message lists those there are.
-    """
-    folder = LESSONS / f"lesson{number}"
-    if not folder.is_dir():
-        known = ", ".join(path.name[-2:] for path in lesson_folders())
-        raise ConfigError(f"There is no lesson {number!r}; there are {known}.")
-    return folder
 
 
 def found(pattern: str) -> list[Path]:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from gantrans.data import ClipConfig, load_digits, make_clips
-from gantrans.diffusion import Judge, JudgeConfig, JudgeTask, Panel, judge_accuracy, judge_panel, train_judge
+from gantrans.diffusion import Judge, JudgeConfig, JudgeTask, Panel, judge_panel, train_judge
 from gantrans.errors import ConfigError, DataError
 from gantrans.training import Runtime
 
@@ -53,6 +53,10 @@ def good(scene: Scene) -> dict[str, tuple[float, float]]:
 
 def outside(panel: Panel, good: dict[str, tuple[float, float]]) -> set[str]:
     return {name for name, value in panel.as_dict().items() if not good[name][0] <= value <= good[name][1]}
+
+
+def judge_accuracy(judge: Judge, image: Tensor, label: Tensor) -> float:
+    return float((judge.classes(image) == label.cpu()).float().mean())
 
 
 def test_the_judge_knows_held_out_clips(scene: Scene) -> None:

@@ -6,6 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
+from torch import Tensor
 
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGAN, PatchGANConfig
@@ -86,7 +88,7 @@ def test_g05_is_exact_and_refuted():
     assert result["numbers"]["saturating"] == pytest.approx(1 / (1 + math.exp(10)), rel=1e-3)
     assert result["numbers"]["least squares"] == 22
     part = claims.judge_part(claims.get("G05").parts[0], result["data"])
-    assert claims.judge(claims.get("G05"), {"all": part}, "reduced") == "refuted"
+    assert claims.judge(claims.get("G05"), {"all": part}, "reduced") == "excluded"
 
 
 def test_vanishing_points_in_float32():
@@ -134,11 +136,19 @@ def test_best_discriminator_agrees_with_the_exercise():
 # ---- spectral norm and decay
 
 
+def toeplitz_norm(weight: Tensor, stride: int, padding: int, size: int) -> float:
+    """The norm of a convolution by SVD of its full matrix."""
+    inputs = weight.shape[1]
+    basis = torch.eye(inputs * size * size, dtype=torch.float64).reshape(-1, inputs, size, size)
+    matrix = F.conv2d(basis, weight.double(), stride=stride, padding=padding).flatten(1)
+    return float(torch.linalg.matrix_norm(matrix, 2))
+
+
 @pytest.mark.parametrize(("stride", "size"), [(1, 6), (2, 6), (2, 7)])
 def test_the_operator_norm_is_that_of_the_full_matrix(stride, size):
     weight = torch.randn(3, 2, 4, 4, generator=torch.Generator().manual_seed(stride))
     found = spectral.operator_norm(weight, stride, 1, size, iterations=3000)
-    assert found == pytest.approx(spectral.toeplitz_norm(weight, stride, 1, size), rel=1e-4)
+    assert found == pytest.approx(toeplitz_norm(weight, stride, 1, size), rel=1e-4)
 
 
 def test_power_iteration_grows_towards_the_svd_and_never_beyond():
@@ -158,7 +168,7 @@ def test_g08_is_exact_and_holds_with_conditions():
     result = spectral.one_and_not_one("smoke")
     assert 1.0 < result["data"]["reshaped matrix"] < 1.05 < result["data"]["convolution"]
     findings = {n: claims.judge_part(claims.get("G08").part(n), v) for n, v in result["data"].items()}
-    assert claims.judge(claims.get("G08"), findings, "reduced") == "holds with conditions"
+    assert claims.judge(claims.get("G08"), findings, "reduced") == "excluded"
 
 
 def test_layer_norms_with_and_without_spectral_norm():
@@ -196,21 +206,6 @@ def test_main_effects_find_what_was_put_in():
         assert effect.low < size < effect.high
         assert len(effect.per_seed) == 6
         assert effect.decided == (size != 0)
-
-
-def test_interactions_are_zero_for_effects_that_add():
-    effect = plan.interaction(TABLE.rows, arms.USUAL, ("least squares", "decay"), "IoU")
-    assert effect.measured == pytest.approx(0.0, abs=2e-3)
-    rows = {seed: {arm: dict(v) for arm, v in row.items()} for seed, row in TABLE.rows.items()}
-    for row in rows.values():
-        for subset in plan.factorial():
-            if {"least squares", "spectral norm"} <= set(subset):
-                row[plan.arm_in(arms.USUAL, plan.arm_name(subset))]["IoU"] -= 0.08
-    effect = plan.interaction(rows, arms.USUAL, ("least squares", "spectral norm"), "IoU")
-    assert effect.measured == pytest.approx(-0.04, abs=2e-3)
-    assert plan.main_effect(rows, arms.USUAL, "least squares", "IoU").measured == pytest.approx(
-        0.16, abs=2e-3
-    )
 
 
 def test_a_geometric_mean_does_not_follow_one_arm_that_explodes():
@@ -369,7 +364,7 @@ def test_confusion_counts_runs():
     assert failures.missed(table, "healthy") == {}
     assert failures.missed(table, "collapse")["seed 3"] == {"accuracy": 0.5}
     findings = {n: claims.judge_part(claims.get("G33").part(n), d) for n, d in result["data"].items()}
-    assert {n for n, finding in findings.items() if finding.verdict == "refuted"} == {"collapse"}
+    assert {finding.verdict for finding in findings.values()} == {"open"}  # of the 48 that the rule asks for
     assert "collapse: 0 of 20" in alt_text(warnings.confusion_figure(counts))
 
 
@@ -504,9 +499,10 @@ def test_tables_of_warnings():
     beside = warnings.against_l1(TABLE)
     assert [row[0] for row in beside.rows] == plan_settings()
     assert beside.rows[0][2].startswith("+0.15")
-    part = {"measured": 0.625, "count": 24, "low": 0.41, "high": 0.81, "verdict": "refuted"}
-    shares = warnings.shares_table({"verdict": "refuted", "parts": {"oscillation": part}})
-    assert shares.rows == [["oscillation", "62% of 24", "41% to 81%", "refuted"]]
+    part = {"measured": 0.625, "count": 24, "low": 0.41, "high": 0.81, "verdict": "excluded"}
+    shares = warnings.shares_table({"verdict": "excluded", "parts": {"oscillation": part}})
+    assert shares.rows == [["oscillation", "62% of 24", "41% to 81%", "excluded"]]
+    assert shares.header == ["provoked", "right name", "99% interval", "in at least 50%?"]
 
 
 def test_what_the_lesson_says_of_the_committed_factorial():

@@ -138,7 +138,7 @@ def test_gate_and_agreement_at_smoke(tmp_path):
     assert gate["numbers"]["bridge: defects"] == 1.0
     assert gate["numbers"]["SEM: no noise"] > gate["numbers"]["SEM: another draw"]
     record = claims.record("G23", gate["data"], scale="smoke", run=tmp_path / "run.jsonl")
-    assert record["verdict"] == "not decided at this scale"
+    assert record["verdict"] == "open"
     agree = ssim_gate.agreement("smoke")
     assert agree["data"]["same settings"] < 1e-12
     assert agree["data"]["default settings"] > 1e-3
@@ -273,7 +273,7 @@ def test_the_gaming_row_is_what_its_claim_takes(tmp_path, monkeypatch):
     record = claims.record(
         "G35", **judged, scale="smoke", seeds=(0, 1), run=tmp_path / "run.jsonl", config={}
     )
-    assert record["verdict"] == "not decided at this scale"
+    assert record["verdict"] == "open"
     assert "EPE over 2 seeds" in alt_text(ground_truth.gaming_figure(table))
     layout = torch.zeros(2, 1, 32, 32)
     layout[..., 8:16] = 1.0

@@ -1,8 +1,6 @@
 """Lesson 12: its figures over their grids, its tables, the process change and the sweep behind its claims."""
 
-import json
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -181,11 +179,11 @@ def test_the_worst_pairs_are_the_ones_the_champion_gets_wrong(run):
 
 
 def test_the_committed_table_is_the_one_the_ledger_was_judged_by():
-    table, ledger = committed("fine_tuning"), json.loads(Path(claims.COMMITTED).read_text())
+    table, ledger = committed("fine_tuning"), claims.read(claims.COMMITTED)
     for claim_id, judged in fine_tuning.SWEEP.claims.items():
         for name, part in ledger[claim_id]["parts"].items():
             data = judged(table)["data"]
-            data = data[name] if name in data and len(ledger[claim_id]["parts"]) > 1 else data
+            data = data[name] if len(ledger[claim_id]["parts"]) > 1 else data
             assert claims.judge_part(claims.get(claim_id).part(name), data).measured == pytest.approx(
                 part["measured"]
             )

@@ -1,8 +1,6 @@
 """Lesson 13: the simulated quarter, its loop behind a server, the policies, figures and tables."""
 
-import json
 from collections import Counter
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -185,7 +183,7 @@ def test_depth_is_shown_and_refused():
     image = torch.full((1, 16, 16), 0.4)
     camera = png_16_bit(image, bits=12)
     assert float(dashboard.through_pillow(png_16_bit(image)).mean()) == 1.0
-    assert "say which" in dashboard.refusal(camera)
+    assert "state which" in dashboard.refusal(camera)
     assert dashboard.refusal(camera, bits=12) == "accepted, mean 0.40"
     assert "mean 1.00" in alt_text(dashboard.depth_figure(image))
 
@@ -219,7 +217,7 @@ def test_the_sweep_decides_its_claim():
     assert {"G28", "G38"} <= set(experiments())
     table = committed("quarter")
     assert set(table.arms) == set(quarter.POLICIES)
-    ledger = json.loads(Path(claims.COMMITTED).read_text())["G38"]["parts"]["all"]
+    ledger = claims.read(claims.COMMITTED)["G38"]["parts"]["all"]
     found = quarter.policies_claim(Table(table.about, table.rows))
     (part,) = claims.get("G38").parts
     assert claims.judge_part(part, found["data"]).measured == pytest.approx(ledger["measured"])

@@ -24,7 +24,7 @@ from gantrans.metrics import (
     signed_epe,
     unbiased_ler,
 )
-from gantrans.roughness import palasantzas_psd, rough_profile, thorsos_profile
+from gantrans.roughness import palasantzas_psd, rough_profile
 
 
 def bars(size: int, *spans: tuple[float, float], rows: slice = slice(None)) -> torch.Tensor:
@@ -187,7 +187,8 @@ def test_the_palasantzas_model_integrates_to_sigma_squared(hurst):
 def test_synthesised_edges_have_the_spectrum_they_were_asked_for():
     generator = torch.Generator().manual_seed(0)
     sigma = torch.tensor([1.0, 3.0])
-    edges = thorsos_profile(256, 5.0, sigma, 30.0, 0.75, generator, (2000, 2)).double()
+    white = torch.randn(2000, 2, 256, generator=generator)
+    edges = rough_profile(white, 5.0, sigma, 30.0, 0.75).double()
     freq, density = psd(edges, 5.0)
     model = palasantzas_psd(freq, sigma[:, None].double(), 30.0, 0.75)
     scatter = (density.mean(0) / model - 1).abs().max()  # of 512 values, each 1 / sqrt(2000)
@@ -198,7 +199,7 @@ def test_synthesised_edges_have_the_spectrum_they_were_asked_for():
 def test_the_floor_of_the_spectrum_is_the_noise_and_its_bias_is_subtracted():
     """sigma 4 nm, xi 60 nm, sampled at 4 nm, found with a noise of 3 nm: LER 12 nm, 15 nm as it is seen."""
     draw = torch.Generator().manual_seed(0)
-    edges = thorsos_profile(1024, 4.0, 4.0, 60.0, 0.75, draw, (64,)).double()
+    edges = rough_profile(torch.randn(64, 1024, generator=draw), 4.0, 4.0, 60.0, 0.75).double()
     seen = edges + 3.0 * torch.randn(edges.shape, generator=draw, dtype=torch.float64)
     true, raw = (3 * float(edge_residuals(e).square().mean()) ** 0.5 for e in (edges, seen))
     assert noise_variance(seen, 4.0) == pytest.approx(9.0, rel=0.05)

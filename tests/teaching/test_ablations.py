@@ -207,7 +207,7 @@ def test_a_claim_is_measured_by_its_sweep_or_by_itself(tmp_path, capsys, monkeyp
     assert commands.run("G03", "smoke", None, dry_run=True, **arguments) == 0
     assert not (tmp_path / "claims").exists()
     assert commands.run("G03", "smoke", None, dry_run=False, **arguments) == 0
-    assert "G03: not decided at this scale" in capsys.readouterr().out
+    assert "G03: open" in capsys.readouterr().out
     (line,) = [line for file in (tmp_path / "claims").iterdir() for line in file.read_text().splitlines()]
     record = json.loads(line)
     assert record["command"] == "python -m gantrans ablate G03 --scale smoke"
@@ -524,7 +524,7 @@ def test_the_end_of_a_sweep_is_its_table_and_its_claims(tmp_path) -> None:
     assert records.keys() == {"D08"}
     assert records["D08"]["experiment"] == "e"
     assert json.loads((tmp_path / "claims.jsonl").read_text()) == records["D08"]
-    assert "D08: not decided at this scale" in said
+    assert "D08: open" in said
     assert f"copy it to {grid.sweep.path}" in said
     table = json.loads((tmp_path / "modes.json").read_text())
     assert table["about"] == {

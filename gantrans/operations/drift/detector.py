@@ -13,8 +13,6 @@ labelling; only labels should start training.
 """
 
 import json
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -233,35 +231,6 @@ class DriftDetector:
         detector.chart_state = ChartState(tensors["chart values"], about["chart run"])
         detector.alarms = [Alarm(a["image"], a["level"], tuple(a["features"])) for a in about["alarms"]]
         return detector
-
-
-class FamilyDetectors:
-    """One detector per pattern family, for streams in which the family of an image is known.
-
-    A reference pooled over families has little power: its standard deviation includes the distance between
-    the families. Images of families without a detector are counted in `unmonitored`.
-    """
-
-    def __init__(self, detectors: Mapping[str, DriftDetector]) -> None:
-        self.detectors = dict(detectors)
-        self.unmonitored: Counter[str] = Counter()
-
-    def update(self, measured: Measured, families: Sequence[str]) -> dict[str, DriftReport]:
-        """Add every image to the detector of its family; returns the reports of the families that have one.
-
-        Raises:
-            DataError: another number of families than images.
-        """
-        if len(families) != len(measured.features):
-            raise DataError(f"There are {len(measured.features)} images but {len(families)} families.")
-        reports = {}
-        for family in dict.fromkeys(families):
-            rows = torch.tensor([i for i, name in enumerate(families) if name == family])
-            if family in self.detectors:
-                reports[family] = self.detectors[family].update(Measured(*(part[rows] for part in measured)))
-            else:
-                self.unmonitored[family] += len(rows)
-        return reports
 
 
 def _names(beyond: Tensor) -> tuple[str, ...]:

@@ -6,20 +6,25 @@ A record carries its raw data, so that anybody can compute its verdict again; `m
 import json
 import math
 import os
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from gantrans import ROOT
-from gantrans.teaching.claims.registry import Claim, ClaimError, get, registered
-from gantrans.teaching.claims.verdicts import UNTESTED, Finding, judge, judge_part
-from gantrans.teaching.fingerprint import code_version
+from gantrans.files import replace_file
+from gantrans.teaching.claims.provenance import check as check_provenance
+from gantrans.teaching.claims.provenance import now
+from gantrans.teaching.claims.registry import OLDER, Claim, ClaimError, get, registered
+from gantrans.teaching.claims.verdicts import OPEN, UNTESTED, Finding, judge, judge_part
+from gantrans.teaching.places import LESSONS
 from gantrans.teaching.runs import config_hash
 
 RUNS = Path(os.environ.get("GANTRANS_CLAIMS") or ROOT / "runs" / "claims")
-COMMITTED = ROOT / "notebooks" / "ablations" / "results" / "claims.json"
+COMMITTED = LESSONS
+"""The committed ledger: `claims.records.json` in the folders of the lessons."""
+RECORDS = "claims.records.json"
 SESSION_START = datetime.now(UTC)
 """When this process began: the earliest time at which data made in it can have been started."""
 SCALES = ("smoke", "reduced", "full")
@@ -42,6 +47,8 @@ def record(
     notebook: str = "",
     command: str = "",
     experiment: str = "",
+    made: Mapping[str, str] | None = None,
+    rejudge: bool = False,
     run: Path | None = None,
 ) -> Record:
     """Judge a claim by its rule, append the record to this run's ledger and return it.
@@ -58,53 +65,63 @@ def record(
         config: the configuration or parameters behind the data; its hash is kept.
         notebook, command: where it was measured and how to measure it again.
         experiment: hash of the lesson's modules that made the data (`fingerprint.experiment_version`).
+        made: commit, device and code of a stored table (`provenance.of_table`); those of now unless given.
+        rejudge: accept data that are older than the rule; the record then says so for good.
         run: the ledger file; `runs/claims/<day>-<process>.jsonl` unless given.
 
     Raises:
         ClaimError: unknown id or part, data that do not fit the rule, a stated value that the data do not
-            give, or a rule that is younger than its data.
+            give, or, without `rejudge`, a rule that is younger than its data.
     """
-    claim = get(claim_id)
-    if scale not in SCALES:
-        raise ClaimError(
-            f"Claim {claim_id} was recorded at scale {scale!r}; choose one of {', '.join(SCALES)}."
-        )
-    begun = _moment(started)
-    written = claim.written()
-    if written > begun:
-        raise ClaimError(
-            f"The rule of claim {claim_id} was written at {written:%Y-%m-%d %H:%M:%S}, after its data were "
-            f"started ({begun:%Y-%m-%d %H:%M:%S}); produce the data anew."
-        )
+    claim, begun = get(claim_id), _moment(started)
+    age = _age(claim, begun, scale, rejudge)
     by_part = _by_part(claim, measured if data is None else data)
     findings = {name: judge_part(claim.part(name), d) for name, d in by_part.items()}
     entry: Record = {
         "id": claim_id,
-        "verdict": judge(claim, findings, scale),
+        "verdict": UNTESTED,
         "scale": scale,
         "seeds": _seeds(claim, findings, seeds),
-        "parts": {
-            n: {**asdict(f), "unit": claim.part(n).unit, "data": _plain(by_part[n])}
-            for n, f in findings.items()
-        },
+        "parts": _parts(claim, findings, by_part),
         "numbers": {k: float(v) for k, v in (numbers or {}).items()},
-        "notebook": notebook,
-        "command": command,
-        "rule": claim.hash,
-        "rule_written": written.isoformat(),
-        "started": begun.isoformat(timespec="seconds"),
-        "recorded": datetime.now(UTC).isoformat(timespec="seconds"),
-        "config": config_hash(config),
-        "code": code_version(),
-        "experiment": experiment,
+        **{"notebook": notebook, "command": command, "config": config_hash(config), "experiment": experiment},
+        **{"rule": claim.hash, "rule_written": claim.written().isoformat(), "rule_age": age},
+        **{"started": _second(begun), "recorded": _second(datetime.now(UTC))},
+        **(now() if made is None else made),
     }
+    entry["verdict"] = _verdict(claim, findings, entry)
     _agree(entry, findings, measured, interval, verdict)
-    append(entry, run or RUNS / f"{SESSION_START:%Y%m%d-%H%M%S}-{os.getpid()}.jsonl")
-    return entry
+    return append(entry, run or RUNS / f"{SESSION_START:%Y%m%d-%H%M%S}-{os.getpid()}.jsonl")
 
 
-def append(entry: Record, path: Path) -> None:
-    """Add one line in a single write to a file opened for appending, and wait until it is on disk."""
+def _age(claim: Claim, begun: datetime, scale: str, rejudge: bool) -> str:
+    """How old the rule is beside its data; see `Claim.age`."""
+    if scale not in SCALES:
+        raise ClaimError(
+            f"Claim {claim.id} was recorded at scale {scale!r}; choose one of {', '.join(SCALES)}."
+        )
+    age = claim.age(begun)
+    if age != OLDER and not rejudge:
+        raise ClaimError(
+            f"The rule of claim {claim.id} was written at {claim.written():%Y-%m-%d %H:%M:%S}, after its "
+            f"data were started ({begun:%Y-%m-%d %H:%M:%S}); produce the data anew."
+        )
+    return age
+
+
+def _second(moment: datetime) -> str:
+    return moment.isoformat(timespec="seconds")
+
+
+def _parts(claim: Claim, findings: Mapping[str, Finding], data: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        name: {**asdict(finding), "unit": claim.part(name).unit, "data": _plain(data[name])}
+        for name, finding in findings.items()
+    }
+
+
+def append(entry: Record, path: Path) -> Record:
+    """Add a record as one line in a single write, wait until it is on the disk, and return it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     line = (json.dumps(entry, allow_nan=False) + "\n").encode()
     handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
@@ -113,14 +130,20 @@ def append(entry: Record, path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+    return entry
 
 
 def read(path: Path) -> dict[str, Record]:
-    """A ledger by claim id, from the committed .json, a run's .jsonl or a folder of runs (the newest wins).
+    """A ledger by claim id: from the folder of the lessons, a .json, a run's .jsonl or a folder of runs.
+
+    Of several records of one claim in runs the newest counts.
 
     Raises:
         ClaimError: for a line that is not a record; the message names file and line.
     """
+    if path == COMMITTED:
+        parts = [json.loads(file.read_text("utf-8")) for file in sorted(path.glob(f"*/{RECORDS}"))]
+        return dict(sorted(entry for part in parts for entry in part.items()))
     if path.suffix == ".json":
         return json.loads(path.read_text("utf-8")) if path.exists() else {}
     found: list[Record] = []
@@ -139,10 +162,13 @@ def merge(run: Path, committed: Path = COMMITTED) -> list[str]:
     """Take a run's records into the committed ledger; return the ids taken.
 
     Smoke records are left out, and a record never replaces one of a larger scale. Every verdict is computed
-    again first (`check`).
+    again first (`check`), and a record must name the clean commit that measured it (`provenance.check`).
     """
     ledger, fresh = read(committed), read(run)
     check(fresh)
+    for claim_id, entry in fresh.items():
+        if entry["scale"] != "smoke":
+            check_provenance(f"The record of claim {claim_id}", entry, entry["started"])
     taken = []
     for claim_id, entry in fresh.items():
         older = ledger.get(claim_id)
@@ -151,12 +177,18 @@ def merge(run: Path, committed: Path = COMMITTED) -> list[str]:
         ):
             ledger[claim_id] = entry
             taken.append(claim_id)
-    ordered = {i: ledger[i] for i in registered() if i in ledger}
-    committed.parent.mkdir(parents=True, exist_ok=True)
-    temporary = committed.with_suffix(f".{os.getpid()}.tmp")
-    temporary.write_text(json.dumps(ordered, indent=1, allow_nan=False) + "\n", encoding="utf-8")
-    os.replace(temporary, committed)
+    if committed != COMMITTED:
+        _write({i: ledger[i] for i in registered() if i in ledger}, committed)
+        return taken
+    for folder in dict.fromkeys(get(claim_id).folder for claim_id in taken):
+        mine = [claim.id for claim in registered().values() if claim.folder == folder]
+        _write({i: ledger[i] for i in mine if i in ledger}, folder / RECORDS)
     return taken
+
+
+def _write(ledger: Mapping[str, Record], path: Path) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(ledger, indent=1, allow_nan=False) + "\n")
 
 
 def check(ledger: Mapping[str, Record]) -> None:
@@ -167,71 +199,32 @@ def check(ledger: Mapping[str, Record]) -> None:
     """
     for claim_id, entry in ledger.items():
         claim = get(claim_id)
-        if entry["rule"] != claim.hash or claim.written() > datetime.fromisoformat(entry["started"]):
+        begun = datetime.fromisoformat(entry["started"])
+        if entry["rule"] != claim.hash or claim.age(begun) != entry["rule_age"]:
             raise ClaimError(
                 f"Claim {claim_id} was recorded under another rule than today's; measure it again."
             )
         findings = {n: judge_part(claim.part(n), p["data"]) for n, p in entry["parts"].items()}
-        again = judge(claim, findings, entry["scale"])
+        again = _verdict(claim, findings, entry)
         if again != entry["verdict"]:
             raise ClaimError(
                 f"Claim {claim_id} is recorded as {entry['verdict']!r}; its data give {again!r}."
             )
         for name, finding in findings.items():
             stored = entry["parts"][name]
-            for key in ("measured", "low", "high"):
+            if (stored["verdict"], stored["side"]) != (finding.verdict, finding.side):
+                raise ClaimError(f"Claim {claim_id}, part {name!r}: the verdict is not what the data give.")
+            for key in ("measured", "low", "high", "low_95", "high_95"):
                 if not math.isclose(stored[key], getattr(finding, key), rel_tol=1e-6, abs_tol=1e-12):
                     raise ClaimError(f"Claim {claim_id}, part {name!r}: {key} is not what the data give.")
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table of claims."""
-
-    id: str
-    said: str
-    true: str
-    measured: str
-    interval: str
-    seeds: str
-    scale: str
-    verdict: str
-    notebook: str
-
-
-def ledger_table(ledger: Mapping[str, Record] | None = None, ids: Iterable[str] | None = None) -> list[Row]:
-    """A row for every registered claim (or for `ids`); those without a record are untested.
-
-    Without `ledger`: the committed one, overlaid by the records of this machine's runs. A smoke run decides
-    nothing, so it never hides a committed record.
-    """
-    if ledger is None:
-        committed, own = read(COMMITTED), read(RUNS) if RUNS.exists() else {}
-        ledger = {**own, **committed, **{i: entry for i, entry in own.items() if entry["scale"] != "smoke"}}
-    rows = []
-    for claim in (get(i) for i in ids or registered()):
-        entry = ledger.get(claim.id)
-        if entry is None:
-            where = ", ".join(f"lesson {n}" for n in claim.lessons)
-            rows.append(Row(claim.id, claim.said, claim.true, "", "", "", "", UNTESTED, where))
-            continue
-        parts = entry["parts"]
-        label = (lambda n: f"{n}: ") if len(parts) > 1 else (lambda n: "")
-        measured = "; ".join(f"{label(n)}{_number(p['measured'], p['unit'])}" for n, p in parts.items())
-        interval = "; ".join(
-            "exact" if p["low"] == p["high"] else f"{label(n)}{p['low']:.3g} to {p['high']:.3g}"
-            for n, p in parts.items()
-        )
-        seeds = str(entry["seeds"] if isinstance(entry["seeds"], int) else len(entry["seeds"]))
-        rows.append(
-            Row(claim.id, claim.said, claim.true, measured, interval, seeds, entry["scale"], entry["verdict"],
-                entry["notebook"])
-        )  # fmt: skip
-    return rows
-
-
-def _number(value: float, unit: str) -> str:
-    return f"{value:.4g} {unit}".strip()
+def _verdict(claim: Claim, findings: Mapping[str, Finding], entry: Record) -> str:
+    if claim.unit_test:
+        return UNTESTED
+    if claim.decides(entry["scale"], entry["seeds"], entry["config"]):
+        return OPEN
+    return judge(claim, findings, entry["scale"])
 
 
 def _moment(started: datetime | str | None) -> datetime:

@@ -3,7 +3,8 @@
 In Markdown a number that was measured carries an HTML comment, invisible when rendered, with the claim's id
 and a field: `IoU rose from .64<!-- claim G02 no skips --> to .81<!-- claim G02 skips -->`. The fields:
 
-- `measured`, `low`, `high`, `seeds` and `verdict` (the word before the comment is then checked);
+- `measured`, `low`, `high`, `low_95`, `high_95`, `power`, `seeds`;
+- `verdict`, and `side` of what is excluded ("smaller than stated"): the words before the comment are checked;
 - an arm's name: its mean over seeds; a name of `numbers`: that number;
 - for a claim of several parts the part comes first: `part/measured`, `part/low`, `part/<arm>`.
 
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 from gantrans.teaching.claims.ledger import Record
-from gantrans.teaching.claims.verdicts import VERDICTS
+from gantrans.teaching.claims.verdicts import SIDES, VERDICTS
 
 MARK = re.compile(r"<!--\s*claim\s+(?P<id>[A-Z]\d\d)\s+(?P<field>[^>]*?)\s*-->")
 NUMBER = re.compile(
     r"(?P<number>[-+\u2212]?(?:\d[\d,]*\.?\d*|\.\d+)(?:e[-+]?\d+)?)(?P<after>[^\d.]{0,16})$", re.I
 )
+
+QUOTED = ("measured", "low", "high", "low_95", "high_95", "count", "power", "verdict", "side")
 
 
 def quotable(entry: Record) -> dict[str, Any]:
@@ -30,7 +33,7 @@ def quotable(entry: Record) -> dict[str, Any]:
     fields: dict[str, Any] = {"verdict": entry["verdict"], **entry["numbers"]}
     fields["seeds"] = entry["seeds"] if isinstance(entry["seeds"], int) else len(entry["seeds"])
     for name, part in entry["parts"].items():
-        own = {k: part[k] for k in ("measured", "low", "high", "count", "verdict")}
+        own = {k: part[k] for k in QUOTED if part[k] is not None}
         if isinstance(part["data"], Mapping):
             own |= {arm: sum(v) / len(v) for arm, v in part["data"].items()}
         fields |= {f"{name}/{k}": v for k, v in own.items()}
@@ -52,7 +55,7 @@ def check_text(text: str, ledger: Mapping[str, Record]) -> list[str]:
         if field not in fields:
             problems.append(f"{claim_id} has no field {field!r}; it has {', '.join(map(repr, fields))}.")
         elif isinstance(fields[field], str):
-            problems += _word_problem(claim_id, before, fields[field])
+            problems += _word_problem(claim_id, field, before, fields[field])
         else:
             problems += _number_problem(claim_id, field, before, float(fields[field]))
     return problems
@@ -83,9 +86,11 @@ def _number_problem(claim_id: str, field: str, before: str, value: float) -> lis
     return [f"{claim_id} {field}: the text says {found['number']}, the ledger {value:.6g}."]
 
 
-def _word_problem(claim_id: str, before: str, verdict: str) -> list[str]:
+def _word_problem(claim_id: str, field: str, before: str, word: str) -> list[str]:
     tail = before.rstrip(" *_`").lower()
-    said = [v for v in sorted(VERDICTS, key=len, reverse=True) if tail.endswith(v)]
-    if said[:1] == [verdict]:
+    known = sorted((*VERDICTS, *SIDES), key=len, reverse=True)
+    said = [v for v in known if re.search(rf"(^|\W){re.escape(v)}$", tail)]
+    if said[:1] == [word]:
         return []
-    return [f"{claim_id} verdict: the text says {(said or [before[-40:]])[0]!r}, the ledger {verdict!r}."]
+    kind = field.rpartition("/")[2]
+    return [f"{claim_id} {kind}: the text says {(said or [before[-40:]])[0]!r}, the ledger {word!r}."]

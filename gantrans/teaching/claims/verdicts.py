@@ -5,8 +5,8 @@ six seeds the percentile bootstrap is too narrow: at a nominal 99 % it excludes 
 fifteen (see `tests/test_claims.py`), the t interval one time in a hundred.
 """
 
-import itertools
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,23 +14,33 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import betaincinv, stdtrit
 
+from gantrans.teaching.claims.power import internal, power
 from gantrans.teaching.claims.registry import Claim, ClaimError, Part
 
 HOLDS = "holds"
-CONDITIONS = "holds with conditions"
-REFUTED = "refuted"
-UNDECIDED = "not decided at this scale"
+EXCLUDED = "excluded"
+OPEN = "open"
 UNTESTED = "untested"
-VERDICTS = (HOLDS, CONDITIONS, REFUTED, UNDECIDED, UNTESTED)
+VERDICTS = (HOLDS, EXCLUDED, OPEN, UNTESTED)
+SMALLER = "smaller than stated"
+NONE = "no effect of that size"
+REVERSED = "the other way round"
+LARGER = "larger than stated"
+SIDES = (SMALLER, NONE, REVERSED, LARGER)
+"""On which side of the region an excluded effect lies; `NONE` and `REVERSED` need a value of "no effect"."""
+BESIDE = 0.95
+"""Level of the interval that is shown beside the one that decides."""
 
 Array = np.ndarray[Any, np.dtype[np.float64]]
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the data say about one part: the effect with its interval, the verdict and the reason for it.
+    """What the data say about one part: the effect, the interval that decides, verdict and reason.
 
-    `shuffled_undecided` is, for paired arms, the share of label swaps under which no verdict would be given.
+    `side` is one of `SIDES` where the verdict is excluded, else empty; `low_95` and `high_95` are the
+    interval shown beside. `shuffled_holds`, of paired arms, is the share of label swaps under which the part
+    holds; `power` is that of `claims.power`, None for an exact number.
     """
 
     measured: float
@@ -39,7 +49,11 @@ class Finding:
     count: int
     verdict: str
     why: str
-    shuffled_undecided: float | None = None
+    side: str = ""
+    low_95: float = math.nan
+    high_95: float = math.nan
+    shuffled_holds: float | None = None
+    power: float | None = None
 
 
 def t_interval(values: Array, level: float = 0.99) -> tuple[Array, Array, Array]:
@@ -71,28 +85,42 @@ def paired_effect(
     return float(effect), float(low), float(high)
 
 
-def decide(low: Array, high: Array, region: tuple[float, float], no_effect: float | None) -> Array:
-    """+1 holds, -1 refuted, 0 undecided, elementwise for intervals [low, high].
+def decide(low: Array, high: Array, region: tuple[float, float]) -> Array:
+    """+1 holds, -1 excluded, 0 open, elementwise for intervals [low, high].
 
-    Holds: the whole interval lies in the region. Refuted: the whole interval lies outside, and, where two
-    arms are compared (`no_effect` given), it also excludes "no difference". All else is undecided.
+    Holds: the whole interval lies in the region. Excluded: the whole interval lies outside it.
     """
     inside = (low >= region[0]) & (high <= region[1])
     outside = (high < region[0]) | (low > region[1])
-    if no_effect is not None:
-        outside &= (low > no_effect) | (high < no_effect)
     return np.where(inside, 1, np.where(outside, -1, 0))
 
 
-def shuffled_undecided(part: Part, differences: Array) -> float:
-    """Share of swaps of the labels, pair by pair, that leave the part undecided (all 2^n up to n = 12)."""
+def side_of(low: float, high: float, region: tuple[float, float], no_effect: float | None) -> str:
+    """On which side of the region an interval outside it lies: one of `SIDES`.
+
+    The stated effect points from `no_effect` to the region. Without such a value (None, or one inside the
+    region) the numbers themselves are compared.
+    """
+    below = high < region[0]
+    if no_effect is None or region[0] <= no_effect <= region[1]:
+        return SMALLER if below else LARGER
+    upwards = region[0] > no_effect
+    if below != upwards:
+        return LARGER
+    if low <= no_effect <= high:
+        return NONE
+    return SMALLER if (low > no_effect) == upwards else REVERSED
+
+
+def shuffled_holds(part: Part, differences: Array) -> float:
+    """Share of swaps of the labels, pair by pair, under which the part holds (all 2^n up to n = 16)."""
     n = differences.shape[-1]
-    if n <= 12:
-        signs = np.array(list(itertools.product((1.0, -1.0), repeat=n)))
+    if n <= 16:
+        signs = 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
     else:
-        signs = np.random.default_rng(0).choice((1.0, -1.0), size=(4096, n))
+        signs = np.random.default_rng(0).choice((1.0, -1.0), size=(65536, n))
     _, low, high = t_interval(signs * differences, part.level)
-    return float(np.mean(decide(low, high, _internal(part), 0.0) == 0))
+    return float(np.mean(decide(low, high, internal(part)) == 1))
 
 
 def judge_part(part: Part, data: Any) -> Finding:
@@ -114,39 +142,59 @@ def judge_part(part: Part, data: Any) -> Finding:
         raise ClaimError(f"{part.name!r} of kind {part.kind} cannot use {data!r}: {error}.") from error
     if values.ndim != 1 or not values.size or not np.isfinite(values).all():
         raise ClaimError(f"{part.name!r} needs finite numbers; the data are {data!r}.")
+    if part.kind == "exact":
+        if values.size != 1:
+            raise ClaimError(f"{part.name!r} needs one number; the data are {data!r}.")
+        number = float(values[0])
+        return _finding(part, (number, number, number), (number, number), 1, {})
     if part.kind == "proportion":
         if values.size != 2 or not 0 <= values[0] <= values[1] or values[1] < 1:
             raise ClaimError(f"{part.name!r} needs (successes, trials); the data are {data!r}.")
-        measured, low, high = proportion_interval(int(values[0]), int(values[1]), part.level)
-        count = int(values[1])
-    elif part.kind == "exact":
-        if values.size != 1:
-            raise ClaimError(f"{part.name!r} needs one number; the data are {data!r}.")
-        measured = low = high = float(values[0])
-        count = 1
-    elif values.size < 2:
+        k, n = int(values[0]), int(values[1])
+        beside = proportion_interval(k, n, BESIDE)[1:]
+        return _finding(part, proportion_interval(k, n, part.level), beside, n, {"power": power(part, 0, n)})
+    if values.size < 2:
         raise ClaimError(f"{part.name!r} needs at least two repeats; the data are {data!r}.")
-    else:
-        measured, low, high = (float(v) for v in t_interval(values, part.level))
-        count = values.size
-    verdict, why = _word(part, decide(np.array(low), np.array(high), part.region, None), count)
-    return Finding(measured, low, high, count, verdict, why)
+    n, spread = values.size, float(values.std(ddof=1))
+    mean, low, high = (float(v) for v in t_interval(values, part.level))
+    _, low_95, high_95 = (float(v) for v in t_interval(values, BESIDE))
+    more = {"power": power(part, spread if part.pilot is None else part.pilot, n)}
+    return _finding(part, (mean, low, high), (low_95, high_95), n, more)
 
 
 def judge(claim: Claim, findings: Mapping[str, Finding], scale: str) -> str:
-    """The verdict on a claim from the findings of its parts.
+    """The verdict on a claim from the findings of its parts, all of which its sentence speaks about.
 
-    Holds or refuted when every part of the rule was measured and says so; holds with conditions when some
-    parts hold; else undecided. At a scale that the rule does not name, as smoke,
-    always undecided.
+    Excluded when one part is; holds when every part of the rule was measured and holds; else open. At a scale
+    that the rule does not name, as smoke, always open.
     """
     if scale not in claim.scales:
-        return UNDECIDED
+        return OPEN
     verdicts = [findings[p.name].verdict if p.name in findings else UNTESTED for p in claim.parts]
-    for word in (HOLDS, REFUTED):
-        if all(v == word for v in verdicts):
-            return word
-    return CONDITIONS if HOLDS in verdicts else UNDECIDED
+    if EXCLUDED in verdicts:
+        return EXCLUDED
+    return HOLDS if all(v == HOLDS for v in verdicts) else OPEN
+
+
+def judge_noop(claim: Claim, findings: Mapping[str, Finding], scale: str) -> str | None:
+    """The verdict if the component that the claim is about did nothing; None where no such arm was run."""
+    hollow = dict(findings)
+    for part in claim.parts:
+        if part.noop and part.name in findings:
+            none = part.no_effect or 0.0
+            hollow[part.name] = _finding(part, (none,) * 3, (none,) * 2, findings[part.name].count, {})
+    return judge(claim, hollow, scale) if any(p.noop for p in claim.parts) else None
+
+
+def conditions(verdicts: Mapping[str, tuple[str, str]]) -> str:
+    """ "holds for A and B; excluded for C (smaller than stated); open for D" from {part: (verdict, side)}."""
+    groups: dict[tuple[str, str], list[str]] = {}
+    for name, found in verdicts.items():
+        groups.setdefault(found, []).append(name)
+    order = sorted(groups, key=lambda g: VERDICTS.index(g[0]))
+    return "; ".join(
+        f"{word} for {_listed(groups[word, where])}{f' ({where})' if where else ''}" for word, where in order
+    )
 
 
 def _judge_paired(part: Part, data: Any) -> Finding:
@@ -159,24 +207,40 @@ def _judge_paired(part: Part, data: Any) -> Finding:
     differences = _differences(arms[0], arms[1], part.compare)
     if not np.isfinite(differences).all():
         raise ClaimError(f"{part.name!r} has a value that is not finite (or, for a ratio, not positive).")
-    measured, low, high = paired_effect(arms[0], arms[1], level=part.level, compare=part.compare)
-    undecided = shuffled_undecided(part, differences)
-    sign = decide(np.array(low), np.array(high), part.region, part.no_effect)
-    verdict, why = _word(part, sign, differences.size)
-    if verdict != UNDECIDED and undecided < 0.95:
-        verdict, why = UNDECIDED, f"label swaps alone would decide in {1 - undecided:.1%} of cases"
-    return Finding(measured, low, high, differences.size, verdict, why, undecided)
+    n, spread = differences.size, float(differences.std(ddof=1))
+    found = paired_effect(arms[0], arms[1], level=part.level, compare=part.compare)
+    _, *beside = paired_effect(arms[0], arms[1], level=BESIDE, compare=part.compare)
+    more = {
+        "shuffled_holds": shuffled_holds(part, differences),
+        "power": power(part, spread if part.pilot is None else part.pilot, n),
+    }
+    return _finding(part, found, (beside[0], beside[1]), n, more)
 
 
-def _word(part: Part, sign: Array, count: int) -> tuple[str, str]:
-    if count < part.fewest:
-        return UNDECIDED, f"{count} of the {part.fewest} observations the rule asks for"
+def _finding(
+    part: Part,
+    found: tuple[float, float, float],
+    beside: tuple[float, float],
+    count: int,
+    more: Mapping[str, float | None],
+) -> Finding:
+    measured, low, high = found
+    sign = int(decide(np.array(low), np.array(high), part.region))
     interval = "the value" if part.kind == "exact" else f"the {part.level:.0%} interval"
-    return {
-        1: (HOLDS, f"{interval} lies inside the stated region"),
-        -1: (REFUTED, f"{interval} lies outside the stated region"),
-        0: (UNDECIDED, f"{interval} leaves both answers open"),
-    }[int(sign)]
+    word, why, where = OPEN, f"{interval} leaves both answers open", ""
+    if count < part.fewest:
+        why = f"{count} of the {part.fewest} observations the rule asks for"
+    elif sign == 1:
+        word, why = HOLDS, f"{interval} lies inside the stated region"
+    elif sign == -1:
+        where = side_of(low, high, part.region, part.no_effect)
+        word, why = EXCLUDED, f"{interval} lies outside the stated region: {where}"
+    return Finding(measured, low, high, count, word, why, where, beside[0], beside[1], **more)
+
+
+def _listed(names: Sequence[str]) -> str:
+    *first, last = names
+    return f"{', '.join(first)} and {last}" if first else last
 
 
 def _differences(first: Any, second: Any, compare: str) -> Array:
@@ -185,11 +249,3 @@ def _differences(first: Any, second: Any, compare: str) -> Array:
         return a - b
     with np.errstate(divide="ignore", invalid="ignore"):
         return np.log(a) - np.log(b)
-
-
-def _internal(part: Part) -> tuple[float, float]:
-    """The region in the units in which differences are averaged (logarithms for a ratio)."""
-    if part.compare == "difference":
-        return part.region
-    with np.errstate(divide="ignore"):
-        return float(np.log(max(part.region[0], 0.0))), float(np.log(part.region[1]))

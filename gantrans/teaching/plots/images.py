@@ -106,60 +106,6 @@ def image_grid(
     return figure
 
 
-def image_row(images: Sequence[Any], titles: Sequence[str] = (), **options: Any) -> Figure:
-    """One row of images; the options are those of `image_grid`."""
-    return image_grid([images], titles, **{"size": 2.1, **options})
-
-
-@styled
-def pair_figure(
-    layout: Any, printed: Any, sem: Any, *, pixel_nm: float | None = None, suptitle: str = ""
-) -> Figure:
-    """Drawn layout, printed shape over the drawn outline, and SEM image, all in [0, 1]."""
-    figure = image_row(
-        [layout, printed, sem], ["drawn layout", "printed shape", "SEM image"],
-        suptitle=suptitle, pixel_nm=pixel_nm, size=2.6,
-    )  # fmt: skip
-    drawn = pixels(layout)
-    if drawn.min() < 0.5 < drawn.max():
-        figure.axes[1].contour(drawn, levels=[0.5], colors=[COLOURS[1]], linewidths=1.0)
-    return figure
-
-
-@styled
-def receptive_field_figure(
-    image: Any,
-    box: tuple[int, int, int, int],
-    gradient: Any = None,
-    *,
-    title: str = "",
-    pixel_nm: float | None = None,
-) -> Figure:
-    """The field of one logit on the image, and the gradient that proves it.
-
-    Args:
-        image: (H, W) in [0, 1].
-        box: first row, first column, height and width of the field in pixels; it may reach over the border.
-        gradient: (H, W) absolute gradient of the logit, or None.
-    """
-    figure = new_figure(6.4 if gradient is not None else 3.4, 3.3)
-    axes = figure.subplots(1, 1 if gradient is None else 2, squeeze=False)[0]
-    row, column, height, width = box
-    ax = image_axes(image, "what one logit sees", ax=axes[0], pixel_nm=pixel_nm)
-    _box(ax, box)
-    describe(ax, f"The field of the logit is {height} x {width} px, from row {row} and column {column}.")
-    if gradient is not None:
-        size = np.abs(pixels(gradient))
-        axes[1].imshow(np.log10(size + 1e-12 + size.max() * 1e-6), cmap="cividis", interpolation="nearest")
-        _frame(axes[1], "gradient of the logit, log scale")
-        _box(axes[1], box)
-        rows, columns = np.nonzero(size.any(1))[0], np.nonzero(size.any(0))[0]
-        support = f"{np.ptp(rows) + 1} x {np.ptp(columns) + 1} px" if rows.size else "empty"
-        describe(axes[1], f"The support of its gradient is {support}.")
-    figure.suptitle(title)
-    return figure
-
-
 @styled
 def alignment_figure(
     raw: Any, template: Any, score: Any, offset: tuple[float, float], *, pixel_nm: float | None = None

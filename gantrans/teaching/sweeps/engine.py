@@ -21,6 +21,7 @@ from tqdm.auto import tqdm
 
 from gantrans.errors import ConfigError
 from gantrans.files import replace_file
+from gantrans.teaching.claims.provenance import current_commit
 from gantrans.teaching.fingerprint import code_version, experiment_version, imports_of
 from gantrans.teaching.runs import config_hash
 from gantrans.teaching.sweeps.grid import Grid, Run
@@ -232,7 +233,8 @@ def _prepare(grid: Grid, scale: str, out: Path) -> None:
     path = out / ABOUT
     if path.exists():
         earlier = json.loads(path.read_text("utf-8"))
-        different = [name for name in about if name != "date" and earlier.get(name) != about[name]]
+        free = ("date", "commit")  # a commit that changes other files is no other sweep
+        different = [name for name in about if name not in free and earlier.get(name) != about[name]]
         if different:
             words = ", ".join(
                 f"{name} {earlier.get(name)!r} there, {about[name]!r} now" for name in different
@@ -266,7 +268,8 @@ def _about(grid: Grid, scale: str) -> dict[str, str]:
     about["experiment"] = experiment_version(*lesson_modules(grid))
     if grid.sweep is not None:
         about["config"] = config_hash(grid.sweep.config(scale))
-    return {**about, "date": datetime.now(UTC).isoformat(timespec="seconds")}
+    date = datetime.now(UTC).isoformat(timespec="seconds")
+    return {**about, "commit": current_commit(), "date": date}
 
 
 def lesson_modules(grid: Grid) -> tuple[str, ...]:

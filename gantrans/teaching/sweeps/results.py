@@ -72,7 +72,7 @@ def _finish_sweep(
         devices.add(device)
     about = {
         "command": f"python -m gantrans ablate {grid.name} --scale {scale}",
-        **{name: begun[name] for name in ("scale", "config", "code", "experiment", "date")},
+        **{name: begun[name] for name in ("scale", "config", "code", "experiment", "commit", "date")},
         "device": ", ".join(sorted(devices)),
     }
     table = Table(about, {seed: sweep.joined(parts) for seed, parts in rows.items()}, sweep.name)

@@ -12,6 +12,7 @@ from typing import Any
 
 from gantrans.errors import ConfigError
 from gantrans.teaching import claims
+from gantrans.teaching.claims import provenance
 from gantrans.teaching.claims.ledger import Record
 from gantrans.teaching.places import NOTEBOOKS
 from gantrans.teaching.runs import from_scratch
@@ -99,8 +100,13 @@ class Sweep:
         """All arms of all settings; see `part` and `joined`."""
         return self.joined({setting: self.part(setting, seed, scale) for setting in self.settings})
 
-    def record_claims(self, table: Table, scale: str, ledger: Path | None = None) -> dict[str, Record]:
-        """Record the claims that a table decides, in `ledger` or in this machine's; the records by id."""
+    def record_claims(
+        self, table: Table, scale: str, ledger: Path | None = None, *, rejudge: bool = False
+    ) -> dict[str, Record]:
+        """Record the claims that a table decides, in `ledger` or in this machine's; the records by id.
+
+        `rejudge`: as in `claims.record`.
+        """
         return {
             claim_id: claims.record(
                 claim_id,
@@ -112,6 +118,8 @@ class Sweep:
                 notebook="lesson " + ", ".join(claims.get(claim_id).lessons),
                 command=table.command,
                 experiment=table.about.get("experiment", ""),
+                made=provenance.of_table(table.about),
+                rejudge=rejudge,
                 run=ledger,
             )
             for claim_id, judged in self.claims.items()

@@ -1,7 +1,6 @@
 """Tables of sweeps: what was measured, by seed and arm, with what it takes to measure it again."""
 
 import json
-import platform
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -9,12 +8,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 
 from gantrans.errors import ConfigError
 from gantrans.teaching import claims
 from gantrans.teaching.places import found
-from gantrans.training import pick_device
 from gantrans.training.checkpoint import write_atomically
 
 Row = Mapping[str, Mapping[str, float]]
@@ -75,19 +72,6 @@ class Table:
             f"{len(self.rows)} seeds at scale {a['scale']}{device}, {a['date'][:10]}, code {a['code']}; "
             f"again with `{self.command}`"
         )
-
-
-@cache
-def device_name() -> str:
-    """What `fit` computes on here, by kind and not by host: "NVIDIA H100 80GB HBM3", "AMD EPYC"."""
-    device = pick_device()
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text("utf-8").splitlines() if cpuinfo.exists() else []
-    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    name = models[0] if models else platform.processor() or platform.machine()
-    return name if device.type == "cpu" else f"{name} ({device.type})"
 
 
 @cache

@@ -63,9 +63,6 @@ def _(case: Case) -> Args:
     return x, case.randn(out, channels, 4, 4) / 4, *vectors, case.seed % 3 != 0
 
 
-Vectors = tuple[Tensor, Tensor, Tensor, Tensor]
-
-
 def _block(x: Tensor, weight: Tensor, *rest: Tensor | bool) -> Tensor:
     scale, shift, mean, var, training = rest
     x = F.conv2d(x, weight, stride=2, padding=1)

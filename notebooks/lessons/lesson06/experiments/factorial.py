@@ -99,21 +99,6 @@ def main_effect(
     return _effect(np.array(with_it) - np.array(without), level)
 
 
-def interaction(
-    rows: Rows, setting: str, pair: tuple[str, str], quantity: str, *, level: float = 0.99
-) -> Effect:
-    """Half the difference between a factor's effect with another factor and without it.
-
-    Zero when two factors simply add; negative when the second finds nothing left to repair.
-    """
-    total = np.zeros(len(rows))
-    for subset in factorial():
-        sign = 1.0 if (pair[0] in subset) == (pair[1] in subset) else -1.0
-        arm = arm_in(setting, arm_name(subset))
-        total += sign * np.array([rows[seed][arm][quantity] for seed in sorted(rows)])
-    return _effect(total / 2 ** (len(FACTORS) - 1), level)
-
-
 def compare(
     rows: Rows, setting: str, first: str, second: str, quantity: str, *, level: float = 0.99
 ) -> Effect:

@@ -54,7 +54,6 @@ SETTINGS: Mapping[str, Size] = {
     "full": Size(64, 4, 16, 512, 8, 1200),
 }
 SEEDS: Mapping[str, range] = {"smoke": range(2), "reduced": range(24), "full": range(64)}
-"""The rule asks for twenty; even 24 right of 24 leave a share of 86 % possible, 64 of 64 one of 94 %."""
 
 
 def task_config(provoked: str, size: Size) -> Pix2PixConfig:
@@ -173,5 +172,5 @@ SWEEP = Sweep(
     {provoked: partial(run_seed, provoked) for provoked in PROVOKED},
     SEEDS,
     lambda scale: [task_config(provoked, SETTINGS[scale]) for provoked in PROVOKED],
-    {"G33": recognised},
+    {},  # claim G33 is judged by `failures_fresh`
 )

@@ -17,8 +17,6 @@ from torch.nn.utils import parametrize
 from gantrans.networks import PatchGAN, PatchGANConfig
 from gantrans.teaching.sweeps.registry import experiment
 
-ITERATIONS = 15
-"""Power iterations of PyTorch's spectral norm when it is put on a layer; one more per training step."""
 SIZE = 32
 """Side of the images on which a convolution's operator norm is measured, in pixels."""
 
@@ -95,17 +93,6 @@ def operator_norm(
         left = size + 2 * padding - weight.shape[2] - stride * (y.shape[-1] - 1)
         x = F.conv_transpose2d(y, weight, stride=stride, padding=padding, output_padding=left)
     return float(norm)
-
-
-def toeplitz_norm(weight: Tensor, stride: int, padding: int, size: int) -> float:
-    """The same by SVD of the convolution's full matrix; for small images only."""
-    inputs = weight.shape[1]
-    basis = torch.eye(inputs * size * size, dtype=torch.float64).reshape(-1, inputs, size, size)
-    return float(
-        torch.linalg.matrix_norm(
-            F.conv2d(basis, weight.double(), stride=stride, padding=padding).flatten(1), 2
-        )
-    )
 
 
 DISCRIMINATOR = PatchGANConfig(base_filters=16, n_layers=2, spectral_norm=True)

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from gantrans.teaching.claims import get
 from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, metric_table, new_figure, styled
 from gantrans.teaching.plots.style import LINES
 from gantrans.teaching.sweeps.tables import Table as Measured
@@ -132,7 +133,8 @@ def shares_table(record: Mapping[str, Any]) -> Table:
         [name, f"{p['measured']:.0%} of {p['count']}", f"{p['low']:.0%} to {p['high']:.0%}", p["verdict"]]
         for name, p in record["parts"].items()
     ]
-    header = ["provoked", "right name", "95 % interval", "nine of ten?"]
+    part = get("G33").parts[0]
+    header = ["provoked", "right name", f"{part.level:.0%} interval", f"in at least {part.region[0]:.0%}?"]
     return Table(header, rows, f"All four kinds together: {record['verdict']}")
 
 

@@ -217,11 +217,11 @@ def _numbers(table: Table) -> dict[str, float]:
 def invented(table: Table) -> dict[str, Any]:
     """The data of G21 and the means of every arm."""
     parts = {
-        "hallucination": ("regular only", "mixed"),
+        "regular arrays only": ("regular only", "mixed"),
         "L1 weight": ("L1 weight 10", "L1 weight 100"),
         "cycle": ("no cycle", "cycle"),
     }
-    data = {part: by_rule(table, "count error", *arms) for part, arms in parts.items()}
+    data = {part: by_rule(table, "completed", *arms) for part, arms in parts.items()}
     return {"data": data, "numbers": _numbers(table)}
 
 

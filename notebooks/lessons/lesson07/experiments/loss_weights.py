@@ -234,6 +234,7 @@ def front(table: Table) -> dict[str, Any]:
     data = {
         "spectrum distance": table.values("spectrum", *RULE_ARMS),
         "pixel error": table.values("L1", *RULE_ARMS),
+        "EPE": table.values("EPE", *RULE_ARMS),
     }
     numbers = {f"{arm}: {q}": v for arm, row in table.means().items() for q, v in row.items()}
     return {"data": data, "numbers": numbers}

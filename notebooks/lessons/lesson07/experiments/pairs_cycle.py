@@ -214,7 +214,12 @@ def few_and_many(table: Table) -> dict[str, Any]:
     for cycle in ("cycle", UNPAIRED):
         for name, values in gains(table, cycle=cycle).items():
             numbers[f"{name}, {cycle}"] = sum(values) / len(values)
-    return {"data": {arm: every[arm] for arm in ("gain, 50 pairs", "gain, 1000 pairs")}, "numbers": numbers}
+    few = [arm_name(COUNTS[0], cycle) for cycle in (UNPAIRED, "no cycle")]
+    data = {
+        "same pairs": {arm: every[arm] for arm in ("gain, 50 pairs", "gain, 1000 pairs")},
+        "unpaired images too": table.values("IoU", *few),
+    }
+    return {"data": data, "numbers": numbers}
 
 
 SWEEP = Sweep(

@@ -169,18 +169,32 @@ def map_of_256(scale: str) -> dict[str, Any]:
 
 @experiment("G16")
 def parameters_of_two_blocks(scale: str) -> dict[str, Any]:
-    """Counted on the full preset at every scale."""
+    """Counted on the full preset at every scale; beside it one block at 64 channels, and SAGAN's at 256."""
     numbers = added()
-    return {"data": numbers.pop("parameters"), "numbers": numbers}
+    count = numbers.pop("parameters")
+    numbers |= {"one block of 64 channels": block_parameters(64), "SAGAN, one block": sagan_parameters(256)}
+    return {"data": count, "numbers": numbers}
+
+
+def block_parameters(channels: int) -> float:
+    """Of the course's block: three 1 x 1 convolutions, q and k of C/8 channels and v of C, and gamma."""
+    narrow = channels // 8
+    return float(2 * (channels * narrow + narrow) + channels * channels + channels + 1)
+
+
+def sagan_parameters(channels: int) -> float:
+    """Of the block of Zhang et al. 2019: q, k, v of C/8 channels, a fourth 1 x 1 convolution back, gamma."""
+    narrow = channels // 8
+    return float(3 * (channels * narrow + narrow) + narrow * channels + channels + 1)
 
 
 @experiment("G18")
 def time_of_both(scale: str) -> dict[str, Any]:
-    """One ratio per repeat; medians of the single additions beside it."""
+    """One ratio per repeat, of one network on one device; medians of the single additions beside it."""
     ratios = step_ratios(scale)
     numbers = {name: float(torch.tensor(values).median()) for name, values in ratios.items()}
     numbers |= {"attention: share of operations": added()["share of operations"]}
-    return {"data": ratios["both"], "numbers": numbers, "seeds": tuple(range(len(ratios["both"])))}
+    return {"data": ratios["both"], "numbers": numbers}
 
 
 def layer_table(table: Table) -> list[list[str]]:

@@ -171,7 +171,10 @@ def run_seed(seed: int, scale: str) -> Row:
 def distant_structure(table: Table) -> Mapping[str, Any]:
     """What the rule of G30 asks for."""
     return {
-        "data": table.values("pitch spread", "attention", "no attention"),
+        "data": {
+            "without attention": table.values("pitch spread", "attention", "no attention"),
+            "against a deeper network": table.values("pitch spread", "attention", DEEPER),
+        },
         "numbers": {
             f"{arm}: {name}": value for arm, means in table.means().items() for name, value in means.items()
         },

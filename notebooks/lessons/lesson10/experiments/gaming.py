@@ -157,7 +157,7 @@ def run_seed(seed: int, scale: str) -> Row:
 
 def judged(table: Table) -> dict[str, Any]:
     """What the rule of G35 takes, and the means of every judge as "arm: judge"."""
-    data = {quantity: table.values(quantity, BY_SSIM, BY_L1) for quantity in ("SSIM", "EPE")}
+    data = {quantity: table.values(quantity, BY_SSIM, BY_L1) for quantity in ("SSIM", "EPE", "defects")}
     means = table.means()
     numbers = {f"{arm}: {q}": v for arm, row in means.items() for q, v in row.items() if isfinite(v)}
     return {"data": data, "numbers": numbers}

@@ -27,7 +27,6 @@ from lessons.lesson10.experiments.metrology_truth import (
     readings,
 )
 
-QUANTITIES = ("CD", "EPE", "LER", "corrected LER")
 RESAMPLES, LEVEL = 1000, 0.95
 NOISELESS = 1e6
 """Electrons per pixel at which no noise is left to speak of."""

@@ -209,17 +209,6 @@ def _unseen(judges: Sequence[str], values: np.ndarray) -> list[str]:
 
 
 @styled
-def mismatch_figure(target: Tensor, outputs: Mapping[str, Tensor], words: Mapping[str, str]) -> Figure:
-    """A target (1, 1, S, S) and outputs for it by name, each with a line of words under its title."""
-    figure = new_figure(2.2 * (1 + len(outputs)), 2.7)
-    axes = figure.subplots(1, 1 + len(outputs))
-    image_axes(target[0], "target\n", ax=axes[0], pixel_nm=PIXEL_NM)
-    for ax, (name, made) in zip(axes[1:], outputs.items(), strict=True):
-        image_axes(made[0], f"{name}\n{words[name]}", ax=ax)
-    return figure
-
-
-@styled
 def six_figure(six: SixOutputs, *, revealed: bool = False) -> Figure:
     """The target and six outputs by letter; `revealed` adds what is wrong with each."""
     figure = new_figure(6.0, 3.2)

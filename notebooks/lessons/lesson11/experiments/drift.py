@@ -208,8 +208,10 @@ def shares(table: Table, level: str) -> dict[str, tuple[int, int]]:
 
 
 def judged(table: Table) -> dict[str, Any]:
-    """The data of claim G22, and the shares of every level in every stream as numbers."""
-    rule = shares(table, "rule")
+    """The data of claim G22, and the shares of every level in every stream as numbers.
+
+    The streams of a line share its reference, so that a line is one observation: the share of its streams.
+    """
     numbers = {
         f"{level}: {name}": k / n
         for level in ("rule", "windows", "chart", "both")
@@ -217,7 +219,14 @@ def judged(table: Table) -> dict[str, Any]:
     }
     for quantity in ("flags per 10,000", "any flag"):
         numbers |= {f"{quantity}: {name}": float(np.mean(values(table, quantity, name))) for name in STREAMS}
-    return {"data": {part: rule[name] for part, name in PARTS.items()}, "numbers": numbers}
+    numbers["streams"] = float(len(values(table, "rule alarm", PARTS["pitch"])))
+    return {"data": {part: by_line(table, name) for part, name in PARTS.items()}, "numbers": numbers}
+
+
+def by_line(table: Table, name: str) -> list[float]:
+    """Per line of production, the share of its streams of a kind in which the rule alarmed."""
+    arms = [arm for arm in table.arms if arm.rsplit(", ", 1)[0] == name]
+    return [float(np.mean([row[arm]["rule alarm"] for arm in arms])) for _, row in sorted(table.rows.items())]
 
 
 SWEEP = Sweep(

@@ -113,8 +113,6 @@ DRIFTS: Mapping[str, Drift] = {
     "relation": Drift("drawn edges 5 nm further in", retarget_nm=5.0),
 }
 """By name. All are scaled by their progress; layouts are replaced in that share of the images."""
-SLOW = ("brightness", "contrast", "blur", "noise")
-SUDDEN = ("rotation", "jogs", "bridges", "new family")
 
 
 class Images(NamedTuple):
