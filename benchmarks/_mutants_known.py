@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,14 @@ from gantrans.files import replace_file
 
 
 class Memory:
-    """Traces of test files and verdicts on mutants, in a file that is written at every addition.
+    """Traces of test files and verdicts on mutants, in a folder of two files written at every addition.
 
     Every entry has a key: a hash of the library, of what all tests share, of the worker, and of the tests
     that the entry rests on.
     """
 
     def __init__(self, path: Path, test_files: list[str]) -> None:
-        self.path, self.test_files = path, test_files
+        self.path, self.test_files, self._lock = path, test_files, threading.Lock()
         shared = [
             *ROOT.glob("gantrans/**/*.py"),
             *(file for file in ROOT.glob("tests/**/*.py") if not file.name.startswith("test_")),
@@ -27,9 +28,8 @@ class Memory:
         self._library = _hash(*sorted(shared))
         self._of_test = {file: self._library + _hash(ROOT / file) for file in test_files}
         self._all = hashlib.sha256("".join(self._of_test.values()).encode()).hexdigest()
-        known = json.loads(path.read_text()) if path.exists() else {}
-        self._traces: dict[str, dict[str, Any]] = known.get("traces", {})
-        self._verdicts: dict[str, dict[str, str]] = known.get("verdicts", {})
+        self._traces: dict[str, dict[str, Any]] = _read(path / "traces.json")
+        self._verdicts: dict[str, dict[str, str]] = _read(path / "verdicts.json")
 
     def trace(self, file: str) -> dict[str, Any] | None:
         """What was traced of a test file; None if it is not known or no longer holds."""
@@ -42,7 +42,7 @@ class Memory:
         Raises:
             RuntimeError: there is none.
         """
-        if "tests" not in traced:
+        if files and "tests" not in traced:
             raise RuntimeError("The unit tests ended without an answer; run them alone and mend what fails.")
         for file in files:
             begin = f"{file}::"
@@ -52,7 +52,7 @@ class Memory:
                 "failed": [name for name in traced["failed"] if name.startswith(begin)],
                 "modules": traced["modules"],
             }
-        self._write()
+        _write(self.path / "traces.json", self._traces)
 
     @property
     def modules(self) -> list[str]:
@@ -79,18 +79,24 @@ class Memory:
 
     def add_verdict(self, mutant: Mutant, found: dict[str, str]) -> None:
         """Keep the answer to a mutant's job."""
-        self._verdicts[mutant.id] = {**found, "change": mutant.change, "key": self._key(found)}
-        self._write()
+        with self._lock:
+            self._verdicts[mutant.id] = {**found, "change": mutant.change, "key": self._key(found)}
+            _write(self.path / "verdicts.json", self._verdicts)
 
     def _key(self, found: dict[str, str]) -> str:
         if found["verdict"] in ("killed", "time"):
             return self._of_test.get(found["by"].split("::")[0], self._library)
         return self._all
 
-    def _write(self) -> None:
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        known = {"traces": self._traces, "verdicts": self._verdicts}
-        replace_file(self.path, json.dumps(known), sync=False)
+
+def _read(path: Path) -> dict[str, Any]:
+    known: dict[str, Any] = json.loads(path.read_text()) if path.exists() else {}
+    return known
+
+
+def _write(path: Path, known: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    replace_file(path, json.dumps(known), sync=False)
 
 
 def _hash(*files: Path) -> str:

@@ -5,7 +5,7 @@ in turn, drawn by a hash of seed and id, so that an edit elsewhere changes few d
 copy and judged by the fast unit tests that call the changed function, the nearest first. Running out of time
 counts as killed. Goal: at least 95 % killed of those that `mutants_explained.toml` does not show to be equal.
 
-What is known of unchanged code is kept in `runs/benchmarks/mutants-known.json` and not measured again.
+What is known of unchanged code is kept in `runs/benchmarks/mutants/` and not measured again.
 
 `python -m benchmarks.mutants ID ...` judges mutants by name and prints the change and the test that saw it.
 """
@@ -21,9 +21,11 @@ import tempfile
 import tomllib
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from queue import Queue
 from typing import Any
 
 from benchmarks._mutants_known import Memory
@@ -38,7 +40,7 @@ GOAL = 0.95
 EXPLAINED = Path(__file__).with_name("mutants_explained.toml")
 SLOW = re.compile(
     "lesson|notebook|browser|crash|process|exercise|mutation|style|container|kernel|course|glossary|recall|"
-    "explorer|plots|claims|ablation|sweeps|teaching|benchmarks|house|english|habits|one_place"
+    "explorer|plots|claims|ablation|sweeps|teaching|benchmarks|house|english|habits|one_place|command_line"
 )
 """Test files that are no fast unit tests of the library, by their path."""
 LONGEST_TEST = 5.0
@@ -49,15 +51,18 @@ BUDGET = 8.0
 Tests = dict[str, tuple[float, list[str]]]
 """Node id -> seconds, and "file:function" of what it calls."""
 Judge = Callable[..., dict[str, str]]
+Ask = Callable[[dict[str, Any]], dict[str, Any]]
+JOBS = int(os.environ.get("GANTRANS_MUTANT_JOBS", "1"))
+"""Mutants judged at a time, each in a copy and a process of its own."""
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """One row per folder and operator, then all; `quick` takes two mutants of each folder."""
     mutants = sample(2 if quick else PER_FOLDER)
     explained = tomllib.loads(EXPLAINED.read_text())
-    with judged() as (judge, tests):
-        controls = [judge(mutant, unchanged=True)["verdict"] for mutant in mutants[:: len(mutants) // 7]]
-        results = {mutant.id: judge(mutant) for mutant in mutants}
+    with judged() as (judge, tests), ThreadPoolExecutor(JOBS) as threads:
+        controls = list(threads.map(lambda m: judge(m, unchanged=True), mutants[:: len(mutants) // 7]))
+        results = dict(zip((m.id for m in mutants), threads.map(judge, mutants), strict=True))
     alive = [m for m in mutants if results[m.id]["verdict"] in ("survived", "untested")]
     known = [m for m in alive if explained.get(m.id, {}).get("change") == m.change]
     groups: list[tuple[str, list[Mutant]]] = [
@@ -69,7 +74,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
     total |= {
         "seed": SEED,
         "tests": len(tests),
-        "unchanged_green": f"{controls.count('survived')} of {len(controls)}",
+        "unchanged_green": f"{sum(c['verdict'] == 'survived' for c in controls)} of {len(controls)}",
         "goal": GOAL,
         "met": total["score"] >= GOAL,
         "survivors": [f"{m.id}  {m.change}" for m in alive if m not in known],
@@ -144,37 +149,51 @@ def judged() -> Iterator[tuple[Judge, Tests]]:
     """
     paths = [path.relative_to(ROOT).as_posix() for path in sorted(ROOT.glob("tests/**/test_*.py"))]
     paths = [path for path in paths if not SLOW.search(path)]
-    memory = Memory(ROOT / "runs" / "benchmarks" / "mutants-known.json", paths)
-    with tempfile.TemporaryDirectory(prefix="gantrans-mutants-") as folder:
-        copy = Path(folder) / "copy"
-        ignored = shutil.ignore_patterns(".git", "runs", "__pycache__", ".*_cache", ".venv", ".hypothesis")
-        shutil.copytree(ROOT, copy, ignore=ignored)
-        with worker(copy) as ask:
-            new = [path for path in paths if memory.trace(path) is None]
-            if new:
-                memory.add_traces(new, ask({"trace": new}))
-            ask({"preload": memory.modules})
-            tests = {name: found for name, found in memory.tests().items() if found[0] < LONGEST_TEST}
+    memory = Memory(ROOT / "runs" / "benchmarks" / "mutants", paths)
+    ignored = shutil.ignore_patterns(".git", "runs", "__pycache__", ".*_cache", ".venv", ".hypothesis")
+    with tempfile.TemporaryDirectory(prefix="gantrans-mutants-") as folder, ExitStack() as stack:
+        copies = [Path(folder) / str(number) for number in range(JOBS)]
+        for copy in copies:
+            ignored = shutil.ignore_patterns(
+                ".git", "runs", "__pycache__", ".*_cache", ".venv", ".hypothesis"
+            )
+            shutil.copytree(ROOT, copy, ignore=ignored)
+        asks = [stack.enter_context(worker(copy)) for copy in copies]
+        new = [path for path in paths if memory.trace(path) is None]
+        with ThreadPoolExecutor(JOBS) as threads:
+            parts = [new[number::JOBS] for number in range(JOBS)]
+            traces = list(threads.map(lambda ask, part: ask({"trace": part}) if part else {}, asks, parts))
+            for part, traced in zip(parts, traces, strict=True):
+                memory.add_traces(part, traced)
+            list(threads.map(lambda ask: ask({"preload": memory.modules}), asks))
+        tests = {name: found for name, found in memory.tests().items() if found[0] < LONGEST_TEST}
+        free: Queue[Ask] = Queue()
+        for ask in asks:
+            free.put(ask)
 
-            def judge(mutant: Mutant, unchanged: bool = False) -> dict[str, str]:
-                chosen = tests_of(mutant, tests)
-                if not chosen:
-                    return {"verdict": "untested", "by": ""}
-                if not unchanged and (known := memory.verdict(mutant)):
-                    return known
-                source = (copy / mutant.file).read_text()
-                seconds = 10 + 2 * sum(tests[name][0] for name in chosen)
-                text = source if unchanged else mutant.applied(source)
+        def judge(mutant: Mutant, unchanged: bool = False) -> dict[str, str]:
+            chosen = tests_of(mutant, tests)
+            if not chosen:
+                return {"verdict": "untested", "by": ""}
+            if not unchanged and (known := memory.verdict(mutant)):
+                return known
+            source = (ROOT / mutant.file).read_text()
+            seconds = 10 + 2 * sum(tests[name][0] for name in chosen)
+            text = source if unchanged else mutant.applied(source)
+            ask = free.get()
+            try:
                 found = ask({"file": mutant.file, "text": text, "tests": chosen, "seconds": seconds})
-                if not unchanged:
-                    memory.add_verdict(mutant, found)
-                return found
+            finally:
+                free.put(ask)
+            if not unchanged:
+                memory.add_verdict(mutant, found)
+            return found
 
-            yield judge, tests
+        yield judge, tests
 
 
 @contextmanager
-def worker(copy: Path) -> Iterator[Callable[[dict[str, Any]], dict[str, Any]]]:
+def worker(copy: Path) -> Iterator[Ask]:
     """A function that gives a job to a warm process in the copy and waits for its answer."""
     environment = os.environ | {
         "PYTHONPATH": os.pathsep.join((str(copy), str(copy / "notebooks"))),
