@@ -77,7 +77,7 @@ def run(quick: bool) -> list[dict[str, Any]]:
         "unchanged_green": f"{sum(c['verdict'] == 'survived' for c in controls)} of {len(controls)}",
         "goal": GOAL,
         "met": total["score"] >= GOAL,
-        "survivors": [f"{m.id}  {m.change}" for m in alive if m not in known],
+        "survivors": [m.id for m in alive if m not in known],
         "stale": sorted(
             key
             for key, entry in explained.items()

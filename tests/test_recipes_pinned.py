@@ -87,7 +87,7 @@ PINNED = {
     "GateConfig": "567878da3cc7",
     "FineTuneConfig": "4ba0ac236662",
     "TriggerConfig": "1a4897b0ef36",
-    "IntakeConfig": "1ddae3bf5d19",
+    "IntakeConfig": "94b06492916c",
 }
 
 

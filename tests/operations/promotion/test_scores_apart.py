@@ -6,7 +6,7 @@ from torch import nn
 
 from gantrans.data import make_pairs
 from gantrans.images import unit_from_uint8
-from gantrans.operations.promotion.finetune import Apart
+from gantrans.operations.promotion.finetune import SeparateValidation
 
 
 class Task:
@@ -35,7 +35,7 @@ def test_every_set_is_scored_in_evaluation_mode_and_the_mode_comes_back(training
     }
     task = Task()
     task.generator.train(training)
-    scores = Apart(sets, "sem2layout")(task)
+    scores = SeparateValidation(sets, "sem2layout")(task)
     assert task.generator.training == training
     assert task.modes == [False, False]
     assert set(scores) == {"l1_old", "iou_old", "l1_new", "iou_new"}

@@ -6,13 +6,13 @@ import pytest
 import torch
 
 from gantrans.operations.serving.server import _translation
-from gantrans.operations.serving.service import Answer
+from gantrans.operations.serving.service import TranslationResult
 
 
 def test_size_statistics_times_and_image_are_those_of_the_answer() -> None:
     given = torch.tensor([[[0.0, 0.5, 1.0], [0.0, 0.5, 1.0]]])  # two rows, three columns
     output = torch.full((1, 2, 3), 0.25)
-    said = _translation(Answer("id", "sem2layout", "7", given, output, b"png", {"network": 0.25}))
+    said = _translation(TranslationResult("id", "sem2layout", "7", given, output, b"png", {"network": 0.25}))
     assert (said.width, said.height) == (3, 2)
     assert (said.id, said.direction, said.model) == ("id", "sem2layout", "7")
     assert said.milliseconds == {"network": 250.0}
