@@ -34,6 +34,7 @@ import pytest
 COPY = Path.cwd()
 SCRATCH = COPY / "runs" / "mutants"
 MEMORY_BYTES = 16 * 2**30
+LONGEST_WAIT = 120.0
 ARGUMENTS = [
     "-q", "-p", "no:cacheprovider", "-p", "no:unraisableexception", "-p", "no:threadexception",
     "--rootdir", str(COPY), "-c", "pyproject.toml",
@@ -129,7 +130,7 @@ def _function(code: CodeType) -> str | None:
 def forked(work: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any] | None:
     """What `work` gives in a child process of its own, or None if it ends without an answer.
 
-    The child has so many seconds of CPU time and, should it wait for ever, a minute and ten times as long.
+    The child has so many seconds of CPU time, and it may wait for `LONGEST_WAIT` seconds without using any.
     """
     answer = SCRATCH / "answer.json"
     shutil.rmtree(SCRATCH, ignore_errors=True)
@@ -137,17 +138,29 @@ def forked(work: Callable[[], dict[str, Any]], seconds: float) -> dict[str, Any]
     pid = os.fork()
     if pid == 0:
         _child(work, answer, seconds)
-    end = time.monotonic() + 60 + 10 * seconds
+    used, since = -1, time.monotonic()
     try:
         while not (ended := os.waitpid(pid, os.WNOHANG))[0]:
-            if time.monotonic() > end:
-                return {"verdict": "time", "by": "it waited"}
+            now = _ticks(pid)
+            if now != used:
+                used, since = now, time.monotonic()
+            if time.monotonic() > since + LONGEST_WAIT:
+                return {"verdict": "time", "by": f"it waited for {LONGEST_WAIT:.0f} s"}
             time.sleep(0.02)
         if os.WIFSIGNALED(ended[1]) and os.WTERMSIG(ended[1]) in (signal.SIGXCPU, signal.SIGKILL):
             return {"verdict": "time", "by": f"{seconds:.0f} s"}
     finally:
         _end_group(pid)
     return json.loads(answer.read_text()) if answer.exists() else None
+
+
+def _ticks(pid: int) -> int:
+    """CPU time of a living process, in clock ticks."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
+    except OSError:
+        return 0
+    return int(fields[11]) + int(fields[12])
 
 
 def _child(work: Callable[[], dict[str, Any]], answer: Path, seconds: float) -> None:

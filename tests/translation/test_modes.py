@@ -157,7 +157,7 @@ def test_validation_while_training_is_in_evaluation_mode(monkeypatch):
 def test_a_file_is_overwritten_only_where_that_is_asked_for(run: Path, tmp_path: Path):
     write_image(tmp_path / "in.png", images(1)[0])
     (tmp_path / "out.png").write_bytes(b"mine")
-    with pytest.raises(DataError, match="out.png exists"):
+    with pytest.raises(DataError, match=r"out\.png exists"):
         predict_files(run, tmp_path / "in.png", tmp_path / "out.png", device="cpu")
     assert (tmp_path / "out.png").read_bytes() == b"mine"
     predict_files(run, tmp_path / "in.png", tmp_path / "out.png", overwrite=True, device="cpu")
