@@ -1,11 +1,18 @@
 """What must be the same on every machine and in every version: splits by name, seeds of streams, offsets."""
 
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
 import torch
 
+from gantrans.data import make_pairs
 from gantrans.data.alignment import MAX_OFFSET_PX, _random_offset, ncc
-from gantrans.data.folder import hash_split
+from gantrans.data.clips import ClipConfig
+from gantrans.data.folder import hash_split, write_pairs
 from gantrans.data.layouts import LayoutConfig, draw_clip
 from gantrans.data.streams import stream_seeds
+from gantrans.errors import DataError
 
 
 def test_a_name_keeps_its_split() -> None:
@@ -45,3 +52,26 @@ def test_rules_off_the_grid_are_rounded_inwards() -> None:
     clips = [draw_clip(config, 4, item) for item in range(60)]
     assert {clip.width for clip in clips} == {13}  # 65 nm is the one grid width between 61 and 69
     assert {clip.space for clip in clips} == {13, 14}
+
+
+@pytest.mark.parametrize(
+    ("options", "pixel"),
+    [
+        ({}, 20.0),
+        ({"source": "procedural", "size": 16}, 20.0),
+        ({"source": "sky130", "layer": "li1", "size": 32}, 42.5),  # 170 nm over 3 + 1 pixels
+        ({"source": "sky130", "layer": "li1", "size": 16}, 55.0),  # over 2 + 1 pixels
+        ({"source": "sky130", "layer": "li1", "pixel_nm": 33.0}, 33.0),
+    ],
+)
+def test_a_pixel_of_a_clip_resolves_the_rule_of_its_source(options: dict, pixel: float) -> None:
+    assert ClipConfig(**options).pixel == pixel
+
+
+@pytest.mark.parametrize("name", [".hidden", "folder/name", "."])
+def test_a_pair_whose_name_is_no_file_name_is_not_written(name: str, tmp_path: Path) -> None:
+    pairs = make_pairs("procedural", size=16, count=2, progress=False)
+    bad = replace(pairs, names=[pairs.names[0], name])
+    with pytest.raises(DataError, match="cannot be a file name"):
+        write_pairs(bad, tmp_path / "out", source="procedural")
+    assert list(tmp_path.iterdir()) == []

@@ -42,6 +42,8 @@ def test_the_measured_rule_of_an_oblong_clip_ends_at_half_its_shorter_side(shape
     width, space = measured_rule(stripes)
     assert width == 3
     assert space == 6
+    stripes[..., 4:12] = 1.0  # wider than half the shorter side, narrower than half the longer one
+    assert measured_rule(stripes)[0] == 6 if shape == (12, 30) else measured_rule(stripes)[0] <= 6
 
 
 def test_grey_pixels_are_those_between_the_limits() -> None:

@@ -21,6 +21,7 @@ from gantrans.networks import (
     VectorDenoiser,
     VectorDenoiserConfig,
 )
+from gantrans.networks.denoiser import SpatialAttention
 
 
 def randn(*shape: int, seed: int = 0) -> Tensor:
@@ -170,3 +171,21 @@ def test_the_denoiser_is_its_layers_with_every_skip_copied(norm: str) -> None:
         h = timed(network.decoder[0][0], torch.cat([h, fine], dim=1), time)
         expected = network.exit(F.silu(network.norm(h)))
         torch.testing.assert_close(network(x, t), expected)
+
+
+@pytest.mark.parametrize("heads", [1, 2, 4])
+def test_attention_mixes_places_head_by_head(heads: int) -> None:
+    """Softmax over places, written out: each head sees its own channels, and no two images meet."""
+    layer = awake(SpatialAttention(8, heads, "group")).double()
+    x = randn(2, 8, 3, 5).double()
+    with torch.no_grad():
+        q, k, v = (part.flatten(2) for part in layer.qkv(layer.norm(x)).chunk(3, dim=1))  # (B, C, places)
+        mixed = torch.zeros_like(v)
+        width = 8 // heads
+        for image in range(2):
+            for head in range(heads):
+                own = slice(head * width, (head + 1) * width)
+                scores = q[image, own].T @ k[image, own] / width**0.5  # (places, places)
+                mixed[image, own] = v[image, own] @ scores.softmax(1).T
+        expected = x + layer.projection(mixed.reshape(x.shape))
+        torch.testing.assert_close(layer(x), expected)
