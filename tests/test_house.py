@@ -171,9 +171,7 @@ def test_a_good_tree_breaks_no_rule(plant):
         ),
         (
             one_command_measures,
-            {
-                "notebooks/lessons/lesson06/experiments/own.py": "def main():\n    from argparse import ArgumentParser"
-            },
+            {"notebooks/lessons/lesson06/experiments/own.py": "def f():\n    import argparse"},
             ["notebooks/lessons/lesson06/experiments/own.py imports argparse"],
         ),
         (
