@@ -99,15 +99,17 @@ def test_the_sample_is_fixed_and_takes_equally_of_every_folder():
     assert len({m.operator for m in chosen}) == 11
 
 
-def test_the_nearest_tests_judge_first_and_within_the_budget():
+def test_quick_tests_judge_first_then_near_ones_within_the_budget():
     mutant = next(m for m in mutants_of(SOURCE, "gantrans/data/a.py", "data/a") if m.scope == "step")
     tests = {
         "tests/test_far.py::one": (1.0, ["gantrans/data/a.py:step"]),
+        "tests/test_far.py::quick": (0.05, ["gantrans/data/a.py:step"]),
         "tests/data/test_a.py::slow": (2.0, ["gantrans/data/a.py:step"]),
         "tests/data/test_a.py::quick": (0.1, ["gantrans/data/a.py:step", "gantrans/data/b.py:other"]),
         "tests/data/test_a.py::other": (0.1, ["gantrans/data/a.py:Config.check"]),
         "tests/test_long.py::two": (mutants.BUDGET, ["gantrans/data/a.py:step"]),
     }
     assert mutants.tests_of(mutant, tests) == [
-        "tests/data/test_a.py::quick", "tests/data/test_a.py::slow", "tests/test_far.py::one",
+        "tests/data/test_a.py::quick", "tests/test_far.py::quick", "tests/data/test_a.py::slow",
+        "tests/test_far.py::one",
     ]  # fmt: skip

@@ -124,6 +124,8 @@ def test_a_judge_has_a_layer_per_halving_down_to_four_pixels(size: int, channels
     layers = [layer for layer in judge.body if isinstance(layer, torch.nn.Conv2d)]
     assert [layer.out_channels for layer in layers] == channels
     assert [layer.in_channels for layer in layers] == [1, *channels[:-1]]
-    assert judge.body(torch.zeros(2, 1, size, size)).shape == (2, 16 * channels[-1])
+    convolutions, pooled = judge.body[:-2], judge.body
+    assert convolutions(torch.zeros(2, 1, size, size)).shape == (2, channels[-1], 4, 4)
+    assert pooled(torch.zeros(2, 1, size, size)).shape == (2, 16 * channels[-1])
     assert judge(torch.zeros(2, 1, size, size)).shape == (2, 5)
     assert judge.hidden.out_features == 7

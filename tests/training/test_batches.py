@@ -1,6 +1,7 @@
 """Batches that a thread makes ahead: in order, at most two ahead, and the same as without a thread."""
 
 from concurrent.futures import Future
+from typing import ClassVar
 
 import pytest
 import torch
@@ -13,8 +14,10 @@ OTHER = torch.device("meta")  # a device that is not the CPU and needs no hardwa
 class Inline:
     """An executor that works at once, so that what is ahead can be counted."""
 
-    def __init__(self, *_: object) -> None:
-        pass
+    threads: ClassVar[list[int]] = []
+
+    def __init__(self, threads: int, _: str) -> None:
+        self.threads.append(threads)
 
     def __enter__(self) -> "Inline":
         return self
@@ -47,6 +50,7 @@ def test_two_batches_are_made_ahead_and_no_more(monkeypatch: pytest.MonkeyPatch)
         next(stream)
         assert len(made) == taken + 2
     stream.close()
+    assert Inline.threads == [1]  # so that reading the data need not be safe for several
 
 
 def test_what_was_made_ahead_is_given_up_when_training_stops() -> None:
