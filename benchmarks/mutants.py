@@ -245,8 +245,8 @@ def tests_of(mutant: Mutant, tests: Tests) -> list[str]:
     chosen: list[str] = []
     spent = 0.0
     for name in sorted(found, key=near):
-        spent += tests[name][0]
-        if spent < BUDGET or not chosen:
+        if spent + tests[name][0] <= BUDGET:
+            spent += tests[name][0]
             chosen.append(name)
     return chosen
 

@@ -189,3 +189,12 @@ def test_attention_mixes_places_head_by_head(heads: int) -> None:
                 mixed[image, own] = v[image, own] @ scores.softmax(1).T
         expected = x + layer.projection(mixed.reshape(x.shape))
         torch.testing.assert_close(layer(x), expected)
+
+
+def test_a_denoiser_has_the_norm_that_its_settings_name() -> None:
+    for norm, kind in (("group", nn.GroupNorm), ("batch", nn.BatchNorm2d), ("none", nn.Identity)):
+        network, _ = denoiser(norm=norm)
+        found = [network.norm, network.middle.norm1, network.encoder[1][0].norm2, network.attention.norm]
+        assert [type(layer) for layer in found] == [kind] * 4
+    group = denoiser(norm="group")[0].middle.norm1
+    assert (group.num_groups, group.num_channels) == (2, 16)  # eight channels to a group

@@ -5,6 +5,7 @@ import itertools
 import pytest
 import torch
 
+from gantrans.translation import segment
 from gantrans.translation.predictor import _reflect, _starts, _window
 
 
@@ -43,3 +44,17 @@ def test_reflection_is_that_of_numpy(length: int, margin: int) -> None:
     mode = "reflect" if length > 1 else "edge"
     expected = np.pad(image[0].numpy(), (margin, 9), mode=mode)
     assert torch.equal(_reflect(image, margin, total, total)[0], torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize("inside", [0.5, 0.1])
+def test_regions_between_bright_edges_are_told_apart_by_their_own_mean(inside: float) -> None:
+    """Otsu alone would find the rim; which side is brighter decides what is drawn."""
+    image = torch.full((1, 1, 64, 64), 0.3)
+    image[..., 16:48, 20:44] = 1.0
+    image[..., 20:44, 24:40] = inside
+    drawn = segment(image, "edge_regions")[0, 0]
+    assert (drawn[22:42, 26:38] == float(inside > 0.3)).all()
+    assert (drawn[:14] == float(inside < 0.3)).all()
+    assert (drawn[-14:] == float(inside < 0.3)).all()
+    rim_outside, rim_inside = drawn[32, 20], drawn[32, 23]  # each takes the class of the nearer side
+    assert (rim_outside, rim_inside) == (float(inside < 0.3), float(inside > 0.3))

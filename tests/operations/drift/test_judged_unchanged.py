@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from gantrans.errors import DataError
 from gantrans.operations.drift.charts import ChartConfig, ChartState, SequentialTest
 from gantrans.operations.drift.features import ARTICLE, FEATURES
 from gantrans.operations.drift.profile import Measured, ReferenceProfile, js_distance, kl_divergence
@@ -86,3 +87,17 @@ def test_a_window_test_scores_each_feature_by_its_own_usual_distance() -> None:
     verdict = test.judge(moved)
     assert verdict.strange
     assert int((verdict.distances / test.usual).argmax()) == 4
+
+
+def test_a_feature_that_never_moves_has_no_chart_and_features_that_move_together_have() -> None:
+    config = ChartConfig(block=2, run_length=100.0)
+    flat = gaussian(200)
+    flat[:, 3] = 0.25
+    with pytest.raises(DataError, match="same mean in every block"):
+        SequentialTest.fit(flat, config)
+    together = gaussian(200)[:, :1].expand(-1, 4).contiguous()  # equal to each other, not over time
+    chart = SequentialTest.fit(together, config)
+    blocks = together.reshape(100, 2, 4).mean(1)
+    torch.testing.assert_close(chart.mean, blocks.mean(0))
+    torch.testing.assert_close(chart.std, blocks.std(0))
+    assert chart.limit > 0
