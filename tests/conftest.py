@@ -128,15 +128,19 @@ def wait_for(server: subprocess.Popen, url: str, log: Path) -> None:
             time.sleep(0.2)
 
 
+def system_browser() -> str | None:
+    """The Chromium of this system, if there is one."""
+    names = ("chromium", "chromium-browser", "google-chrome", "chrome")
+    return os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
+
+
 @pytest.fixture(scope="session")
 def browser() -> Iterator:
     """Headless Chromium: the system's, or the one that `playwright install chromium` brought."""
     from playwright.sync_api import sync_playwright
 
     with sync_playwright() as playwright:
-        names = ("chromium", "chromium-browser", "google-chrome", "chrome")
-        system = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, names)), None)
-        path = system or playwright.chromium.executable_path
+        path = system_browser() or playwright.chromium.executable_path
         if not Path(path).exists():
             missing = "no Chromium: install it with your system's packages or `playwright install chromium`"
             if os.environ.get("GANTRANS_REQUIRE_BROWSER"):

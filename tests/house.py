@@ -196,6 +196,17 @@ def circles(root: Path) -> list[tuple[str, ...]]:
     return sorted(groups)
 
 
+def one_command_measures(root: Path) -> list[str]:
+    """A lesson has no command line of its own: `python -m gantrans ablate` measures."""
+    return [
+        f"{source.path} imports {name}: sweeps and experiments are measured by `ablate` alone."
+        for source in sources(root).values()
+        if _inside(source.name, "lessons")
+        for name in sorted(source.imports)
+        if name.split(".")[0] in ("argparse", "click", "typer")
+    ]
+
+
 def nothing_generated(root: Path) -> list[str]:
     """No notebook that a command writes from the file beside it; one notebook serves all ablations."""
     notebooks = sorted((root / "notebooks").rglob("*.ipynb"))

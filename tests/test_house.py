@@ -13,6 +13,7 @@ from house import (
     long_files,
     long_functions,
     nothing_generated,
+    one_command_measures,
     sources,
     teaching_knows_no_lesson,
 )
@@ -25,6 +26,7 @@ RULES = [
     lessons_import_earlier_ones,
     floors_go_down,
     circles,
+    one_command_measures,
     nothing_generated,
 ]
 GOOD = {
@@ -166,6 +168,11 @@ def test_a_good_tree_breaks_no_rule(plant):
             circles,
             {"notebooks/lessons/shared/setting.py": "if TYPE_CHECKING:\n    import lessons.lesson05.losses"},
             [("lessons.lesson05.losses", "lessons.shared.setting")],
+        ),
+        (
+            one_command_measures,
+            {"notebooks/lessons/lesson06/experiments/own.py": "def f():\n    import argparse"},
+            ["notebooks/lessons/lesson06/experiments/own.py imports argparse"],
         ),
         (
             nothing_generated,

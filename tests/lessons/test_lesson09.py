@@ -150,7 +150,7 @@ def test_larger_images_have_two_arms_and_the_same_rule():
     made = table(row)
     told = noticed.larger_findings(made)
     assert told.rows[0][2] == "holds"
-    assert told.rows[1][1:] == ["1.00 (1.00 to 1.00)", "open"]
+    assert told.rows[1][1:] == ["1.00 (1.00 to 1.00)", "excluded"]
     figure = noticed.matching_figure(made, "layout2sem", {"spectrum": ("distance (dB)", 1.0)})
     assert "without 4.5; mean 2.25" in alt_text(figure)
     assert "sum" not in alt_text(figure)

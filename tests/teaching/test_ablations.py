@@ -512,7 +512,7 @@ def test_effects_of_a_grid_are_there_in_its_committed_table(grid) -> None:
 def test_the_end_of_a_sweep_is_its_table_and_its_claims(tmp_path) -> None:
     grid = find_grid("modes")
     date = "2099-01-01T00:00:00+00:00"
-    about = {"scale": "smoke", "config": "c", "code": "d", "experiment": "e", "date": date}
+    about = {"scale": "smoke", "config": "c", "code": "d", "experiment": "e", "commit": "f", "date": date}
     (tmp_path / "about.json").write_text(json.dumps(about))
     runs = grid.runs("smoke")
     for run in runs:

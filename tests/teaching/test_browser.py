@@ -1,17 +1,20 @@
 """Explorers in a real JupyterLab: open the notebook, run all, move a control, and the figure changes.
 
 Every lesson that calls `explore` is driven, and so is a small fixture that proves the machinery. Each
-explorer's last state is kept as a screenshot in pytest's temporary folder.
+explorer's last state is kept as a screenshot in pytest's temporary folder. The lessons run here with another
+seed than in nbval's run, and from an empty cache, so that this run also shows that they keep their budget.
 """
 
-import shutil
 import time
 from pathlib import Path
 from typing import Any
 
 import nbformat
 import pytest
+from papermill.iorw import load_notebook_node
+from papermill.parameterize import parameterize_notebook
 
+from gantrans.teaching.course import cpu_limit
 from gantrans.teaching.notebooks.run import find_lessons
 
 pytestmark = pytest.mark.browser
@@ -29,18 +32,21 @@ IDLE = f"""() => {NOTEBOOK}.sessionContext.session.kernel.status === 'idle' &&
 ERRORS = f"""() => [...{NOTEBOOK}.content.model.cells].filter(cell => cell.type === 'code')
     .flatMap(cell => cell.outputs.toJSON()).filter(output => output.output_type === 'error')
     .map(output => output.ename + ': ' + output.evalue)"""
+LAST = f"() => [...{NOTEBOOK}.content.model.cells].at(-1).outputs.toJSON()[0].text"
 PICTURES = "images => images.map(image => image.src).join(' ')"
 
 
 @pytest.mark.parametrize("lesson", DRIVEN, ids=lambda path: path.stem)
 def test_every_explorer_redraws(lesson, lab, browser, tmp_path):
     url, served = lab
-    shutil.copy(lesson, served)
+    nbformat.write(with_another_seed(lesson, tmp_path / "cache"), served / lesson.name)
     context = browser.new_context(viewport={"width": 1280, "height": 1000})
     page = context.new_page()
     page.set_default_timeout(90_000)
     try:
         run_all(page, f"{url}/lab/tree/{lesson.name}?reset")
+        seconds, limit = float(page.evaluate(LAST)), cpu_limit(lesson)
+        assert seconds <= limit, f"{lesson.name} used {seconds:.1f} CPU seconds; {limit:.0f} are allowed"
         explorers = page.locator(EXPLORER)
         explorers.first.wait_for()
         for number in range(explorers.count()):
@@ -50,6 +56,16 @@ def test_every_explorer_redraws(lesson, lab, browser, tmp_path):
     finally:  # end the kernel as well, or the next notebook shares the machine with it
         page.evaluate(f"() => {NOTEBOOK}.sessionContext.shutdown()")
         context.close()
+
+
+def with_another_seed(lesson: Path, cache: Path) -> nbformat.NotebookNode:
+    """The lesson with seed 1 at smoke, in whose last cell the CPU seconds of its kernel stand."""
+    notebook = parameterize_notebook(load_notebook_node(str(lesson)), {"scale": "smoke", "seed": 1})
+    first = f"import os\n\nos.environ['GANTRANS_CACHE'] = {str(cache)!r}  # all is trained, nothing loaded"
+    last = "used = os.times()\nprint(used.user + used.system + used.children_user + used.children_system)"
+    notebook.cells.insert(0, nbformat.v4.new_code_cell(first))
+    notebook.cells.append(nbformat.v4.new_code_cell(last))
+    return notebook
 
 
 def run_all(page: Any, url: str) -> None:

@@ -12,7 +12,9 @@ from pathlib import Path
 
 import nbformat
 import pytest
+from conftest import system_browser
 from papermill import PapermillExecutionError
+from test_browser import DRIVEN
 
 from gantrans.errors import ConfigError
 from gantrans.teaching.course import cpu_limit
@@ -37,7 +39,9 @@ def run_within_budget(lesson: Path, folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize("lesson", find_lessons(), ids=lambda path: path.stem)
-def test_lesson_runs_with_another_seed_within_its_budget(lesson, tmp_path, monkeypatch):
+def test_lesson_runs_with_another_seed_within_its_budget(lesson, tmp_path, monkeypatch, pytestconfig):
+    if system_browser() and "browser" not in pytestconfig.option.markexpr and lesson in DRIVEN:
+        pytest.skip("tests/teaching/test_browser.py runs it so in JupyterLab")
     run_within_budget(lesson, tmp_path, monkeypatch)
 
 

@@ -28,6 +28,16 @@ def test_rows_of_old_data_under_a_new_rule_say_so():
     assert all(datetime.fromisoformat(ledger[i]["started"]) < KEPT_SINCE for i in younger)
 
 
+def test_a_rule_with_one_outcome_names_a_unit_test_that_exists():
+    named = [c for c in claims.registered().values() if c.unit_test]
+    assert [c.id for c in named] == ["G28"]
+    sources = "".join(p.read_text("utf-8") for p in (claims.ledger.ROOT / "tests").rglob("test_*.py"))
+    for claim in named:
+        assert f"def {claim.unit_test}(" in sources
+        assert ROWS[claim.id].verdict == "untested"
+        assert f"it is a unit test: {claim.unit_test}" in ROWS[claim.id].notes
+
+
 def test_verdicts_are_the_three_words_and_conditions_name_every_part():
     ledger = claims.read(claims.COMMITTED)
     for claim_id, entry in ledger.items():
