@@ -195,7 +195,7 @@ def write_pairs(
     if held not in dataset.images:
         raise DataError(f"input_role is {held!r}; choose one of {', '.join(dataset.images)}.")
     for name in dataset.names:
-        if Path(name).name != name or name.startswith("."):
+        if not name or Path(name).name != name or name.startswith("."):
             raise DataError(f"The pair name {name!r} cannot be a file name; rename it.")
     if len(set(dataset.names)) != len(dataset):
         raise DataError("Two pairs of the dataset have the same name; give every pair its own.")

@@ -68,7 +68,7 @@ def test_a_pixel_of_a_clip_resolves_the_rule_of_its_source(options: dict, pixel:
     assert ClipConfig(**options).pixel == pixel
 
 
-@pytest.mark.parametrize("name", [".hidden", "folder/name", "."])
+@pytest.mark.parametrize("name", [".hidden", "folder/name", ".", ""])
 def test_a_pair_whose_name_is_no_file_name_is_not_written(name: str, tmp_path: Path) -> None:
     pairs = make_pairs("procedural", size=16, count=2, progress=False)
     bad = replace(pairs, names=[pairs.names[0], name])

@@ -59,7 +59,10 @@ def remember(notebook, minutes):
 
 BROKEN = {  # what is done to the good lesson -> a part of the one sentence that must come
     "stale": (lambda n: text(n, 7, "5", "6"), "the outputs are not those of the code"),
-    "retagged": (lambda n: n.cells[7].metadata.update(tags=["change"]), "the outputs are not those of the code"),
+    "retagged": (
+        lambda n: n.cells[7].metadata.update(tags=["change"]),
+        "the outputs are not those of the code",
+    ),
     "smoke": (lambda n: n.metadata.gantrans.update(scale="smoke"), "from scale 'smoke'"),
     "order": (lambda n: n.cells[7].update(execution_count=9), "ran as number 9, not 6"),
     "error": (
