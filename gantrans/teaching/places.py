@@ -7,7 +7,6 @@ from gantrans import ROOT
 NOTEBOOKS = ROOT / "notebooks"
 LESSONS = NOTEBOOKS / "lessons"
 ABLATIONS = NOTEBOOKS / "ablations"
-EVIDENCE = NOTEBOOKS / "evidence"
 
 
 def lesson_folders(lessons: Path = LESSONS) -> list[Path]:

@@ -1,5 +1,6 @@
 """What a stored result is keyed by: the library, and the lesson's modules that it rests on."""
 
+import ast
 import os
 import shutil
 import subprocess
@@ -39,6 +40,17 @@ def test_the_closure_follows_imports_through_lessons_and_upper_floors():
     assert {"lessons.lesson12.experiments.fine_tuning", "lessons.shared.process_change"} <= set(found)
     assert "gantrans.operations.promotion.finetune" in found  # process_change trains with it
     assert not any(name.startswith(("gantrans.teaching", "gantrans.translation")) for name in found)
+
+
+def test_no_code_that_trains_is_outside_the_key():
+    """What stands in `teaching` is in neither hash, so nothing there may call the training loop."""
+    for path in sorted((ROOT / "gantrans" / "teaching").rglob("*.py")):
+        calls = [
+            node.func for node in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(node, ast.Call)
+        ]
+        names = {getattr(call, "attr", getattr(call, "id", "")) for call in calls}
+        assert not names & {"fit", "fine_tune", "backward"}, path
+    assert "lessons.shared.trained" in closure(["lessons.lesson10.experiments.gaming"])
 
 
 def test_what_a_function_has_captured_counts():

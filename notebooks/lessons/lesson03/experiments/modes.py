@@ -18,11 +18,11 @@ from gantrans.networks import VectorDenoiserConfig
 from gantrans.networks.blocks import weights_from
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
-from gantrans.teaching.sweeps.trained import trained
 from gantrans.training import Batch, FitConfig, Runtime
 from gantrans.translation.losses import AdversarialLoss
 from lessons.lesson03.experiments.analytic import Mixture, grid
 from lessons.shared.denoising import fitting, train_denoiser
+from lessons.shared.trained import trained
 
 SAMPLES = 2500
 LATENT = 2

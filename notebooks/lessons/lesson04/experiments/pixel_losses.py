@@ -19,9 +19,9 @@ from gantrans.images import network_from_unit, unit_from_network, unit_from_uint
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.plots import radial_spectrum
 from gantrans.teaching.sweeps.registry import experiment
-from gantrans.teaching.sweeps.trained import trained
 from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from lessons.shared.trained import trained
 
 LOSSES = {"L1": F.l1_loss, "L2": F.mse_loss}
 PIXEL_NM = 20.0

@@ -19,10 +19,10 @@ from gantrans.metrics import cd_error, epe, iou, l1
 from gantrans.networks import UNetConfig
 from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
-from gantrans.teaching.sweeps.trained import Trained, trained
 from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from lessons.lesson04.experiments.skip_levels import REPLACEMENTS, contributions, level_names, predict_layout
+from lessons.shared.trained import Trained, trained
 
 ARMS = ("skips", "no skips")
 PIXEL_NM = 20.0

@@ -31,9 +31,9 @@ from gantrans.teaching.plots import radial_spectrum
 from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Table
-from gantrans.teaching.sweeps.trained import Trained, trained
 from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from lessons.shared.trained import Trained, trained
 
 LAYERS: Mapping[str, int | str] = {
     "field 16 px": 1,

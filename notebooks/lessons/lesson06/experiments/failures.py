@@ -16,7 +16,6 @@ from gantrans.data import BatchSource, PairedDataset, make_pairs
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.teaching.sweeps.trained import trained
 from gantrans.training import FitConfig, History
 from gantrans.translation.diagnostics import (
     COLLAPSE,
@@ -29,6 +28,7 @@ from gantrans.translation.diagnostics import (
     judge,
 )
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from lessons.shared.trained import trained
 
 RECORDS = 40
 CALLED = "diagnosed "

@@ -19,11 +19,11 @@ from gantrans.data.imaging import DEFAULT
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import iou
 from gantrans.networks import PatchGANConfig, UNetConfig
-from gantrans.teaching.sweeps.trained import Trained, trained
 from gantrans.training import FitConfig, History
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
 from lessons.lesson06.experiments.factorial import arm_name, factorial
+from lessons.shared.trained import Trained, trained
 
 MINIMAX, BATCH_NORM, BUFFER, L1_ONLY = "minimax", "batch norm in D", "image buffer", "L1 only"
 BESIDE = (MINIMAX, BATCH_NORM, BUFFER, L1_ONLY)

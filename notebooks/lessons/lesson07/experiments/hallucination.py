@@ -20,7 +20,6 @@ from gantrans.metrics import compare_topology, iou
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.teaching.sweeps.trained import trained
 from gantrans.training import FitConfig
 from gantrans.translation import BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
@@ -33,6 +32,7 @@ from lessons.lesson07.experiments.arrays import (
     make_arrays,
     without_specks,
 )
+from lessons.shared.trained import trained
 
 
 class Arm(NamedTuple):

@@ -25,11 +25,11 @@ from gantrans.networks import PatchGANConfig, ResidualUNet, ResidualUNetConfig, 
 from gantrans.teaching.runs import train_or_load
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.teaching.sweeps.trained import trained
 from gantrans.training import FitConfig, fit, load_networks
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
 from lessons.lesson05.experiments.patches import PIXEL_NM, imitate, spectrum_distance
+from lessons.shared.trained import trained
 
 BASELINE = "L1 only"
 WEIGHTS: Mapping[str, float] = {

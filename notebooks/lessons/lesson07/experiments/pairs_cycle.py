@@ -20,11 +20,11 @@ from gantrans.metrics import compare_topology, epe, iou, l1
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.teaching.sweeps.trained import Trained, trained
 from gantrans.training import Batch, FitConfig, Runtime
 from gantrans.translation import BidirectionalConfig, BidirectionalTask
 from gantrans.translation.predictor import translate
 from lessons.lesson05.experiments.patches import PIXEL_NM, spectrum_distance
+from lessons.shared.trained import Trained, trained
 
 CYCLES: Mapping[str, float] = {"no cycle": 0.0, "cycle": 10.0}
 UNPAIRED = "cycle, unpaired too"

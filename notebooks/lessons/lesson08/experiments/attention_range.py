@@ -18,9 +18,9 @@ from gantrans.data.streams import stream_seeds
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.teaching.sweeps.trained import trained
 from gantrans.training import FitConfig
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, translate
+from lessons.shared.trained import trained
 
 LINES, PERIOD, WIDTH = 16, 8, 3
 """Lines per image; pixels per period; pixels per line: the sites begin at 0 (A) and at PERIOD / 2 (B)."""

@@ -23,11 +23,11 @@ from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerato
 from gantrans.teaching.sweeps.registry import experiment
 from gantrans.teaching.sweeps.sweep import RunSeed, Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.teaching.sweeps.trained import Trained, trained
 from gantrans.training import FitConfig, History
 from gantrans.translation import Pix2PixConfig, Pix2PixTask, feature_matching, translate
 from lessons.lesson05.experiments.patches import spectrum_distance
 from lessons.shared.gan_setting import GanSetting
+from lessons.shared.trained import Trained, trained
 
 PIXEL_NM = 20.0
 ARMS: Mapping[str, tuple[float, str]] = {

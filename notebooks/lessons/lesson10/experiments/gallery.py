@@ -19,12 +19,12 @@ from gantrans.data import PRESETS, BatchSource, Layouts, PairedDataset, context_
 from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_unit, uint8_from_unit, unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
-from gantrans.teaching.sweeps.trained import trained as train_run
 from gantrans.training import FitConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.recipes import DataSpec, Recipe
 from lessons.lesson04.experiments.skip_levels import draw, encoder_maps
 from lessons.lesson07.experiments.arrays import Arrays, make_arrays
+from lessons.shared.trained import trained as train_run
 
 PIXEL_NM = 20.0
 OFFSET_PX = 3

@@ -24,10 +24,10 @@ from gantrans.metrics import cd_error, compare_topology, corner_radius, epe, gre
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
-from gantrans.teaching.sweeps.trained import trained
 from gantrans.training import Batch, FitConfig, Runtime
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.predictor import translate
+from lessons.shared.trained import trained
 
 PIXEL_NM = 20.0
 BY_SSIM, BY_L1, BY_BOTH = "trained on SSIM", "trained on L1", "trained on both"

@@ -3,8 +3,8 @@
 import torch
 from toy_task import ToyConfig, ToyTask, toy_data
 
-from gantrans.teaching.sweeps.trained import Trained, last_l1, trained
 from gantrans.training import FitConfig, History
+from lessons.shared.trained import Trained, last_l1, trained
 
 
 def train(root, monkeypatch, *, steps=3, key="a", **options) -> Trained:

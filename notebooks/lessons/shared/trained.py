@@ -1,4 +1,8 @@
-"""One training of a sweep: trained once on a machine, loaded after that."""
+"""One training of an experiment: trained once on a machine, loaded after that.
+
+It stands with the lessons, not with the machinery of teaching, because it decides what a training gives: the
+key of a stored run covers the lessons' modules (`gantrans.teaching.fingerprint`).
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
