@@ -11,7 +11,7 @@ from typer.testing import CliRunner
 
 from gantrans.__main__ import app
 from gantrans.errors import ConfigError, DataError, GantransError
-from gantrans.teaching.notebooks.text import changes, percent_text
+from gantrans.teaching.notebooks.text import COMPARED, changes, percent_text
 
 PROSE = """\
 # A lesson
@@ -31,12 +31,17 @@ def git(folder: Path, *arguments: str) -> str:
 
 
 def save(
-    path: Path, prose: str = PROSE, code: str = "x = 1", output: str = "1", minutes: float = 0.4
+    path: Path,
+    prose: str = PROSE,
+    code: str = "x = 1",
+    output: str = "1",
+    minutes: float = 0.4,
+    tags: tuple[str, ...] = ("exercise",),
 ) -> Path:
     cells = [
         nbformat.v4.new_markdown_cell(prose),
         nbformat.v4.new_code_cell(
-            code, outputs=[nbformat.v4.new_output("stream", text=output)], metadata={"tags": ["exercise"]}
+            code, outputs=[nbformat.v4.new_output("stream", text=output)], metadata={"tags": list(tags)}
         ),
     ]
     metadata = {"gantrans": {"code": output, "minutes": {"smoke": minutes}}}
@@ -103,9 +108,11 @@ def test_fenced_code_in_prose_is_left_alone(tmp_path):
         ({"prose": PROSE.replace("third", "3rd")}, ["-# Is this the third?", "+# Is this the 3rd?"]),
         ({"code": "x = 2"}, ["-x = 1", "+x = 2"]),
         ({"minutes": 0.5}, ["-# minutes: smoke 0.4", "+# minutes: smoke 0.5"]),
+        ({"tags": ("change",)}, ['-# %% tags=["exercise"]', '+# %% tags=["change"]']),
         ({"output": "2"}, []),
+        ({"tags": ("exercise", COMPARED)}, []),  # a run sets it
     ],
-    ids=["sentence", "code", "minutes", "output"],
+    ids=["sentence", "code", "minutes", "tag", "output", "tag of a run"],
 )
 def test_a_change_is_as_small_as_it_is(repository, edit, expected):
     save(repository / "notebooks" / "00_first.ipynb", **edit)

@@ -26,12 +26,11 @@ from gantrans.files import replace_file
 from gantrans.scales import resolve_scale
 from gantrans.teaching.course import lesson_of
 from gantrans.teaching.notebooks.rules import cell_name, rule_problems
+from gantrans.teaching.notebooks.text import COMPARED
 from gantrans.teaching.plots.display import committed_form, lighter_form
 
 WIDGETS = "application/vnd.jupyter.widget-state+json"
 WIDGET_VIEW = "application/vnd.jupyter.widget-view+json"
-COMPARED = "nbval-check-output"
-"""The tag that makes `pytest --nbval-lax` compare a cell's outputs with the committed ones."""
 LARGEST_FILE = 1_000_000
 MACHINE_TRACES = {
     "an absolute path": re.compile(r"(?<![\w.:/])/(?:home|Users|root|tmp|var|mnt)/\w|\b[A-Z]:\\+Users\\"),

@@ -15,6 +15,8 @@ from pathlib import Path
 from gantrans import ROOT
 from gantrans.errors import ConfigError, DataError, GantransError
 
+COMPARED = "nbval-check-output"
+"""The tag that makes `pytest --nbval-lax` compare a cell's outputs. `executed` sets it: no text for review."""
 ALL = ("notebooks/*.ipynb",)  # git's `*` crosses folders
 FORMAT = {
     "extension": ".py",
@@ -55,6 +57,9 @@ def percent_text(content: str, name: str) -> str:
         )
     notebook = nbformat.reads(content, 4)
     for cell in notebook.cells:
+        tags = [tag for tag in cell.metadata.pop("tags", []) if tag != COMPARED]
+        if tags:
+            cell.metadata["tags"] = tags
         if cell.cell_type == "markdown":
             cell.source = "\n".join(_one_sentence_a_line(cell.source))
     minutes = notebook.metadata.get("gantrans", {}).get("minutes", {})
