@@ -16,7 +16,7 @@ from gantrans import ROOT
 from gantrans.errors import ConfigError, DataError, GantransError
 
 COMPARED = "nbval-check-output"
-"""The tag that makes `pytest --nbval-lax` compare a cell's outputs. `executed` sets it: no text for review."""
+"""The tag that makes `pytest --nbval-lax` compare outputs; a run sets it, so it is no text for review."""
 ALL = ("notebooks/*.ipynb",)  # git's `*` crosses folders
 FORMAT = {
     "extension": ".py",
