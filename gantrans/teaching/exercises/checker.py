@@ -51,6 +51,7 @@ class Task(Protocol):
     def expected(self) -> Sequence[Observation]: ...
     @property
     def wrongs(self) -> Sequence[Wrong]: ...
+    def called(self, answer: Answer) -> Answer: ...
 
 
 def judge(ex: Task, answer: Any) -> Result:
@@ -94,7 +95,7 @@ def accepts(ex: Task, answer: Answer) -> bool:
 
 def watch(ex: Task, function: Answer, args: Args, expected: Observation | None = None) -> Observation:
     """What `function` does with one input of the exercise."""
-    return observe(function, args, ex.differentiable, expected)
+    return observe(ex.called(function), args, ex.differentiable, expected)
 
 
 def _fault(ex: Task, index: int, got: Observation) -> str | None:
@@ -135,7 +136,7 @@ def _leaves_device(ex: Task, answer: Answer) -> str | None:
     if not any(isinstance(a, Tensor) for a in args):
         return None
     stays = "the values are right, but everything must stay on the device of the inputs, and {}."
-    expected, got = observe(ex.function, args), observe(answer, args)
+    expected, got = observe(ex.called(ex.function), args), observe(ex.called(answer), args)
     if got.error is not None:
         mixed = "expected device" in str(got.error) or "same device" in str(got.error)
         return stays.format("your code mixes them with a tensor that it made on the CPU") if mixed else None

@@ -17,8 +17,8 @@ import inspect
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any
+from functools import cached_property, partial
+from typing import Any, Literal
 
 from gantrans.teaching.exercises import checker
 from gantrans.teaching.exercises.checker import Answer, Wrong
@@ -26,6 +26,16 @@ from gantrans.teaching.exercises.differential import Observation
 from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
 from gantrans.teaching.exercises.results import Card, Result, State
 from gantrans.teaching.learner import progress
+
+Probe = Callable[..., Any]
+
+
+@dataclass(frozen=True)
+class Breach:
+    """A sentence of the text, by its beginning, and an answer that breaks it; None: it asks for nothing."""
+
+    sentence: str
+    answer: Answer | None
 
 
 @dataclass
@@ -44,10 +54,14 @@ class Exercise:
     spec: str  # Markdown
     hints: tuple[str, ...]  # from a nudge to nearly the answer
     source: str
+    importance: Literal["must", "may"] = "must"
+    patience: float = 60.0  # seconds that one call of an accepted answer may take in a lesson
     gradients: tuple[str, ...] = ()
     equivalent: dict[str, str] = field(default_factory=dict)
     wrongs: list[Wrong] = field(default_factory=list, init=False)
     rights: list[Answer] = field(default_factory=list, init=False)
+    breaches: list[Breach] = field(default_factory=list, init=False)
+    _probe: Probe | None = field(default=None, init=False)
     _reference: Answer | None = field(default=None, init=False)
     _inputs: Callable[[Case], Args] | None = field(default=None, init=False)
     _edges: Callable[[], list[Args]] = field(default=list, init=False)
@@ -140,7 +154,33 @@ class Exercise:
         self.rights.append(answer)
         return answer
 
+    def breach(self, sentence: str, answer: Answer | str) -> None:
+        """Say which answer breaks a sentence of the text: a function, or the name of a wrong answer.
+
+        `sentence` is how the sentence begins, or its part that is meant (see `sentences.py`).
+        """
+        if isinstance(answer, str):
+            answer = next(wrong.answer for wrong in self.wrongs if wrong.name == answer)
+        self.breaches.append(Breach(sentence, answer))
+
+    def background(self, *sentences: str) -> None:
+        """Name sentences of the text that explain and ask for nothing, by their beginnings."""
+        self.breaches += [Breach(sentence, None) for sentence in sentences]
+
+    def probe(self, function: Probe) -> Probe:
+        """Decorator: how an answer is called with one input, `probe(answer, *args)`; its value is compared.
+
+        Without it the answer is called with the input itself. A module is constructed and run by its probe, a
+        training step is run a few times.
+        """
+        self._probe = function
+        return function
+
     # ---- what follows from the reference
+
+    def called(self, answer: Answer) -> Answer:
+        """`answer` as the checker calls it: itself, or through the probe."""
+        return answer if self._probe is None else partial(self._probe, answer)
 
     @property
     def function(self) -> Answer:
