@@ -57,7 +57,6 @@ def _() -> list[Args]:
         *((*lists, *pair) for pair in [*pairs, *late]),
         ([*turned], [turned[0] / 7 - 1, torch.tensor(2.5)], 0.9, 2),
         (*mixed, 0.99, 5),
-        ([], [], 0.9, 1),
         (lists[0], lists[0], 0.0, 0),
     ]
 
@@ -175,11 +174,6 @@ def _(averages: list[Tensor], weights: list[Tensor], decay: float, updates: int)
     return updated
 
 
-ex.wrong(
-    "upside_down",
-    "You have the fraction of the warm-up upside down: it is then above 1, and `decay` always wins.",
-    lambda old, new, decay, n: _mixed(old, new, min(decay, (10 + n) / (1 + n))),
-)
 ex.wrong(
     "one_behind",
     "You count one update too few: the first update has n = 0 and keeps a tenth of the old average.",

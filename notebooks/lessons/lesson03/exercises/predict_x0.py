@@ -272,12 +272,12 @@ def _(output: Tensor, x_t: Tensor, t: Tensor, alpha_bars: Tensor, prediction: st
 
 ex.wrong(
     "unknown_as_epsilon",
-    "You take every name that you do not know for epsilon: a misspelt name then samples nonsense in silence.",
+    "You take every name that you do not know for epsilon: a typing mistake then goes unseen.",
     lambda out, x, t, bars, name: _from(out, x, bars[t], name if name in ("x0", "v") else "epsilon"),
 )
 ex.wrong(
     "unknown_as_v",
-    "You take every name that you do not know for v: a misspelt name then samples nonsense in silence.",
+    "You take every name that you do not know for v: a typing mistake then goes unseen.",
     lambda out, x, t, bars, name: _from(out, x, bars[t], name if name in ("x0", "epsilon") else "v"),
 )
 ex.wrong(
@@ -335,10 +335,9 @@ ex.wrong(
         else (bars[t].view(-1, 1, 1, 1) * x)
     ),
 )
-common_slips(ex, "returned_nothing", "assertion", "graph_cut")
+common_slips(ex, "returned_nothing", "assertion")
 
 ex.breach("the network saw", "no_roots")
-ex.breach("the network saw", "swapped")
 ex.breach("What it answers is one of three things", "x0_converted")
 ex.breach("What it answers is one of three things", "v_as_epsilon")
 ex.breach("Turn the answer into the image", "v_gives_noise")
