@@ -176,14 +176,6 @@ ex.wrong(
     "You draw where the value is below the threshold.",
     lambda p, t, cuts: _ratio(_masks(-p, [-c for c in cuts]), t[:, None]),
 )
-ex.wrong(
-    "epsilon",
-    "You add a small number below the line: two empty masks then come out at 0.",
-    lambda p, t, cuts: (
-        (_masks(p, cuts) & t[:, None]).sum((-3, -2, -1))
-        / ((_masks(p, cuts) | t[:, None]).sum((-3, -2, -1)) + 1e-3)
-    ),
-)
 
 
 def _share(masks: Tensor, target: Tensor, of: Tensor) -> Tensor:

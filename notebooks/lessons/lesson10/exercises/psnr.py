@@ -115,7 +115,7 @@ ex.wrong(
 ex.wrong(
     "capped",
     "You cap the number, or bound the error from below: two equal images have an infinite PSNR.",
-    lambda p, t, r: 10 * torch.log10(r**2 / _mse(p, t)).clamp(max=10.0),
+    lambda p, t, r: 10 * torch.log10(r**2 / _mse(p, t)).clamp(max=100.0),
 )
 ex.wrong(
     "equal_is_zero",
