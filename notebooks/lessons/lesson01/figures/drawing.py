@@ -1,6 +1,7 @@
 """The figures of lesson 01's two models: numbers in four bumps, and digits over training."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -24,7 +25,7 @@ def way_back_figure(way: Sequence[Tensor], data: Tensor) -> Figure:
         data: numbers from the data, (M,).
     """
     figure = new_figure(9.4, 5.0)
-    parts = figure.subfigures(2, 1, height_ratios=[1, 1])
+    parts: Any = figure.subfigures(2, 1)
     paths = parts[0].subplots()
     paths.plot(torch.stack(list(way))[:, :40].numpy(), color="#555555", linewidth=0.6)
     paths.set(xlabel="steps taken", ylabel="value", title="forty numbers on their way from noise (left)")
@@ -73,6 +74,7 @@ def table_figure(table: Tensor) -> Figure:
         table.detach().numpy().T, aspect="auto", origin="lower", extent=(-0.5, steps - 0.5, *RANGE),
         cmap="RdBu_r", vmin=-3, vmax=3, interpolation="nearest",
     )  # fmt: skip
+    ax.grid(visible=False)
     ax.set(xlabel="timestep t", ylabel="value seen, x_t")
     figure.colorbar(picture, ax=ax, label="noise that it names")
     last = table[-1]
