@@ -48,6 +48,17 @@ def list_lessons(
     show_table(rows, json_output=json_output, width=60)
 
 
+@app.command("new")
+def new_lesson(
+    name: Annotated[str, typer.Argument(help="Number and name of the lesson, such as 17_flow_matching.")],
+) -> None:
+    """Write a small complete lesson to start from: its page, its folder, its evidence page."""
+    from gantrans.teaching.notebooks.skeleton import write_skeleton
+
+    for path in write_skeleton(name):
+        typer.echo(f"wrote {path}")
+
+
 @app.command()
 def exercises(
     mutants: Annotated[

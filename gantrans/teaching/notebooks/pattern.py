@@ -31,7 +31,7 @@ TRAIN = ("01", "03", "04", "05", "06", "07", "12", "14", "15", "16")
 """Lessons with a training step on the page: one cell with `.backward(` and an optimiser's `.step()`."""
 NETWORKS = ("01", "03", "04", "05", "08")
 """Lessons with a network on the page: `class ...(nn.Module)`."""
-WHOLE = {"loop", "step", "module"}
+WHOLE = {"loop", "step", "module", "class"}
 BUG = "bug"
 """Words in the kind of an exercise: a page has one that is more than a formula, and one bug to find."""
 DOUBT = "What to set, and when to doubt it"
