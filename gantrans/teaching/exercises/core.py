@@ -15,6 +15,7 @@ attempted.
 import ast
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -259,3 +260,8 @@ def stub_lines(source: str) -> list[str]:
         kept += [*lines[done:end], f"{indent}raise NotImplementedError"]
         done = function.end_lineno or len(lines)
     return kept
+
+
+def globals_of(answer: Answer) -> dict[str, Any]:
+    """A copy of the names among which a function or a class was defined."""
+    return dict(vars(sys.modules[answer.__module__]) if isinstance(answer, type) else answer.__globals__)
