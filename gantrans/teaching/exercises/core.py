@@ -7,7 +7,7 @@ attempted.
 
     ex = exercise("channel_rule")
     ex.show()                   # what to write
-    ex.check(channel_rule)      # a Result; it never raises and never stops the notebook
+    channel_rule = ex.check(channel_rule)  # shows how it went; yours, or the course's version, to go on with
     ex.hint()                   # one hint at a time
     ex.solution()
 """
@@ -26,8 +26,8 @@ from gantrans.teaching.exercises import checker
 from gantrans.teaching.exercises.checker import Answer, Wrong
 from gantrans.teaching.exercises.differential import Observation
 from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
-from gantrans.teaching.exercises.results import Card, Result, State
-from gantrans.teaching.learner import progress
+from gantrans.teaching.exercises.results import Card, Result
+from gantrans.teaching.learner import checking
 
 Probe = Callable[..., Any]
 
@@ -68,6 +68,7 @@ class Exercise:
     _reference: Answer | None = field(default=None, init=False)
     _inputs: Callable[[Case], Args] | None = field(default=None, init=False)
     _edges: Callable[[], list[Args]] = field(default=list, init=False)
+    result: Result | None = field(default=None, init=False)
     _hints_shown: int = field(default=0, init=False)
 
     # ---- what a notebook uses
@@ -83,22 +84,16 @@ class Exercise:
             f"When it is written: `{self.name} = ex.check({self.name})`"
         )
 
-    def check(self, answer: Any = None) -> Result:
-        """Judge the learner's function and remember the state; never raises (a KeyboardInterrupt passes)."""
-        try:
-            result = self.judge(answer)
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            return Result(
-                State.CANNOT_CHECK, self.id, f"the checker itself failed ({what}); you may be right."
-            )
-        if result.state in (State.CORRECT, State.INCORRECT):
-            try:
-                self._remember(result.state)
-            except OSError as error:
-                note = f"{result.message} (Your progress was not saved: {error}.)"
-                return Result(result.state, self.id, note, result.cause, result.misconception)
-        return result
+    def check(self, answer: Any = None) -> Any:
+        """Judge the learner's function, show how it went, and return the function that the lesson goes on
+        with.
+
+        That is the learner's, if it is right, guarded by the reference; else the reference. An accepted
+        answer is kept for later lessons (`gantrans.teaching.mine`). Never raises (a KeyboardInterrupt
+        passes); `ex.result` is the last result.
+        """
+        self.result, going = checking.check(self, answer, self._hints_shown)
+        return going
 
     def judge(self, answer: Any) -> Result:
         """The pure part of `check`: nothing is stored."""
@@ -230,17 +225,6 @@ class Exercise:
         """What the reference does with every input."""
         with kept_generators():
             return [checker.watch(self, self.function, args) for args in self.cases]
-
-    def _remember(self, state: State) -> None:
-        before = progress.get("exercises", self.id)
-        progress.update(
-            "exercises",
-            self.id,
-            state=str(state),
-            solved=before.get("solved", False) or state is State.CORRECT,
-            attempts=before.get("attempts", 0) + 1,
-            hints=max(before.get("hints", 0), self._hints_shown),
-        )
 
 
 def stub_lines(source: str) -> list[str]:
