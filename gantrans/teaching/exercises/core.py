@@ -175,6 +175,16 @@ class Exercise:
         self._probe = function
         return function
 
+    # ---- what the mutants change, and whether one is taken for right
+
+    def mutable(self) -> list[Answer]:
+        """The functions or classes whose mutants the checker has to notice."""
+        return [self.function]
+
+    def takes(self, original: Answer, mutant: Answer) -> bool:
+        """Whether the checker takes `mutant`, made of `original`, for right."""
+        return checker.accepts(self, mutant)
+
     # ---- what follows from the reference
 
     def called(self, answer: Answer) -> Answer:
