@@ -7,13 +7,15 @@ attempted.
 
     ex = exercise("channel_rule")
     ex.show()                   # what to write
-    ex.check(channel_rule)      # a Result; it never raises and never stops the notebook
+    channel_rule = ex.check(channel_rule)  # shows how it went; yours, or the course's version, to go on with
     ex.hint()                   # one hint at a time
     ex.solution()
 """
 
 import ast
 import inspect
+import re
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -24,8 +26,8 @@ from gantrans.teaching.exercises import checker
 from gantrans.teaching.exercises.checker import Answer, Wrong
 from gantrans.teaching.exercises.differential import Observation
 from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
-from gantrans.teaching.exercises.results import Card, Result, State
-from gantrans.teaching.learner import progress
+from gantrans.teaching.exercises.results import Card, Result
+from gantrans.teaching.learner import checking
 
 Probe = Callable[..., Any]
 
@@ -55,6 +57,7 @@ class Exercise:
     hints: tuple[str, ...]  # from a nudge to nearly the answer
     source: str
     importance: Literal["must", "may"] = "must"
+    kind: str = "function"  # in plain words, shown to the learner
     patience: float = 60.0  # seconds that one call of an accepted answer may take in a lesson
     gradients: tuple[str, ...] = ()
     equivalent: dict[str, str] = field(default_factory=dict)
@@ -65,36 +68,32 @@ class Exercise:
     _reference: Answer | None = field(default=None, init=False)
     _inputs: Callable[[Case], Args] | None = field(default=None, init=False)
     _edges: Callable[[], list[Args]] = field(default=list, init=False)
+    result: Result | None = field(default=None, init=False)
     _hints_shown: int = field(default=0, init=False)
 
     # ---- what a notebook uses
 
     def show(self) -> Card:
-        """The task: text, stub with signature and shapes, difficulty, minutes."""
+        """The task: text, difficulty, minutes. The stub stands in the cell below."""
         dots = "●" * self.difficulty + "○" * (5 - self.difficulty)
         return Card(
-            f"**Exercise: {self.title}** · difficulty {dots} ({self.difficulty} of 5) · "
-            f"about {self.minutes} minutes\n\n"
-            f"{textwrap.dedent(self.spec).strip()}\n\n```python\n{self.stub}\n```\n\n"
-            f"Then `ex.check({self.name})`; `ex.hint()` gives the next of {len(self.hints)} hints."
+            f"**Exercise: {self.title}** · {self.importance} · {self.kind} · difficulty {dots} "
+            f"({self.difficulty} of 5) · about {self.minutes} minutes\n\n"
+            f"{textwrap.dedent(self.spec).strip()}\n\n"
+            f"`ex.hint()` gives the next of {len(self.hints)} hints. "
+            f"When it is written: `{self.name} = ex.check({self.name})`"
         )
 
-    def check(self, answer: Any = None) -> Result:
-        """Judge the learner's function and remember the state; never raises (a KeyboardInterrupt passes)."""
-        try:
-            result = self.judge(answer)
-        except Exception as error:
-            what = f"{type(error).__name__}: {error}"
-            return Result(
-                State.CANNOT_CHECK, self.id, f"the checker itself failed ({what}); you may be right."
-            )
-        if result.state in (State.CORRECT, State.INCORRECT):
-            try:
-                self._remember(result.state)
-            except OSError as error:
-                note = f"{result.message} (Your progress was not saved: {error}.)"
-                return Result(result.state, self.id, note, result.cause, result.misconception)
-        return result
+    def check(self, answer: Any = None) -> Any:
+        """Judge the learner's function, show how it went, and return the function that the lesson goes on
+        with.
+
+        That is the learner's, if it is right, guarded by the reference; else the reference. An accepted
+        answer is kept for later lessons (`gantrans.teaching.mine`). Never raises (a KeyboardInterrupt
+        passes); `ex.result` is the last result.
+        """
+        self.result, going = checking.check(self, answer, self._hints_shown)
+        return going
 
     def judge(self, answer: Any) -> Result:
         """The pure part of `check`: nothing is stored."""
@@ -207,15 +206,13 @@ class Exercise:
     def reference_source(self) -> str:
         """The reference as text, without its decorator."""
         text = textwrap.dedent(inspect.getsource(self.function))
-        return text[text.index("def ") :].rstrip()
+        return text[re.search(r"^(def|class) ", text, re.M).start() :].rstrip()  # type: ignore[union-attr]
 
     @cached_property
     def stub(self) -> str:
-        """What the learner starts from: the reference's signature and docstring, then NotImplementedError."""
-        tree = ast.parse(self.reference_source).body[0]
-        assert isinstance(tree, ast.FunctionDef)
-        kept = self.reference_source.splitlines()[: tree.body[0].end_lineno]
-        return "\n".join([*kept, "    raise NotImplementedError"])
+        """What the learner starts from: signatures and docstrings of the reference, then
+        NotImplementedError."""
+        return "\n".join(stub_lines(self.reference_source))
 
     @cached_property
     def cases(self) -> list[Args]:
@@ -229,13 +226,26 @@ class Exercise:
         with kept_generators():
             return [checker.watch(self, self.function, args) for args in self.cases]
 
-    def _remember(self, state: State) -> None:
-        before = progress.get("exercises", self.id)
-        progress.update(
-            "exercises",
-            self.id,
-            state=str(state),
-            solved=before.get("solved", False) or state is State.CORRECT,
-            attempts=before.get("attempts", 0) + 1,
-            hints=max(before.get("hints", 0), self._hints_shown),
-        )
+
+def stub_lines(source: str) -> list[str]:
+    """The lines of a function or a class with every body replaced; docstrings and class attributes stay."""
+    lines = source.splitlines()
+    tree = ast.parse(source).body[0]
+    assert isinstance(tree, (ast.FunctionDef, ast.ClassDef))
+    functions = [tree] if isinstance(tree, ast.FunctionDef) else tree.body
+    kept: list[str] = []
+    done = 0
+    for function in functions:
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        documented = ast.get_docstring(function) is not None
+        end = function.body[0].end_lineno if documented else function.body[0].lineno - 1
+        indent = " " * (function.col_offset + 4)
+        kept += [*lines[done:end], f"{indent}raise NotImplementedError"]
+        done = function.end_lineno or len(lines)
+    return kept
+
+
+def globals_of(answer: Answer) -> dict[str, Any]:
+    """A copy of the names among which a function or a class was defined."""
+    return dict(vars(sys.modules[answer.__module__]) if isinstance(answer, type) else answer.__globals__)

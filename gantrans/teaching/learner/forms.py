@@ -17,8 +17,8 @@ def live() -> bool:
 
     A kernel cannot know whether a front end listens, so a papermill run counts as live; nothing ever waits.
     """
-    shell = _shell()
-    return shell is not None and hasattr(shell, "kernel") and os.environ.get("GANTRANS_HEADLESS") != "1"
+    found = shell()
+    return found is not None and hasattr(found, "kernel") and os.environ.get("GANTRANS_HEADLESS") != "1"
 
 
 def ask(
@@ -33,7 +33,7 @@ def ask(
     `controls` is called only in a live kernel, so ipywidgets is imported only there. Without any IPython
     shell nothing is shown.
     """
-    if _shell() is None:
+    if shell() is None:
         return
     from IPython.display import display
 
@@ -69,7 +69,8 @@ def _paragraphs(markdown: str) -> str:
     return re.sub(r"`(.+?)`", r"<code>\1</code>", text)
 
 
-def _shell() -> Any:
+def shell() -> Any:
+    """The IPython shell that runs this code, or None."""
     try:
         from IPython import get_ipython
     except ImportError:

@@ -8,6 +8,7 @@ afresh.
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from gantrans.files import locked, rename_file, replace_file
 
 SECTIONS = ("exercises", "predictions", "recall")
 FORMAT = 1
+Entry = dict[str, Any]
 
 
 def progress_path() -> Path:
@@ -51,13 +53,23 @@ def get(section: str, key: str) -> dict[str, Any]:
 
 def update(section: str, key: str, **changes: Any) -> dict[str, Any]:
     """Merge `changes` (plain JSON values) into one entry, store the file atomically, return the entry."""
+    return change(section, key, lambda entry, _: {**entry, **changes})
+
+
+def change(section: str, key: str, new: Callable[[Entry, dict[str, Entry]], Entry]) -> Entry:
+    """Replace one entry by `new(entry, section)`, so that nothing another notebook stores meanwhile is lost.
+
+    An entry that stays as it was is not written.
+    """
     path = progress_path()
     path.parent.mkdir(parents=True, exist_ok=True)
     with locked(path.with_name(f".{path.name}.lock")):  # two lessons may run at a time
         stored = load()
-        entry = stored[section].setdefault(key, {})
-        entry.update(changes)
-        _write({"format": FORMAT, **stored})
+        before = stored[section].get(key, {})
+        entry = new(dict(before), stored[section])
+        if entry != before:
+            stored[section][key] = entry
+            _write({"format": FORMAT, **stored})
         return dict(entry)
 
 

@@ -1,0 +1,8 @@
+"""Kinds of exercise beside functions: a module, a step or loop, a bug to find, an open task with a score."""
+
+from gantrans.teaching.exercises.kinds.bug_hunt import BugHunt
+from gantrans.teaching.exercises.kinds.module import ModuleExercise
+from gantrans.teaching.exercises.kinds.probing import ToyNetwork
+from gantrans.teaching.exercises.kinds.step import StepExercise
+
+__all__ = ["BugHunt", "ModuleExercise", "StepExercise", "ToyNetwork"]
