@@ -23,14 +23,25 @@ from gantrans.teaching.notebooks.skeleton import write_skeleton
 WORKED = ROOT / "tests" / "fixtures" / "90_pattern.ipynb"
 KINDS = {"wave": "function", "squared_error": "bug hunt", "wave_module": "class", "fit_step": "training step"}
 
+NAMES = ("wave", "squared_error", "Wave", "fit_step")
+
 
 @pytest.fixture
 def worked(tmp_path, monkeypatch):
-    """The worked lesson in a course of its own: the folder that `course new` writes, and the page."""
+    """The worked lesson in a course of its own: its page in the folder that `course new` writes, exported."""
     monkeypatch.setattr(pattern, "kind_of", KINDS.get)
     write_skeleton("90_pattern", tmp_path)
     shutil.copy(WORKED, tmp_path)
+    declared = tmp_path / "lessons" / "lesson90" / "lesson.toml"
+    declared.write_text(declared.read_text().partition("[exceptions]")[0])
+    export(tmp_path, *NAMES)
     return lesson("90", tmp_path / "lessons")
+
+
+def export(notebooks, *names):
+    template = notebooks / "lessons" / "exports" / "my_wave.py"
+    template.parent.mkdir(exist_ok=True)
+    template.write_text("".join(f"# part: {name}\n" for name in names))
 
 
 def test_the_worked_lesson_keeps_the_pattern(worked):
@@ -88,13 +99,6 @@ def swap(one, other):
     return damage
 
 
-def drop(part):
-    def damage(notebook):
-        del notebook.cells[place(notebook, part)]
-
-    return damage
-
-
 CODE, KNOB = new_code_cell("x = 1"), new_code_cell("x = 1", metadata={"tags": ["change"]})
 SHOW = new_code_cell("show(wave_figure(x, data, {}))")
 ASK = new_code_cell('predict("more", "How much?", range=(0, 1, ""))')
@@ -125,21 +129,21 @@ LIMIT = {  # what is done to the worked lesson -> a part of the one sentence tha
     "exercises": (text("wave = ex.check(wave)", ""), "checked exercises: 3, at least 4"),
 }
 RULE = {
-    "title": (text("# 90 · Pattern", "# 90 · Patterns"), "does not begin as lesson.toml has it: `# 90 · Pattern`"),
-    "question": (text("Can gradient", "Could gradient"), "does not have lesson.toml's question: Can gradient"),
-    "builds": (text("**You build** a wave", "**You see** a sea"), "does not have lesson.toml's builds: a wave"),
+    "title": (text("# 90 · Pattern", "# 90 · Patterns"), "not begin as lesson.toml has it: `# 90 · Pattern`"),
+    "question": (text("Can gradient", "Could gradient"), "not have lesson.toml's question: Can gradient"),
+    "builds": (text("**You build** a wave", "**You see** a sea"), "not have lesson.toml's builds: a wave"),
     "prerequisites": (text("lesson 00.", "none."), "does not have lesson.toml's prerequisites"),
     "plan": (text("4. Fit it", "Fit it"), "the plan has 3 lines"),
     "longer plan": (text("\n\n**Prerequisites", "\n5. Rest.\n\n**Prerequisites"), "the plan has 5 lines"),
     "your minutes": (text("30 for you", "ages for you"), "does not say your minutes: write `30 for you`"),
     "minutes": (text("reduced 0.3", "reduced 3"), "write `reduced 0.3`"),
     "parameters": (text("seed = 0", "start = 0"), "the parameters cell does not set seed"),
-    "no recall": (drop('recall("90")'), 'the page lacks recall("90")'),
+    "no recall": (text('recall("90")', "explore(wave)"), 'the page lacks recall("90")'),
     "late recall": (
-        lambda n: n.cells.insert(9, n.cells.pop(place(n, 'recall("90")'))),
+        both(text('recall("90")', "explore(wave)"), add(new_code_cell('recall("90")'), at=7)),
         "recall comes too late",
     ),
-    "doubt": (text("## What to set, and when", "## Settings, and when"), "lacks `## What to set, and when to doubt"),
+    "doubt": (text("## What to set, and when", "## Settings, and when"), "lacks `## What to set, and"),
     "no end": (text("## What comes next", "## Bye"), "the page lacks `## What comes next`"),
     "order": (swap("## Recap", "## References"), " stands before "),
     "mind": (text("## Recap", "## What would change our mind\n\n## Recap"), "belongs to the evidence page"),
@@ -205,39 +209,30 @@ def test_the_kind_is_that_of_the_registry():
 
 def test_an_exception_needs_a_rule_that_is_broken(worked):
     notebook = nbformat.read(WORKED, 4)
-    assert rule_problems(notebook, replace(worked, exceptions={**worked.exceptions, "cells": "short"})) == [
-        "lesson.toml lists the exception `cells`, which is not needed: remove it."
+    excepting = replace(worked, exceptions={"verdict words": "it is about verdicts"})
+    assert rule_problems(notebook, excepting) == [
+        "lesson.toml lists the exception `verdict words`, which is not needed: remove it."
     ]
     text("## Recap", "## Recap\n\nIt is **open**.")(notebook)
-    more = {**worked.exceptions, "verdict words": "it is about verdicts"}
-    assert rule_problems(notebook, replace(worked, exceptions=more)) == []
+    assert rule_problems(notebook, excepting) == []
 
 
 def test_what_is_checked_is_used_later_or_exported(worked):
-    notebook = nbformat.read(WORKED, 4)
-    names = ["wave", "squared_error", "Wave", "fit_step"]
-    assert [one.name for one in checked(notebook.cells)] == names
-    bare = replace(worked, exceptions={})
-    problems = rule_problems(notebook, bare)
-    assert [f"no later lesson uses `mine.{name}`" in p for name, p in zip(names, problems, strict=True)] == [
-        True
-    ] * 4
-    exports = worked.folder.parent / "exports"
-    exports.mkdir()
-    (exports / "my_wave.py").write_text("# part: wave\n# part: Wave\n")
-    cells = [
-        new_code_cell("from gantrans.teaching import mine\nmine.fit_step(1)"),
-        new_markdown_cell("mine.x"),
-    ]
-    nbformat.write(new_notebook(cells=cells), worked.notebook.with_name("91_later.ipynb"))
-    nbformat.write(new_notebook(cells=cells[:0]), worked.notebook.with_name("89_earlier.ipynb"))
-    assert not_used_later(notebook.cells, bare) == ["squared_error"]
-    imported = new_code_cell("from gantrans.teaching.mine import squared_error")
-    nbformat.write(new_notebook(cells=[imported]), worked.notebook.with_name("92_later.ipynb"))
-    assert not_used_later(notebook.cells, bare) == []
-    nbformat.write(new_notebook(cells=[]), worked.notebook.with_name("92_later.ipynb"))
-    nbformat.write(new_notebook(cells=[imported]), worked.notebook.with_name("89_earlier.ipynb"))
-    assert not_used_later(notebook.cells, bare) == ["squared_error"]
+    notebook, folder = nbformat.read(WORKED, 4), worked.notebook.parent
+    assert tuple(one.name for one in checked(notebook.cells)) == NAMES
+    export(folder, "wave", "Wave")
+    (squared, step) = rule_problems(notebook, worked)
+    assert "no later lesson uses `mine.squared_error`, and no template in lessons/exports" in squared
+    assert "`mine.fit_step`" in step
+    use = new_code_cell("from gantrans.teaching import mine\nmine.fit_step(1)")
+    taken = new_code_cell("from gantrans.teaching.mine import squared_error")
+    for name, cells, left in (
+        ("89_earlier", [use, taken], ["squared_error", "fit_step"]),
+        ("91_later", [use, new_markdown_cell("mine.squared_error")], ["squared_error"]),
+        ("92_later", [taken], []),
+    ):
+        nbformat.write(new_notebook(cells=cells), folder / f"{name}.ipynb")
+        assert not_used_later(notebook.cells, worked) == left
 
 
 LOOP = "optimiser.zero_grad()\nloss.backward()\noptimiser.step()"
@@ -341,13 +336,11 @@ def test_quantities_of_prose():
     cells = [new_markdown_cell(prose), new_markdown_cell(folded)]
     found = quantities(new_notebook(cells=cells))
     assert found["decimals"] == 2
-    assert found["words"] == len("Read and and v1 2 3 but 0 75 and 5 Smoke smoke 0 4".split())
-    assert sentences(
-        "# No\n\nOne two three. **Minutes:** you 3.\n\n- Of $f(x)$ one two three four five."
-    ) == (
-        pytest.approx(14 / 3),
-        pytest.approx(2 / 3),
+    assert found["words"] == 17
+    prose = (
+        "# No\n\n**Minutes:** you 3.\n\nOne two three. Four five six.\n\n- Of $f(x)$ one two three four five."
     )
+    assert sentences(prose) == (pytest.approx(13 / 3), pytest.approx(2 / 3))
 
 
 def test_report_shows_every_quantity(worked):
