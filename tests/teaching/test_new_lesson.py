@@ -7,57 +7,23 @@ import subprocess
 import sys
 from pathlib import Path
 
-import nbformat
 import pytest
 
 from gantrans import ROOT
-from gantrans.teaching.notebooks.executed import code_hash
+from gantrans.errors import ConfigError
+from gantrans.teaching.notebooks.skeleton import write_skeleton
 
-FIXTURE = ROOT / "tests" / "fixtures" / "90_good_lesson.ipynb"
-FOLDER = {
-    "lesson.toml": """title = "A small lesson"
-question = "How does the number of waves change a picture?"
-form = "first"
-goals = ["say what a wave is", "draw one", "change it with a slider"]
-prerequisites = "none"
-builds = "a wave"
-minutes = { person = 10, smoke = 0.2, reduced = 0.2, full = 0.2 }
-""",
-    "questions.toml": "".join(
-        f'[[question]]\nid = "90_{n}"\ntext = "Which is {n}?"\nchoices = ["0", "1", "2", "3", "4", "5"]\n'
-        f'answer = "{n}"\nwhy = "It is."\n'
-        for n in range(6)
+FILES = [
+    "lessons/lesson90/lesson.toml",
+    "lessons/lesson90/questions.toml",
+    "lessons/lesson90/figures/waves.py",
+    *(
+        f"lessons/lesson90/exercises/{name}.py"
+        for name in ("wave", "squared_error", "wave_module", "fit_step")
     ),
-    "figures/waves.py": "from lessons.lesson90.experiments.waves import COUNT\n\nWAVES = COUNT\n",
-    "experiments/waves.py": "COUNT = 3\n",
-    "exercises/double_it.py": '''from gantrans.teaching.exercises.core import Exercise
-
-ex = Exercise(
-    id="double_it",
-    lesson="90",
-    title="Double it",
-    difficulty=1,
-    minutes=2,
-    spec="Double x.",
-    hints=("Twice.",),
-    source="none",
-)
-
-
-@ex.reference
-def double_it(x: int) -> int:
-    """Twice x."""
-    return 2 * x
-
-
-@ex.inputs
-def draw(case):
-    return (case.seed,)
-
-
-ex.wrong("same", "You return x itself.", lambda x: x)
-''',
-}
+    "90_small_waves.ipynb",
+    "evidence/90_small_waves.ipynb",
+]
 ASK = """
 import json
 from gantrans.teaching.course import lessons
@@ -65,7 +31,13 @@ from gantrans.teaching.exercises import exercise, exercises
 from gantrans.teaching.learner import recall
 from gantrans.teaching.notebooks.run import find_lessons
 from lessons.lesson00.figures.welcome import course_map
-from lessons.lesson90.figures.waves import WAVES
+from lessons.lesson90.figures.waves import wave_figure
+
+def kill(ex):
+    wrong = [ex.judge(one.answer) for one in ex.wrongs]
+    named = sum(one.name == result.cause for one, result in zip(ex.wrongs, wrong, strict=True))
+    right = all(ex.judge(one).passed for one in (ex.function, *ex.rights))
+    return [right, sum(result.passed for result in wrong), len(wrong) - named]
 
 print(json.dumps({
     "root": str(lessons()[-1].folder),
@@ -74,31 +46,25 @@ print(json.dumps({
     "map": course_map().rows[-1],
     "exercises": [ex.id for ex in exercises("90")],
     "all exercises": len(exercises()),
-    "judged": str(exercise("double_it").judge(lambda x: x).cause),
+    "kinds": {ex.id: ex.kind for ex in exercises("90")},
+    "judged": {ex.id: kill(ex) for ex in exercises("90")},
     "wrap-up": [q.id for q in recall.wrap_up_questions("90")],
     "recall": [q.lesson for q in recall.recall_questions("90")],
     "recall later": [q.lesson for q in recall.recall_questions("91")],
-    "figures": WAVES,
+    "figures": wave_figure.__name__,
 }))
 """
 
 
 @pytest.fixture(scope="module")
 def fork(tmp_path_factory):
-    """A copy of the library and the lessons, with a lesson 90 in its folder and its notebook."""
+    """A copy of the library and the lessons, in which `course new` has written lesson 90."""
     root = tmp_path_factory.mktemp("fork")
     unused = shutil.ignore_patterns("*.png", "*.gif", "*.npz", "__pycache__", "ablations")
     for part in ("gantrans", "notebooks"):
         shutil.copytree(ROOT / part, root / part, ignore=unused)
-    for name, text in FOLDER.items():
-        path = root / "notebooks" / "lessons" / "lesson90" / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text)
-    notebook = nbformat.read(FIXTURE, 4)
-    notebook.cells[0].source = notebook.cells[0].source.replace("# A small", "# 90 · A small")
-    del notebook.metadata.gantrans["minutes"]
-    notebook.metadata.gantrans.code = code_hash(notebook)
-    nbformat.write(notebook, root / "notebooks" / "90_waves.ipynb")
+    written = gantrans(root, "course", "new", "90_small_waves").split()
+    assert written[1::2] == [str(root / "notebooks" / name) for name in FILES]
     return root
 
 
@@ -137,30 +103,61 @@ def test_map_exercises_recall_and_figures_find_the_lesson(fork):
     before = sorted(path.name[6:] for path in (ROOT / "notebooks" / "lessons").glob("lesson[0-9][0-9]"))
     assert found.pop("lessons") == [*before, "90"]
     exercises = len(list((ROOT / "notebooks" / "lessons").glob("lesson*/exercises/[!_]*.py")))
-    assert found.pop("all exercises") == exercises + 1
+    assert found.pop("all exercises") == exercises + 4
     earlier = found.pop("recall")
     assert earlier[:2] == [before[-1]] * 2
     assert earlier[2] < before[-1]
     assert found.pop("recall later")[:2] == ["90", "90"]
     assert found == {
-        "notebooks": ["90_waves.ipynb"],
-        "map": ["90", "A small lesson", "a wave", "10"],
-        "exercises": ["double_it"],
-        "judged": "same",
-        "wrap-up": ["90_0", "90_1", "90_2"],
-        "figures": 3,
+        "notebooks": ["90_small_waves.ipynb"],
+        "map": ["90", "Small waves", "a wave of three numbers, and the step that fits it to data", "30"],
+        "exercises": ["wave", "fit_step", "squared_error", "wave_module"],
+        "kinds": {
+            "wave": "function",
+            "fit_step": "training step",
+            "squared_error": "bug hunt",
+            "wave_module": "class",
+        },
+        "judged": {name: [True, 0, 0] for name in ("wave", "fit_step", "squared_error", "wave_module")},
+        "wrap-up": ["90_turns", "90_stuck", "90_mean"],
+        "figures": "wave_figure",
     }
+
+
+EXECUTE = """
+from pathlib import Path
+from gantrans.teaching.notebooks.executed import code_hash, normalise, run_copy, write
+
+for path in map(Path, {paths}):
+    notebook = normalise(run_copy(path, "smoke"))
+    notebook.metadata.setdefault("gantrans", {{}}).update(code=code_hash(notebook), scale="reduced")
+    write(notebook, path)
+"""
 
 
 def test_the_commands_list_and_check_the_lesson(fork):
     *_, last = json.loads(gantrans(fork, "course", "list", "--json"))
-    assert last["lesson"] == "90_waves"
-    assert last["question"] == "How does the number of waves change a picture?"
-    assert last["you [min]"] == 10
+    assert last["lesson"] == "90_small_waves"
+    assert last["question"] == "Can gradient descent find the frequency of a wave?"
+    assert last["you [min]"] == 30
     table = gantrans(fork, "course", "list", "--markdown").splitlines()
-    assert table[-1].startswith("| [90 A small lesson](notebooks/90_waves.ipynb) | How does the number")
-    checked = gantrans(fork, "course", "notebooks", "check", "notebooks/90_waves.ipynb")
-    assert checked == "1 notebook, 0 problems.\n"
+    assert table[-1].startswith("| [90 Small waves](notebooks/90_small_waves.ipynb) | Can gradient descent")
+    paths = [f"notebooks/{name}" for name in FILES if name.endswith(".ipynb")]
+    python(fork, EXECUTE.format(paths=paths))
+    assert gantrans(fork, "course", "notebooks", "check", *paths) == "2 notebooks, 0 problems.\n"
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("04_again", r"^There is a lesson 04 already \(04_unet_skips\.ipynb\): choose another number\.$"),
+        ("4_again", r"^'4_again' is no name of a lesson: two digits and words in small letters"),
+        ("91_Again", "is no name of a lesson"),
+    ],
+)
+def test_a_lesson_that_is_there_is_not_written_again(name, message):
+    with pytest.raises(ConfigError, match=message):
+        write_skeleton(name)
 
 
 def test_the_library_works_without_what_teaches(fork, tmp_path):

@@ -11,6 +11,7 @@ from statistics import median
 import nbformat
 from nbformat import NotebookNode
 
+from gantrans.teaching.course import is_evidence
 from gantrans.teaching.notebooks.cells import (
     call_name,
     called,
@@ -123,8 +124,8 @@ REPORTED = {
 
 
 def report_rows(paths: Sequence[Path]) -> list[dict[str, object]]:
-    """A row per quantity: its limit, and its value on every page."""
-    found = {path.stem: quantities(nbformat.read(path, 4)) for path in paths}
+    """A row per quantity: its limit, and its value on every page of a lesson."""
+    found = {p.stem: quantities(nbformat.read(p, 4)) for p in paths if not is_evidence(p)}
     most = {limit.name: f"{limit.most:g}" for limit in LIMITS}
     what = {limit.name: limit.what for limit in LIMITS} | REPORTED
     return [
@@ -210,11 +211,14 @@ def verdicts(text: str) -> list[str]:
 def sentences(text: str) -> tuple[float, float]:
     """Mean words of a sentence, and the share of sentences with six words or fewer; 0, 0 without any.
 
-    Headings, tables and code are left out; a list item counts as sentences.
+    Headings, tables, code and labels such as `**Minutes:**` are left out; a list item counts as sentences, a
+    formula in a line as one word.
     """
-    lines = [line for line in visible(text).splitlines() if not line.lstrip().startswith(("#", "|"))]
-    blocks = re.split(r"\n\s*\n|\n(?=\s*(?:[-*+]|\d+\.)\s)", "\n".join(lines))
-    counts = [len(re.findall(r"\w[\w'-]*", one)) for block in blocks for one in _SENTENCE.split(block)]
+    prose = visible(re.sub(r"(?<!\$)\$[^$\n]+\$(?!\$)", "formula", text))
+    lines = [line for line in prose.splitlines() if not line.lstrip().startswith(("#", "|"))]
+    blocks = re.split(r"\n\s*\n|(?:^|\n)\s*(?:[-*+]|\d+\.)\s+", "\n".join(lines))
+    whole = [re.sub(r"^\*\*[^*]+:\*\*(?: \S+){0,12}$", "", block.strip()) for block in blocks]
+    counts = [len(re.findall(r"\w[\w'-]*", one)) for block in whole for one in _SENTENCE.split(block)]
     counts = [count for count in counts if count]
     if not counts:
         return 0.0, 0.0

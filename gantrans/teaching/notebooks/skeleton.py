@@ -26,7 +26,7 @@ def write_skeleton(name: str, notebooks: Path = NOTEBOOKS) -> list[Path]:
     found = re.fullmatch(r"(\d\d)_([a-z][a-z0-9_]*)", name)
     if found is None:
         raise ConfigError(
-            f"{name!r} is no name of a lesson: two digits, then words of small letters, as in 17_flow_matching."
+            f"{name!r} is no name of a lesson: two digits and words in small letters, as in 17_flow_matching."
         )
     number = found[1]
     there = [*notebooks.glob(f"{number}_*.ipynb"), *notebooks.glob(f"lessons/lesson{number}")]
