@@ -170,12 +170,6 @@ ex.wrong(
     "You subtract the middle while the image is still `uint8`: below zero it wraps around.",
     lambda image: (image - 128).float() / 128,
 )
-ex.wrong(
-    "divided_in_place",
-    "You divide the given image in place: a `uint8` tensor cannot hold fractions, and the image must stay as "
-    "it is.",
-    lambda image: image.div_(127.5).sub_(1),
-)
 
 
 @ex.wrong("given_image_changed", "You change the image that you were given; make a new tensor.")

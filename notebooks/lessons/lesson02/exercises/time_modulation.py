@@ -226,11 +226,6 @@ ex.wrong(
     lambda h, e, w, b: _applied(h, *F.linear(F.silu(e), w, b)[:, :, None].chunk(2, 1)),
 )
 ex.wrong(
-    "batch_axis",
-    "You cut the layer's result along the batch; scale and shift follow each other along axis 1.",
-    lambda h, e, w, b: _applied(h, *F.linear(F.silu(e), w, b)[:, :, None, None].chunk(2, 0)),
-)
-ex.wrong(
     "tanh",
     "You use a tanh; SiLU is x times sigmoid(x).",
     lambda h, e, w, b: _applied(h, *F.linear(e.tanh(), w, b)[:, :, None, None].chunk(2, 1)),
