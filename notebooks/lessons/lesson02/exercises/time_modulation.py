@@ -59,7 +59,7 @@ def _() -> list[Args]:
         (square[:1, :1], embedding[:1, :1], weight[:2, :1], bias[:2]),
         (square, torch.zeros(2, 2), weight, bias),
         (
-            square.permute(0, 1, 3, 2),
+            square.flip(2),
             torch.tensor([[100.0, -20.0], [-3.0, 90.0]]),
             weight.T.reshape(2, 4).T,
             bias,

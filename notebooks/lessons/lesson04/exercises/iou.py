@@ -50,7 +50,7 @@ def _() -> list[Args]:
     other = torch.tensor([[[[0.7, 0.1], [0.8, 0.0]]]])
     on_edge = torch.tensor([[[[0.5, 0.5], [1.0, 0.25]]]])
     dot = torch.tensor([[[[0.0, 0.8], [0.1, 0.0]]]])
-    grey = torch.linspace(0, 1, 36).view(3, 4, 3, 1).permute(0, 3, 2, 1)
+    grey = torch.linspace(0, 1, 36).view(3, 1, 3, 4)
     return [
         *(
             (dot, empty, 0.5),
@@ -65,7 +65,7 @@ def _() -> list[Args]:
         (torch.cat([empty, some, full]), torch.cat([empty, other, some]), 0.5),
         (some.double(), other.double(), 0.5),
         *((some, on_edge, 0.0), (on_edge, some, 1.0), (some, other, 0.65), (some, dot * 0.75, 0.55)),
-        *((grey, grey.flip(3), 0.5), (grey.flip(0), grey.roll(1, 2), 0.3)),  # not contiguous, three images
+        *((grey, grey.flip(3), 0.5), (grey.flip(0), grey.roll(1, 2), 0.3)),  # three images
     ]
 
 

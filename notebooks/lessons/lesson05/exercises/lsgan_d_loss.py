@@ -57,7 +57,7 @@ def _() -> list[Args]:
     ]
     maps = torch.linspace(-2, 3, 24).view(2, 1, 3, 4)
     pairs = [tuple(torch.tensor(v).view(1, 1, 1, -1) for v in pair) for pair in values]
-    return [*pairs, (maps.mT, maps.flip(0).mT / 2 + 1)]  # not contiguous, the images differ
+    return [*pairs, (maps, maps.flip(0) / 2 + 1)]  # the images differ
 
 
 @ex.inputs

@@ -247,6 +247,16 @@ ex.wrong(
     "You return a size of 1 where no logit is left; raise a `ValueError`.",
     lambda size, n_layers: max(size // 2**n_layers - 2, 1),
 )
+ex.wrong(
+    "one_stride_1_unchecked",
+    "You count one layer of stride 1 where there are two, and let a map of no logits through.",
+    lambda size, n_layers: size // 2**n_layers - 1,
+)
+ex.wrong(
+    "halvings_only_unchecked",
+    "You count the halvings only, without the two layers of stride 1, and let an empty map through.",
+    lambda size, n_layers: size // 2**n_layers,
+)
 common_slips(ex, "returned_nothing", "assertion")
 
 ex.breach("PatchGAN has `n_layers` convolutions", "one_layer_more")
