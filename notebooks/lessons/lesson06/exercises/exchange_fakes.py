@@ -86,20 +86,8 @@ def _stored(count: int) -> list[Pair]:
 
 @ex.edges
 def _() -> list[Args]:
-    sizes = [
-        (0, 2, 2),
-        (0, 3, 2),
-        (1, 3, 2),
-        (2, 4, 2),
-        (2, 5, 2),
-        (3, 8, 3),
-        (0, 2, 0),
-        (0, 1, 1),
-        (1, 6, 1),
-        (0, 5, 0),
-        (4, 9, 4),
-        (2, 1, 2),
-    ]
+    filling = [(0, 2, 2), (0, 3, 2), (1, 3, 2), (2, 4, 2), (2, 5, 2), (3, 8, 3), (2, 1, 2), (4, 9, 4)]
+    sizes = [*filling, (0, 2, 0), (0, 1, 1), (1, 6, 1), (0, 5, 0)]  # stored, in the batch, capacity
     return [
         (_stored(stored), *_numbered(1, batch), capacity, torch.Generator().manual_seed(capacity + seed))
         for seed in (0, 1)
