@@ -174,6 +174,16 @@ ex.wrong(
     lambda x, skip, weight: torch.cat([F.leaky_relu(_up(x, weight), 0.2), skip], 1),
 )
 ex.wrong(
+    "leaky_default",
+    "You use a LeakyReLU; the decoder's is a plain ReLU.",
+    lambda x, skip, weight: torch.cat([F.leaky_relu(_up(x, weight)), skip], 1),
+)
+ex.wrong(
+    "absolute",
+    "You take absolute values; ReLU sets negative values to 0.",
+    lambda x, skip, weight: torch.cat([_up(x, weight).abs(), skip], 1),
+)
+ex.wrong(
     "bilinear",
     "You interpolate instead of using the transposed convolution and its weights.",
     lambda x, skip, weight: torch.cat([F.relu(F.interpolate(x, scale_factor=2, mode="bilinear")), skip], 1),

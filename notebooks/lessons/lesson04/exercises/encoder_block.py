@@ -304,6 +304,37 @@ def _(
     return F.batch_norm(y, mean, var, scale, shift, training)
 
 
+def _choosing(
+    norm: Callable[..., Tensor], activate: Callable[[Tensor], Tensor] = lambda y: F.leaky_relu(y, 0.2)
+) -> Callable[..., Tensor]:
+    """The block with another normalisation `norm(y, mean, var, scale, shift, training)` or activation."""
+
+    def answer(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, *rest: Tensor | bool) -> Tensor:
+        mean, var, training = rest
+        return activate(norm(F.conv2d(x, weight, stride=2, padding=1), mean, var, scale, shift, training))
+
+    return answer
+
+
+NORMS: dict[str, tuple[str, Callable[..., Tensor]]] = {
+    "scale_and_shift_swapped": (
+        "You have scale and shift the wrong way round.",
+        lambda y, m, v, s, b, t: F.batch_norm(y, m, v, b, s, t),
+    ),
+    "no_shift": ("You do not shift.", lambda y, m, v, s, b, t: F.batch_norm(y, m, v, s, None, t)),
+    "no_scale": ("You do not scale.", lambda y, m, v, s, b, t: F.batch_norm(y, m, v, None, b, t)),
+    "no_running_values": (
+        "You pass no running values: they are neither used nor updated.",
+        lambda y, m, v, s, b, t: F.batch_norm(y, None, None, s, b, True),
+    ),
+    "no_normalisation": ("You leave the normalisation out.", lambda y, m, v, s, b, t: y),
+    "mean_and_variance_swapped": (
+        "You have running mean and running variance the wrong way round.",
+        lambda y, m, v, s, b, t: F.batch_norm(y, v, m, s, b, t),
+    ),
+}
+for _name, (_said, _norm) in NORMS.items():
+    ex.wrong(_name, _said, _choosing(_norm))
 common_slips(ex, "returned_nothing")
 
 ex.breach("Convolution (kernel 4", "no_padding")

@@ -211,6 +211,12 @@ def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
     return [(min(base * 2**k, cap), size // 2 ** (k + 1)) for k in range(n_down)]
 
 
+@ex.wrong("larger_of_the_two", "You take the larger of the two; a cap is the most that is allowed.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(max(base * 2**k, cap), size // 2 ** (k + 1)) for k in range(n_down)]
+
+
 @ex.wrong("powers_of_two", "You take powers of two only; 96 can be halved five times, too.")
 def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
     _check(size, n_down)
@@ -272,7 +278,7 @@ def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
     return [(min(base * 2**k, cap), size // 2) for k in range(n_down)]
 
 
-common_slips(ex, "returned_nothing", "assertion")
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error")
 
 ex.background("Before you build a network")
 ex.breach("The encoder has `n_down` blocks", "one_short")

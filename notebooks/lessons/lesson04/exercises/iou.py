@@ -306,8 +306,15 @@ ex.wrong(
     "You return the type of the images; float32 was asked for.",
     lambda p, t, threshold: _iou(*_masks(p, t, threshold)).to(p.dtype),
 )
+ex.wrong(
+    "float64",
+    "You compute in float64 and return it; float32 was asked for.",
+    lambda p, t, threshold: (
+        ((p > threshold) & (t > threshold)).sum(ALL).double() / ((p > threshold) | (t > threshold)).sum(ALL)
+    ).nan_to_num(nan=1.0),
+)
 common_slips(
-    ex, "returned_nothing", "float64_result", "one_axis_more", "axes_of_one_lost", "first_of_the_batch"
+    ex, "returned_nothing", "python_number", "one_axis_more", "axes_of_one_lost", "first_of_the_batch"
 )
 
 ex.background("How well does a predicted layout")

@@ -291,7 +291,7 @@ ex.wrong(
     "You detach the condition: its gradient is missing.",
     lambda condition, image: _joined(condition.detach(), image),
 )
-common_slips(ex, "returned_nothing", "assertion", "graph_cut")
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error", "graph_cut")
 
 ex.breach("A conditional discriminator", "unconditional")
 ex.breach("the condition's channels first", "image_first")

@@ -257,7 +257,7 @@ ex.wrong(
     "You count the halvings only, without the two layers of stride 1, and let an empty map through.",
     lambda size, n_layers: size // 2**n_layers,
 )
-common_slips(ex, "returned_nothing", "assertion")
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error")
 
 ex.breach("PatchGAN has `n_layers` convolutions", "one_layer_more")
 ex.breach("and then two of stride 1", "one_stride_1")

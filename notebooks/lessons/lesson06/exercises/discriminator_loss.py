@@ -307,7 +307,7 @@ ex.wrong(
     "You detach the real logits: D gets no gradient from real pairs.",
     lambda real, fake, kind: _game({})(real.detach(), fake, kind),
 )
-common_slips(ex, "returned_nothing", "graph_cut", "assertion", "float32_result")
+common_slips(ex, "returned_nothing", "graph_cut", "assertion", "none_for_an_error", "float32_result")
 
 ex.breach("$r$ are D's raw logits", "swapped")
 ex.breach("D minimises *half* the sum", "not_halved")

@@ -283,7 +283,7 @@ ex.wrong(
     "You take `kind` in any spelling; only the four names as they are written are known.",
     lambda fake, kind: _game({})(fake, kind.strip().lower().replace("-", "_")),
 )
-common_slips(ex, "returned_nothing", "assertion", "float32_result", "python_number")
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error", "float32_result", "python_number")
 
 ex.breach("$f$ are D's raw logits", lambda fake, kind: _game({})(fake.sigmoid(), kind))
 ex.breach("The generator minimises the mean", "summed")
