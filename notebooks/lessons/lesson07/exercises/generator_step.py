@@ -51,7 +51,6 @@ ex = Exercise(
         "-> `F.l1_loss(sem, g_b(layout_fake))`": "a distance is symmetric",
         "-> `F.l1_loss(layout, g_a(sem_fake))`": "a distance is symmetric",
         "-> `1 - d_": "the square forgets the sign",
-        "-> `loss`": "whether the returned number still has a graph is not compared",
         "value.detach()": "what is returned is detached already",
     },
 )
@@ -249,7 +248,7 @@ def _(*args: Any) -> Tensor:
     loss.backward()
     for critic in args[4:6]:
         critic.requires_grad_(True)
-    return loss
+    return loss.detach()
 
 
 @ex.right
