@@ -172,9 +172,8 @@ ex.wrong(
 )
 ex.wrong(
     "three_neighbours",
-    "You compare with the three frequencies before the last, or with fewer where there are no three; "
-    "two were "
-    "asked for.",
+    "You compare with the three frequencies before the last, or with fewer where there are no three; two "
+    "were asked for.",
     _answer(lambda p: p[-1] / p[-4:-1].mean()),
 )
 ex.wrong(

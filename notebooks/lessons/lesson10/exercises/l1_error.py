@@ -123,9 +123,8 @@ ex.wrong(
 )
 ex.wrong(
     "wraps_then_absolute",
-    "You take the absolute value in a type that has no room for negative numbers (or too little "
-    "room): change "
-    "the type before you subtract.",
+    "You take the absolute value in a type that has no room for negative numbers (or too little room): "
+    "change the type before you subtract.",
     lambda p, t: (p.to(torch.int8) - t.to(torch.int8)).abs().float().mean((1, 2, 3)) / 255,
 )
 ex.wrong(

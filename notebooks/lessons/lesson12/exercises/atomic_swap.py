@@ -106,9 +106,8 @@ def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
 
 @ex.wrong(
     "removed_first",
-    "You take the old file away first (removed, or moved to another name): until the rename there is "
-    "no file. "
-    "Rename replaces it at once.",
+    "You take the old file away first (removed, or moved to another name): until the rename there is no "
+    "file. Rename replaces it at once.",
 )
 def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     disk.write(name + ".tmp", data)
@@ -143,9 +142,8 @@ def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
 
 @ex.wrong(
     "late_and_no_folder",
-    "You sync the file after the rename and the folder not at all: a power cut finds half of the "
-    "data, or the "
-    "old file when you are done.",
+    "You sync the file after the rename and the folder not at all: a power cut finds half of the data, or "
+    "the old file when you are done.",
 )
 def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     disk.write(name + ".tmp", data)

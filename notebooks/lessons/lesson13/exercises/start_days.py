@@ -224,7 +224,7 @@ def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -
 def _loop(
     begin: int = 0, first: int | None = None, *, deaf: bool = False, rest: bool = False
 ) -> Callable[..., list[int]]:
-    """An answer that numbers days from `begin`, has a start on day `first` behind it, is deaf to labels in the
+    """An answer that numbers days from `begin`, has a start on day `first` behind it, is deaf to labels in a
     pause, or uses up `enough` labels alone and keeps the rest."""
 
     def answer(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
