@@ -152,8 +152,8 @@ ex.wrong(
 )
 ex.wrong(
     "plain_sum",
-    "You add the layers up for “sum”: pix2pixHD's factor is 4 over the number of layers, so it is four "
-    "times the average however many layers there are.",
+    "For “sum” you return three times the average, or the plain sum of three layers: pix2pixHD's factor is 4 "
+    "times the average, however many layers there are.",
     _answer(w=(1.0, 3.0)),
 )
 ex.wrong(

@@ -267,6 +267,15 @@ def _(p: Tensor, t: Tensor) -> Four:
     return len(pairs) - len(matched), len(pairs) - len(joined), len(wanted - matched), len(made - joined)
 
 
+@ex.wrong(
+    "numbers_missing", "You compare the numbers that occur in the two maps; a feature's number means nothing."
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    _, made, wanted = _pairs(p, t)
+    opens, bridges, _, _ = _four(p, t)
+    return opens, bridges, len(wanted - made), len(made - wanted)
+
+
 ex.right(_four)
 
 

@@ -148,6 +148,12 @@ ex.wrong(
     lambda p, t: (p.float().mean((1, 2, 3)) - t.float().mean((1, 2, 3))).abs() / 255,
 )
 
+ex.wrong(
+    "network_scale",
+    "You measure on the scale of [-1, 1], which is twice as wide as [0, 1].",
+    lambda p, t: 2 * _apart(p, t).mean((1, 2, 3)),
+)
+
 
 ex.right(lambda p, t: _apart(p, t).flatten(1).mean(1))
 ex.right(lambda p, t: (p.int() - t.int()).abs().float().mean((1, 2, 3)) / 255)

@@ -185,6 +185,29 @@ def _(z: Tensor, slack: float) -> Tensor:
     return torch.stack(rows)
 
 
+ex.wrong(
+    "walk_without_its_start",
+    "You subtract the smallest sum so far but leave the 0 before the first value out of it.",
+    lambda z, k: torch.stack([_above_lowest(z - k), _above_lowest(-z - k)], 1),
+)
+
+
+def _above_lowest(step: Tensor) -> Tensor:
+    walk = step.cumsum(0)
+    return walk - walk.cummin(0).values
+
+
+@ex.wrong("one_ends_the_other", "You set one sum to 0 as soon as the other grows; each restarts alone.")
+def _(z: Tensor, slack: float) -> Tensor:
+    up = down = torch.zeros((), dtype=z.dtype)
+    rows = []
+    for step in z:
+        up, down = (up + step - slack).clamp(min=0), (down - step - slack).clamp(min=0)
+        up, down = (up, 0 * down) if step > slack else (0 * up, down) if step < -slack else (up, down)
+        rows.append(torch.stack([up, down]))
+    return torch.stack(rows)
+
+
 ex.right(lambda z, k: _chart(z, z - k, -z - k))
 
 

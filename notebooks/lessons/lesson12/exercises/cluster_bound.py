@@ -209,6 +209,11 @@ def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tens
     return sums[drawn].sum(1).quantile(alpha)
 
 
+@ex.wrong("taken_as_sorted", "You take the images to be sorted by layout; `cluster` says which is which.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    return _bound(differences, cluster.sort().values, drawn, alpha)
+
+
 ex.right(_bound)
 
 

@@ -88,13 +88,11 @@ def _() -> list[Args]:
         ([P1, ("label", "l1", "p1", 3.0, -2.5), ("label", "l2", "p1", 3.25, -2.0)],),
         ([("label", "l1", "p1", 3.75, 6.0), P1, ("label", "l2", "p1", 3.25, -2.0)],),
         ([P1, ("label", "l9", "p1", 1.0, 2.0), ("label", "l10", "p1", 2.0, 3.0)],),
-        ([P1, P1, L1, P2, P2],),
         ([P1, ("prediction", "p4", "v9", 0.0, 0.0), ("label", "l4", "p4", 2.0, 0.0)],),
         ([("prediction", "a", "b", 0.0, 1.0), ("label", "b", "a", 0.0, 3.0), ("label", "c", "b", 9.0, 5.0)],),
         ([P1, *(("label", f"x{t}", "p1", t, v) for t, v in ((1.0, 8.0), (0.0, 5.0))), P3],),
         ([P1, *(("label", f"x{t}", "p1", t, v) for t, v in ((5.0, 4.0), (9.0, 3.0), (7.0, 6.0)))],),
-        ([L1, L2],),
-        ([P1, P2],),
+        *(([L1, L2],), ([P1, P2],)),
     ]
 
 
@@ -134,12 +132,14 @@ def _join(
     "You credit the version that is in production when the label comes; it did not make the prediction.",
 )
 def _(events: list[Event]) -> Joined:
-    present, owner = "", {}
-    for kind, _, about, _, _ in events:
+    present = next((e[2] for e in events if e[0] == "prediction"), "")
+    owner: dict[str, str] = {}
+    newest: dict[str, float] = {}
+    for kind, _, about, made_at, _ in events:
         if kind == "prediction":
             present = about
-        else:
-            owner[about] = present
+        elif made_at >= newest.get(about, 0.0):
+            owner[about], newest[about] = present, made_at
     joined: Joined = {}
     for errors in _join(events).values():
         for name, error in errors.items():

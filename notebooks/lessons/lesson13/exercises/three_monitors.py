@@ -255,6 +255,14 @@ def _(requests: list[Request]) -> Answer3:
     return failed, strange, quality, sum(r[0] == 200 and r[2] is not None for r in requests)
 
 
+@ex.wrong(
+    "coverage_of_right", "You count the answers that are right for coverage; a label False is one, too."
+)
+def _(requests: list[Request]) -> Answer3:
+    failed, strange, quality, coverage = _parts(requests)
+    return failed, strange, quality, coverage * (quality or 0.0)
+
+
 ex.right(_parts)
 
 
