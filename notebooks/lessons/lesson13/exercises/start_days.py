@@ -214,7 +214,8 @@ def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -
     "todays_labels_only", "You look at today's labels alone; those that came before and wait count as well."
 )
 def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
-    ready, starts = _rule(enough, fewest, most_loss), []
+    ready = _rule(enough, fewest, most_loss)
+    starts: list[int] = []
     for day, (labels, loss, drift) in enumerate(days):
         if ready(labels, loss, drift) and (not starts or day - starts[-1] >= pause):
             starts.append(day)
