@@ -65,6 +65,7 @@ def _() -> list[Args]:
         *((share, 0.0, 1.0, loss, 0.5) for loss in ("l1", "l2")),
         *((share.expand(3, 5).T, -2.0, -1.0, loss, 7.0) for loss in ("l1", "l2")),
         (torch.tensor([[0.125], [0.5]]), -1.0, 3.0, "l1", 7.0),
+        (torch.tensor([[0.5 - 1e-6, 0.5, 0.5 + 1e-6]], dtype=torch.float64), -1.0, 1.0, "l1", 1.0),
     ]
 
 
@@ -191,6 +192,16 @@ ex.wrong(
     "with a ratio.",
     _answer(
         lambda s, d, b, r: torch.where(_tilted(s, r) == 0.5, _mean(s, d, b, 1.0), _median(s, d, b, r)).to(s)
+    ),
+)
+
+ex.wrong(
+    "near_ties",
+    "You give the midpoint near a tie as well; only if both cost exactly the same every value between does.",
+    _answer(
+        lambda s, d, b, r: torch.where(
+            torch.isclose(r * s, 1 - s), (d + b) / 2, torch.where(r * s > 1 - s, b, d)
+        ).to(s)
     ),
 )
 

@@ -265,6 +265,15 @@ def _(x: Tensor, *rest: Tensor) -> Tensor:
     return rest[-1] * _seen(x, rest[0], torch.zeros_like(rest[1]), *rest[2:-1]) + x
 
 
+@ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+)
+def _(x: Tensor, *rest: Tensor) -> Tensor:
+    flat = x.view(*x.shape[:2], 1, -1)
+    return rest[-1] * _seen(flat, *rest[:-1]).view_as(x) + x
+
+
 ex.right(lambda x, *rest: x + rest[-1] * _seen(x, *rest[:-1]))
 
 

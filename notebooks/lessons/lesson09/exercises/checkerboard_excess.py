@@ -197,6 +197,14 @@ ex.wrong(
     _answer(lambda p: p[-1] / p[-3:-1].max()),
 )
 
+ex.wrong(
+    "view",
+    "You use `view` on a tensor that is not contiguous; `reshape` and `flatten` copy where they must.",
+    lambda images, axis: _answer_of(
+        torch.fft.rfft(images.movedim(axis, -1).view(-1, images.shape[axis])).abs().square().mean(0)
+    ),
+)
+
 
 ex.right(_answer(_answer_of))
 ex.right(  # a transform along the other axis keeps the power of every column (Parseval)

@@ -293,8 +293,8 @@ def _(condition: Tensor, fake: Tensor, real: Tensor, critic: Critic, convention:
 def _(condition: Tensor, fake: Tensor, real: Tensor, critic: Critic, convention: str) -> Tensor:
     # one pass over both batches
     size = len(fake)
-    _, features = critic(torch.cat([condition, condition]), torch.cat([fake, real.detach()]))
-    layers = [torch.nn.L1Loss()(f[:size], f[size:]) for f in features]
+    _, features = critic(torch.cat([condition, condition]), torch.cat([fake, real]))
+    layers = [torch.nn.L1Loss()(f[:size], f[size:].detach()) for f in features]
     try:
         return sum(layers[1:], layers[0]) * {"mean": 1 / len(layers), "sum": 4 / len(layers)}[convention]
     except KeyError as error:

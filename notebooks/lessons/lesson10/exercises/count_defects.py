@@ -276,6 +276,14 @@ def _(p: Tensor, t: Tensor) -> Four:
     return opens, bridges, len(wanted - made), len(made - wanted)
 
 
+@ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    return _four(p.view(-1), t.view(-1))
+
+
 ex.right(_four)
 
 

@@ -205,6 +205,15 @@ def _unless_empty(masks: Tensor, target: Tensor, *, either: bool) -> Tensor:
     return torch.where(empty | (either & (masks.sum((-3, -2, -1)) == 0)), 1.0, _ratio(masks, target))
 
 
+ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+    lambda p, t, cuts: _ratio(
+        torch.stack([p.view(len(p), 1, 1, -1) > c for c in cuts], 1), t.view(len(t), 1, 1, 1, -1)
+    ),
+)
+
+
 ex.right(lambda p, t, cuts: _ratio(_masks(p, cuts), t[:, None]))
 ex.right(lambda p, t, cuts: torch.cat([_ratio((p > c)[:, None], t[:, None]) for c in cuts], 1))
 

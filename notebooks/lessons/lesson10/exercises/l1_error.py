@@ -154,6 +154,12 @@ ex.wrong(
     lambda p, t: 2 * _apart(p, t).mean((1, 2, 3)),
 )
 
+ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+    lambda p, t: (p.view(len(p), -1).float() - t.view(len(t), -1).float()).abs().mean(1) / 255,
+)
+
 
 ex.right(lambda p, t: _apart(p, t).flatten(1).mean(1))
 ex.right(lambda p, t: (p.int() - t.int()).abs().float().mean((1, 2, 3)) / 255)
