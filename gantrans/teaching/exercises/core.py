@@ -57,6 +57,7 @@ class Exercise:
     importance: Literal["must", "may"] = "must"
     patience: float = 60.0  # seconds that one call of an accepted answer may take in a lesson
     gradients: tuple[str, ...] = ()
+    tolerance: float | None = None  # relative; only where it must be wider than that of the dtype
     equivalent: dict[str, str] = field(default_factory=dict)
     wrongs: list[Wrong] = field(default_factory=list, init=False)
     rights: list[Answer] = field(default_factory=list, init=False)
