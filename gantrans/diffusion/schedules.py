@@ -104,8 +104,8 @@ def make_schedule(
     - sigmoid_alpha_bar: alpha_bar(u) falls as a sigmoid of an argument from -3 to 3 (Jabri et al. 2022),
       betas at most .999.
 
-    Canonical form: `lessons.lesson01.exercises.linear_betas.linear_betas` and its neighbours, one per
-    schedule; this adds the rescaling of all beta ranges to T and zero terminal SNR.
+    Canonical form: `lessons.lesson01.exercises.linear_betas.linear_betas` and `cosine_betas` beside it;
+    this adds the other schedules, the rescaling of all beta ranges to T and zero terminal SNR.
 
     Args:
         rescale: multiply betas that belong to T = 1000 by 1000 / T, so that the last step is noise for every

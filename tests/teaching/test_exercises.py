@@ -52,8 +52,12 @@ def test_exercise_is_complete(ex):
     assert ex.name == ex.id
     assert len(SEEDS) >= 20
     text = str(ex.show()) + str(ex.solution())
-    assert all(part in text for part in (ex.title, f"def {ex.name}(", "NotImplementedError", "Source: "))
-    assert not re.search(r"@ex\.|    return", ex.stub)
+    parts = ex.title, f"· {ex.importance} · {ex.kind} ·", f"{ex.name} = ex.check({ex.name})", "Source: "
+    assert all(part in text for part in parts)
+    assert re.search(rf"^(def|class) {ex.name}\(", ex.stub)
+    if ex.kind != "bug hunt":
+        assert "raise NotImplementedError" in ex.stub
+        assert not re.search(r"@ex\.|    return", ex.stub)
 
 
 def test_the_course_has_a_hundred_right_answers():

@@ -14,6 +14,7 @@ attempted.
 
 import ast
 import inspect
+import re
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Exercise:
     hints: tuple[str, ...]  # from a nudge to nearly the answer
     source: str
     importance: Literal["must", "may"] = "must"
+    kind: str = "function"  # in plain words, shown to the learner
     patience: float = 60.0  # seconds that one call of an accepted answer may take in a lesson
     gradients: tuple[str, ...] = ()
     equivalent: dict[str, str] = field(default_factory=dict)
@@ -71,13 +73,14 @@ class Exercise:
     # ---- what a notebook uses
 
     def show(self) -> Card:
-        """The task: text, stub with signature and shapes, difficulty, minutes."""
+        """The task: text, difficulty, minutes. The stub stands in the cell below."""
         dots = "●" * self.difficulty + "○" * (5 - self.difficulty)
         return Card(
-            f"**Exercise: {self.title}** · difficulty {dots} ({self.difficulty} of 5) · "
-            f"about {self.minutes} minutes\n\n"
-            f"{textwrap.dedent(self.spec).strip()}\n\n```python\n{self.stub}\n```\n\n"
-            f"Then `ex.check({self.name})`; `ex.hint()` gives the next of {len(self.hints)} hints."
+            f"**Exercise: {self.title}** · {self.importance} · {self.kind} · difficulty {dots} "
+            f"({self.difficulty} of 5) · about {self.minutes} minutes\n\n"
+            f"{textwrap.dedent(self.spec).strip()}\n\n"
+            f"`ex.hint()` gives the next of {len(self.hints)} hints. "
+            f"When it is written: `{self.name} = ex.check({self.name})`"
         )
 
     def check(self, answer: Any = None) -> Any:
@@ -202,15 +205,13 @@ class Exercise:
     def reference_source(self) -> str:
         """The reference as text, without its decorator."""
         text = textwrap.dedent(inspect.getsource(self.function))
-        return text[text.index("def ") :].rstrip()
+        return text[re.search(r"^(def|class) ", text, re.M).start() :].rstrip()  # type: ignore[union-attr]
 
     @cached_property
     def stub(self) -> str:
-        """What the learner starts from: the reference's signature and docstring, then NotImplementedError."""
-        tree = ast.parse(self.reference_source).body[0]
-        assert isinstance(tree, ast.FunctionDef)
-        kept = self.reference_source.splitlines()[: tree.body[0].end_lineno]
-        return "\n".join([*kept, "    raise NotImplementedError"])
+        """What the learner starts from: signatures and docstrings of the reference, then
+        NotImplementedError."""
+        return "\n".join(stub_lines(self.reference_source))
 
     @cached_property
     def cases(self) -> list[Args]:
@@ -223,3 +224,22 @@ class Exercise:
         """What the reference does with every input."""
         with kept_generators():
             return [checker.watch(self, self.function, args) for args in self.cases]
+
+
+def stub_lines(source: str) -> list[str]:
+    """The lines of a function or a class with every body replaced; docstrings and class attributes stay."""
+    lines = source.splitlines()
+    tree = ast.parse(source).body[0]
+    assert isinstance(tree, (ast.FunctionDef, ast.ClassDef))
+    functions = [tree] if isinstance(tree, ast.FunctionDef) else tree.body
+    kept: list[str] = []
+    done = 0
+    for function in functions:
+        if not isinstance(function, ast.FunctionDef):
+            continue
+        documented = ast.get_docstring(function) is not None
+        end = function.body[0].end_lineno if documented else function.body[0].lineno - 1
+        indent = " " * (function.col_offset + 4)
+        kept += [*lines[done:end], f"{indent}raise NotImplementedError"]
+        done = function.end_lineno or len(lines)
+    return kept
