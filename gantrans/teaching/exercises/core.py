@@ -60,6 +60,7 @@ class Exercise:
     kind: str = "function"  # in plain words, shown to the learner
     patience: float = 60.0  # seconds that one call of an accepted answer may take in a lesson
     gradients: tuple[str, ...] = ()
+    tolerance: float | None = None  # relative; only where it must be wider than that of the dtype
     equivalent: dict[str, str] = field(default_factory=dict)
     wrongs: list[Wrong] = field(default_factory=list, init=False)
     rights: list[Answer] = field(default_factory=list, init=False)

@@ -93,7 +93,9 @@ class ModuleExercise(Exercise):
         seen["frozen parameters"] = Said(", ".join(frozen) or "none")
         seen |= {f"`{name}` after construction": state.get(name, ABSENT) for name in self.initial}
         if shapes != wanted.shapes:
-            return seen | dict.fromkeys(wanted.findings, NOT_RUN)
+            return seen | dict.fromkeys(
+                wanted.findings + _slopes(self.parameters[self.built_with :], given), NOT_RUN
+            )
         module = module.to(device, dtype)
         if device.type != "meta":
             module.load_state_dict(wanted.state)
@@ -107,7 +109,9 @@ class ModuleExercise(Exercise):
             shapes = _shapes(module)
             module = module.to(device, dtype)
             findings = ["output in eval mode", "output in eval mode, again", "output in train mode"]
+            findings += ["mode after a call in eval mode", "mode after a call in train mode"]
             findings += [f"gradient of `{name}`" for name, _ in module.named_parameters()]
+            findings += [f"buffer `{name}` after a call in train mode" for name in _buffers(module)]
             self._known[key] = _Wanted(_drawn(module), shapes, findings)
         return self._known[key]
 
@@ -180,9 +184,19 @@ def _run(module: nn.Module, names: tuple[str, ...], given: Args) -> dict[str, An
     if outputs and asked:
         got = torch.autograd.grad(outputs, list(asked.values()), directions(output), allow_unused=True)
         seen |= {name: slope for name, slope in zip(asked, got, strict=True) if slope is not None}
-    for name, buffer in module.named_buffers():
+    for name, buffer in _buffers(module).items():
         seen[f"buffer `{name}` after a call in train mode"] = buffer.clone()
     return seen
+
+
+def _buffers(module: nn.Module) -> dict[str, Tensor]:
+    state = module.state_dict()
+    return {name: buffer for name, buffer in module.named_buffers() if name in state}
+
+
+def _slopes(names: tuple[str, ...], given: Args) -> list[str]:
+    pairs = zip(names, given, strict=True)
+    return [f"gradient of the input `{name}`" for name, value in pairs if _has_slope(value)]
 
 
 def _has_slope(value: Any) -> bool:

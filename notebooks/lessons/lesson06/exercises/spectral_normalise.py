@@ -238,7 +238,7 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
 
 @ex.right
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix = weight.view(weight.shape[0], -1)
+    matrix = weight.reshape(weight.shape[0], -1)
     gram = (matrix @ matrix.mT).detach()
     for _ in range(steps - 1):
         u = F.normalize(gram @ u, dim=0)

@@ -292,7 +292,7 @@ def _(*args: Any) -> Tensor:
     loss.backward()
     for critic in args[4:6]:
         critic.requires_grad_(True)
-    return loss
+    return loss.detach()
 
 
 @ex.right
