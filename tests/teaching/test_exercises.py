@@ -49,7 +49,7 @@ def test_exercise_is_complete(ex):
     assert len({w.name for w in ex.wrongs}) == len(ex.wrongs)
     assert len(ex.hints) >= 3
     assert 1 <= ex.difficulty <= 5
-    assert ex.name == ex.id
+    assert re.sub(r"(?<=[a-z])(?=[A-Z])", "_", ex.name).lower() == ex.id  # TimeBlock: time_block
     assert len(SEEDS) >= 20
     text = str(ex.show()) + str(ex.solution())
     parts = ex.title, f"· {ex.importance} · {ex.kind} ·", f"{ex.name} = ex.check({ex.name})", "Source: "

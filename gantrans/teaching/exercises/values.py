@@ -95,7 +95,8 @@ def _mapping_difference(
         words += [f"`{extra[0]!r}` should not be there"] if extra else []
         return f"other keys were expected{where}: {' and '.join(words)}. Got {show(got)}."
     for key, value in expected.items():
-        name = f"`{key}`" if isinstance(key, str) else f"entry {key!r}"
+        quoted = isinstance(key, str) and " " not in key  # a name of a few words stands as it is
+        name = f"`{key}`" if quoted else key if isinstance(key, str) else f"entry {key!r}"
         reason = difference(value, got[key], _named(where, name), tolerance)
         if reason:
             return reason

@@ -12,7 +12,7 @@ from gantrans.teaching.exercises import checker
 from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, duplicate, seed_globals
-from gantrans.teaching.exercises.kinds.probing import Said, directions, mode, with_graph
+from gantrans.teaching.exercises.kinds.probing import Said, directions, mode, probed, with_graph
 from gantrans.teaching.exercises.results import Result, State
 
 ABSENT = Said("there is none of this name")
@@ -55,7 +55,7 @@ class ModuleExercise(Exercise):
 
     def called(self, answer: Answer) -> Answer:
         """`answer` as the checker calls it: with one input, through the probe."""
-        return answer if isinstance(answer, _Built) else _Built(self, answer)
+        return probed(self._observed, answer, self.parameters)
 
     def _no_class(self, answer: Any) -> str:
         needed = f"`check` needs the class itself, as in `ex.check({self.name})`"
@@ -66,14 +66,14 @@ class ModuleExercise(Exercise):
         if not issubclass(answer, nn.Module):
             return f"`{self.name}` must be a module, as in `class {self.name}(nn.Module):`."
         made, given = self.cases[0][: self.built_with], self.cases[0][self.built_with :]
-        for method, args, names in (
-            (answer.__init__, made, self.parameters[: self.built_with]),
-            (answer.forward, given, self.parameters[self.built_with :]),
+        for name, args, names in (
+            ("__init__", made, self.parameters[: self.built_with]),
+            ("forward", given, self.parameters[self.built_with :]),
         ):
             try:
-                inspect.signature(method).bind(None, *args)
+                inspect.signature(getattr(answer, name)).bind(None, *args)
             except TypeError:
-                return f"`{method.__name__}` must take (self, {', '.join(names)}), in this order."
+                return f"`{name}` must take (self, {', '.join(names)}), in this order."
         return ""
 
     def _observed(self, answer: Answer, *args: Any) -> dict[str, Any]:
@@ -84,17 +84,19 @@ class ModuleExercise(Exercise):
         module = answer(*duplicate(made))
         seen: dict[str, Any] = {"mode after construction": mode(module)}
         seen["a second instance"] = _sharing(module, answer(*duplicate(made)))
-        state = module.state_dict()
-        seen |= {f"`{name}` after construction": state.get(name, ABSENT) for name in self.initial}
         shapes = _shapes(module)
-        module = module.to(device, dtype)
+        state = module.state_dict()
         seen |= {f"{name}: shape": shapes.get(name, ABSENT) for name in wanted.shapes}
         surplus = [name for name in shapes if name not in wanted.shapes]
         seen["parameters and buffers beyond those"] = Said(", ".join(surplus) or "none")
         frozen = [f"`{name}`" for name, p in module.named_parameters() if not p.requires_grad]
         seen["frozen parameters"] = Said(", ".join(frozen) or "none")
+        seen |= {f"`{name}` after construction": state.get(name, ABSENT) for name in self.initial}
         if shapes != wanted.shapes:
-            return seen | dict.fromkeys(wanted.findings, NOT_RUN)
+            return seen | dict.fromkeys(
+                wanted.findings + _slopes(self.parameters[self.built_with :], given), NOT_RUN
+            )
+        module = module.to(device, dtype)
         if device.type != "meta":
             module.load_state_dict(wanted.state)
         return seen | _run(module, self.parameters[self.built_with :], given)
@@ -107,7 +109,9 @@ class ModuleExercise(Exercise):
             shapes = _shapes(module)
             module = module.to(device, dtype)
             findings = ["output in eval mode", "output in eval mode, again", "output in train mode"]
+            findings += ["mode after a call in eval mode", "mode after a call in train mode"]
             findings += [f"gradient of `{name}`" for name, _ in module.named_parameters()]
+            findings += [f"buffer `{name}` after a call in train mode" for name in _buffers(module)]
             self._known[key] = _Wanted(_drawn(module), shapes, findings)
         return self._known[key]
 
@@ -119,22 +123,6 @@ class _Wanted:
     state: dict[str, Tensor]
     shapes: dict[str, Said]
     findings: list[str]
-
-
-@dataclass(frozen=True)
-class _Built:
-    """An answer as the checker calls it; not a partial, so that `judge` recognises it."""
-
-    ex: ModuleExercise
-    answer: Answer
-
-    def __call__(self, *args: Any) -> dict[str, Any]:
-        return self.ex._observed(self.answer, *args)
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        kind = inspect.Parameter.POSITIONAL_ONLY
-        return inspect.Signature([inspect.Parameter(name, kind) for name in self.ex.parameters])
 
 
 def _place(given: Args) -> tuple[torch.device, torch.dtype]:
@@ -180,7 +168,7 @@ def _run(module: nn.Module, names: tuple[str, ...], given: Args) -> dict[str, An
     for seed, word in ((1, "output in eval mode"), (2, "output in eval mode, again")):
         seed_globals(seed)
         seen[word] = module(*given)
-    seen["mode after a call in eval mode"] = mode(module)
+        seen.setdefault("mode after a call in eval mode", mode(module))
     before = duplicate(given)
     module.train()
     leaves = {n: v.requires_grad_() for n, v in zip(names, before, strict=True) if _has_slope(v)}
@@ -191,14 +179,24 @@ def _run(module: nn.Module, names: tuple[str, ...], given: Args) -> dict[str, An
     outputs = with_graph(output)
     asked = {f"gradient of `{name}`": p for name, p in module.named_parameters(remove_duplicate=False)}
     asked |= {f"gradient of the input `{name}`": leaf for name, leaf in leaves.items()}
-    got: Any = [None] * len(asked)
-    if outputs:
+    seen |= dict.fromkeys(asked, Said("none arrives"))
+    asked = {name: leaf for name, leaf in asked.items() if leaf.requires_grad}
+    if outputs and asked:
         got = torch.autograd.grad(outputs, list(asked.values()), directions(output), allow_unused=True)
-    for name, gradient in zip(asked, got, strict=True):
-        seen[name] = Said("none arrives") if gradient is None else gradient
-    for name, buffer in module.named_buffers():
+        seen |= {name: slope for name, slope in zip(asked, got, strict=True) if slope is not None}
+    for name, buffer in _buffers(module).items():
         seen[f"buffer `{name}` after a call in train mode"] = buffer.clone()
     return seen
+
+
+def _buffers(module: nn.Module) -> dict[str, Tensor]:
+    state = module.state_dict()
+    return {name: buffer for name, buffer in module.named_buffers() if name in state}
+
+
+def _slopes(names: tuple[str, ...], given: Args) -> list[str]:
+    pairs = zip(names, given, strict=True)
+    return [f"gradient of the input `{name}`" for name, value in pairs if _has_slope(value)]
 
 
 def _has_slope(value: Any) -> bool:

@@ -1,6 +1,9 @@
 """What the kinds that watch networks have in common: words as values, and toy networks that compare."""
 
 import copy
+import inspect
+from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,6 +15,28 @@ class Said(str):
 
     __slots__ = ()
     __repr__ = str.__str__
+
+
+@dataclass(frozen=True)
+class _Probed:
+    """An answer as the checker calls it, with the entries of an input."""
+
+    observed: Callable[..., dict[str, Any]]
+    answer: Any
+    parameters: tuple[str, ...]
+
+    def __call__(self, *args: Any) -> dict[str, Any]:
+        return self.observed(self.answer, *args)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        return inspect.Signature([inspect.Parameter(name, kind) for name in self.parameters])
+
+
+def probed(observed: Callable[..., dict[str, Any]], answer: Any, parameters: tuple[str, ...]) -> _Probed:
+    """`answer` as a function of an input's entries; an answer that is one already stays as it is."""
+    return answer if isinstance(answer, _Probed) else _Probed(observed, answer, parameters)
 
 
 class ToyNetwork(nn.Module):

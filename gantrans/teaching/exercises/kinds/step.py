@@ -12,10 +12,13 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from gantrans.teaching.exercises import checker
 from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.guard import is_stub
 from gantrans.teaching.exercises.inputs import duplicate
-from gantrans.teaching.exercises.kinds.probing import Said, mode
+from gantrans.teaching.exercises.kinds.probing import Said, mode, probed
+from gantrans.teaching.exercises.results import Result, State
 
 Build = Callable[..., dict[str, Any]]
 
@@ -47,6 +50,22 @@ class StepExercise(Exercise):
     def parameters(self) -> tuple[str, ...]:
         """Names of an input's entries: those of the recipe if there is one."""
         return tuple(inspect.signature(self._build or self.function).parameters)
+
+    def judge(self, answer: Any) -> Result:
+        """As for a function; what it is called with may be made of a recipe."""
+        if not callable(answer) or is_stub(answer):
+            return checker.judge(self, None if callable(answer) else answer)
+        asked = tuple(inspect.signature(self.function).parameters)
+        try:
+            inspect.signature(answer).bind(*asked)
+        except TypeError:
+            text = f"your function must take ({', '.join(asked)}), in this order."
+            return Result(State.CANNOT_CHECK, self.id, text)
+        return checker.judge(self, self.called(answer))
+
+    def called(self, answer: Answer) -> Answer:
+        """`answer` as the checker calls it: with one input, through the probe."""
+        return probed(self._observed, answer, self.parameters)
 
     def scene(self, *args: Any) -> dict[str, Any]:
         """The arguments by name, made of one input; the global generator is left as it was."""

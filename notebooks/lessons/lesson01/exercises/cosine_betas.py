@@ -170,3 +170,14 @@ def _(steps: int, largest: float) -> Tensor:
         betas[t] -= alpha_bars[t + 1] / alpha_bars[t]
     betas[betas > largest] = largest
     return betas
+
+
+ex.breach("Nichol and Dhariwal choose the curve", "offset_not_normalised")
+ex.breach("$$f(u) = ", "not_squared")
+ex.breach("s = 0.008", "no_offset")
+ex.breach("The betas follow", "linspace_to_one")
+ex.breach("each step takes $", "from_the_start")
+ex.breach("$\\beta_t = 1 - f", "difference")
+ex.breach("The last one would be 1", "uncapped")
+ex.breach("no beta may exceed `largest`", "clamped_curve")
+ex.breach("Return float64, shape `(steps,)`", "float32")

@@ -44,7 +44,17 @@ def linear_betas(steps: int, first: float, last: float) -> Tensor:
 @ex.edges
 def _() -> list[Args]:
     paper = [(steps, 1e-4, 0.02) for steps in (1000, 200, 2000, 50, 21, 20, 10)]
-    return [*paper, (4, 1e-3, 0.004), (4, 1e-3, 0.003), (500, 0.25, 0.5), (800, 0.2, 0.6)]
+    ends = [(1000, 0.3, 0.3), (300, 0.0, 0.3), (2, 1e-4, 0.0019), (100, 0.02, 1e-4)]
+    return [
+        *paper,
+        *ends,
+        (1000, 0.5, 1.0),
+        (1000, 0.5, 1.5),
+        (4, 1e-3, 0.004),
+        (4, 1e-3, 0.003),
+        (500, 0.25, 0.5),
+        (800, 0.2, 0.6),
+    ]
 
 
 @ex.inputs
@@ -150,3 +160,14 @@ def _(steps: int, first: float, last: float) -> Tensor:
     if betas.max() >= 1:
         raise ValueError("a beta of 1 or more")
     return torch.from_numpy(betas)
+
+
+ex.background("The betas of Ho et al.")
+ex.breach("rise evenly from `first` to `last`", "geometric")
+ex.breach("these two numbers belong to $T = 1000$", "not_scaled")
+ex.breach("With fewer steps each must do more", "scaled_the_other_way")
+ex.breach("multiply both ends by $1000/T$", "scaled_last_only")
+ex.breach("both ends included", "no_last")
+ex.breach("If the last beta would reach 1 or more", "clamped")
+ex.breach("raise a `ValueError`", "unchecked")
+ex.breach("Return float64, shape `(steps,)`", "float32")

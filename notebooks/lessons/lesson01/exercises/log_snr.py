@@ -44,7 +44,13 @@ def log_snr(betas: Tensor) -> Tensor:
 def _() -> list[Args]:
     rows = [[0.5, 0.5, 0.5], [0.1, 0.2, 0.9], [0.5], [0.2, 0.5, 1.0], [0.25, 0.25, 0.5, 0.75, 0.999]]
     paper = torch.linspace(1e-4, 0.02, 1000, dtype=torch.float64)
-    return [*((torch.tensor(row, dtype=torch.float64),) for row in rows), (paper,)]
+    rows += [[0.0, 0.5], [1.0], [1.0, 0.5]]  # no noise yet: infinity; nothing left: minus infinity
+    return [
+        *((torch.tensor(row, dtype=torch.float64),) for row in rows),
+        (paper,),
+        (paper[::7].flip(0),),
+        (paper[::2],),
+    ]
 
 
 @ex.inputs
@@ -122,3 +128,13 @@ def _(betas: Tensor) -> Tensor:
 def _(betas: Tensor) -> Tensor:
     log_bar = torch.log(1 - betas).cumsum(0)
     return log_bar - torch.log(-torch.expm1(log_bar))
+
+
+ex.background("Follow the image through the schedule")
+ex.breach("Each step keeps the share", "noise_over_signal")
+ex.breach("up to and including step $t$", "one_step_late")
+ex.breach("$\\bar\\alpha_t = \\alpha_0", "alpha")
+ex.breach("The signal-to-noise ratio is", "amplitudes")
+ex.breach("Return its natural logarithm", "log10")
+ex.breach("float64 like the betas", "float32")
+ex.breach("If the last beta is 1 the last value is", "clamped")

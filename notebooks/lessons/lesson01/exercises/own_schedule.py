@@ -49,6 +49,26 @@ ex = OpenTask(
     ),
     source="Nichol, Dhariwal 2021 (cosine); Jabri, Fleet, Chen 2022 (sigmoid); Kingma et al. 2021 (learned "
     "schedules); Ho, Jain, Abbeel 2020, algorithm 2 (the sampler).",
+    equivalent={
+        "value.detach()": "nothing here carries a graph",
+        "value.double()": "everything is float64 already",
+        "value.float()": "math takes any number; the rest is killed where precision matters",
+        "-> `(value.diff()": "a truth value all the same",
+        "-> `value.isfinite()": "a truth value all the same",
+        "-> `value[": "a tensor of one number is compared like a number",
+        "-> `value[1]`": "with 2 steps the second is the last",
+        "16.4": "with 2 steps the second is the last",
+        "-> `torch.stack(distances).mean()`": "the score is made a number again",
+        "- data).abs()`": "the mean of a mean is the mean",
+        "-> `data - walked": "a distance is symmetric",
+        "dim=-1": "of two axes the last is 1",
+        "7.74 `1` -> `-1`": "of two axes the last is 1",
+        "zip(here": "both have one entry less than the schedule",
+        "6.61 `True`": "both have one entry less than the schedule",
+        "5.19 `50`": "49 halvings are as good",
+        "`4.0` -> ": "any ends will do that lie outside the data",
+        "`share < wanted` -> `share <= wanted`": "no share is hit exactly",
+    },
 )
 
 
@@ -220,6 +240,8 @@ ex.breach("Return it as a float64 tensor of shape `(steps,)`", "other_length")
 ex.breach("float64 tensor", "float32")
 ex.breach("from the timestep with the least noise", "rising")
 ex.breach("It has to fall strictly", "not_falling")
+ex.breach("It has to fall strictly", lambda steps: torch.full((steps,), 0.5, dtype=torch.float64))
+ex.breach("both excluded", "starts_at_one")
 ex.breach("every value lies between 0 and 1", "ends_at_zero")
 ex.breach("The same call gives the same curve", "changes")
 ex.breach("the rules are tried with other numbers too", lambda steps: own_schedule(STEPS))

@@ -56,6 +56,11 @@ def _() -> list[Args]:
         (square[:1], torch.tensor([1]), other[:1], _bars(0.5, 0.25)),
         (square[:, 0], torch.tensor([1, 2]), other[:, 0], _bars(0.9, 0.5, 0.0)),
         (square[:, 0, 0], torch.tensor([2, 2]), other[:, 0, 0], _bars(0.9, 0.7, 0.3)),
+        (square[:, 0, 0, 0], torch.tensor([0, 1]), other[:, 0, 0, 0], _bars(0.9, 0.7)),  # (B,) alone
+        (square[:, :, None], torch.tensor([1, 0]), other[:, :, None], _bars(1.0, 0.0)),  # clean, all noise
+        (square.mT, torch.tensor([1, 2]), other.mT, _bars(0.9, 0.5, 0.1)),  # not contiguous
+        (1e4 * square, torch.tensor([2, 0]), 1e4 * other, _bars(0.9, 0.5, 0.1)),
+        (0 * square, torch.tensor([2, 0]), square, _bars(0.9, 0.5, 0.1)),
     ]
 
 
@@ -182,3 +187,12 @@ def _(x0: Tensor, t: Tensor, noise: Tensor, bars: Tensor) -> Tensor:
 def _(x0: Tensor, t: Tensor, noise: Tensor, bars: Tensor) -> Tensor:
     signal, sigma = bars[t].sqrt().to(x0.dtype), (1 - bars[t]).sqrt().to(x0.dtype)
     return torch.einsum("b,b...->b...", signal, x0) + torch.einsum("b,b...->b...", sigma, noise)
+
+
+ex.breach("Noise a batch, every sample at its own timestep", "first_t_for_all")
+ex.breach("$$x_t = ", "no_roots")
+ex.breach("with any number of further axes", "broadcast_from_the_right")
+ex.breach("counts from 0", "one_based")
+ex.breach("`noise` are `(B, ...)`", "own_noise")
+ex.breach("`alpha_bars` is `(T,)` float64", "single_step")
+ex.breach("The result has the shape and dtype of `x0`", "float64")
