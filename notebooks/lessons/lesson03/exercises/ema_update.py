@@ -1,5 +1,8 @@
 """Lesson 03: averaged weights."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -66,6 +69,21 @@ def _(case: Case) -> Args:
     shapes = [(case.height, case.width), (case.height,), (1,)][: case.integer(1, 3)]
     averages, weights = ([case.randn(*shape) for shape in shapes] for _ in range(2))
     return averages, weights, case.choice((0.5, 0.9, 0.99, 0.999)), case.integer(0, 60) * case.integer(0, 60)
+
+
+@ex.probe
+def _(
+    answer: Callable[..., Any], averages: list[Tensor], weights: list[Tensor], decay: float, updates: int
+) -> Any:
+    """What is returned; a tensor that was given stands there as a remark instead of a new one."""
+    given = {tensor.data_ptr() for tensor in [*averages, *weights]}
+    result = answer(averages, weights, decay, updates)
+    if not isinstance(result, (list, tuple)):
+        return result
+    return [
+        "one of the tensors that were given" if isinstance(new, Tensor) and new.data_ptr() in given else new
+        for new in result
+    ]
 
 
 def _mixed(averages: list[Tensor], weights: list[Tensor], d: float) -> list[Tensor]:
@@ -224,6 +242,11 @@ ex.wrong(
     "You join all tensors to one, so the first one's type, or the widest, becomes the type of all.",
     lambda old, new, decay, n: [a.double() for a in _mixed(old, new, _d(decay, n))],
 )
+ex.wrong(
+    "weights_handed_on",
+    "You return a weight itself where d is 0: when it is trained further, the average changes with it.",
+    lambda old, new, decay, n: list(new) if not decay else _mixed(old, new, _d(decay, n)),
+)
 common_slips(ex, "returned_nothing", "float32_result", "flattened")
 
 ex.background("Samples are drawn")
@@ -233,5 +256,6 @@ for _name in ("swapped", "product", "maximum", "not_shrunk", "only_warm_up"):
     ex.breach("\\text{average} \\leftarrow", _name)
 ex.breach("The second argument of the minimum", "no_warm_up")
 ex.breach("Return a list of *new* tensors", "in_place")
+ex.breach("Return a list of *new* tensors", "weights_handed_on")
 ex.breach("one per weight", "only_the_first")
 ex.breach("change none of those", "into_the_network")

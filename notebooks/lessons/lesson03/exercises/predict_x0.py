@@ -70,6 +70,7 @@ def _() -> list[Args]:
             bars,
             "v",
         ),
+        *((out, x, torch.tensor([2, 0]), _bars(1.0, 0.5, 1e-4), name) for name in ("epsilon", "v")),
         (out[:1], x[:1], torch.tensor([1]), _bars(0.5, 0.0), "v"),
         (out[:1], x[:1], torch.tensor([1]), _bars(0.5, 0.0), "x0"),
         (out[:, 0, 0], x[:, 0, 0], torch.tensor([1, 0]), bars, "epsilon"),

@@ -274,6 +274,13 @@ ex.wrong(
     ),
 )
 ex.wrong(
+    "one_where_either_is_empty",
+    "You give 1 as soon as one mask is empty; it is 1 only if *both* are.",
+    lambda p, t, threshold: torch.where(
+        ((p > threshold).sum(ALL) > 0) & ((t > threshold).sum(ALL) > 0), _iou(*_masks(p, t, threshold)), 1.0
+    ),
+)
+ex.wrong(
     "precision",
     "You divide by the prediction's area alone.",
     lambda p, t, threshold: _ratio(((p > threshold) & (t > threshold)).sum(ALL), (p > threshold).sum(ALL)),
