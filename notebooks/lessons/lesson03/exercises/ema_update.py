@@ -60,7 +60,7 @@ def _() -> list[Args]:
         *((*lists, *pair) for pair in [*pairs, *late]),
         ([*turned], [turned[0] / 7 - 1, torch.tensor(2.5)], 0.9, 2),
         (*mixed, 0.99, 5),
-        (lists[0], lists[0], 0.0, 0),
+        (lists[0], [tensor.clone() for tensor in lists[0]], 0.0, 0),
     ]
 
 
@@ -76,14 +76,12 @@ def _(
     answer: Callable[..., Any], averages: list[Tensor], weights: list[Tensor], decay: float, updates: int
 ) -> Any:
     """What is returned; a tensor that was given stands there as a remark instead of a new one."""
-    given = {tensor.data_ptr() for tensor in [*averages, *weights]}
+    given = {tensor.data_ptr(): f"average {i} itself" for i, tensor in enumerate(averages)}
+    given |= {tensor.data_ptr(): f"weight {i} itself" for i, tensor in enumerate(weights)}
     result = answer(averages, weights, decay, updates)
     if not isinstance(result, (list, tuple)):
         return result
-    return [
-        "one of the tensors that were given" if isinstance(new, Tensor) and new.data_ptr() in given else new
-        for new in result
-    ]
+    return [given.get(new.data_ptr(), new) if isinstance(new, Tensor) else new for new in result]
 
 
 def _mixed(averages: list[Tensor], weights: list[Tensor], d: float) -> list[Tensor]:
@@ -241,6 +239,16 @@ ex.wrong(
     "first_type_for_all",
     "You join all tensors to one, so the first one's type, or the widest, becomes the type of all.",
     lambda old, new, decay, n: [a.double() for a in _mixed(old, new, _d(decay, n))],
+)
+ex.wrong(
+    "first_update_skipped",
+    "You return the average as it was at the first update; d is 0.1 there, not 1.",
+    lambda old, new, decay, n: [o.clone() for o in old] if n == 0 else _mixed(old, new, _d(decay, n)),
+)
+ex.wrong(
+    "first_update_replaces",
+    "You return the weights at the first update; d is 0.1 there, not 0.",
+    lambda old, new, decay, n: [w.clone() for w in new] if n == 0 else _mixed(old, new, _d(decay, n)),
 )
 ex.wrong(
     "weights_handed_on",

@@ -199,8 +199,7 @@ ex.wrong(
 
 @ex.wrong(
     "broadcast_from_the_right",
-    "You multiply (B,) with (B, ...) as it is: broadcasting starts from the right, so the factors run along "
-    "the last axis of the image.",
+    "You multiply (B,) with (B, ...) as it is: broadcasting starts from the right, along the last axis.",
 )
 def _(output: Tensor, x_t: Tensor, t: Tensor, alpha_bars: Tensor, prediction: str) -> Tensor:
     a, s = alpha_bars[t].sqrt().to(x_t.dtype), (1 - alpha_bars[t]).sqrt().to(x_t.dtype)

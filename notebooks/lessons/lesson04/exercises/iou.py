@@ -281,6 +281,14 @@ ex.wrong(
     ),
 )
 ex.wrong(
+    "smoothed",
+    "You add a small but visible number above and below the line; where nothing is shared the index is 0.",
+    lambda p, t, threshold: (
+        (((p > threshold) & (t > threshold)).sum(ALL) + 1e-3)
+        / (((p > threshold) | (t > threshold)).sum(ALL) + 1e-3)
+    ),
+)
+ex.wrong(
     "precision",
     "You divide by the prediction's area alone.",
     lambda p, t, threshold: _ratio(((p > threshold) & (t > threshold)).sum(ALL), (p > threshold).sum(ALL)),
