@@ -78,7 +78,7 @@ def _() -> list[Args]:
     plateau[2, 7] = 6.0
     lines = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0]).expand(3, 7)  # the pattern of a vertical line
     faint = torch.zeros(3, 9)  # a perfect copy of little contrast, and a strong one that is not perfect
-    faint[:2, 6:8] = torch.tensor([[0.01, 0.02], [0.0, 0.0]])
+    faint[:2, 6:8] = torch.tensor([[0.002, 0.004], [0.0, 0.0]])
     faint[1:, 1:3] = torch.tensor([[5.0, 9.0], [0.0, 1.5]])
     falling, step = torch.tensor([[3.0, 2.0, 2.0, 1.0]]), torch.tensor([[0.0, 1.0]])
     return [

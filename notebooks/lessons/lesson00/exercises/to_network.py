@@ -162,6 +162,16 @@ ex.wrong(
     lambda image: (image.float() / 127.5 - 1).half(),
 )
 ex.wrong(
+    "doubled_in_bytes",
+    "You double and subtract while the image is still `uint8`: the results wrap around.",
+    lambda image: (2 * image - 255).float() / 255,
+)
+ex.wrong(
+    "computed_in_half",
+    "You compute in half precision: neighbouring grey levels become one.",
+    lambda image: (image.half() / 127.5 - 1).float(),
+)
+ex.wrong(
     "squashed",
     "You apply a tanh yourself: black then becomes -0.76. The tanh is the generator's last step, not yours.",
     lambda image: (image.float() / 127.5 - 1).tanh(),

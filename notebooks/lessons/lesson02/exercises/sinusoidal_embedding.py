@@ -179,8 +179,12 @@ ex.wrong(
 ex.wrong(
     "type_of_t",
     "You let the type of t decide: float64 timesteps then give a float64 embedding.",
-    lambda t, width, period: _both(_angles(t, _half(width), period)).to(
-        torch.promote_types(t.dtype, torch.float32)
+    lambda t, width, period: _both(
+        t.to(torch.promote_types(t.dtype, torch.float32))[:, None]
+        * period
+        ** (-torch.arange(_half(width)).double() / _half(width)).to(
+            torch.promote_types(t.dtype, torch.float32)
+        )
     ),
 )
 ex.wrong(

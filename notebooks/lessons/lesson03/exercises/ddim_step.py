@@ -57,6 +57,7 @@ def _() -> list[Args]:
     x_t, x0 = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.5, 1.75, -3.0]])
     noise = torch.tensor([[2.0, 1.0, -1.0]])
     inside = x0 / 4
+    ones = torch.ones(2, 3, 2)
     return [
         (x_t, x0, noise, 0.25, 0.64, 0.0),
         (x_t, inside, noise, 0.25, 0.64, 0.0),
@@ -66,15 +67,10 @@ def _() -> list[Args]:
         (x_t, x0, noise, 0.04, 1.0, 0.0),
         (x_t, inside, noise, 0.0, 0.36, 0.5),
         (x_t, x0, noise, 0.3, 0.31, 0.8),
+        *((x_t, x0, noise, *bars, 0.3) for bars in ((0.6, 0.995), (0.99, 0.9998))),
+        (x_t, x0, noise, 0.6, 0.8, 0.02),
         (5 * x_t[0], 4 * x0[0], -3 * noise[0], 0.001, 0.01, 0.2),
-        (
-            torch.arange(12.0).view(2, 2, 3).mT,
-            torch.full((2, 3, 2), -0.75),
-            torch.ones(2, 3, 2),
-            0.5,
-            0.9,
-            1.0,
-        ),
+        (torch.arange(12.0).view(2, 2, 3).mT, -0.75 * ones, ones, 0.5, 0.9, 1.0),
     ]
 
 
@@ -321,6 +317,13 @@ ex.wrong(
     lambda x, x0, z, now, prev, eta: (
         _step(x, x0.clamp(-1, 1), z, now, prev, _spread(now, prev, eta))
         + math.sqrt(prev) * (x0 - x0.clamp(-1, 1))
+    ),
+)
+ex.wrong(
+    "shrunk_not_clipped",
+    "You divide the image by its largest value instead of clipping: values within [-1, 1] change, too.",
+    lambda x, x0, z, now, prev, eta: _step(
+        x, x0 / x0.abs().max().clamp(min=1), z, now, prev, _spread(now, prev, eta)
     ),
 )
 common_slips(ex, "returned_nothing", "graph_cut")

@@ -61,7 +61,10 @@ def _() -> list[Args]:
             (x_t, x0, noise, *bars)
             for bars in ((0.25, 0.64), (0.9, 1.0), (0.09, 1.0), (0.0, 0.36), (0.5, 0.51))
         ),
-        *((x_t, 3 * x0, -4 * noise, *bars) for bars in ((0.5, 0.9), (0.02, 1.0), (0.001, 0.004))),
+        *(
+            (x_t, 3 * x0, -4 * noise, *bars)
+            for bars in ((0.5, 0.9), (0.02, 1.0), (0.001, 0.004), (0.6, 0.995), (0.99, 0.9998))
+        ),
         (x_t[0], x0[0], noise[0], 0.2, 0.3),
         (torch.arange(12.0).view(2, 2, 3).mT, -torch.ones(2, 3, 2) * 1.5, torch.ones(2, 3, 2), 0.81, 0.9),
     ]
@@ -246,6 +249,22 @@ ex.wrong(
     "You take beta as 1 - alpha-bar; it belongs to the one step: 1 - alpha.",
     lambda x, x0, z, now, prev: (
         math.sqrt(prev) * x0 + math.sqrt(now / prev) * (1 - prev) / (1 - now) * x + math.sqrt(1 - prev) * z
+    ),
+)
+ex.wrong(
+    "by_the_noise",
+    "You work the mean out from the noise, which divides by sqrt(alpha); where alpha-bar is 0 that fails.",
+    lambda x, x0, z, now, prev: (
+        _mean(x, x0, now, prev) + math.sqrt(_variance(now, prev)) * z
+        if now > 0
+        else torch.full_like(x, torch.nan)
+    ),
+)
+ex.wrong(
+    "nearly_the_last_step",
+    "You end early: a level close to 1 is not the last one; only where alpha-bar' is 1 the image comes out.",
+    lambda x, x0, z, now, prev: (
+        x0 if prev >= 0.99 else _mean(x, x0, now, prev) + math.sqrt(_variance(now, prev)) * z
     ),
 )
 ex.wrong(

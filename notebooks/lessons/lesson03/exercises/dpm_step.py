@@ -68,6 +68,7 @@ def dpm_step(
 def _() -> list[Args]:
     x_t, x0 = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.5, 1.0, -1.0]])
     before = torch.tensor([[0.25, 2.0, 1.0]])
+    ones = torch.ones(2, 3, 2)
     return [
         (x_t, x0, None, 0.25, 0.64),
         (x_t, x0, (before, 0.09), 0.25, 0.64),
@@ -77,13 +78,8 @@ def _() -> list[Args]:
         (x_t, x0, None, 0.9, 1.0),
         (7 * x_t[0], 3 * x0[0], (-2 * before[0], 0.001), 0.02, 0.03),
         (x_t, x0, (before, 0.4), 0.41, 0.99),
-        (
-            torch.arange(12.0).view(2, 2, 3).mT,
-            torch.full((2, 3, 2), -1.5),
-            (torch.ones(2, 3, 2), 0.2),
-            0.5,
-            0.8,
-        ),
+        *((x_t, x0, (before, 0.2), 0.6, then) for then in (0.995, 0.9998)),
+        (torch.arange(12.0).view(2, 2, 3).mT, -1.5 * ones, (ones, 0.2), 0.5, 0.8),
     ]
 
 

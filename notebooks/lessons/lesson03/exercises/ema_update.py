@@ -1,5 +1,8 @@
 """Lesson 03: averaged weights."""
 
+from collections.abc import Callable
+from typing import Any
+
 import torch
 from torch import Tensor
 
@@ -57,7 +60,7 @@ def _() -> list[Args]:
         *((*lists, *pair) for pair in [*pairs, *late]),
         ([*turned], [turned[0] / 7 - 1, torch.tensor(2.5)], 0.9, 2),
         (*mixed, 0.99, 5),
-        (lists[0], lists[0], 0.0, 0),
+        (lists[0], [tensor.clone() for tensor in lists[0]], 0.0, 0),
     ]
 
 
@@ -66,6 +69,19 @@ def _(case: Case) -> Args:
     shapes = [(case.height, case.width), (case.height,), (1,)][: case.integer(1, 3)]
     averages, weights = ([case.randn(*shape) for shape in shapes] for _ in range(2))
     return averages, weights, case.choice((0.5, 0.9, 0.99, 0.999)), case.integer(0, 60) * case.integer(0, 60)
+
+
+@ex.probe
+def _(
+    answer: Callable[..., Any], averages: list[Tensor], weights: list[Tensor], decay: float, updates: int
+) -> Any:
+    """What is returned; a tensor that was given stands there as a remark instead of a new one."""
+    given = {tensor.data_ptr(): f"average {i} itself" for i, tensor in enumerate(averages)}
+    given |= {tensor.data_ptr(): f"weight {i} itself" for i, tensor in enumerate(weights)}
+    result = answer(averages, weights, decay, updates)
+    if not isinstance(result, (list, tuple)):
+        return result
+    return [given.get(new.data_ptr(), new) if isinstance(new, Tensor) else new for new in result]
 
 
 def _mixed(averages: list[Tensor], weights: list[Tensor], d: float) -> list[Tensor]:
@@ -224,6 +240,21 @@ ex.wrong(
     "You join all tensors to one, so the first one's type, or the widest, becomes the type of all.",
     lambda old, new, decay, n: [a.double() for a in _mixed(old, new, _d(decay, n))],
 )
+ex.wrong(
+    "first_update_skipped",
+    "You return the average as it was at the first update; d is 0.1 there, not 1.",
+    lambda old, new, decay, n: [o.clone() for o in old] if n == 0 else _mixed(old, new, _d(decay, n)),
+)
+ex.wrong(
+    "first_update_replaces",
+    "You return the weights at the first update; d is 0.1 there, not 0.",
+    lambda old, new, decay, n: [w.clone() for w in new] if n == 0 else _mixed(old, new, _d(decay, n)),
+)
+ex.wrong(
+    "weights_handed_on",
+    "You return a weight itself where d is 0: when it is trained further, the average changes with it.",
+    lambda old, new, decay, n: list(new) if not decay else _mixed(old, new, _d(decay, n)),
+)
 common_slips(ex, "returned_nothing", "float32_result", "flattened")
 
 ex.background("Samples are drawn")
@@ -233,5 +264,6 @@ for _name in ("swapped", "product", "maximum", "not_shrunk", "only_warm_up"):
     ex.breach("\\text{average} \\leftarrow", _name)
 ex.breach("The second argument of the minimum", "no_warm_up")
 ex.breach("Return a list of *new* tensors", "in_place")
+ex.breach("Return a list of *new* tensors", "weights_handed_on")
 ex.breach("one per weight", "only_the_first")
 ex.breach("change none of those", "into_the_network")

@@ -40,7 +40,7 @@ def guided_prediction(unconditional: Tensor, conditional: Tensor, scale: float) 
 @ex.edges
 def _() -> list[Args]:
     without, with_label = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.5, 1.0, 0.5]])
-    small = [(without, with_label, scale) for scale in (0.0, 1.0, 3.0, 0.5, -1.0, 7.5, 2)]
+    small = [(without, with_label, scale) for scale in (0.0, 1.0, 3.0, 0.5, -1.0, 7.5, 2, 0.01, 0.99)]
     maps = torch.arange(12.0).view(2, 2, 3).mT  # not contiguous, values far beyond 1
     return [*small, (maps, -maps / 2, 1.5), (without[0], with_label[0], 4.0), (without, without.clone(), 3.0)]
 
@@ -124,6 +124,16 @@ def _(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
     return torch.einsum("k,k...->...", weights, torch.stack([first, second]))
 
 
+def _of_length_1(x: Tensor) -> Tensor:
+    each = x.reshape(len(x), -1) if x.dim() > 1 else x
+    return torch.nn.functional.normalize(each, dim=-1).reshape(x.shape)
+
+
+ex.wrong(
+    "at_least_one",
+    "You raise a scale below 1 to 1; below 1 the label counts less, and 0 ignores it.",
+    lambda u, c, scale: u + max(scale, 1.0) * (c - u),
+)
 ex.wrong(
     "one_less",
     "You go scale - 1 times as far; with scale 1 the conditional answer must come out.",
@@ -157,7 +167,7 @@ ex.wrong(
 ex.wrong(
     "unit_direction",
     "You bring the difference to length 1 first; go `scale` times the difference itself.",
-    lambda u, c, scale: u + scale * torch.nn.functional.normalize((c - u).flatten(), dim=0).view_as(u),
+    lambda u, c, scale: u + scale * _of_length_1(c - u),
 )
 ex.wrong(
     "conditional_detached",

@@ -70,6 +70,7 @@ def _() -> list[Args]:
             bars,
             "v",
         ),
+        *((out, x, torch.tensor([2, 0]), _bars(1.0, 0.5, 1e-4), name) for name in ("epsilon", "v")),
         (out[:1], x[:1], torch.tensor([1]), _bars(0.5, 0.0), "v"),
         (out[:1], x[:1], torch.tensor([1]), _bars(0.5, 0.0), "x0"),
         (out[:, 0, 0], x[:, 0, 0], torch.tensor([1, 0]), bars, "epsilon"),
@@ -198,8 +199,7 @@ ex.wrong(
 
 @ex.wrong(
     "broadcast_from_the_right",
-    "You multiply (B,) with (B, ...) as it is: broadcasting starts from the right, so the factors run along "
-    "the last axis of the image.",
+    "You multiply (B,) with (B, ...) as it is: broadcasting starts from the right, along the last axis.",
 )
 def _(output: Tensor, x_t: Tensor, t: Tensor, alpha_bars: Tensor, prediction: str) -> Tensor:
     a, s = alpha_bars[t].sqrt().to(x_t.dtype), (1 - alpha_bars[t]).sqrt().to(x_t.dtype)

@@ -274,6 +274,21 @@ ex.wrong(
     ),
 )
 ex.wrong(
+    "one_where_either_is_empty",
+    "You give 1 as soon as one mask is empty; it is 1 only if *both* are.",
+    lambda p, t, threshold: torch.where(
+        ((p > threshold).sum(ALL) > 0) & ((t > threshold).sum(ALL) > 0), _iou(*_masks(p, t, threshold)), 1.0
+    ),
+)
+ex.wrong(
+    "smoothed",
+    "You add a small but visible number above and below the line; where nothing is shared the index is 0.",
+    lambda p, t, threshold: (
+        (((p > threshold) & (t > threshold)).sum(ALL) + 1e-3)
+        / (((p > threshold) | (t > threshold)).sum(ALL) + 1e-3)
+    ),
+)
+ex.wrong(
     "precision",
     "You divide by the prediction's area alone.",
     lambda p, t, threshold: _ratio(((p > threshold) & (t > threshold)).sum(ALL), (p > threshold).sum(ALL)),

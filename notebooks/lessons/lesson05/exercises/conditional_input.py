@@ -126,7 +126,7 @@ def _(condition: Tensor, image: Tensor) -> Tensor:
 @ex.wrong("silent_resize", "You resize the condition to fit: nanometres per pixel change in silence.")
 def _(condition: Tensor, image: Tensor) -> Tensor:
     if condition.shape[2:] != image.shape[2:]:
-        condition = torch.nn.functional.interpolate(condition, image.shape[2:], mode="bilinear")
+        condition = torch.nn.functional.interpolate(condition, image.shape[2:])
     return _joined(condition, image)
 
 

@@ -230,6 +230,24 @@ def _(index: int, layers: Layers) -> Span:
     return _span(index, [(k, s, 0 if i else p) for i, (k, s, p) in enumerate(layers)])
 
 
+@ex.wrong(
+    "paddings_added_up",
+    "You take the plain sum of the paddings off; each is as long as the strides before it make it.",
+)
+def _(index: int, layers: Layers) -> Span:
+    first, last = _span(index, [(k, s, 0) for k, s, _ in layers])
+    padding = sum(p for _, _, p in layers)
+    return first - padding, last - padding
+
+
+@ex.wrong("padding_twice", "You take the padding off the last row twice; it moves first and last row alike.")
+def _(index: int, layers: Layers) -> Span:
+    first, last = index, index
+    for kernel, stride, padding in reversed(layers):
+        first, last = first * stride - padding, last * stride - 2 * padding + kernel - 1
+    return first, last
+
+
 @ex.wrong("one_kernel", "You use the first layer's kernel only; every layer widens the span.")
 def _(index: int, layers: Layers) -> Span:
     return _span(index, [(1 if i else k, s, p) for i, (k, s, p) in enumerate(layers)])

@@ -221,6 +221,16 @@ ex.wrong(
     lambda real, fake: 0.5 * ((real - 1).square() + fake.square()).sum((1, 2, 3)).mean(),
 )
 ex.wrong(
+    "summed_over_images",
+    "You average over the patches of an image and sum over the images; the mean runs over both.",
+    lambda real, fake: 0.5 * ((real - 1).square() + fake.square()).mean((1, 2, 3)).sum(),
+)
+ex.wrong(
+    "smoothed",
+    "You pull real logits to 0.9; the target is 1.",
+    lambda real, fake: _half((real - 0.9).square(), fake.square()),
+)
+ex.wrong(
     "not_reduced",
     "You return a map of losses; one number was asked for.",
     lambda real, fake: 0.5 * ((real - 1).square() + fake.square()),

@@ -218,6 +218,16 @@ _wrong(
     "You multiply `base` by k + 1; the channels double: the factor is 2**k.",
     lambda base, n, cap: [*(min(base * (k + 1), cap) for k in range(n + 1)), 1],
 )
+_wrong(
+    "at_most_eight_times",
+    "You stop doubling at 8 times `base`, as the code of pix2pix does; here only the cap ends it.",
+    lambda base, n, cap: [*(min(base * min(2**k, 8), cap) for k in range(n + 1)), 1],
+)
+_wrong(
+    "larger_of_the_two",
+    "You take the larger of the two; a cap is the most that is allowed.",
+    lambda base, n, cap: [*(max(base * 2**k, cap) for k in range(n + 1)), 1],
+)
 _wrong("all_stride_1", "You give every layer stride 1.", _right, lambda n: [1] * (n + 2))
 _wrong(
     "one_less_down",

@@ -217,6 +217,26 @@ def _(layers: Layers) -> int:
 
 
 ex.wrong(
+    "own_stride_to_a_power",
+    "You raise a layer's own stride to the power of its number; that is right only if all strides are equal.",
+    lambda layers: 1 + sum((k - 1) * s**i for i, (k, s) in enumerate(layers)),
+)
+ex.wrong(
+    "always_stride_2",
+    "You take a step of 2 to the power of the layer's number; the strides are given.",
+    lambda layers: 1 + sum((k - 1) * 2**i for i, (k, _) in enumerate(layers)),
+)
+ex.wrong(
+    "own_stride_only",
+    "You multiply by a layer's own stride alone; the strides of all layers *before* it make its step.",
+    lambda layers: 1 + sum((k - 1) * s for k, s in layers),
+)
+ex.wrong(
+    "no_layers_fails",
+    "You look at the first layer before you know that there is one; without layers the field is 1.",
+    lambda layers: receptive_field(layers) + 0 * layers[0][0],
+)
+ex.wrong(
     "kernels_added",
     "You add up whole kernels; a layer adds k - 1, and its steps have a length.",
     lambda layers: sum(kernel for kernel, _ in layers),

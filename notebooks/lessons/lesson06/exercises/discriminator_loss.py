@@ -292,10 +292,33 @@ ex.wrong(
     "You subtract the margin for fakes, max(0, f - 1): a fake logit of 0.5 would then cost nothing.",
     _game({"hinge": lambda r, f: (F.relu(1 - r), F.relu(f - 1))}),
 )
+EPSILON = "You keep the logarithm from 0 by a small number: the gradient at extreme logits is gone."
+
+
+def _added(eps: float) -> Callable[[Tensor, Tensor, str], Tensor]:
+    return _game(_both(lambda r, f: (-(r.sigmoid() + eps).log(), -(1 - f.sigmoid() + eps).log())))
+
+
+def _least(eps: float) -> Callable[[Tensor, Tensor, str], Tensor]:
+    low, high = eps, 1 - eps
+    return _game(
+        _both(lambda r, f: (-r.sigmoid().clamp(low, high).log(), -(1 - f.sigmoid().clamp(low, high)).log()))
+    )
+
+
+for _eps in (1e-12, 1e-10, 1e-8, 1e-7, 1e-6):
+    ex.wrong(f"epsilon_{_eps:g}", EPSILON, _added(_eps))
+for _eps in (1e-7, 1e-6, 1e-5, 1e-4):
+    ex.wrong(f"clamped_probability_{_eps:g}", EPSILON, _least(_eps))
 ex.wrong(
-    "clamped_probability",
-    "You keep the probability away from 0 and 1 by a small number: the gradient at extreme logits is gone.",
-    _game(_both(lambda r, f: (-r.sigmoid().clamp(1e-7, 1).log(), -(1 - f.sigmoid()).clamp(1e-7, 1).log()))),
+    "hinge_not_halved",
+    "You do not halve the hinge loss; all four are halved here.",
+    _game({"hinge": lambda r, f: (2 * F.relu(1 - r), 2 * F.relu(1 + f))}),
+)
+ex.wrong(
+    "cross_entropy_not_halved",
+    "You do not halve the cross-entropy; all four are halved here.",
+    _game(_both(lambda r, f: (2 * F.softplus(-r), 2 * F.softplus(f)))),
 )
 ex.wrong(
     "kind_in_any_spelling",
@@ -320,6 +343,6 @@ ex.breach('| `"hinge"` ', "no_hinge")
 ex.breach("The non-saturating game", "own_loss_for_non_saturating")
 ex.breach("The two maps may differ", "one_mean")
 ex.breach("Value and gradient", "sigmoid_then_log")
-ex.breach("Value and gradient", "clamped_probability")
+ex.breach("Value and gradient", "clamped_probability_1e-07")
 ex.breach("Value and gradient", "detached_fake")
 ex.breach("Another `kind`", "silent_default")

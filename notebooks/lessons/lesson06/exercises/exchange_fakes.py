@@ -6,16 +6,8 @@ from torch import Tensor
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.slips import common_slips
-from lessons.lesson06.exercises._exchange import (
-    Answer,
-    Pair,
-    coin,
-    keep,
-    one_by_one,
-    somewhere,
-    swap,
-    when_full,
-)
+from lessons.lesson06.exercises._exchange import Answer, Pair, coin, keep, one_by_one, swap, when_full
+from lessons.lesson06.exercises._exchange import somewhere as place_of
 
 ex = Exercise(
     id="exchange_fakes",
@@ -108,17 +100,17 @@ def _(case: Case) -> Args:
 ex.wrong(
     "always_swapped",
     "You always swap once the buffer is full: D would hardly see the newest fakes.",
-    when_full(lambda pairs, pair, draw: swap(pairs, somewhere(pairs, draw), pair)),
+    when_full(lambda pairs, pair, draw: swap(pairs, place_of(pairs, draw), pair)),
 )
 ex.wrong(
     "coin_turned",
     "You swap when the coin is *below* 0.5; the task fixes which half means what.",
-    when_full(lambda pairs, pair, draw: pair if coin(draw) else swap(pairs, somewhere(pairs, draw), pair)),
+    when_full(lambda pairs, pair, draw: pair if coin(draw) else swap(pairs, place_of(pairs, draw), pair)),
 )
 ex.wrong(
     "not_replaced",
     "You give an old pair out and do not store the new one: the buffer never changes once it is full.",
-    when_full(lambda pairs, pair, draw: pairs[somewhere(pairs, draw)] if coin(draw) else pair),
+    when_full(lambda pairs, pair, draw: pairs[place_of(pairs, draw)] if coin(draw) else pair),
 )
 ex.wrong(
     "oldest_first",
@@ -130,7 +122,7 @@ ex.wrong(
     "You take the old pair out and append the new one; it takes the old one's place.",
     when_full(
         lambda pairs, pair, draw: (
-            (keep(pairs, pair), pairs.pop(somewhere(pairs[1:], draw)))[1] if coin(draw) else pair
+            (keep(pairs, pair), pairs.pop(place_of(pairs[1:], draw)))[1] if coin(draw) else pair
         )
     ),
 )
@@ -144,7 +136,7 @@ ex.wrong(
 def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
     if not coin(draw):
         return pair
-    here, there = somewhere(pairs, draw), somewhere(pairs, draw)
+    here, there = place_of(pairs, draw), place_of(pairs, draw)
     mixed = pairs[here][0], pairs[there][1]
     pairs[here] = pair
     return mixed
@@ -153,14 +145,14 @@ def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
 @ex.wrong("place_always_drawn", "You draw a place whatever the coin says: the draws that follow are others.")
 @when_full
 def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
-    due, place = coin(draw), somewhere(pairs, draw)
+    due, place = coin(draw), place_of(pairs, draw)
     return swap(pairs, place, pair) if due else pair
 
 
 @ex.wrong("place_first", "You draw the place before you toss the coin: the order of the draws is fixed.")
 @when_full
 def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
-    place = somewhere(pairs, draw)
+    place = place_of(pairs, draw)
     return swap(pairs, place, pair) if coin(draw) else pair
 
 
@@ -172,7 +164,7 @@ def _(pairs: list[Pair], pair: Pair, capacity: int, draw: torch.Generator) -> Pa
     due = coin(draw) if capacity else False
     if len(pairs) < capacity:
         return keep(pairs, pair)
-    return swap(pairs, somewhere(pairs, draw), pair) if due else pair
+    return swap(pairs, place_of(pairs, draw), pair) if due else pair
 
 
 @ex.wrong(
@@ -182,7 +174,7 @@ def _(pairs: list[Pair], pair: Pair, capacity: int, draw: torch.Generator) -> Pa
 def _(pairs: list[Pair], pair: Pair, capacity: int, draw: torch.Generator) -> Pair:
     if len(pairs) < capacity:
         return keep(pairs, pair)
-    return swap(pairs, somewhere(pairs, draw), pair) if coin(draw) and capacity else pair
+    return swap(pairs, place_of(pairs, draw), pair) if coin(draw) and capacity else pair
 
 
 ex.wrong(
@@ -190,7 +182,7 @@ ex.wrong(
     "You swap while the buffer is filling up; until it is full, every new pair goes to D.",
     one_by_one(
         lambda pairs, pair, capacity, draw: (
-            swap(pairs, somewhere(pairs, draw), pair)
+            swap(pairs, place_of(pairs, draw), pair)
             if pairs and coin(draw)
             else keep(pairs, pair)
             if len(pairs) < capacity
@@ -198,12 +190,21 @@ ex.wrong(
         )
     ),
 )
+
+
+@ex.wrong("full_asked_once", "You ask once per batch whether the buffer is full; it may fill up on the way.")
+def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
+    if capacity and len(pairs) < capacity:
+        return condition, fake, [*pairs, *zip(condition, fake, strict=True)][:capacity]
+    return exchange_fakes(pairs, condition, fake, capacity, draw)
+
+
 ex.wrong(
     "not_stored_while_filling",
     "You store nothing while the buffer is not full, so it never fills.",
     one_by_one(
         lambda pairs, pair, capacity, draw: (
-            swap(pairs, somewhere(pairs, draw), pair)
+            swap(pairs, place_of(pairs, draw), pair)
             if capacity and len(pairs) >= capacity and coin(draw)
             else pair
         )
@@ -249,7 +250,7 @@ def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: t
     def rule(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
         if not tossed:
             tossed.append(coin(draw))
-        return swap(pairs, somewhere(pairs, draw), pair) if tossed[0] else pair
+        return swap(pairs, place_of(pairs, draw), pair) if tossed[0] else pair
 
     return when_full(rule)(pairs, condition, fake, capacity, draw)
 

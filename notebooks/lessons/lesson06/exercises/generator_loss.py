@@ -109,17 +109,36 @@ ex.wrong(
     "or infinity, and value or gradient is lost.",
     _game({"minimax": lambda f: (1 - f.sigmoid()).log(), "non_saturating": lambda f: -f.sigmoid().log()}),
 )
-ex.wrong(
-    "epsilon",
-    "You add a small number inside the logarithm: the value stays finite, but below a logit of about -18 the "
-    "gradient is gone, just where G needs it most.",
-    _game(
-        {
-            "minimax": lambda f: (1 - f.sigmoid() + 1e-8).log(),
-            "non_saturating": lambda f: -(f.sigmoid() + 1e-8).log(),
-        }
-    ),
+EPSILON = (
+    "You keep the logarithm from 0 by a small number: the value stays finite, but at logits of about -18 the "
+    "gradient is gone, just where G needs it most."
 )
+
+
+def _added(eps: float) -> Callable[[Tensor, str], Tensor]:
+    return _game(
+        {
+            "minimax": lambda f: (1 - f.sigmoid() + eps).log(),
+            "non_saturating": lambda f: -(f.sigmoid() + eps).log(),
+        }
+    )
+
+
+def _least(eps: float) -> Callable[[Tensor, str], Tensor]:
+    return _game(
+        {
+            "minimax": lambda f: (1 - f.sigmoid().clamp(eps, 1 - eps)).log(),
+            "non_saturating": lambda f: -f.sigmoid().clamp(eps, 1 - eps).log(),
+        }
+    )
+
+
+ex.wrong("epsilon", EPSILON, _added(1e-8))
+ex.wrong("clamped_probability", EPSILON, _least(1e-7))
+for _eps in (1e-12, 1e-10, 1e-7, 1e-6):
+    ex.wrong(f"epsilon_{_eps:g}", EPSILON, _added(_eps))
+for _eps in (1e-6, 1e-5, 1e-4):
+    ex.wrong(f"clamped_probability_{_eps:g}", EPSILON, _least(_eps))
 ex.wrong(
     "bce_on_sigmoid",
     "You use `binary_cross_entropy` on the sigmoid: it cuts the logarithm off at -100, and the gradient "
@@ -252,16 +271,6 @@ ex.wrong(
     "non_saturating_as_minimax",
     "You use log(1 - sigmoid(f)) for the non-saturating game, too; there it is -log sigmoid(f).",
     _game({"non_saturating": FORMULAS["minimax"]}),
-)
-ex.wrong(
-    "clamped_probability",
-    "You keep the probability away from 0 and 1 by a small number: the gradient at extreme logits is gone.",
-    _game(
-        {
-            "minimax": lambda f: (1 - f.sigmoid()).clamp(min=1e-7).log(),
-            "non_saturating": lambda f: -f.sigmoid().clamp(min=1e-7).log(),
-        }
-    ),
 )
 ex.wrong(
     "lsgan_absolute",

@@ -49,10 +49,11 @@ def _() -> list[Args]:
         torch.tensor([[0.0, 0.0, 3.0], [0.5, 3e-6, 0.0]]),
     )
     small = torch.tensor([1e-7, 3e-6]), torch.tensor([3e-7, 1e-6])
+    tiny = torch.tensor([1e-13, 2e-20]), torch.tensor([3e-13, 6e-20])
     nan_among_others = [(*some, a, b) for a, b in labels[:3]]
     return [
         *((p, q, a, b) for a, b in labels),
-        *((nowhere, nowhere, 0.9, 0.0), *nan_among_others, (*small, 0.9, 0.1)),
+        *((nowhere, nowhere, 0.9, 0.0), *nan_among_others, (*small, 0.9, 0.1), (*tiny, 0.8, 0.0)),
         (some[0].T, some[1].T, 0.7, 0.2),
         (torch.tensor(2.0), torch.tensor(0.5), 0.95, 0.5),
         (p, p, 0.9, 0.2),
@@ -190,8 +191,14 @@ ex.wrong(
 ex.wrong(
     "empty_by_a_limit",
     "You take small densities for 0; only where both are exactly 0 nothing is best.",
-    lambda p, q, a, b: torch.where(p + q > 1e-5, (a * p + b * q) / (p + q), torch.nan),
+    lambda p, q, a, b: torch.where(p + q > 1e-6, (a * p + b * q) / (p + q), torch.nan),
 )
+for _limit in (1e-3, 1e-8):
+    ex.wrong(
+        f"empty_below_{_limit:g}",
+        "You take small densities for 0; only where both are exactly 0 nothing is best.",
+        lambda p, q, a, b, limit=_limit: torch.where(p + q > limit, (a * p + b * q) / (p + q), torch.nan),
+    )
 common_slips(ex, "returned_nothing", "float32_result", "axes_of_one_lost", "flattened")
 
 ex.background("Suppose D could give any answer")

@@ -1,5 +1,7 @@
 """Lesson 06: one-sided label smoothing."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -203,16 +205,38 @@ ex.wrong(
     "You write log(1 + exp(x)) out: exp overflows above 88 in float32.",
     lambda r, f, y: ((1 + r.exp()).log() - y * r).mean() / 2 + (1 + f.exp()).log().mean() / 2,
 )
+EPSILON = "You keep the logarithm from 0 by a small number: the gradient at extreme logits is gone."
+
+
+def _added(eps: float) -> Callable[[Tensor, Tensor, float], Tensor]:
+    def answer(r: Tensor, f: Tensor, y: float) -> Tensor:
+        real = -y * (r.sigmoid() + eps).log() - (1 - y) * (1 - r.sigmoid() + eps).log()
+        return real.mean() / 2 - (1 - f.sigmoid() + eps).log().mean() / 2
+
+    return answer
+
+
+def _least(eps: float) -> Callable[[Tensor, Tensor, float], Tensor]:
+    def answer(r: Tensor, f: Tensor, y: float) -> Tensor:
+        p, q = r.sigmoid().clamp(eps, 1 - eps), f.sigmoid().clamp(eps, 1 - eps)
+        return (-y * p.log() - (1 - y) * (1 - p).log()).mean() / 2 - (1 - q).log().mean() / 2
+
+    return answer
+
+
+for _eps in (1e-12, 1e-10, 1e-8, 1e-7, 1e-6):
+    ex.wrong(f"epsilon_{_eps:g}", EPSILON, _added(_eps))
+for _eps in (1e-7, 1e-6, 1e-5, 1e-4):
+    ex.wrong(f"clamped_probability_{_eps:g}", EPSILON, _least(_eps))
 ex.wrong(
-    "clamped_probability",
-    "You keep the probability away from 0 and 1 by a small number: the gradient at extreme logits is gone.",
-    lambda r, f, y: (
-        (
-            F.binary_cross_entropy(r.sigmoid().clamp(1e-7, 1 - 1e-7), torch.full_like(r, y))
-            + F.binary_cross_entropy(f.sigmoid().clamp(1e-7, 1 - 1e-7), torch.zeros_like(f))
-        )
-        / 2
-    ),
+    "real_least_squares",
+    "You take the squared distance of the real logits to y; the cross-entropy was asked for.",
+    lambda r, f, y: ((r - y).square().mean() + _bce(f, 0.0)) / 2,
+)
+ex.wrong(
+    "real_probability_least_squares",
+    "You take the squared distance of the real probabilities to y; the cross-entropy was asked for.",
+    lambda r, f, y: ((r.sigmoid() - y).square().mean() + _bce(f, 0.0)) / 2,
 )
 ex.wrong(
     "bce_on_sigmoid",

@@ -7,6 +7,7 @@ from torch import Tensor
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.slips import common_slips
+from lessons.lesson06.exercises._power import Answer, by, ending, iterate, uv
 
 ex = Exercise(
     id="spectral_normalise",
@@ -73,27 +74,6 @@ def _(case: Case) -> Args:
     return weight, F.normalize(case.randn(out), dim=0), case.choice((1, 1, 2, 3, 5))
 
 
-Answer = tuple[Tensor, Tensor, Tensor]
-
-
-def _iterate(matrix: Tensor, u: Tensor, steps: int) -> tuple[Tensor, Tensor]:
-    v = matrix.T @ u
-    for _ in range(steps):
-        v = matrix.T @ u / (matrix.T @ u).norm()
-        u = matrix @ v / (matrix @ v).norm()
-    return u, v
-
-
-def _uv(weight: Tensor, u: Tensor, steps: int) -> tuple[Tensor, Tensor, Tensor]:
-    """Matrix, and both vectors as constants."""
-    matrix = weight.flatten(1)
-    return matrix, *_iterate(matrix.detach(), u, steps)
-
-
-def _by(sigma: Tensor, weight: Tensor, u: Tensor) -> Answer:
-    return weight / sigma, sigma, u
-
-
 THROUGH = (
     "You differentiate through the iteration: u and v count as constants, so the gradient of sigma is u v^T"
 )
@@ -102,40 +82,34 @@ THROUGH = (
 @ex.wrong("through_the_iteration", THROUGH + "; and the u that you return carries its graph.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
     matrix = weight.flatten(1)
-    u, v = _iterate(matrix, u, steps)
-    return _by(u @ matrix @ v, weight, u)
+    u, v = iterate(matrix, u, steps)
+    return by(u @ matrix @ v, weight, u)
 
 
 @ex.wrong("through_the_iteration_u_detached", THROUGH + ".")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
     matrix = weight.flatten(1)
-    u, v = _iterate(matrix, u, steps)
-    return _by(u @ matrix @ v, weight, u.detach())
+    u, v = iterate(matrix, u, steps)
+    return by(u @ matrix @ v, weight, u.detach())
 
 
-@ex.wrong(
+ex.wrong(
     "constant_sigma",
     "You detach sigma: the gradient of the normalised weight must know that a larger weight is divided "
     "by more.",
+    ending(lambda weight, matrix, u, v: by((u @ matrix @ v).detach(), weight, u)),
 )
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return _by((u @ matrix @ v).detach(), weight, u)
-
-
-@ex.wrong(
+ex.wrong(
     "exact",
     "You compute the exact largest singular value; the task is the estimate after so many steps, which "
     "costs two products per step instead of a decomposition.",
+    ending(lambda weight, matrix, u, v: by(torch.linalg.matrix_norm(matrix, 2), weight, u)),
 )
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, _v = _uv(weight, u, steps)
-    return _by(torch.linalg.matrix_norm(matrix, 2), weight, u)
 
 
 @ex.wrong("frobenius", "You divide by the length of the whole weight (Frobenius norm), which is larger.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    return _by(weight.norm(), weight, _uv(weight, u, steps)[1])
+    return by(weight.norm(), weight, uv(weight, u, steps)[1])
 
 
 @ex.wrong(
@@ -144,8 +118,8 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
 )
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
     matrix = weight.reshape(-1, len(weight)).T
-    u, v = _iterate(matrix.detach(), u, steps)
-    return _by(u @ matrix @ v, weight, u)
+    u, v = iterate(matrix.detach(), u, steps)
+    return by(u @ matrix @ v, weight, u)
 
 
 @ex.wrong(
@@ -154,20 +128,20 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
     "estimate.",
 )
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, new, v = _uv(weight, u, steps)
-    return _by(new @ matrix @ v, weight, u)
+    matrix, new, v = uv(weight, u, steps)
+    return by(new @ matrix @ v, weight, u)
 
 
 @ex.wrong("one_step", "You do one step whatever `steps` says.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, 1)
-    return _by(u @ matrix @ v, weight, u)
+    matrix, u, v = uv(weight, u, 1)
+    return by(u @ matrix @ v, weight, u)
 
 
 @ex.wrong("one_too_many", "You do one step more than `steps`.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps + 1)
-    return _by(u @ matrix @ v, weight, u)
+    matrix, u, v = uv(weight, u, steps + 1)
+    return by(u @ matrix @ v, weight, u)
 
 
 @ex.wrong("not_normalised", "You do not scale u and v to length 1: sigma then grows with every step.")
@@ -177,35 +151,31 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
         for _ in range(steps):
             v = matrix.T @ u
             u = matrix @ v
-    return _by(u @ matrix @ v, weight, u)
+    return by(u @ matrix @ v, weight, u)
 
 
-@ex.wrong("squared", "You return the length of W^T W v, which is the square of the singular value.")
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return _by((matrix.T @ (matrix @ v)).norm(), weight, u)
-
-
-@ex.wrong(
+ex.wrong(
+    "squared",
+    "You return the length of W^T W v, which is the square of the singular value.",
+    ending(lambda weight, matrix, u, v: by((matrix.T @ (matrix @ v)).norm(), weight, u)),
+)
+ex.wrong(
     "per_channel",
     "You scale every output channel to length 1: that is weight normalisation, and it does not bound sigma.",
+    ending(lambda weight, matrix, u, v: (weight / matrix.norm(dim=1).view(-1, 1, 1, 1), u @ matrix @ v, u)),
 )
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return weight / matrix.norm(dim=1).view(-1, 1, 1, 1), u @ matrix @ v, u
-
-
-@ex.wrong("multiplied", "You multiply by sigma; dividing makes the largest singular value 1.")
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return weight * (u @ matrix @ v), u @ matrix @ v, u
+ex.wrong(
+    "multiplied",
+    "You multiply by sigma; dividing makes the largest singular value 1.",
+    ending(lambda weight, matrix, u, v: (weight * (u @ matrix @ v), u @ matrix @ v, u)),
+)
 
 
 @ex.wrong("in_place", "You write the new u into the one you were given; return it as a new tensor.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, new, v = _uv(weight, u, steps)
+    matrix, new, v = uv(weight, u, steps)
     u.copy_(new)
-    return _by(u @ matrix @ v, weight, u)
+    return by(u @ matrix @ v, weight, u)
 
 
 @ex.wrong(
@@ -214,25 +184,26 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
     "has no place in a forward pass.",
 )
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, F.normalize(torch.randn_like(u), dim=0), steps)
-    return _by(u @ matrix @ v, weight, u)
+    matrix, u, v = uv(weight, F.normalize(torch.randn_like(u), dim=0), steps)
+    return by(u @ matrix @ v, weight, u)
 
 
-@ex.wrong("matrix_shape", "You return the matrix; the convolution needs the weight in its own shape.")
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return _by(u @ matrix @ v, matrix, u)
-
-
-@ex.right
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return _by(u @ matrix @ v, weight, u)
+ex.wrong(
+    "matrix_shape",
+    "You return the matrix; the convolution needs the weight in its own shape.",
+    ending(lambda weight, matrix, u, v: by(u @ matrix @ v, matrix, u)),
+)
 
 
 @ex.right
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
+    matrix, u, v = uv(weight, u, steps)
+    return by(u @ matrix @ v, weight, u)
+
+
+@ex.right
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix, u, v = uv(weight, u, steps)
     sigma = (matrix @ v).norm()  # u is W v over its length; and its gradient is u v^T, too
     return weight.div(sigma), sigma, u
 
@@ -278,37 +249,38 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
     "all_detached", "You cut sigma and the normalised weight off the graph: the weight could not learn."
 )
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight.detach(), u, steps)
-    return _by(u @ matrix @ v, weight.detach(), u)
+    matrix, u, v = uv(weight.detach(), u, steps)
+    return by(u @ matrix @ v, weight.detach(), u)
 
 
-@ex.wrong("v_returned", "You return v; the next call starts from u.")
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return _by(u @ matrix @ v, weight, v)
+ex.wrong(
+    "v_returned",
+    "You return v; the next call starts from u.",
+    ending(lambda weight, matrix, u, v: by(u @ matrix @ v, weight, v)),
+)
 
 
 @ex.wrong("old_u_in_sigma", "You use the old u for sigma; it is the one after the steps.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, new, v = _uv(weight, u, steps)
-    return _by(u @ matrix @ v, weight, new)
+    matrix, new, v = uv(weight, u, steps)
+    return by(u @ matrix @ v, weight, new)
 
 
-@ex.wrong("order", "You return sigma first; the normalised weight comes first, then sigma, then u.")
-def _(weight: Tensor, u: Tensor, steps: int) -> tuple[Tensor, ...]:
-    matrix, u, v = _uv(weight, u, steps)
-    return u @ matrix @ v, weight / (u @ matrix @ v), u
-
-
-@ex.wrong("sigma_rooted", "You take the root of sigma; u^T W v is the singular value itself.")
-def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, u, v = _uv(weight, u, steps)
-    return _by((u @ matrix @ v).abs().sqrt(), weight, u)
+ex.wrong(
+    "order",
+    "You return sigma first; the normalised weight comes first, then sigma, then u.",
+    ending(lambda weight, matrix, u, v: (u @ matrix @ v, weight / (u @ matrix @ v), u)),
+)
+ex.wrong(
+    "sigma_rooted",
+    "You take the root of sigma; u^T W v is the singular value itself.",
+    ending(lambda weight, matrix, u, v: by((u @ matrix @ v).abs().sqrt(), weight, u)),
+)
 
 
 @ex.wrong("largest_entry", "You divide by the largest entry of the weight; that is no singular value.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    return _by(weight.abs().max(), weight, _uv(weight, u, steps)[1])
+    return by(weight.abs().max(), weight, uv(weight, u, steps)[1])
 
 
 @ex.wrong(
@@ -320,16 +292,40 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
         for _ in range(steps):
             v = F.normalize(matrix.T @ u, p=1.0, dim=0)
             u = F.normalize(matrix @ v, p=1.0, dim=0)
-    return _by(u @ matrix @ v, weight, u)
+    return by(u @ matrix @ v, weight, u)
 
 
 @ex.wrong("v_not_normalised", "You scale u to length 1 but not v, so sigma is too large or too small.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix, new, v = _uv(weight, u, steps)
-    before = _uv(weight, u, steps - 1)[1] if steps > 1 else u
-    return _by(new @ matrix @ v * (matrix.T @ before).norm().detach(), weight, new)
+    matrix, new, v = uv(weight, u, steps)
+    before = uv(weight, u, steps - 1)[1] if steps > 1 else u
+    return by(new @ matrix @ v * (matrix.T @ before).norm().detach(), weight, new)
 
 
+ex.wrong(
+    "exact_vectors",
+    "You take sigma and u from a singular value decomposition; the task is the estimate after so many steps.",
+    lambda weight, u, steps: by(
+        torch.linalg.svdvals(weight.flatten(1))[0],
+        weight,
+        torch.linalg.svd(weight.detach().flatten(1))[0][:, 0],
+    ),
+)
+ex.wrong(
+    "exact_without_u",
+    "You compute the exact largest singular value and return the given u; the task is the estimate.",
+    lambda weight, u, steps: by(torch.linalg.matrix_norm(weight.flatten(1), 2), weight, u),
+)
+ex.wrong(
+    "only_if_above_one",
+    "You divide only where sigma is above 1; the weight is divided by sigma whatever it is.",
+    ending(lambda weight, matrix, u, v: (weight / (u @ matrix @ v).clamp(min=1), u @ matrix @ v, u)),
+)
+ex.wrong(
+    "number_for_sigma",
+    "You return sigma as a Python number: it is to be a tensor, with its gradient.",
+    ending(lambda weight, matrix, u, v: (weight / (u @ matrix @ v), (u @ matrix @ v).item(), u)),
+)
 common_slips(ex, "returned_nothing", "float32_result")
 
 ex.breach("with one row per output channel", "scrambled")
