@@ -31,7 +31,11 @@ ex = Exercise(
         "`1 - beta**(step + 1)`, then `weight - base_lr / 10 * m / (v.sqrt() + 1e-8)`.",
     ),
     source="Kingma and Ba 2015 (Adam), algorithm 1; torch.optim.Adam's state.",
-    equivalent={"value.detach()": "an optimiser's step has no graph to cut"},
+    equivalent={
+        "value.detach()": "an optimiser's step has no graph to cut",
+        "13.4 value.float()": "a moment of the size of 1 in float32 moves the weight by less than "
+        "the tolerance",
+    },
 )
 
 
