@@ -282,6 +282,15 @@ def _(*args: Any) -> Tensor:
     return _pulled(loss, args[2:4])
 
 
+@ex.wrong("arguments_turned", "You give D the image first; the condition comes first.")
+def _(*args: Any) -> Tensor:
+    sem, layout, g_a, g_b, d_a, d_b, (gan, l1, cyc) = args
+    loss = _loss(*(*args[:6], (0.0, l1, cyc)))
+    for critic, given, fake in ((d_a, sem, g_a(sem)), (d_b, layout, g_b(layout))):
+        loss = loss + gan * (critic(fake, given) - 1).square().mean() / 2
+    return _pulled(loss, args[2:4])
+
+
 ex.right(lambda *args: _pulled(_loss(*args), args[2:4]))
 
 

@@ -238,6 +238,30 @@ def _(w: Tensor, g: Tensor, m: Tensor, v: Tensor, step: int, stored: float, base
     return w.copy_(_adam(w, g, m, v, step, base / 10))
 
 
+ex.wrong(
+    "only_first_corrected",
+    "You leave out the bias correction of the second moment.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * ((0.5 * m + 0.5 * g) / (1 - 0.5 ** (step + 1)))
+        / ((0.999 * v + 0.001 * g**2).sqrt() + EPS)
+    ),
+)
+ex.wrong(
+    "only_second_corrected",
+    "You leave out the bias correction of the first moment.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * (0.5 * m + 0.5 * g)
+        / (((0.999 * v + 0.001 * g**2) / (1 - 0.999 ** (step + 1))).sqrt() + EPS)
+    ),
+)
+
+
 ex.right(lambda w, g, m, v, step, stored, base: _adam(w, g, m, v, step, 0.1 * base))
 
 
