@@ -205,6 +205,14 @@ ex.wrong(
     ),
 )
 
+ex.wrong(
+    "tie_at_half_a_share",
+    "You look for the tie at a share of one half; with a `ratio` both cost the same elsewhere.",
+    _answer(
+        lambda s, d, b, r: torch.where(s == 0.5, (d + b) / 2, torch.where(_tilted(s, r) > 0.5, b, d)).to(s)
+    ),
+)
+
 
 ex.right(_answer())
 

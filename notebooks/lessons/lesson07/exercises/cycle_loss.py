@@ -190,6 +190,27 @@ ex.wrong(
     lambda sem, layout, a, b: F.smooth_l1_loss(b(a(sem)), sem) + F.smooth_l1_loss(a(b(layout)), layout),
 )
 
+ex.wrong(
+    "absolute_of_the_mean",
+    "You take the absolute value after the mean: too bright and too dark cancel out.",
+    lambda sem, layout, a, b: (b(a(sem)) - sem).mean().abs() + (a(b(layout)) - layout).mean().abs(),
+)
+ex.wrong(
+    "sem_trip_detached",
+    "You detach the image in the middle of the SEM image's trip: `g_a` learns nothing from that half.",
+    lambda sem, layout, a, b: (b(a(sem).detach()) - sem).abs().mean() + _trip(layout, b, a),
+)
+ex.wrong(
+    "layout_trip_detached",
+    "You detach the image in the middle of the layout's trip: `g_b` learns nothing from that half.",
+    lambda sem, layout, a, b: _trip(sem, a, b) + (a(b(layout).detach()) - layout).abs().mean(),
+)
+ex.wrong(
+    "larger_batch_cut",
+    "You cut the larger batch to the size of the smaller one; every image makes its trip.",
+    lambda sem, layout, a, b: _trip(sem[: len(layout)], a, b) + _trip(layout[: len(sem)], b, a),
+)
+
 
 ex.right(lambda sem, layout, a, b: _trip(sem, a, b) + _trip(layout, b, a))
 ex.right(

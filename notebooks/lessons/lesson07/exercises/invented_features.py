@@ -213,6 +213,15 @@ ex.wrong(
 )
 
 
+@ex.wrong(
+    "partners_of_the_other_side",
+    "You subtract the features of the *other* image that have a partner; two of them may share one.",
+)
+@_both
+def _(image: Array, other: Array) -> int:
+    return _label(image)[1] - (_label(other)[1] - _alone(other, image))
+
+
 ex.right(_both(_alone))
 
 

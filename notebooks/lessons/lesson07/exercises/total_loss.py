@@ -71,6 +71,7 @@ def _() -> list[Args]:
         *((a, b, c, d, w) for w in ((1.0, 100.0, 10.0, 10.0), (1.0, 0.0, 0.0, 0.0), (0.0, 100.0, 0.0, 0.0))),
         *((a, b, c, d, w) for w in ((0.0, 0.0, 10.0, 0.0), (0.0, 0.0, 0.0, 10.0), off)),
         (*(t.double() for t in one), off),
+        *((*terms, off) for terms in ((b, a, d, c), (-a, -b, c, d), (broken[0], b, broken[1], d))),
         (*one, (1.0, 100.0, 10.0, 10.0)),
         (broken[0], b, c, broken[1], (0.0, 100.0, 10.0, 0.0)),
         (a, b, broken[1], d, (1.0, 100.0, 0.0, 10.0)),
@@ -199,6 +200,19 @@ ex.wrong(
     "matching_before_cycle",
     "You exchange the weights of cycle and feature matching: it is GAN, L1, cycle, feature matching.",
     lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), (w[0], w[1], w[3], w[2])),
+)
+
+ex.wrong(
+    "zero_of_another_dtype",
+    "If every term is off you return a zero of another dtype than that of the terms.",
+    lambda a, p, c, m, w: (
+        _total((a.mean(), p.sum(), c.sum(), m.sum()), w) if any(w) else torch.zeros((), dtype=torch.float32)
+    ),
+)
+ex.wrong(
+    "one_element_vector",
+    "You return a vector with one element; a scalar tensor has no axis.",
+    lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), w)[None],
 )
 
 

@@ -149,6 +149,17 @@ ex.wrong(
     lambda c, share: (2 * max(1, c / share) + c) * (c + 1) + 1,
 )
 
+ex.wrong(
+    "no_value_bias",
+    "You forget the bias of the values.",
+    lambda c, share: _total(max(1, c // share), c, 2 * max(1, c // share)),
+)
+ex.wrong(
+    "value_bias_only",
+    "You forget the biases of queries and keys.",
+    lambda c, share: _total(max(1, c // share), c, c),
+)
+
 
 ex.right(lambda c, share: _total(max(1, c // share), c, 2 * max(1, c // share) + c))
 

@@ -216,6 +216,14 @@ ex.wrong(
     ).view_as(v),
 )
 
+ex.wrong(
+    "called_per_image",
+    "You call the kernel for every image of the batch; once is enough, the batch is its first axis.",
+    lambda q, k, v, kernel: torch.cat(
+        [_fused(q[i : i + 1], k[i : i + 1], v[i : i + 1], kernel) for i in range(len(q))]
+    ),
+)
+
 
 ex.right(_fused)
 ex.right(

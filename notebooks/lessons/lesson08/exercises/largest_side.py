@@ -178,6 +178,15 @@ ex.wrong(
     ),
 )
 
+ex.wrong(
+    "rounded_up",
+    "You round the root up: the map of the next larger side does not fit.",
+    lambda budget, batch, copies, each: (
+        _root(budget // (batch * copies * each))
+        + (_root(budget // (batch * copies * each)) ** 4 < budget // (batch * copies * each))
+    ),
+)
+
 
 @ex.right
 def _(budget: int, batch: int, copies: int, bytes_each: int) -> int:

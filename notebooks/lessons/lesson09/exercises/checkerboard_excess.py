@@ -205,6 +205,27 @@ ex.wrong(
     ),
 )
 
+ex.wrong(
+    "last_two",
+    "You divide by the mean of the last two frequencies: period 2 itself is one of them.",
+    _answer(lambda p: p[-1] / p[-2:].mean()),
+)
+ex.wrong(
+    "farther_neighbour",
+    "You compare with the second frequency before the last alone; the mean of two was asked for.",
+    _answer(lambda p: p[-1] / p[-3]),
+)
+ex.wrong(
+    "first_channel",
+    "You look at the first channel alone; the average goes over all channels.",
+    lambda images, axis: _answer_of(_power(images[:, :1], axis).mean(0)),
+)
+ex.wrong(
+    "first_image",
+    "You look at the first image alone; the average goes over all images.",
+    lambda images, axis: _answer_of(_power(images[:1], axis).mean(0)),
+)
+
 
 ex.right(_answer(_answer_of))
 ex.right(  # a transform along the other axis keeps the power of every column (Parseval)

@@ -184,6 +184,15 @@ ex.wrong(
     ],
 )
 
+ex.wrong(
+    "start_moved",
+    "You move the strokes to the right by the padding; cutting at the start moves them to the left.",
+    lambda size, kernel, stride, padding: [
+        sum(0 <= pixel - padding - i * stride < kernel for i in range(size))
+        for pixel in range((size - 1) * stride + kernel - 2 * padding)
+    ],
+)
+
 
 ex.right(_counts)
 

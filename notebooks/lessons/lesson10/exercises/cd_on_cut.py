@@ -239,6 +239,20 @@ ex.wrong(
     lambda values, pixel_nm: [sum(_widths(_edges(values.tolist()), pixel_nm))],
 )
 
+ex.wrong(
+    "first_and_last_dropped",
+    "You leave the first and the last feature out in any case; only those that touch an end are unknown.",
+    lambda values, pixel_nm: _widths(_edges(values.tolist()), pixel_nm)[1:-1],
+)
+
+
+@ex.wrong(
+    "own_threshold", "You cut half-way between the row's darkest and brightest value; the cut is at 0.5."
+)
+def _(values: Tensor, pixel_nm: float) -> list[float]:
+    shift = 0.5 - float(values.min() + values.max()) / 2
+    return _widths(_edges([v + shift for v in values.tolist()]), pixel_nm)
+
 
 ex.right(lambda values, pixel_nm: _widths(_edges(values.tolist()), pixel_nm))
 

@@ -160,6 +160,12 @@ ex.wrong(
     lambda p, t: (p.view(len(p), -1).float() - t.view(len(t), -1).float()).abs().mean(1) / 255,
 )
 
+ex.wrong(
+    "channel_kept",
+    "You keep the axis of channels; one number per image is a tensor of shape (B,).",
+    lambda p, t: _apart(p, t).mean((2, 3)),
+)
+
 
 ex.right(lambda p, t: _apart(p, t).flatten(1).mean(1))
 ex.right(lambda p, t: (p.int() - t.int()).abs().float().mean((1, 2, 3)) / 255)

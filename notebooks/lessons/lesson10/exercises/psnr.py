@@ -159,6 +159,22 @@ ex.wrong(
     lambda p, t, r: 10 * torch.log10(r**2 / (p.view(len(p), -1) - t.view(len(t), -1)).square().mean(1)),
 )
 
+ex.wrong(
+    "channel_kept",
+    "You keep the axis of channels; one number per image is a tensor of shape (B,).",
+    lambda p, t, r: 10 * torch.log10(r**2 / (p - t).square().mean((2, 3))),
+)
+ex.wrong(
+    "mean_error_squared",
+    "You square the mean error; the errors are squared first, or too bright and too dark cancel.",
+    lambda p, t, r: 10 * torch.log10(r**2 / (p - t).mean((1, 2, 3)).square()),
+)
+ex.wrong(
+    "ten_of_amplitudes",
+    "You take 10 times the logarithm of range over root; of amplitudes it is 20 times.",
+    lambda p, t, r: 10 * torch.log10(r / _mse(p, t).sqrt()),
+)
+
 
 ex.right(lambda p, t, r: 10 * (2 * torch.log10(torch.full_like(_mse(p, t), r)) - torch.log10(_mse(p, t))))
 ex.right(lambda p, t, r: -10 * torch.log10(((p - t) / r).pow(2).flatten(1).mean(1)))

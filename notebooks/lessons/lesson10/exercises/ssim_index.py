@@ -34,6 +34,8 @@ ex = Exercise(
         "`(1, 2, 3)` -> ": "the order of averaged axes does not matter",
         "`2` -> `-2`": "of four axes, 2 and -2 are the same",
         "value.double()": "it is float64 already",
+        "6.4 value.float()": "one variance in float32 moves the mean by less than the tolerance",
+        "7.4 value.float()": "as above",
         "value.detach()": "a metric: no gradient is asked for",
         "(F.conv2d(target, weights), F.conv2d(prediction, weights))": "SSIM is symmetric in its two means",
         "`0.01` -> `-0.01`": "the square forgets the sign",

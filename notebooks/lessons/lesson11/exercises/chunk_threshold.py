@@ -233,6 +233,14 @@ def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
     return (chunks.mean(1) - _rest(chunks)).abs().max()
 
 
+@ex.wrong("infinite", "You return infinity where there is no answer; say None.")
+def _(values: Tensor, window: int, fewest: int) -> Tensor:
+    chunks = _chunks(values, window)
+    if len(chunks) < fewest:
+        return torch.full((), float("inf"), dtype=values.dtype)
+    return (chunks.mean(1) - _rest(chunks)).abs().max()
+
+
 @ex.right
 def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
     chunks = list(values[: len(values) // window * window].split(window))

@@ -208,6 +208,26 @@ def _(z: Tensor, slack: float) -> Tensor:
     return torch.stack(rows)
 
 
+@ex.wrong("slack_after_the_cut", "You cut at zero before you subtract the slack: the sums go below zero.")
+def _(z: Tensor, slack: float) -> Tensor:
+    up = down = torch.zeros((), dtype=z.dtype)
+    rows = []
+    for step in z:
+        up, down = (up + step).clamp(min=0) - slack, (down - step).clamp(min=0) - slack
+        rows.append(torch.stack([up, down]))
+    return torch.stack(rows)
+
+
+@ex.wrong("cut_one_late", "You cut the sum before the step and not after it: what you return is below zero.")
+def _(z: Tensor, slack: float) -> Tensor:
+    up = down = torch.zeros((), dtype=z.dtype)
+    rows = []
+    for step in z:
+        up, down = up.clamp(min=0) + step - slack, down.clamp(min=0) - step - slack
+        rows.append(torch.stack([up, down]))
+    return torch.stack(rows)
+
+
 ex.right(lambda z, k: _chart(z, z - k, -z - k))
 
 

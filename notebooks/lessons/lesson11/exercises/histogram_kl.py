@@ -171,6 +171,12 @@ ex.wrong(
     lambda p, q, e: (_smooth(p, e) * (_smooth(p, e) / _smooth(q, e)).log())[(p > 0) & (q > 0)].sum(),
 )
 
+ex.wrong(
+    "decimal",
+    "You use the logarithm of base 10; the natural one was asked for.",
+    lambda p, q, e: (_smooth(p, e) * (_smooth(p, e) / _smooth(q, e)).log10()).sum(),
+)
+
 
 ex.right(lambda p, q, e: F.kl_div(_smooth(q, e).log(), _smooth(p, e), reduction="sum"))
 ex.right(lambda p, q, e: (_smooth(p, e) * (_smooth(p, e).log() - _smooth(q, e).log())).sum())

@@ -153,6 +153,12 @@ ex.wrong(
     lambda r, x: ((x - r.mean(0)) / r.std(0)).clamp(-3, 3),
 )
 
+ex.wrong(
+    "relative",
+    "You divide by the mean; the distance is counted in standard deviations.",
+    lambda r, x: (x - r.mean(0)) / r.mean(0),
+)
+
 
 ex.right(lambda r, x: x / r.std(0) - r.mean(0) / r.std(0))
 ex.right(lambda r, x: (x - r.sum(0) / len(r)) / r.var(0).sqrt())

@@ -181,7 +181,7 @@ def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tens
     return means.mean() - 1.645 * means.std(correction=0)
 
 
-@ex.wrong("own_draw", "You draw resamples of your own; `drawn` holds them already.")
+@ex.wrong("own_draw", "Your result changes from call to call; the resamples are in `drawn` already.")
 def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
     return _bound(differences, cluster, torch.randint(drawn.shape[1], drawn.shape), alpha)
 

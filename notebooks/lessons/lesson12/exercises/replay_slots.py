@@ -212,9 +212,7 @@ def _(step: int, batch_size: int, share: float) -> Slots:
     return [step * batch_size + i for i in range(len(new))], old
 
 
-@ex.wrong(
-    "at_random", "You draw the numbers at random: an interrupted training could not be resumed exactly."
-)
+@ex.wrong("at_random", "Your result changes from call to call; it must follow from `step` alone.")
 def _(step: int, batch_size: int, share: float) -> Slots:
     count = len(_slots(step, batch_size, share)[1])
     return [random.randrange(99) for _ in range(batch_size - count)], [

@@ -31,7 +31,11 @@ ex = Exercise(
         "`1 - beta**(step + 1)`, then `weight - base_lr / 10 * m / (v.sqrt() + 1e-8)`.",
     ),
     source="Kingma and Ba 2015 (Adam), algorithm 1; torch.optim.Adam's state.",
-    equivalent={"value.detach()": "an optimiser's step has no graph to cut"},
+    equivalent={
+        "value.detach()": "an optimiser's step has no graph to cut",
+        "13.4 value.float()": "a moment of the size of 1 in float32 moves the weight by less than "
+        "the tolerance",
+    },
 )
 
 
@@ -232,6 +236,30 @@ ex.wrong(
 @ex.wrong("weight_in_place", "You change the weight that you were given; return a new one.")
 def _(w: Tensor, g: Tensor, m: Tensor, v: Tensor, step: int, stored: float, base: float) -> Tensor:
     return w.copy_(_adam(w, g, m, v, step, base / 10))
+
+
+ex.wrong(
+    "only_first_corrected",
+    "You leave out the bias correction of the second moment.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * ((0.5 * m + 0.5 * g) / (1 - 0.5 ** (step + 1)))
+        / ((0.999 * v + 0.001 * g**2).sqrt() + EPS)
+    ),
+)
+ex.wrong(
+    "only_second_corrected",
+    "You leave out the bias correction of the first moment.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * (0.5 * m + 0.5 * g)
+        / (((0.999 * v + 0.001 * g**2) / (1 - 0.999 ** (step + 1))).sqrt() + EPS)
+    ),
+)
 
 
 ex.right(lambda w, g, m, v, step, stored, base: _adam(w, g, m, v, step, 0.1 * base))

@@ -274,6 +274,12 @@ def _(values: Tensor, stored: str, bits: int | None) -> Tensor | None:
     return None if stored == "uint16" and bits is None else _right(values, stored, bits)
 
 
+@ex.wrong("by_65536", "Without stated bits you divide by 65536; white is 65535.")
+def _(values: Tensor, stored: str, bits: int | None) -> Tensor | None:
+    found = _right(values, stored, bits)
+    return values / 65536 if found is not None and stored == "uint16" and bits is None else found
+
+
 @ex.right
 def _(values: Tensor, stored: str, bits: int | None) -> Tensor | None:
     top = float(values.max())
