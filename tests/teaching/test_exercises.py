@@ -182,7 +182,7 @@ def test_interrupt_passes_and_a_broken_checker_does_not_stop_the_notebook(toy, m
 
     with pytest.raises(KeyboardInterrupt):
         toy.check(interrupted)
-    monkeypatch.setattr(checker, "_leaves_device", lambda ex, answer: 1 / 0)
+    monkeypatch.setattr(checker, "beyond_the_inputs", lambda *_: 1 / 0)
     toy.check(lambda x: 2 * x)
     result = toy.result
     assert result.state is State.CANNOT_CHECK

@@ -60,6 +60,7 @@ class Exercise:
     kind: str = "function"  # in plain words, shown to the learner
     patience: float = 60.0  # seconds that one call of an accepted answer may take in a lesson
     gradients: tuple[str, ...] = ()
+    tolerance: float | None = None  # relative; only where it must be wider than that of the dtype
     equivalent: dict[str, str] = field(default_factory=dict)
     wrongs: list[Wrong] = field(default_factory=list, init=False)
     rights: list[Answer] = field(default_factory=list, init=False)
@@ -174,6 +175,16 @@ class Exercise:
         """
         self._probe = function
         return function
+
+    # ---- what the mutants change, and whether one is taken for right
+
+    def mutable(self) -> list[Answer]:
+        """The functions or classes whose mutants the checker has to notice."""
+        return [self.function]
+
+    def takes(self, original: Answer, mutant: Answer) -> bool:
+        """Whether the checker takes `mutant`, made of `original`, for right."""
+        return checker.accepts(self, mutant)
 
     # ---- what follows from the reference
 

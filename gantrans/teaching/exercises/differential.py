@@ -2,23 +2,29 @@
 differ.
 
 What is observed of one call is more than its value: the exception, what happened to the arguments, the
-gradients, and whether the value changes with the state of the global random generators. Random differential
-testing in the spirit of McKeeman, "Differential testing for software" (1998).
+gradients (those of modules' parameters included), which results still carry a graph, whose memory they share,
+the global random generators and the settings of the session. Random differential testing in the spirit of
+McKeeman, "Differential testing for software" (1998).
 """
 
-import operator
+import re
+import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from gantrans.teaching.exercises.guard import TimeUp
-from gantrans.teaching.exercises.inputs import Args, duplicate, seed_globals
+from gantrans.teaching.exercises.inputs import Args, duplicate, next_draws, parts, seed_globals
+from gantrans.teaching.exercises.session import put_back, settings
+from gantrans.teaching.exercises.values import difference, gradient_difference, shared_arguments, tolerance_of
+from gantrans.teaching.exercises.words import end_of, error_text, show
 
-TOLERANCE = {torch.float32: 3e-5, torch.float64: 1e-9}
+__all__ = ["Observation", "compare", "difference", "observe", "same_behaviour", "show", "slope_difference"]
+
+Gradients = tuple[Tensor | None, ...]
 
 
 @dataclass(frozen=True)
@@ -27,234 +33,278 @@ class Observation:
 
     value: Any = None
     error: BaseException | None = None
+    before: Args = ()  # the input itself
     after: Args = ()
     repeatable: bool = True
-    gradients: tuple[Tensor | None, ...] | None = None
+    gradients: Gradients | None = None
+    leaves: tuple[str, ...] = ()  # whose gradients: "1" for an argument, "2.weight" for a module's parameter
+    graph: tuple[tuple[str, bool], ...] = ()  # which tensors of the value carry a graph
+    shares: frozenset[int] = frozenset()  # the arguments whose memory is part of the value
+    seeded: frozenset[str] = frozenset()  # global generators that the call has seeded
+    changed: tuple[str, ...] = ()  # settings of the session that the call has changed
+    remarks: tuple[str, ...] = ()  # the same, where it does no harm
+    in_gradient: bool = False  # the error came only when a gradient was asked for
+
+
+@dataclass
+class _Run:
+    """One call: what it returned or raised, and what it did to the session, which has been undone."""
+
+    args: Args
+    value: Any = None
+    error: BaseException | None = None
+    draws: tuple[float, ...] = ()  # the next number of each global generator
+    changed: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
 
 
 def observe(
-    function: Callable[..., Any], args: Args, wrt: Sequence[int] = (), expected: Observation | None = None
+    function: Callable[..., Any],
+    args: Args,
+    wrt: Sequence[int] = (),
+    expected: Observation | None = None,
+    tolerance: float | None = None,
 ) -> Observation:
     """Call `function` on copies of `args`: twice under different global seeds, once more for gradients.
 
-    Gradients (by the arguments at the positions `wrt`) are skipped when the call already differs from
-    `expected`: there is nothing to compare them with. The global generators are left seeded, which
-    `kept_generators` undoes. KeyboardInterrupt passes; any other exception becomes part of the observation.
+    Gradients (by the arguments at the positions `wrt` and by the parameters of modules among the arguments)
+    are skipped when the call already differs from `expected`: there is nothing to compare them with. The
+    global generators are left seeded, which `kept_generators` undoes; settings of the session are put back.
+    KeyboardInterrupt passes; any other exception of `function` becomes part of the observation.
     """
-    first, second = duplicate(args), duplicate(args)
-    try:
-        seed_globals(1)
-        value = function(*first)
-        seed_globals(2)
-        again = function(*second)
-        repeatable = difference(value, again) is None
-        differs = expected and (difference(expected.value, value) or difference(expected.after, first))
-        gradients = _gradients(function, args, wrt) if wrt and not differs else None
-        return Observation(value, None, first, repeatable, gradients)
-    except (KeyboardInterrupt, TimeUp):
-        raise
-    except (
-        BaseException
-    ) as error:  # the learner's code may raise anything, SystemExit included; it is reported
-        return Observation(error=error, after=first)
+    first = _run(function, duplicate(args), seed=1)
+    second = _run(function, duplicate(args), seed=2) if first.error is None else first
+    names = "Python's", "NumPy's", "torch's"
+    common: dict[str, Any] = {
+        "before": args,
+        "after": first.args,
+        "changed": tuple(first.changed),
+        "remarks": tuple(first.remarks),
+    }
+    error = first.error or second.error
+    if error is not None:
+        return Observation(error=error, **common)
+    alike = zip(names, first.draws, second.draws, strict=True)
+    common |= {
+        "value": first.value,
+        "repeatable": _lazy(first.value) or difference(first.value, second.value) is None,
+        "seeded": frozenset(name for name, one, other in alike if one == other),
+        "shares": shared_arguments(first.value, first.args),
+    }
+    differs = expected is not None and (
+        difference(expected.value, first.value, "", tolerance)
+        or difference(expected.after, first.args, "", through(args, tolerance))
+    )
+    trained = any(p.requires_grad for p in _parameters(args).values())
+    if differs or not (wrt or trained):
+        return Observation(**common)
+    return _with_gradients(function, args, wrt, common)
 
 
 def compare(
-    expected: Observation, got: Observation, names: Sequence[str], wrt: Sequence[int] = ()
+    expected: Observation,
+    got: Observation,
+    names: Sequence[str],
+    tolerance: float | None = None,
 ) -> str | None:
     """One plain sentence on the first difference that matters, or None when the two observations agree."""
     if expected.error is not None:
-        kind = type(expected.error).__name__
-        if got.error is None:
-            return f"this input has no answer, so {kind} should be raised; you returned {show(got.value)}."
-        if not isinstance(got.error, type(expected.error)):
-            return (
-                f"this input has no answer, so {kind} should be raised; you raised {_error_text(got.error)}."
-            )
-        return None
+        return _other_error(expected.error, got)
     if got.error is not None:
-        return f"your code raised {_error_text(got.error)}."
-    reason = difference(expected.value, got.value)
-    if reason and not got.repeatable:
-        reason += " (It also changes from call to call: it depends on the global random state.)"
+        left = _graph(expected, got) if got.in_gradient else None
+        return f"the value is right, but {left}" if left else _raised(got)
+    reason = difference(expected.value, got.value, "", tolerance)
     if reason:
-        return reason
+        again = " (It also changes from call to call: it depends on the global random state.)"
+        return reason + ("" if got.repeatable else again)
     if not got.repeatable:
         return "the result changes from call to call: it depends on the global random state."
-    for name, wanted, found in zip(names, expected.after, got.after, strict=True):
-        if difference(wanted, found):
-            return (
-                f"the value is right, but your function leaves the argument `{name}` as {show(found)}; "
-                + (
-                    f"it should be {show(wanted)} after the call (no in-place operations on "
-                    f"what you were given)."
-                )
-            )
-    for index, wanted, found in zip(wrt, expected.gradients or (), got.gradients or (), strict=True):
-        reason = _gradient_difference(wanted, found)
-        if reason:
-            return f"the value is right, but its gradient with respect to `{names[index]}` is not: {reason}"
-    return None
+    found = (
+        _session(expected, got)
+        or _arguments(expected, got, names, tolerance)
+        or _graph(expected, got)
+        or slope_difference(expected, got, names, tolerance)
+    )
+    return f"the value is right, but {found}" if found else None
 
 
-def same_behaviour(a: Observation, b: Observation) -> bool:
+def same_behaviour(a: Observation, b: Observation, tolerance: float | None = None) -> bool:
     """Whether two functions did the same thing on an input: this is how a misconception is recognised."""
     if a.error is not None or b.error is not None:
         return type(a.error) is type(b.error)
-    if a.repeatable != b.repeatable or any(map(difference, a.after, b.after)):
+    if (a.repeatable, a.seeded, a.changed) != (b.repeatable, b.seeded, b.changed):
+        return False
+    wide = through(a.before, tolerance)
+    if any(difference(x, y, "", wide) for x, y in zip(a.after, b.after, strict=True)):
         return False
     if not a.repeatable:
         return True
-    if difference(a.value, b.value) or (a.gradients is None) != (b.gradients is None):
+    if difference(a.value, b.value, "", tolerance) or (a.gradients is None) != (b.gradients is None):
         return False
-    return not any(map(_gradient_difference, a.gradients or (), b.gradients or ()))
+    return a.graph == b.graph and slope_difference(a, b, (), tolerance) is None
 
 
-def difference(expected: Any, got: Any, where: str = "") -> str | None:
-    """How `got` differs from `expected`: type, structure, shape, dtype, device, value; None if not."""
-    if isinstance(expected, Tensor):
-        return _tensor_difference(expected, got, where)
-    if isinstance(expected, (list, tuple)):
-        if not isinstance(got, (list, tuple)):
-            return f"expected {_a_sequence(expected)}{where}, got {show(got)}."
-        if len(expected) != len(got):
-            return (
-                f"expected {len(expected)} entries{where}, got {len(got)}: expected {show(expected)}, got "
-                f"{show(got)}."
-            )
-        for i, (e, g) in enumerate(zip(expected, got, strict=True)):
-            reason = difference(e, g, f"{where} in entry {i}" if not where else f"{where}, entry {i}")
-            if reason:
-                return reason
-        return None
-    if isinstance(expected, torch.Generator):
-        same = isinstance(got, torch.Generator) and torch.equal(expected.get_state(), got.get_state())
-        return None if same else f"the generator was used differently{where}."
-    if isinstance(expected, int) and not isinstance(expected, bool):
-        return _integer_difference(expected, got, where)
-    if isinstance(expected, float):
-        return _float_difference(expected, got, where)
-    if type(expected) is not type(got) or expected != got:
-        return f"expected {show(expected)}{where}, got {show(got)}" + _forgot_return(got)
+def slope_difference(
+    expected: Observation, got: Observation, names: Sequence[str], tolerance: float | None
+) -> str | None:
+    """The first gradient that differs, to follow on "the value is right, but"."""
+    both = expected.gradients or (), got.gradients or ()
+    tolerance = through(expected.before, tolerance)
+    scale = max((_size(g) for g in both[0] if g is not None), default=0.0)
+    for leaf, wanted, found in zip(expected.leaves, *both, strict=False):
+        reason = gradient_difference(wanted, found, tolerance, scale)
+        if reason:
+            number, rest = re.fullmatch(r"(\d+)(.*)", leaf).groups()  # type: ignore[union-attr]
+            name = names[int(number)] if names else number
+            return f"its gradient with respect to `{name}{rest}` is not: {reason}"
     return None
 
 
-def show(value: Any) -> str:
-    """A value in one short line, fit for a sentence: small tensors in full, large ones by shape and range."""
-    if isinstance(value, Tensor):
-        kind = str(value.dtype).removeprefix("torch.")
-        if value.device.type == "meta":
-            return f"{kind} tensor of shape {tuple(value.shape)}"
-        if value.numel() <= 12:
-            return f"{kind} tensor {_rounded(value.tolist())}"
-        low, high = float(value.min()), float(value.max())
-        return f"{kind} tensor of shape {tuple(value.shape)} with values {low:.4g} to {high:.4g}"
-    if isinstance(value, (list, tuple)) and any(isinstance(v, Tensor) for v in value):
-        text = f"({', '.join(map(show, value))})"
-    else:
-        text = str(_rounded(value)) if isinstance(value, (list, tuple, float)) else repr(value)
-    return text if len(text) <= 160 else text[:157] + "..."
+def through(args: Args, tolerance: float | None) -> float | None:
+    """The tolerance for what comes from `args` by a backward pass: that of their coarsest dtype."""
+    kinds = {t.dtype for _, t in parts(args, Tensor) if t.is_floating_point()}
+    return max([tolerance or 0.0, *(tolerance_of(kind) for kind in kinds)]) or None
 
 
-def _gradients(function: Callable[..., Any], args: Args, wrt: Sequence[int]) -> tuple[Tensor | None, ...]:
-    """Gradients of a fixed random projection of the value; None where an argument has no influence."""
+def _run(function: Callable[..., Any], args: Args, seed: int) -> _Run:
+    run, before = _Run(args), settings()
+    seed_globals(seed)
+    try:
+        run.value = function(*args)
+    except (KeyboardInterrupt, TimeUp):
+        put_back(before)
+        raise
+    except BaseException as error:  # the learner's code may raise anything, SystemExit included
+        run.error = error
+    for setting in put_back(before):
+        (run.changed if setting.harmful else run.remarks).append(setting.name)
+    run.draws = next_draws()
+    return run
+
+
+def _lazy(value: Any) -> bool:
+    """A generator or coroutine: nothing has been computed yet."""
+    if hasattr(value, "cr_await"):
+        value.close()  # or Python warns that it was never awaited
+    return end_of(value) != "." and value is not None
+
+
+def _parameters(args: Args) -> dict[str, nn.Parameter]:
+    """The parameters of all modules among the arguments, each once: "2.weight", "3[0].bias"."""
+    found: dict[str, nn.Parameter] = {}
+    for i, arg in enumerate(args):
+        for where, module in parts(arg, nn.Module):
+            for name, parameter in module.named_parameters():
+                if not any(parameter is known for known in found.values()):
+                    found[f"{i}{where}.{name}"] = parameter
+    return found
+
+
+def _with_gradients(
+    function: Callable[..., Any], args: Args, wrt: Sequence[int], common: dict[str, Any]
+) -> Observation:
+    """The observation with the gradients of a fixed random projection of the value."""
     inputs = duplicate(args)
-    leaves = [inputs[i].requires_grad_() for i in wrt]
-    seed_globals(1)
-    with torch.enable_grad():
-        value = function(*inputs)
-    outputs = [v for v in (value if isinstance(value, (list, tuple)) else [value]) if _differentiable(v)]
-    if not outputs:
-        return (None,) * len(leaves)
-    draw = torch.Generator().manual_seed(7)
-    directions = [torch.randn(v.shape, generator=draw, dtype=torch.float64).to(v) for v in outputs]
-    return torch.autograd.grad(outputs, leaves, directions, allow_unused=True)
+    leaves: dict[str, Tensor] = {}
+    for i in wrt:
+        for where, tensor in parts(inputs[i], Tensor):
+            if tensor.is_floating_point():
+                leaves[f"{i}{where}"] = tensor.requires_grad_()
+    leaves |= _parameters(inputs)
+    run = _run(function, inputs, seed=1)
+    if run.error is not None:
+        return Observation(**common | {"error": run.error, "in_gradient": True})
+    outputs = dict(parts(run.value, Tensor))
+    graph = tuple((where, out.requires_grad) for where, out in outputs.items())
+    live = [out for out in outputs.values() if out.requires_grad]
+    alive = {name: leaf for name, leaf in leaves.items() if leaf.requires_grad}
+    gradients: list[Tensor | None] = []
+    if live and alive:
+        draw = torch.Generator().manual_seed(7)
+        ways = [torch.randn(v.shape, generator=draw, dtype=torch.float64).to(v) for v in live]
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore")
+                gradients = list(torch.autograd.grad(live, list(alive.values()), ways, allow_unused=True))
+        except RuntimeError as error:  # a saved tensor has been changed in place, or the graph was freed
+            return Observation(**common | {"error": error, "in_gradient": True, "graph": graph})
+    found = dict(zip(alive, gradients, strict=False))
+    common |= {"gradients": tuple(found.get(name) for name in leaves), "leaves": tuple(leaves)}
+    return Observation(**common, graph=graph)
 
 
-def _differentiable(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad
+def _other_error(expected: BaseException, got: Observation) -> str | None:
+    kind = type(expected).__name__
+    wanted = f"this input has no answer, so {kind} should be raised; you "
+    if got.error is None:
+        return f"{wanted}returned {show(got.value)}" + end_of(got.value)
+    if not isinstance(got.error, type(expected)):
+        return f"{wanted}raised {error_text(got.error)}."
+    return None
 
 
-def _gradient_difference(expected: Tensor | None, got: Tensor | None) -> str | None:
-    if got is None:
-        if expected is None or not expected.any():  # no path and a path of slope 0 are the same
-            return None
-        return "none arrives: something cuts the graph (detach, item, no_grad, numpy, or a new tensor)."
-    if expected is None:
-        return None if not got.any() else "it should not depend on this argument at all."
-    return _tensor_difference(expected, got, "")
-
-
-def _tensor_difference(expected: Tensor, got: Any, where: str) -> str | None:
-    if not isinstance(got, Tensor):
-        return f"expected a tensor{where}, got {show(got)}" + _forgot_return(got)
-    for name in ("shape", "dtype", "device"):
-        e, g = getattr(expected, name), getattr(got, name)
-        if e != g:
-            e, g = (tuple(e), tuple(g)) if name == "shape" else (e, g)
-            return f"expected {name} {e}{where}, got {name} {g}."
-    if expected.device.type == "meta" or torch.equal(expected, got):
-        return None
-    if not expected.is_floating_point():
-        wrong = expected != got
-    else:
-        # detached: an answer may return a tensor that still requires grad
-        e, g = expected.detach().double(), got.detach().double()
-        finite = e[e.isfinite()]
-        scale = max(1.0, float(finite.abs().max())) if finite.numel() else 1.0
-        wrong = ~torch.isclose(
-            g, e, rtol=0.0, atol=TOLERANCE.get(expected.dtype, 1e-2) * scale, equal_nan=True
+def _raised(got: Observation) -> str:
+    error = got.error
+    assert error is not None
+    if not got.in_gradient:
+        return f"your code raised {error_text(error)}."
+    if "in-place operation" in str(error) and "leaf" in str(error):
+        return (
+            "the value is right, but you change an argument in place, and autograd refuses that where its "
+            "gradient is asked for; compute a new tensor instead."
         )
-    if not wrong.any():
+    return f"the value is right, but no gradient can be taken: PyTorch says {error_text(error)}."
+
+
+def _session(expected: Observation, got: Observation) -> str | None:
+    changed = [name for name in got.changed if name not in expected.changed]
+    if changed:
+        return f"your function sets {changed[0]} for the whole session (it has been put back)."
+    seeded = sorted(got.seeded - expected.seeded)
+    if seeded:
+        return (
+            f"your function seeds {seeded[0]} global random generator: whatever is drawn later in the "
+            "notebook would be the same each time."
+        )
+    return None
+
+
+def _arguments(
+    expected: Observation, got: Observation, names: Sequence[str], tolerance: float | None
+) -> str | None:
+    """What the call did to its arguments and the reference did not, or the other way round."""
+    for i, (name, wanted, found) in enumerate(zip(names, expected.after, got.after, strict=True)):
+        reason = difference(wanted, found, "", through(expected.before, tolerance))
+        if not reason:
+            continue
+        if isinstance(wanted, torch.Generator):
+            return f"it does not draw from `{name}` what is asked for: as many numbers, in the same order."
+        if isinstance(wanted, nn.Module):
+            return f"afterwards the module `{name}` is not as it should be: {reason}"
+        kept = not difference(expected.before[i], wanted)
+        if kept:
+            return (
+                f"your function leaves the argument `{name}` as {show(found)}; it should stay {show(wanted)} "
+                f"(no in-place operations on what you were given)."
+            )
+        idle = not difference(expected.before[i], found)
+        verb = f"does not change `{name}`, which is" if idle else f"leaves `{name}` as {show(found)}; it is"
+        return f"your function {verb} to be {show(wanted)} after the call."
+    return None
+
+
+def _graph(expected: Observation, got: Observation) -> str | None:
+    """A result that still carries a graph where the reference's is detached; the reverse is a gradient's
+    matter."""
+    if len(expected.graph) != len(got.graph):
         return None
-    if expected.numel() <= 12:
-        return f"expected {show(expected)}{where}, got {show(got)}."
-    index = tuple(wrong.nonzero()[0].tolist())
-    return (
-        f"{int(wrong.sum())} of {wrong.numel()} elements are wrong{where}; the first is at {list(index)}: "
-        f"expected {float(expected[index]):.5g}, got {float(got[index]):.5g}."
-    )
+    for (where, wanted), (_, found) in zip(expected.graph, got.graph, strict=True):
+        if found and not wanted:
+            which = f"entry {where} of the result" if where else "the result"
+            return f"{which} should be detached: it still carries the graph (`requires_grad` is True)."
+    return None
 
 
-def _integer_difference(expected: int, got: Any, where: str) -> str | None:
-    if isinstance(got, (bool, np.bool_)) or not hasattr(got, "__index__"):
-        return f"expected the whole number {expected}{where}, got {show(got)}" + _forgot_return(got)
-    try:
-        same = operator.index(got) == expected
-    except TypeError:  # a tensor of floats, or of many elements
-        same = False
-    return None if same else f"expected {expected}{where}, got {show(got)}."
-
-
-def _float_difference(expected: float, got: Any, where: str) -> str | None:
-    try:
-        number = float(got)
-    except (TypeError, ValueError, RuntimeError):
-        return f"expected a number{where}, got {show(got)}" + _forgot_return(got)
-    same = abs(number - expected) <= 1e-9 * max(1.0, abs(expected))
-    return (
-        None
-        if same or (number != number and expected != expected)
-        else f"expected {expected:.6g}{where}, got {number:.6g}."
-    )
-
-
-def _forgot_return(got: Any) -> str:
-    return ": is a `return` missing?" if got is None else "."
-
-
-def _a_sequence(expected: Sequence[Any]) -> str:
-    return f"a list or tuple of {len(expected)} entries"
-
-
-def _error_text(error: BaseException) -> str:
-    text = " ".join(str(error).split())
-    return f"{type(error).__name__}" + (f" ({text[:200]})" if text else "")
-
-
-def _rounded(value: Any) -> Any:
-    if isinstance(value, float):
-        return float(f"{value:.5g}")
-    if isinstance(value, (list, tuple)):
-        return type(value)(_rounded(v) for v in value)
-    return value
+def _size(tensor: Tensor) -> float:
+    finite = tensor[tensor.isfinite()].abs()
+    return float(finite.max()) if finite.numel() else 0.0

@@ -47,8 +47,8 @@ SLIPS: dict[str, tuple[str, Change]] = {
         _each(Tensor.detach),
     ),
     "python_number": (
-        "You return a Python number; a tensor was asked for.",
-        _each(lambda value: value.item() if value.numel() == 1 else value.tolist()),
+        "You return Python numbers; a tensor was asked for.",
+        _each(Tensor.tolist),
     ),
     "numpy_array": (
         "You return a NumPy array; a tensor was asked for.",
@@ -90,34 +90,51 @@ SLIPS: dict[str, tuple[str, Change]] = {
 """Name -> (what is said, what it does to the reference's value)."""
 
 
-ASSERTION = "You stop with an `assert`; a `ValueError` was asked for (and `python -O` drops assertions)."
+REFUSALS: dict[str, tuple[str, Callable[[], Any]]] = {
+    "assertion": (
+        "You stop with an `assert`; a `ValueError` was asked for (and `python -O` drops assertions).",
+        lambda: _raise(AssertionError),
+    ),
+    "type_error": (
+        "You raise a `TypeError`; a `ValueError` was asked for.",
+        lambda: _raise(TypeError),
+    ),
+    "none_for_an_error": (
+        "You return nothing where a `ValueError` was asked for.",
+        lambda: None,
+    ),
+}
+"""Name -> (what is said, what comes instead of the reference's ValueError)."""
 
 
 def common_slips(ex: Exercise, *names: str) -> None:
-    """Add known wrong answers: the reference's value, changed as `SLIPS` says; call it after the reference.
-
-    "assertion" stands for an `assert` where the reference raises a ValueError.
-    """
+    """Add known wrong answers, by names of `SLIPS` and `REFUSALS`; call it after the reference."""
     for name in names:
-        if name == "assertion":
-            ex.wrong(name, ASSERTION, _asserted(ex))
-            continue
-        said, change = SLIPS[name]
-        ex.wrong(name, said, _changed(ex, change))
+        if name in SLIPS:
+            said, change = SLIPS[name]
+            ex.wrong(name, said, _changed(ex, change))
+        else:
+            said, refuse = REFUSALS[name]
+            ex.wrong(name, said, _refusing(ex, refuse))
 
 
-def _asserted(ex: Exercise) -> Callable[..., Any]:
-    def answer(*args: Any) -> Any:
-        try:
-            return ex.function(*args)
-        except ValueError as error:
-            raise AssertionError from error
-
-    return answer
+def _raise(error: type[Exception]) -> None:
+    raise error
 
 
 def _changed(ex: Exercise, change: Change) -> Callable[..., Any]:
     def answer(*args: Any) -> Any:
         return change(ex.function(*args))
+
+    return answer
+
+
+def _refusing(ex: Exercise, refuse: Callable[[], Any]) -> Callable[..., Any]:
+    def answer(*args: Any) -> Any:
+        try:
+            return ex.function(*args)
+        except ValueError:
+            pass
+        return refuse()
 
     return answer

@@ -86,8 +86,8 @@ class ModuleExercise(Exercise):
         seen["a second instance"] = _sharing(module, answer(*duplicate(made)))
         state = module.state_dict()
         seen |= {f"`{name}` after construction": state.get(name, ABSENT) for name in self.initial}
-        module = module.to(device, dtype)
         shapes = _shapes(module)
+        module = module.to(device, dtype)
         seen |= {f"{name}: shape": shapes.get(name, ABSENT) for name in wanted.shapes}
         surplus = [name for name in shapes if name not in wanted.shapes]
         seen["parameters and buffers beyond those"] = Said(", ".join(surplus) or "none")
@@ -103,10 +103,12 @@ class ModuleExercise(Exercise):
         key = repr((made, device, dtype))
         if key not in self._known:
             seed_globals(5)
-            module = self.function(*duplicate(made)).to(device, dtype)
+            module = self.function(*duplicate(made))
+            shapes = _shapes(module)
+            module = module.to(device, dtype)
             findings = ["output in eval mode", "output in eval mode, again", "output in train mode"]
             findings += [f"gradient of `{name}`" for name, _ in module.named_parameters()]
-            self._known[key] = _Wanted(_drawn(module), _shapes(module), findings)
+            self._known[key] = _Wanted(_drawn(module), shapes, findings)
         return self._known[key]
 
 
@@ -142,12 +144,15 @@ def _place(given: Args) -> tuple[torch.device, torch.dtype]:
 
 
 def _shapes(module: nn.Module) -> dict[str, Said]:
-    """Shapes of all parameters and buffers, by what a message calls them."""
+    """Shapes (and dtypes other than float32) of all parameters and buffers, by what a message calls them."""
     parameters = dict(module.named_parameters(remove_duplicate=False))
-    return {
-        f"{'parameter' if name in parameters else 'buffer'} `{name}`": Said(tuple(value.shape))
-        for name, value in module.state_dict().items()
-    }
+    found = {}
+    for name, value in module.state_dict().items():
+        kind = "" if value.dtype == torch.float32 else f" of {str(value.dtype).removeprefix('torch.')}"
+        found[f"{'parameter' if name in parameters else 'buffer'} `{name}`"] = Said(
+            f"{tuple(value.shape)}{kind}"
+        )
+    return found
 
 
 def _sharing(first: nn.Module, second: nn.Module) -> Said:

@@ -16,7 +16,8 @@ ex = Exercise(
     spec="""
     On disk a grey image is `uint8`: whole numbers from 0 (black) to 255 (white). Inside the networks of this
     course it is `float32` from -1 to +1, because the generator ends in a tanh. Write the change of range,
-    $x / 127.5 - 1$, for an image of any shape. The image you are given must stay as it is.
+    $x / 127.5 - 1$, for an image of any shape, a transposed one as well. The image you are
+    given must stay as it is.
     """,
     hints=(
         "Which type does `image / 127.5` have, and which type does `image - 1` have when the "
@@ -169,12 +170,6 @@ ex.wrong(
     "centred_in_bytes",
     "You subtract the middle while the image is still `uint8`: below zero it wraps around.",
     lambda image: (image - 128).float() / 128,
-)
-ex.wrong(
-    "divided_in_place",
-    "You divide the given image in place: a `uint8` tensor cannot hold fractions, and the image must stay as "
-    "it is.",
-    lambda image: image.div_(127.5).sub_(1),
 )
 
 

@@ -86,9 +86,9 @@ def table_figure(table: Tensor) -> Figure:
 
 
 @styled
-def digits_figure(rows: Mapping[str, Tensor], count: int = 14) -> Figure:
+def digits_figure(rows: Mapping[str, Tensor], count: int = 11) -> Figure:
     """A row of 8 x 8 digits (N, 64) in [-1, 1] for each name, smoothed for the eye."""
-    figure = new_figure(9.4, 0.72 * len(rows) + 0.1)
+    figure = new_figure(9.4, 0.8 * len(rows) + 0.1)
     axes = figure.subplots(len(rows), count, squeeze=False)
     for line, (name, x) in zip(axes, rows.items(), strict=True):
         for ax, digit in zip(line, x[:count], strict=True):

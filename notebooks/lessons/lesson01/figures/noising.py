@@ -112,7 +112,7 @@ def _curves(axes: Sequence[Axes], betas: Tensor, log_snr: Tensor, style: dict[st
 
 @styled
 def schedule_figure(
-    images: Mapping[str, Tensor], *, name: str, steps: int, rescale: bool, zero_terminal_snr: bool
+    images: Mapping[str, Tensor], *, name: str, steps: int, rescale: bool, zero_terminal_snr: bool = False
 ) -> Figure:
     """A schedule's three curves over noised images (1, S, S), or why there is no such schedule.
 

@@ -276,7 +276,7 @@ ex.wrong(
     "You refuse even widths: it is the odd ones that have no two halves.",
     lambda t, width, period: _both(_angles(t, _half(width + 1), period)),
 )
-common_slips(ex, "returned_nothing", "assertion")
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error")
 
 ex.breach("Turn every timestep", "twice_as_wide")
 ex.breach("Turn every timestep", "first_time_for_all")

@@ -44,9 +44,8 @@ ex = ModuleExercise(
     ),
     source="Dhariwal, Nichol 2021 (AdaGN, sec. 3.1), here for vectors; He et al. 2016 (residual learning).",
     equivalent={
-        "`chunk(2, dim=1)` -> ": "of two axes the last is 1",
         "dim=-1": "of two axes the last is 1",
-        "value.detach()": "a layer is not a tensor",
+        ".8 value.float()": "layers are float32 already",
     },
 )
 

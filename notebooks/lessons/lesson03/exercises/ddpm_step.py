@@ -249,11 +249,6 @@ ex.wrong(
     ),
 )
 ex.wrong(
-    "alpha_upside_down",
-    "You divide alpha-bar' by alpha-bar: alpha would be above 1 and beta negative.",
-    lambda x, x0, z, now, prev: _mean(x, x0, prev / now, prev) + math.sqrt(1 - prev / now) * z,
-)
-ex.wrong(
     "image_not_rooted",
     "You multiply x0 by alpha-bar'; the factor has its root.",
     lambda x, x0, z, now, prev: (

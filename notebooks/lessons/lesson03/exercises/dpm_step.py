@@ -148,8 +148,7 @@ ex.wrong(
 )
 ex.wrong(
     "upside_down",
-    "You have the ratio upside down: the longer the step before, the *less* of its change belongs to this "
-    "one.",
+    "You have the ratio upside down: the longer the step before, the *less* of its change belongs here.",
     lambda x, x0, before, now, then: _step(x, x0, before, now, then, -1.0),
 )
 ex.wrong(
@@ -193,8 +192,7 @@ def _(x: Tensor, x0: Tensor, before: Before, now: float, then: float) -> Tensor:
 
 @ex.wrong(
     "for_epsilon",
-    "You use the step of the older DPM-Solver, a'/a x - s' (e^h - 1) D, in which D predicts epsilon; here it "
-    "is the image.",
+    "You use the step of the older DPM-Solver, a'/a x - s' (e^h - 1) D, in which D predicts epsilon.",
 )
 def _(x: Tensor, x0: Tensor, before: Before, now: float, then: float) -> Tensor:
     if then == 1:

@@ -175,6 +175,16 @@ def _(averages: list[Tensor], weights: list[Tensor], decay: float, updates: int)
 
 
 ex.wrong(
+    "numerator_without_one",
+    "You wrote n / (10 + n): the numerator is 1 + n.",
+    lambda old, new, decay, n: _mixed(old, new, min(decay, n / (10 + n))),
+)
+ex.wrong(
+    "swapped_without_warm_up",
+    "You use `decay` from the first update on, and for the wrong one of the two: it belongs to the average.",
+    lambda old, new, decay, n: _mixed(old, new, 1 - decay),
+)
+ex.wrong(
     "one_behind",
     "You count one update too few: the first update has n = 0 and keeps a tenth of the old average.",
     lambda old, new, decay, n: _mixed(old, new, _d(decay, n - 1)),

@@ -284,7 +284,7 @@ ex.wrong(
     "first_letter",
     "You look at the first letter of the name only; any other name than the three is an error.",
     lambda out, x, t, bars, name: _from(
-        out, x, bars[t], {"e": "epsilon", "v": "v", "x": "x0"}.get(name[:1], name)
+        out, x, bars[t], str({"e": "epsilon", "v": "v", "x": "x0"}.get(name[:1], name))
     ),
 )
 ex.wrong(

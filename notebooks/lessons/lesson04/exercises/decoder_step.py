@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="decoder_step",
@@ -17,6 +18,7 @@ ex = Exercise(
     Double the map's size with a transposed convolution (kernel 4, stride 2, padding 1, no bias), apply ReLU,
     then attach the encoder map `skip` of the same size behind it as further channels. (Batch normalisation
     is left out here.) The skip goes through untouched: it says *where*, the upsampled map says *what*.
+    Gradients flow to all three arguments, and none of them changes.
     """,
     hints=(
         "`F.conv_transpose2d(x, weight, stride=2, padding=1)` doubles height and width exactly.",
@@ -39,7 +41,15 @@ def decoder_step(x: Tensor, skip: Tensor, weight: Tensor) -> Tensor:
 @ex.edges
 def _() -> list[Args]:
     skip = torch.tensor([[[[-1.0, 1.0], [2.0, -2.0]]]])
-    return [(torch.full((1, 1, 1, 1), v), skip, torch.ones(1, 1, 4, 4)) for v in (3.0, -3.0)]
+    kernel = torch.arange(16.0).view(1, 1, 4, 4) / 8 - 0.9  # not symmetric
+    wide = torch.linspace(-2, 3, 2 * 6 * 8).view(2, 1, 8, 6)
+    x = torch.linspace(-1, 2, 2 * 2 * 4 * 3).view(2, 2, 4, 3)
+    return [
+        *((torch.full((1, 1, 1, 1), v), skip, torch.ones(1, 1, 4, 4)) for v in (3.0, -3.0)),
+        (torch.tensor([[[[1.0]]]]), 100 * skip.mT, kernel),
+        (x, wide, torch.cat([kernel.mT, -kernel])),
+        (x[:1, :, :3], wide[:1, :, :6], torch.stack([kernel[0], kernel[0].mT]).repeat(1, 3, 1, 1) / 3 + 0.1),
+    ]
 
 
 @ex.inputs
@@ -56,6 +66,10 @@ def _(case: Case) -> Args:
 
 def _up(x: Tensor, weight: Tensor) -> Tensor:
     return F.conv_transpose2d(x, weight, stride=2, padding=1)
+
+
+def _normalised(x: Tensor) -> Tensor:
+    return F.batch_norm(x, None, None, training=True)
 
 
 ex.wrong(
@@ -147,3 +161,75 @@ def _(x: Tensor, skip: Tensor, weight: Tensor) -> Tensor:
     columns = weight.flatten(1).T @ x.flatten(2)  # (B, C_out * 16, H * W)
     up = F.fold(columns, (2 * x.shape[2], 2 * x.shape[3]), 4, padding=1, stride=2)
     return torch.cat([F.threshold(up, 0.0, 0.0), skip], 1)
+
+
+ex.wrong(
+    "relu_first",
+    "You apply the ReLU before the convolution; it comes after it.",
+    lambda x, skip, weight: torch.cat([_up(F.relu(x), weight), skip], 1),
+)
+ex.wrong(
+    "leaky",
+    "You use a LeakyReLU, as the encoder does; the decoder's is a plain ReLU.",
+    lambda x, skip, weight: torch.cat([F.leaky_relu(_up(x, weight), 0.2), skip], 1),
+)
+ex.wrong(
+    "leaky_default",
+    "You use a LeakyReLU; the decoder's is a plain ReLU.",
+    lambda x, skip, weight: torch.cat([F.leaky_relu(_up(x, weight)), skip], 1),
+)
+ex.wrong(
+    "absolute",
+    "You take absolute values; ReLU sets negative values to 0.",
+    lambda x, skip, weight: torch.cat([_up(x, weight).abs(), skip], 1),
+)
+ex.wrong(
+    "bilinear",
+    "You interpolate instead of using the transposed convolution and its weights.",
+    lambda x, skip, weight: torch.cat([F.relu(F.interpolate(x, scale_factor=2, mode="bilinear")), skip], 1),
+)
+ex.wrong(
+    "kernel_turned",
+    "You turn the kernel round: a transposed convolution puts the kernel down as it is.",
+    lambda x, skip, weight: torch.cat([F.relu(_up(x, weight.flip(2, 3))), skip], 1),
+)
+ex.wrong(
+    "padding_cut_at_one_side",
+    "You cut the surplus rows and columns at one side; padding 1 takes one from each side.",
+    lambda x, skip, weight: torch.cat(
+        [F.relu(F.conv_transpose2d(x, weight, stride=2))[..., : skip.shape[2], : skip.shape[3]], skip], 1
+    ),
+)
+ex.wrong(
+    "no_skip",
+    "You do not attach the skip.",
+    lambda x, skip, weight: F.relu(_up(x, weight)) + 0 * skip[:, :1],
+)
+ex.wrong(
+    "skip_also_leaky",
+    "You apply an activation to the skip as well; it goes through untouched.",
+    lambda x, skip, weight: torch.cat([F.relu(_up(x, weight)), F.leaky_relu(skip, 0.2)], 1),
+)
+ex.wrong(
+    "normalised",
+    "You normalise by the batch; that is left out here.",
+    lambda x, skip, weight: torch.cat([F.relu(_normalised(_up(x, weight))), skip], 1),
+)
+ex.wrong(
+    "last_axis",
+    "You join along the last axis: that makes a wider map instead of more channels.",
+    lambda x, skip, weight: torch.cat([F.relu(_up(x, weight)), skip], 3),
+)
+common_slips(ex, "returned_nothing", "graph_cut", "float32_result")
+
+ex.breach("Double the map's size", "nearest")
+ex.breach("with a transposed convolution", "kernel_turned")
+ex.breach("kernel 4, stride 2, padding 1", "padding_cut_at_one_side")
+ex.breach("apply ReLU", "no_relu")
+ex.breach("apply ReLU", "leaky")
+ex.breach("then attach the encoder map", "skip_first")
+ex.breach("as further channels", "added")
+ex.breach("(Batch normalisation is left out", "normalised")
+ex.breach("The skip goes through untouched", "relu_after")
+ex.breach("Gradients flow", "detached_skip")
+ex.breach("none of them changes", "skip_in_place")

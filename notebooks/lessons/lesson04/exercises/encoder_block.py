@@ -1,11 +1,14 @@
 """Lesson 04: one encoder block, with every weight in the open."""
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="encoder_block",
@@ -17,8 +20,8 @@ ex = Exercise(
     Convolution (kernel 4, stride 2, padding 1, no bias) → batch normalisation → LeakyReLU with slope 0.2:
     written with functions, so that no module hides a weight. While training, batch normalisation uses the
     mean and variance of the batch and updates `running_mean` and `running_var` in place (momentum 0.1); in
-    use it takes the running values and leaves them alone. `F.batch_norm` does both. Nothing else that you
-    were given may change.
+    use it takes the running values and leaves them alone. `F.batch_norm` does both, with its epsilon of 1e-5.
+    Nothing else that you were given may change. Gradients flow to `x`, `weight`, `scale` and `shift`.
     """,
     hints=(
         "Three lines, three functions of `torch.nn.functional`: `conv2d`, `batch_norm`, `leaky_relu`.",
@@ -52,7 +55,15 @@ def encoder_block(
 def _() -> list[Args]:
     x = torch.arange(16.0).view(1, 1, 4, 4) - 6
     vectors = torch.tensor([2.0]), torch.tensor([0.5]), torch.tensor([1.0]), torch.tensor([4.0])
-    return [(x, torch.ones(1, 1, 4, 4) / 16, *vectors, training) for training in (False, True)]
+    kernel = torch.arange(16.0).view(1, 1, 4, 4) / 8 - 0.9  # not symmetric
+    grey = torch.linspace(-2, 3, 2 * 5 * 7).view(2, 1, 7, 5)  # odd sizes
+    faint = torch.tensor([1.0]), torch.tensor([0.0]), torch.tensor([0.01]), torch.tensor([1e-4])
+    return [
+        *((x, torch.ones(1, 1, 4, 4) / 16, *vectors, training) for training in (False, True)),
+        *((grey * grey, kernel, *vectors, training) for training in (True, False)),
+        *((grey.sin() / 50, kernel.mT, *faint, training) for training in (True, False)),  # epsilon counts
+        (torch.cat([x, 3 - x.mT]), torch.cat([kernel, -kernel]), *(v.repeat(2) for v in vectors), True),
+    ]
 
 
 @ex.inputs
@@ -203,3 +214,137 @@ def _(
         F.conv2d(x, weight, stride=2, padding=1), scale, shift, mean, var, training, 0.1, 1e-5, False
     )
     return F.prelu(y, torch.full((1,), 0.2, dtype=y.dtype, device=y.device))
+
+
+def _by_hand(
+    momentum: float = 0.1, correction: int = 1, used: int = 0, eps: float = 1e-5
+) -> Callable[..., Tensor]:
+    """The block by hand, with the choices that `F.batch_norm` makes."""
+
+    def answer(
+        x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, training: bool
+    ) -> Tensor:
+        y = F.conv2d(x, weight, stride=2, padding=1)
+        m, v = mean, var
+        if training:
+            m, v = y.mean(dim=(0, 2, 3)), y.var(dim=(0, 2, 3), correction=used)
+            with torch.no_grad():
+                mean.lerp_(m, momentum)
+                var.lerp_(y.var(dim=(0, 2, 3), correction=correction), momentum)
+        y = (y - m[:, None, None]) / (v[:, None, None] + eps).sqrt()
+        return F.leaky_relu(y * scale[:, None, None] + shift[:, None, None], 0.2)
+
+    return answer
+
+
+ex.right(_by_hand())
+ex.wrong(
+    "momentum_turned",
+    "You keep a tenth of the running values and take nine tenths of the batch; momentum 0.1 is the share of "
+    "the *batch*.",
+    _by_hand(momentum=0.9),
+)
+ex.wrong(
+    "biased_running_variance",
+    "You keep the variance divided by N; `F.batch_norm` keeps the one divided by N - 1.",
+    _by_hand(correction=0),
+)
+ex.wrong(
+    "unbiased_in_the_batch",
+    "You normalise by the variance divided by N - 1; in the batch it is divided by N.",
+    _by_hand(used=1),
+)
+ex.wrong(
+    "no_epsilon",
+    "You leave out the epsilon below the root, which shows where the variance is small.",
+    _by_hand(eps=0.0),
+)
+ex.wrong(
+    "statistics_replaced",
+    "You overwrite the running values with those of the batch; a tenth of the batch comes in.",
+    _by_hand(momentum=1.0),
+)
+
+
+@ex.wrong(
+    "running_values_while_training",
+    "You update the running values while training but also normalise by them; the batch's own are used then.",
+)
+def _(
+    x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, training: bool
+) -> Tensor:
+    if training:
+        _block(x.detach(), weight.detach(), scale.detach(), shift.detach(), mean, var, True)
+    return _block(x, weight, scale, shift, mean.clone(), var.clone(), False)
+
+
+@ex.wrong("x_changed", "You change `x` in place; only the running values may change.")
+def _(
+    x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, training: bool
+) -> Tensor:
+    y = _block(x.clone(), weight, scale, shift, mean, var, training)
+    x.data.mul_(0.5)
+    return y
+
+
+@ex.wrong(
+    "training_turned", "You turn `training` round: the batch is used in use, the running values in training."
+)
+def _(
+    x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, training: bool
+) -> Tensor:
+    return _block(x, weight, scale, shift, mean, var, not training)
+
+
+@ex.wrong("no_activation", "You leave out the LeakyReLU.")
+def _(
+    x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, mean: Tensor, var: Tensor, training: bool
+) -> Tensor:
+    y = F.conv2d(x, weight, stride=2, padding=1)
+    return F.batch_norm(y, mean, var, scale, shift, training)
+
+
+def _choosing(
+    norm: Callable[..., Tensor], activate: Callable[[Tensor], Tensor] = lambda y: F.leaky_relu(y, 0.2)
+) -> Callable[..., Tensor]:
+    """The block with another normalisation `norm(y, mean, var, scale, shift, training)` or activation."""
+
+    def answer(x: Tensor, weight: Tensor, scale: Tensor, shift: Tensor, *rest: Tensor | bool) -> Tensor:
+        mean, var, training = rest
+        return activate(norm(F.conv2d(x, weight, stride=2, padding=1), mean, var, scale, shift, training))
+
+    return answer
+
+
+NORMS: dict[str, tuple[str, Callable[..., Tensor]]] = {
+    "scale_and_shift_swapped": (
+        "You have scale and shift the wrong way round.",
+        lambda y, m, v, s, b, t: F.batch_norm(y, m, v, b, s, t),
+    ),
+    "no_shift": ("You do not shift.", lambda y, m, v, s, b, t: F.batch_norm(y, m, v, s, None, t)),
+    "no_scale": ("You do not scale.", lambda y, m, v, s, b, t: F.batch_norm(y, m, v, None, b, t)),
+    "no_running_values": (
+        "You pass no running values: they are neither used nor updated.",
+        lambda y, m, v, s, b, t: F.batch_norm(y, None, None, s, b, True),
+    ),
+    "no_normalisation": ("You leave the normalisation out.", lambda y, m, v, s, b, t: y),
+    "mean_and_variance_swapped": (
+        "You have running mean and running variance the wrong way round.",
+        lambda y, m, v, s, b, t: F.batch_norm(y, v, m, s, b, t),
+    ),
+}
+for _name, (_said, _norm) in NORMS.items():
+    ex.wrong(_name, _said, _choosing(_norm))
+common_slips(ex, "returned_nothing")
+
+ex.breach("Convolution (kernel 4", "no_padding")
+ex.breach("Convolution (kernel 4", "activation_first")
+ex.breach("LeakyReLU with slope 0.2", "default_slope")
+ex.breach("While training, batch normalisation", "always_eval")
+ex.breach("updates `running_mean` and `running_var` in place", "statistics_not_kept")
+ex.breach("momentum 0.1", "momentum_turned")
+ex.breach("in use it takes the running values", "always_training")
+ex.breach("with its epsilon", "no_epsilon")
+ex.breach("`F.batch_norm` does both", "biased_running_variance")
+ex.breach("Nothing else that you were given", "x_changed")
+ex.breach("Gradients flow", lambda x, weight, *rest: _block(x, weight.detach(), *rest))

@@ -7,6 +7,7 @@ from torch import nn
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 Shapes = list[tuple[int, int]]
 
@@ -20,8 +21,8 @@ ex = Exercise(
     Before you build a network, know its shapes. The encoder has `n_down` blocks; each halves the size and
     follows the channel rule `min(base * 2**k, cap)`. Return one `(channels, size)` for the output of every
     block, first block first. For the full preset (256, 48, 5, 256) that is (48, 128), (96, 64), (192, 32),
-    (256, 16), (256, 8). If a map somewhere has an odd size, the decoder cannot come back to it by doubling:
-    raise a `ValueError`.
+    (256, 16), (256, 8). If a map that is to be halved has an odd size, the decoder cannot come back to it by
+    doubling: raise a `ValueError`. The last map may be odd.
     """,
     hints=(
         "The input is not part of the table: the first entry is what comes out of block 0, at half the size.",
@@ -48,9 +49,21 @@ def encoder_shapes(size: int, base: int, n_down: int, cap: int) -> list[tuple[in
 def _() -> list[Args]:
     full, odd = (
         [(256, 48, 5, 256), (64, 16, 4, 256), (64, 16, 5, 40)],
-        [(250, 48, 5, 256), (48, 8, 5, 64), (7, 4, 1, 8)],
+        [(250, 48, 5, 256), (48, 8, 5, 64), (7, 4, 1, 8), (6, 4, 2, 8), (1, 4, 1, 8), (255, 4, 3, 64)],
     )
-    return full + odd + [(2, 3, 1, 2), (8, 3, 0, 2), (32, 8, 5, 8), (96, 8, 5, 64), (16, 8, 2, 512)]
+    return (
+        full
+        + odd
+        + [
+            (2, 3, 1, 2),
+            (8, 3, 0, 2),
+            (32, 8, 5, 8),
+            (96, 8, 5, 64),
+            (16, 8, 2, 512),
+            (9, 5, 0, 4),
+            (40, 5, 3, 6),
+        ]
+    )
 
 
 @ex.inputs
@@ -189,3 +202,92 @@ def _(size: int, base: int, n_down: int, cap: int) -> list[torch.Size]:
         x = nn.Conv2d(x.shape[1], min(base * 2**k, cap), 4, 2, 1, device="meta")(x)
         table.append(x.shape[1:3])
     return table
+
+
+@ex.wrong("last_map_odd", "You refuse an odd last map as well; nothing halves it any more, so it may be odd.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    if size % 2**n_down or size // 2**n_down % 2:
+        raise ValueError
+    return [(min(base * 2**k, cap), size // 2 ** (k + 1)) for k in range(n_down)]
+
+
+@ex.wrong("larger_of_the_two", "You take the larger of the two; a cap is the most that is allowed.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(max(base * 2**k, cap), size // 2 ** (k + 1)) for k in range(n_down)]
+
+
+@ex.wrong("powers_of_two", "You take powers of two only; 96 can be halved five times, too.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    if size & (size - 1):
+        raise ValueError
+    return [(min(base * 2**k, cap), size // 2 ** (k + 1)) for k in range(n_down)]
+
+
+@ex.wrong("one_more", "You give one block more than `n_down`.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(min(base * 2**k, cap), size // 2 ** (k + 1)) for k in range(n_down + 1)]
+
+
+@ex.wrong("rounds_up", "You round odd sizes up; an odd map that is to be halved is an error.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    return [(min(base * 2**k, cap), -(-size // 2 ** (k + 1))) for k in range(n_down)]
+
+
+@ex.wrong("first_not_capped", "You do not cap the first block; the rule is the same for every block.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(min(base * 2**k, cap) if k else base, size // 2 ** (k + 1)) for k in range(n_down)]
+
+
+@ex.wrong("stops_at_the_cap", "You repeat the channels below the cap; the cap itself is reached.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    table, channels = [], base
+    for k in range(n_down):
+        table.append((channels, size // 2 ** (k + 1)))
+        channels = 2 * channels if 2 * channels <= cap else channels
+    return table
+
+
+@ex.wrong("same_channels", "You give every block `base` channels; they double from block to block.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(min(base, cap), size // 2 ** (k + 1)) for k in range(n_down)]
+
+
+@ex.wrong("multiplied", "You multiply the channels by k + 1; they double: the factor is 2**k.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(min(base * (k + 1), cap), size // 2 ** (k + 1)) for k in range(n_down)]
+
+
+@ex.wrong("last_first", "You give the last block first.")
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(min(base * 2**k, cap), size // 2 ** (k + 1)) for k in reversed(range(n_down))]
+
+
+@ex.wrong(
+    "always_halved_once", "You halve the input for every block; each block halves what the one before made."
+)
+def _(size: int, base: int, n_down: int, cap: int) -> Shapes:
+    _check(size, n_down)
+    return [(min(base * 2**k, cap), size // 2) for k in range(n_down)]
+
+
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error")
+
+ex.background("Before you build a network")
+ex.breach("The encoder has `n_down` blocks", "one_short")
+ex.breach("The encoder has `n_down` blocks", "no_cap")
+ex.breach("each halves the size", "size_before")
+ex.breach("Return one `(channels, size)`", "order")
+ex.breach("first block first", "last_first")
+ex.breach("for the output of every block", "with_input")
+ex.breach("For the full preset", "doubles_at_once")
+ex.breach("has an odd size", "rounds_down")
+ex.breach("has an odd size", "first_only")
+ex.breach("The last map may be odd", "last_map_odd")

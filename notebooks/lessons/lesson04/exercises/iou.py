@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="iou",
@@ -49,6 +50,7 @@ def _() -> list[Args]:
     other = torch.tensor([[[[0.7, 0.1], [0.8, 0.0]]]])
     on_edge = torch.tensor([[[[0.5, 0.5], [1.0, 0.25]]]])
     dot = torch.tensor([[[[0.0, 0.8], [0.1, 0.0]]]])
+    grey = torch.linspace(0, 1, 36).view(3, 1, 3, 4)
     return [
         *(
             (dot, empty, 0.5),
@@ -61,6 +63,9 @@ def _() -> list[Args]:
         ),
         *((on_edge, full, 0.5), (full, on_edge, 0.5), (some, full, 0.25), (some, other, 0.75)),
         (torch.cat([empty, some, full]), torch.cat([empty, other, some]), 0.5),
+        (some.double(), other.double(), 0.5),
+        *((some, on_edge, 0.0), (on_edge, some, 1.0), (some, other, 0.65), (some, dot * 0.75, 0.55)),
+        *((grey, grey.flip(3), 0.5), (grey.flip(0), grey.roll(1, 2), 0.3)),  # three images
     ]
 
 
@@ -70,7 +75,9 @@ def _(case: Case) -> Args:
     target = (torch.rand(shape, generator=case.generator) > case.choice((0.3, 0.7))).float()
     prediction = (target * 0.6 + 0.5 * torch.rand(shape, generator=case.generator)).clamp(0, 1)
     prediction[-1] *= 0.5  # an image that is all faint
-    return prediction, target, case.choice((0.5, 0.4, 0.25, 0.7))
+    if case.seed % 4 == 3:
+        target = target * 0.45  # a true layout below one half everywhere
+    return prediction.to(case.dtype), target.to(case.dtype), case.choice((0.5, 0.4, 0.25, 0.7))
 
 
 Pair = tuple[Tensor, Tensor]
@@ -224,7 +231,100 @@ def _(p: Tensor, t: Tensor, threshold: float) -> Tensor:
 
 @ex.right
 def _(p: Tensor, t: Tensor, threshold: float) -> Tensor:
-    a, b = ((i > threshold).view(len(i), -1).double() for i in (p, t))
+    a, b = ((i > threshold).reshape(len(i), -1).double() for i in (p, t))
     both = torch.einsum("bn,bn->b", a, b)
     dice = torch.where(a.sum(1) + b.sum(1) > 0, 2 * both / (a.sum(1) + b.sum(1)), 1.0)
     return (dice / (2 - dice)).float()
+
+
+def _iou(a: Tensor, b: Tensor) -> Tensor:
+    return _ratio((a & b).sum(ALL), (a | b).sum(ALL))
+
+
+ex.wrong(
+    "target_at_half",
+    "You cut the target at 0.5; both images are cut at the threshold.",
+    lambda p, t, threshold: _iou(p > threshold, t > 0.5),
+)
+ex.wrong(
+    "target_not_cut",
+    "You take the target as drawn wherever it is not 0; both images are cut at the threshold.",
+    lambda p, t, threshold: _iou(p > threshold, t > 0),
+)
+ex.wrong(
+    "prediction_at_half",
+    "You cut the prediction at 0.5; both images are cut at the threshold.",
+    lambda p, t, threshold: _iou(p > 0.5, t > threshold),
+)
+ex.wrong(
+    "one_where_the_target_is_empty",
+    "You give 1 wherever the target is empty; it is 1 only if *both* masks are.",
+    lambda p, t, threshold: torch.where((t > threshold).sum(ALL) > 0, _iou(*_masks(p, t, threshold)), 1.0),
+)
+ex.wrong(
+    "one_where_the_prediction_is_empty",
+    "You give 1 wherever the prediction is empty; it is 1 only if *both* masks are.",
+    lambda p, t, threshold: torch.where((p > threshold).sum(ALL) > 0, _iou(*_masks(p, t, threshold)), 1.0),
+)
+ex.wrong(
+    "one_where_nothing_is_shared",
+    "You give 1 where the masks share no pixel; that is 0 unless both are empty.",
+    lambda p, t, threshold: torch.where(
+        (_masks(p, t, threshold)[0] & (t > threshold)).sum(ALL) > 0, _iou(*_masks(p, t, threshold)), 1.0
+    ),
+)
+ex.wrong(
+    "precision",
+    "You divide by the prediction's area alone.",
+    lambda p, t, threshold: _ratio(((p > threshold) & (t > threshold)).sum(ALL), (p > threshold).sum(ALL)),
+)
+ex.wrong(
+    "one_added",
+    "You add 1 above and below the line against 0/0: that changes every small mask.",
+    lambda p, t, threshold: (
+        (((p > threshold) & (t > threshold)).sum(ALL) + 1)
+        / (((p > threshold) | (t > threshold)).sum(ALL) + 1)
+    ),
+)
+ex.wrong(
+    "distance",
+    "You return one minus the index.",
+    lambda p, t, threshold: 1 - _iou(*_masks(p, t, threshold)),
+)
+ex.wrong(
+    "below_the_threshold",
+    "You count what lies at or below the threshold: drawn is what lies above it.",
+    lambda p, t, threshold: _iou(p <= threshold, t <= threshold),
+)
+ex.wrong(
+    "share_of_the_image",
+    "You divide by all pixels of the image instead of those drawn in either.",
+    lambda p, t, threshold: ((p > threshold) & (t > threshold)).float().mean(ALL),
+)
+ex.wrong(
+    "type_of_the_images",
+    "You return the type of the images; float32 was asked for.",
+    lambda p, t, threshold: _iou(*_masks(p, t, threshold)).to(p.dtype),
+)
+ex.wrong(
+    "float64",
+    "You compute in float64 and return it; float32 was asked for.",
+    lambda p, t, threshold: (
+        ((p > threshold) & (t > threshold)).sum(ALL).double() / ((p > threshold) | (t > threshold)).sum(ALL)
+    ).nan_to_num(nan=1.0),
+)
+common_slips(
+    ex, "returned_nothing", "python_number", "one_axis_more", "axes_of_one_lost", "first_of_the_batch"
+)
+
+ex.background("How well does a predicted layout")
+ex.breach("Turn both images into masks", "soft")
+ex.breach("Turn both images into masks", "target_at_half")
+ex.breach("*above* the threshold", "at_threshold")
+ex.breach("count the pixels drawn in both", "recall")
+ex.breach("drawn in either", "sum_as_union")
+ex.breach("One number per image", "pooled")
+ex.breach("as float32", "type_of_the_images")
+ex.breach("Two empty masks", "empty_nan")
+ex.breach("Two empty masks", "empty_zero")
+ex.breach("Two empty masks", "one_where_the_target_is_empty")

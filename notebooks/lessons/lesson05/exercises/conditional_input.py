@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="conditional_input",
@@ -16,7 +17,7 @@ ex = Exercise(
     A conditional discriminator does not ask “is this a good SEM image?” but “is this a good SEM image *of
     this layout*?” So it is given both: the condition's channels first, the image's channels behind them. A
     single condition (batch 1) may stand for many images: then it is repeated. Any other mismatch of batch,
-    height or width is a mistake: raise a `ValueError`.
+    height or width is a mistake: raise a `ValueError`. Gradients flow to both, and neither is changed.
     """,
     hints=(
         "Compare the shapes first. Channels (axis 1) may differ, everything else must fit.",
@@ -48,6 +49,8 @@ def conditional_input(condition: Tensor, image: Tensor) -> Tensor:
 @ex.edges
 def _() -> list[Args]:
     a, b = torch.tensor([[[[1.0, 2.0]]]]), torch.tensor([[[[-3.0, 4.0]]]])
+    two, four = torch.cat([a, b]), torch.cat([b, a, a, b])
+    wide = torch.linspace(-1, 3, 48).view(2, 3, 2, 4)
     return [
         *((a, b), (a, torch.cat([b, a, b])), (torch.cat([a, b]), torch.cat([b, b])), (torch.cat([a, b]), b)),
         *(
@@ -57,6 +60,11 @@ def _() -> list[Args]:
             (a[..., :1], b),
             (a, b.expand(2, 3, 1, 2)),
         ),
+        *((two, four), (four, two), (torch.cat([four[:3]]), b), (two, torch.cat([four, two]))),
+        *((a, b.expand(1, 1, 3, 2)), (a.expand(1, 1, 3, 2), b), (b[..., :1], a), (a.mT, b)),
+        (wide.mT, (wide[:, :1] / 3).transpose(2, 3)),  # not contiguous
+        (wide[:1].mT, wide.mT),
+        (wide, wide.mT.reshape(2, 3, 4, 2)),
     ]
 
 
@@ -190,3 +198,113 @@ def _(condition: Tensor, image: Tensor) -> Tensor:
         pairs = [torch.cat([condition[i % len(condition)], image[i]]) for i in range(len(image))]
         return torch.stack(pairs)
     raise ValueError("condition and image do not fit")
+
+
+def _repeated(condition: Tensor, image: Tensor) -> Tensor:
+    """The single condition repeated; the rest is left to `torch.cat`, which raises a RuntimeError."""
+    if len(condition) == 1:
+        condition = condition.expand(len(image), -1, -1, -1)
+    return torch.cat([condition, image], 1)
+
+
+ex.wrong(
+    "unchecked",
+    "You leave the check to PyTorch, which raises a `RuntimeError`; a `ValueError` was asked for.",
+    _repeated,
+)
+
+
+@ex.wrong(
+    "batch_unchecked", "You check the size but not the batch, so PyTorch raises a `RuntimeError` there."
+)
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    if condition.shape[2:] != image.shape[2:]:
+        raise ValueError
+    return _repeated(condition, image)
+
+
+@ex.wrong("size_unchecked", "You check the batch but not the size, so PyTorch raises a `RuntimeError` there.")
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    if len(condition) not in (1, len(image)):
+        raise ValueError
+    return _repeated(condition, image)
+
+
+@ex.wrong("width_unchecked", "You compare the heights but not the widths.")
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    if condition.shape[2] != image.shape[2] or len(condition) not in (1, len(image)):
+        raise ValueError
+    return _repeated(condition, image)
+
+
+@ex.wrong("height_unchecked", "You compare the widths but not the heights.")
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    if condition.shape[3] != image.shape[3] or len(condition) not in (1, len(image)):
+        raise ValueError
+    return _repeated(condition, image)
+
+
+@ex.wrong("single_refused", "You refuse a single condition for many images; it is to be repeated.")
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    if len(condition) != len(image):
+        raise ValueError
+    return _joined(condition, image)
+
+
+@ex.wrong(
+    "repeats_where_it_divides",
+    "You repeat several conditions where their number divides that of the images; only a single one is.",
+)
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    if len(image) % len(condition) or condition.shape[2:] != image.shape[2:]:
+        raise ValueError
+    return _joined(condition.repeat(len(image) // len(condition), 1, 1, 1), image)
+
+
+@ex.wrong("too_many_conditions_cut", "You cut surplus conditions away; another number of them is a mistake.")
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    return _joined(condition[: len(image)], image)
+
+
+@ex.wrong(
+    "stretched", "You stretch a condition of one row or column to the image; another size is a mistake."
+)
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    try:
+        condition = condition.expand(len(image), -1, *image.shape[2:])
+    except RuntimeError as error:
+        raise ValueError from error
+    return _joined(condition, image)
+
+
+@ex.wrong(
+    "channels_compared", "You refuse different numbers of channels; only batch, height and width must fit."
+)
+def _(condition: Tensor, image: Tensor) -> Tensor:
+    if condition.shape[1] != image.shape[1]:
+        raise ValueError
+    return _joined(condition, image)
+
+
+ex.wrong(
+    "detached_condition",
+    "You detach the condition: its gradient is missing.",
+    lambda condition, image: _joined(condition.detach(), image),
+)
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error", "graph_cut")
+
+ex.breach("A conditional discriminator", "unconditional")
+ex.breach("the condition's channels first", "image_first")
+ex.breach("A single condition", "no_repeat")
+ex.breach("A single condition", "single_refused")
+for _name in (
+    "batch_unchecked",
+    "width_unchecked",
+    "height_unchecked",
+    "repeats_where_it_divides",
+    "stretched",
+):
+    ex.breach("Any other mismatch", _name)
+ex.breach("raise a `ValueError`", "unchecked")
+ex.breach("Gradients flow", "detached_image")
+ex.breach("Gradients flow", "detached_condition")

@@ -5,6 +5,7 @@ from functools import reduce
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 Layers = Sequence[tuple[int, int, int]]
 Span = tuple[int, int]
@@ -45,7 +46,13 @@ def logit_span(index: int, layers: list[tuple[int, int, int]]) -> tuple[int, int
 def _() -> list[Args]:
     patchgan = [[(4, 2, 1)] * n + [(4, 1, 1)] * 2 for n in range(1, 6)]
     spans: list[Args] = [(i, patchgan[n]) for n in (2, 0, 1, 3) for i in (0, 1, 15)]
-    return [*spans, (3, []), (2, [(3, 1, 1)]), (5, [(4, 2, 1)]), (4, [(3, 1, 0), (5, 3, 2)])]
+    more: list[Args] = [
+        (0, [(1, 3, 0)]),
+        (7, [(1, 1, 1), (2, 2, 0)]),
+        (200, patchgan[2]),
+        (1, [(5, 1, 2)] * 2),
+    ]
+    return [*spans, *more, (0, []), (3, []), (2, [(3, 1, 1)]), (5, [(4, 2, 1)]), (4, [(3, 1, 0), (5, 3, 2)])]
 
 
 @ex.inputs
@@ -188,3 +195,92 @@ def _(index: int, layers: Layers) -> Span:
         kernel, stride, padding = pending.pop()
         low, high = low * stride - padding, (high - 1) * stride - padding + kernel
     return low, high - 1
+
+
+@ex.wrong(
+    "padding_on_both_sides", "You add the padding to the last row; it moves first and last row alike, up."
+)
+def _(index: int, layers: Layers) -> Span:
+    first, last = index, index
+    for kernel, stride, padding in reversed(layers):
+        first, last = first * stride - padding, last * stride + padding + kernel - 1
+    return first, last
+
+
+@ex.wrong("last_without_padding", "You take the padding off the first row only; it moves both.")
+def _(index: int, layers: Layers) -> Span:
+    first, last = index, index
+    for kernel, stride, padding in reversed(layers):
+        first, last = first * stride - padding, last * stride + kernel - 1
+    return first, last
+
+
+@ex.wrong("padding_before_the_stride", "You take the padding off before you multiply by the stride.")
+def _(index: int, layers: Layers) -> Span:
+    first, last = index, index
+    for kernel, stride, padding in reversed(layers):
+        first, last = (first - padding) * stride, (last - padding) * stride + kernel - 1
+    return first, last
+
+
+@ex.wrong(
+    "padding_once", "You take the padding of the first layer off and no other; every layer has its own."
+)
+def _(index: int, layers: Layers) -> Span:
+    return _span(index, [(k, s, 0 if i else p) for i, (k, s, p) in enumerate(layers)])
+
+
+@ex.wrong("one_kernel", "You use the first layer's kernel only; every layer widens the span.")
+def _(index: int, layers: Layers) -> Span:
+    return _span(index, [(1 if i else k, s, p) for i, (k, s, p) in enumerate(layers)])
+
+
+@ex.wrong("no_stride", "You leave the strides out.")
+def _(index: int, layers: Layers) -> Span:
+    return _span(index, [(k, 1, p) for k, _, p in layers])
+
+
+@ex.wrong("from_one", "You count the logit or the rows from 1; both count from 0.")
+def _(index: int, layers: Layers) -> Span:
+    return _span(index + 1, layers)
+
+
+@ex.wrong("rows_from_one", "You count the image rows from 1; they count from 0.")
+def _(index: int, layers: Layers) -> Span:
+    first, last = _span(index, layers)
+    return first + 1, last + 1
+
+
+@ex.wrong("padded_image", "You give rows of the padded image; row 0 is the first of the image itself.")
+def _(index: int, layers: Layers) -> Span:
+    first, last = _span(index, layers)
+    padding = layers[0][2] if layers else 0
+    return first + padding, last + padding
+
+
+@ex.wrong("kernel_and_stride_swapped", "You unpack (stride, kernel, padding); the kernel comes first.")
+def _(index: int, layers: Layers) -> Span:
+    return _span(index, [(s, k, p) for k, s, p in layers])
+
+
+@ex.wrong("last_first", "You return the last row first.")
+def _(index: int, layers: Layers) -> Span:
+    return _span(index, layers)[::-1]
+
+
+@ex.wrong("width_only", "You return the width of the span; its first and last row were asked for.")
+def _(index: int, layers: Layers) -> int:
+    first, last = _span(index, layers)
+    return last - first + 1
+
+
+common_slips(ex, "returned_nothing")
+
+ex.breach("You click the logit", "from_one")
+ex.breach("Return the first and the last row", "last_first")
+ex.breach("both belong to it", "half_open")
+ex.breach("`layers` holds `(kernel, stride, padding)`", "kernel_and_stride_swapped")
+ex.breach("from the image to the logits", "forwards")
+ex.breach("Near the border", "no_padding")
+ex.breach("Near the border", "padded_image")
+ex.breach("Do not cut it off", "clipped")

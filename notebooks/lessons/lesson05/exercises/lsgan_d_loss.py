@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="lsgan_d_loss",
@@ -51,8 +52,12 @@ def _() -> list[Args]:
         ([0.0], [1.0]),
         ([-30.0, 40.0], [25.0, -50.0]),
         ([1.0], [-1.0]),
+        ([1.0, 1.0, 1.0], [0.0, 0.0, 0.0]),
+        ([2.0, 0.0], [1.0, -1.0]),
     ]
-    return [tuple(torch.tensor(v).view(1, 1, 1, -1) for v in pair) for pair in values]
+    maps = torch.linspace(-2, 3, 24).view(2, 1, 3, 4)
+    pairs = [tuple(torch.tensor(v).view(1, 1, 1, -1) for v in pair) for pair in values]
+    return [*pairs, (maps, maps.flip(0) / 2 + 1)]  # the images differ
 
 
 @ex.inputs
@@ -158,3 +163,83 @@ def _(real: Tensor, fake: Tensor) -> Tensor:
 def _(real: Tensor, fake: Tensor) -> Tensor:
     per_image = [((r - 1).square().mean() + f.square().mean()) * 0.5 for r, f in zip(real, fake, strict=True)]
     return torch.stack(per_image).mean()
+
+
+ex.wrong(
+    "real_only_halved",
+    "You halve the real part only; the half stands before both.",
+    lambda real, fake: 0.5 * (real - 1).square().mean() + fake.square().mean(),
+)
+ex.wrong(
+    "fake_only_halved",
+    "You halve the fake part only; the half stands before both.",
+    lambda real, fake: (real - 1).square().mean() + 0.5 * fake.square().mean(),
+)
+ex.wrong(
+    "halved_twice",
+    "You halve twice.",
+    lambda real, fake: _half((real - 1).square(), fake.square()) / 2,
+)
+ex.wrong(
+    "fake_only",
+    "You look at fake patches only.",
+    lambda real, fake: 0.5 * fake.square().mean(),
+)
+ex.wrong(
+    "both_real",
+    "You compare the fake logits with 1, too: that is the generator's aim. D wants 0 there.",
+    lambda real, fake: _half((real - 1).square(), (fake - 1).square()),
+)
+ex.wrong(
+    "both_to_zero",
+    "You compare the real logits with 0, too; D wants 1 there.",
+    lambda real, fake: _half(real.square(), fake.square()),
+)
+ex.wrong(
+    "subtracted",
+    "You subtract the fake part; both parts are minimised, so they are added.",
+    lambda real, fake: 0.5 * ((real - 1).square().mean() - fake.square().mean()),
+)
+ex.wrong(
+    "rooted",
+    "You take the root of the mean squares; the loss is the mean square itself.",
+    lambda real, fake: 0.5 * ((real - 1).square().mean().sqrt() + fake.square().mean().sqrt()),
+)
+ex.wrong(
+    "logits_cut",
+    "You cut the logits to [0, 1] first: outside the gradient is gone.",
+    lambda real, fake: _half((real.clamp(0, 1) - 1).square(), fake.clamp(0, 1).square()),
+)
+ex.wrong(
+    "hinge",
+    "You use the hinge loss; here it is least squares.",
+    lambda real, fake: _half(F.relu(1 - real), F.relu(1 + fake)),
+)
+ex.wrong(
+    "summed_over_the_map",
+    "You sum over the patches of an image and average over images only.",
+    lambda real, fake: 0.5 * ((real - 1).square() + fake.square()).sum((1, 2, 3)).mean(),
+)
+ex.wrong(
+    "not_reduced",
+    "You return a map of losses; one number was asked for.",
+    lambda real, fake: 0.5 * ((real - 1).square() + fake.square()),
+)
+ex.wrong(
+    "detached_real",
+    "You detach the real logits: D gets no gradient from real patches.",
+    lambda real, fake: _half((real.detach() - 1).square(), fake.square()),
+)
+common_slips(ex, "returned_nothing", "graph_cut", "float32_result")
+
+ex.background("Every logit is a verdict")
+ex.breach("wants 1 on real patches", "swapped")
+ex.breach("wants 1 on real patches", "minus_one")
+for _name in ("not_halved", "real_only_halved", "absolute", "mean_first", "rooted"):
+    ex.breach("$$L_D", _name)
+ex.breach("The mean runs over all patches", "summed")
+ex.breach("The mean runs over all patches", "summed_over_the_map")
+ex.breach("Logits are raw", "sigmoid")
+ex.breach("Return a scalar", "python_number")
+ex.breach("Return a scalar", "per_image")
+ex.breach("that can be differentiated", "detached_fake")

@@ -1,5 +1,6 @@
 """Lesson 05: how many logits PatchGAN gives."""
 
+import math
 from functools import reduce
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="patch_map_size",
@@ -53,7 +55,24 @@ def _() -> list[Args]:
         (9, 1),
         (31, 2),
     ]
-    return [*sizes, (16, 3), (24, 3), (4, 1), (6, 1), (5, 1), (1, 1), (12, 2), (7, 0), (2, 0), (3, 0)]
+    return [
+        *sizes,
+        (16, 3),
+        (24, 3),
+        (4, 1),
+        (6, 1),
+        (5, 1),
+        (1, 1),
+        (12, 2),
+        (7, 0),
+        (2, 0),
+        (3, 0),
+        (1, 0),
+        (48, 4),
+        (47, 4),
+        (255, 6),
+        (1000, 7),
+    ]
 
 
 @ex.inputs
@@ -158,3 +177,94 @@ def _(size: int, n_layers: int) -> int:
     except RuntimeError as error:
         raise ValueError("the kernel does not fit") from error
     return x.shape[-1]
+
+
+ex.wrong(
+    "one_refused",
+    "You refuse a map of a single logit; one is enough.",
+    lambda size, n_layers: _nonempty(size // 2**n_layers - 3) + 1,
+)
+
+
+@ex.wrong(
+    "zero_allowed", "You let a map of 0 logits through and refuse only negative sizes; 0 is no logit, too."
+)
+def _(size: int, n_layers: int) -> int:
+    if size // 2**n_layers < 2:
+        raise ValueError
+    return size // 2**n_layers - 2
+
+
+@ex.wrong("zero_returned", "You return 0 where no logit is left; raise a `ValueError`.")
+def _(size: int, n_layers: int) -> int:
+    return max(size // 2**n_layers - 2, 0)
+
+
+ex.wrong(
+    "one_layer_less",
+    "You count one layer of stride 2 less than `n_layers`.",
+    lambda size, n_layers: _nonempty(size // 2 ** max(n_layers - 1, 0) - 2),
+)
+ex.wrong(
+    "one_layer_more",
+    "You count one layer of stride 2 more than `n_layers`.",
+    lambda size, n_layers: _nonempty(size // 2 ** (n_layers + 1) - 2),
+)
+ex.wrong(
+    "three_stride_1",
+    "You take away three pixels; there are two layers of stride 1, each costs one.",
+    lambda size, n_layers: _nonempty(size // 2**n_layers - 3),
+)
+ex.wrong(
+    "two_per_layer",
+    "You take away two pixels per layer of stride 1; with kernel 4 and padding 1 it is one.",
+    lambda size, n_layers: _nonempty(size // 2**n_layers - 4),
+)
+ex.wrong(
+    "rounded_to_nearest",
+    "You round to the nearest number; a convolution that does not fit any more is left out.",
+    lambda size, n_layers: _nonempty(math.floor(size / 2**n_layers + 0.5) - 2),
+)
+ex.wrong(
+    "padding_once",
+    "You add the padding once; it is added on both sides: s + 2 p.",
+    lambda size, n_layers: _nonempty(
+        reduce(lambda s, stride: (s - 3) // stride + 1, [2] * n_layers + [1, 1], size)
+    ),
+)
+ex.wrong(
+    "area",
+    "You return the number of logits in the whole map; its width was asked for.",
+    lambda size, n_layers: _nonempty(size // 2**n_layers - 2) ** 2,
+)
+ex.wrong(
+    "odd_sizes_refused",
+    "You refuse sizes that 2 does not divide; a convolution rounds down.",
+    lambda size, n_layers: _nonempty((size // 2**n_layers if size % 2**n_layers == 0 else 0) - 2),
+)
+ex.wrong(
+    "one_for_all",
+    "You return a size of 1 where no logit is left; raise a `ValueError`.",
+    lambda size, n_layers: max(size // 2**n_layers - 2, 1),
+)
+ex.wrong(
+    "one_stride_1_unchecked",
+    "You count one layer of stride 1 where there are two, and let a map of no logits through.",
+    lambda size, n_layers: size // 2**n_layers - 1,
+)
+ex.wrong(
+    "halvings_only_unchecked",
+    "You count the halvings only, without the two layers of stride 1, and let an empty map through.",
+    lambda size, n_layers: size // 2**n_layers,
+)
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error")
+
+ex.breach("PatchGAN has `n_layers` convolutions", "one_layer_more")
+ex.breach("and then two of stride 1", "one_stride_1")
+ex.breach("every kernel is 4, every padding 1", "no_padding")
+ex.breach("One convolution turns", "rounds_up")
+ex.breach("One convolution turns", "plus_one_forgotten")
+ex.breach("How wide is the map", "area")
+ex.breach("If no logit is left", "never_refuses")
+ex.breach("If no logit is left", "zero_allowed")
+ex.breach("If no logit is left", "one_refused")

@@ -1,11 +1,15 @@
 """Lesson 05: the table of PatchGAN's layers."""
 
-from itertools import pairwise
+from collections.abc import Callable
+from itertools import accumulate, pairwise
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 Layer = tuple[int, int, int, int, int]
+Channels = Callable[[int, int, int], list[int]]
+Strides = Callable[[int], list[int]]
 
 ex = Exercise(
     id="patchgan_layers",
@@ -14,11 +18,11 @@ ex = Exercise(
     difficulty=3,
     minutes=12,
     spec="""
-    A PatchGAN is a short list of convolutions. Return it: one `(in, out, kernel, stride, padding)` per
-    layer. Kernel 4 and padding 1 throughout. Input: 2 channels, condition and image. First `n_layers` layers
-    of stride 2, where layer k (from 0) gives `min(base * 2**k, cap)` channels; then one of stride 1 that
-    goes on with the same rule (k = `n_layers`); last one of stride 1 that gives a single channel, the
-    logits.
+    A PatchGAN is a short list of convolutions. Return it, from the input to the logits: one
+    `(in, out, kernel, stride, padding)` per layer. Kernel 4 and padding 1 throughout. The input has 2
+    channels, condition and image. It starts with `n_layers` (1 or more) layers of stride 2, where layer k
+    (from 0) gives `min(base * 2**k, cap)` channels. Then follows one of stride 1 that goes on with the same
+    rule (k = `n_layers`). The last one, of stride 1 too, gives a single channel, the logits.
     """,
     hints=(
         "There are `n_layers + 2` layers. Write down the list of channels first: 2, then the "
@@ -41,7 +45,18 @@ def patchgan_layers(base: int, n_layers: int, cap: int) -> list[tuple[int, int, 
 
 @ex.edges
 def _() -> list[Args]:
-    return [(48, 3, 256), (48, 1, 256), (16, 2, 256), (64, 5, 512), (8, 4, 20), (4, 1, 3)]
+    return [
+        (48, 3, 256),
+        (48, 1, 256),
+        (16, 2, 256),
+        (64, 5, 512),
+        (8, 4, 20),
+        (4, 1, 3),
+        (1, 2, 1),
+        (5, 3, 40),
+        (100, 6, 7),
+        (2, 1, 4),
+    ]
 
 
 @ex.inputs
@@ -159,3 +174,102 @@ def _(base: int, n_layers: int, cap: int) -> list[Layer]:
         incoming = min(base * 2 ** (k - 1), cap) if k else 2
         layers.insert(0, (incoming, layers[0][0], 4, 1 if k == n_layers else 2, 1))
     return layers
+
+
+def _wrong(name: str, said: str, channels: Channels, strides: Strides = lambda n: [2] * n + [1, 1]) -> None:
+    """A table by other channels (after the input's 2) or other strides."""
+    ex.wrong(name, said, lambda base, n, cap: _table([2, *channels(base, n, cap)], strides(n)))
+
+
+def _right(base: int, n: int, cap: int) -> list[int]:
+    return [*_rule(base, n + 1, cap), 1]
+
+
+_wrong(
+    "doubled_at_once",
+    "You double in the first layer already; k counts from 0, so it gives `base` channels.",
+    lambda base, n, cap: [*_rule(2 * base, n + 1, cap), 1],
+)
+_wrong(
+    "same_channels",
+    "You give every layer `base` channels; they double from layer to layer.",
+    lambda base, n, cap: [min(base, cap)] * (n + 1) + [1],
+)
+_wrong(
+    "first_not_capped",
+    "You do not cap the first layer; the rule is the same for all.",
+    lambda base, n, cap: [base, *_rule(base, n + 1, cap)[1:], 1],
+)
+_wrong(
+    "middle_not_capped",
+    "You do not cap the layer of stride 1; the same rule goes on there.",
+    lambda base, n, cap: [*_rule(base, n, cap), base * 2**n, 1],
+)
+_wrong(
+    "stops_below_the_cap",
+    "You keep the channels where doubling would pass the cap; the cap itself is reached.",
+    lambda base, n, cap: [
+        *accumulate(range(n), lambda c, _: c if 2 * c > cap else 2 * c, initial=min(base, cap)),
+        1,
+    ],
+)
+_wrong(
+    "multiplied",
+    "You multiply `base` by k + 1; the channels double: the factor is 2**k.",
+    lambda base, n, cap: [*(min(base * (k + 1), cap) for k in range(n + 1)), 1],
+)
+_wrong("all_stride_1", "You give every layer stride 1.", _right, lambda n: [1] * (n + 2))
+_wrong(
+    "one_less_down",
+    "You give the last of the `n_layers` layers stride 1.",
+    _right,
+    lambda n: [2] * (n - 1) + [1, 1, 1],
+)
+_wrong("stride_1_first", "You put the layers of stride 1 in front.", _right, lambda n: [1, 1] + [2] * n)
+ex.wrong(
+    "no_padding",
+    "You write padding 0; it is 1 throughout.",
+    lambda base, n, cap: [(*row[:4], 0) for row in _table([2, *_right(base, n, cap)], [2] * n + [1, 1])],
+)
+ex.wrong(
+    "stride_before_kernel",
+    "You give the stride before the kernel; the order is (in, out, kernel, stride, padding).",
+    lambda base, n, cap: [
+        (a, b, s, k, p) for a, b, k, s, p in _table([2, *_right(base, n, cap)], [2] * n + [1, 1])
+    ],
+)
+ex.wrong(
+    "three_channels",
+    "You start from three channels; condition and image have one each.",
+    lambda base, n, cap: _table([3, *_right(base, n, cap)], [2] * n + [1, 1]),
+)
+ex.wrong(
+    "logits_first",
+    "You list the layers from the logits to the input.",
+    lambda base, n, cap: _table([2, *_right(base, n, cap)], [2] * n + [1, 1])[::-1],
+)
+ex.wrong(
+    "out_and_in_from_the_rule",
+    "You take a layer's input from the rule as well; it is what the layer before gives, and 2 at the start.",
+    lambda base, n, cap: [
+        (min(base * 2**k, cap), *row[1:])
+        for k, row in enumerate(_table([2, *_right(base, n, cap)], [2] * n + [1, 1]))
+    ],
+)
+common_slips(ex, "returned_nothing")
+
+ex.background("A PatchGAN is a short list")
+ex.breach("from the input to the logits", "logits_first")
+ex.breach("`(in, out, kernel, stride, padding)`", "out_in")
+ex.breach("`(in, out, kernel, stride, padding)`", "stride_before_kernel")
+ex.breach("Kernel 4 and padding 1", "kernel_3")
+ex.breach("Kernel 4 and padding 1", "no_padding")
+ex.breach("The input has 2 channels", "one_channel")
+ex.breach("It starts with", "no_cap")
+ex.breach("It starts with", "doubled_at_once")
+ex.breach("It starts with", "one_less_down")
+ex.breach("Then follows one of stride 1", "middle_missing")
+ex.breach("Then follows one of stride 1", "middle_not_doubled")
+ex.breach("Then follows one of stride 1", "one_more_down")
+ex.breach("The last one", "no_logits")
+ex.breach("The last one", "all_stride_2")

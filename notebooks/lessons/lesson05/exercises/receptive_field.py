@@ -6,6 +6,7 @@ from math import prod
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 Layers = Sequence[tuple[int, int]]
 
@@ -45,10 +46,9 @@ def receptive_field(layers: list[tuple[int, int]]) -> int:
 @ex.edges
 def _() -> list[Args]:
     patchgan = [[(4, 2)] * n + [(4, 1)] * 2 for n in range(1, 6)]
-    return [
-        (layers,)
-        for layers in (patchgan[2], *patchgan, [], [(3, 1)], [(1, 2), (3, 1)], [(3, 2), (5, 3), (1, 1)])
-    ]
+    few = [[], [(3, 1)], [(1, 2), (3, 1)], [(3, 2), (5, 3), (1, 1)], [(5, 3)], [(1, 1), (1, 4)], [(2, 2)] * 8]
+    wide = [[(2, 5), (3, 4), (2, 7), (9, 1)], [(7, 1), (3, 2)]]  # strides beyond the kernel
+    return [(layers,) for layers in (patchgan[2], *patchgan, *few, *wide)]
 
 
 @ex.inputs
@@ -70,8 +70,8 @@ def _(layers: Layers) -> int:
 
 @ex.wrong(
     "from_the_output",
-    "You walk from the logits to the image with the forward formula: the strides then act on "
-    "the wrong layers.",
+    "You use the strides of the layers *after* each layer (walking the wrong way does that); those before it "
+    "make its step.",
 )
 def _(layers: Layers) -> int:
     field, step = 1, 1
@@ -181,3 +181,73 @@ def _(layers: Layers) -> int:
     for _, stride in layers:
         steps.append(steps[-1] * stride)
     return sum((kernel - 1) * step for (kernel, _), step in zip(layers, steps, strict=False)) + 1
+
+
+@ex.wrong("last_layer_missing", "You leave the last layer out.")
+def _(layers: Layers) -> int:
+    return 1 + sum((k - 1) * prod(s for _, s in layers[:i]) for i, (k, _) in enumerate(layers[:-1]))
+
+
+@ex.wrong("first_layer_missing", "You leave the first layer's kernel out.")
+def _(layers: Layers) -> int:
+    return 1 + sum((k - 1) * prod(s for _, s in layers[:i]) for i, (k, _) in enumerate(layers) if i)
+
+
+@ex.wrong("all_strides", "You use the product of *all* strides for every layer; only those before it count.")
+def _(layers: Layers) -> int:
+    return 1 + sum(k - 1 for k, _ in layers) * prod(s for _, s in layers)
+
+
+@ex.wrong("field_times_stride", "You multiply the field by the stride in every layer, from the image on.")
+def _(layers: Layers) -> int:
+    field = 1
+    for kernel, stride in layers:
+        field = field * stride + kernel - 1
+    return field
+
+
+@ex.wrong(
+    "kernel_in_the_backward_rule", "You walk back with f s + k; the span of f outputs is (f - 1) s + k."
+)
+def _(layers: Layers) -> int:
+    field = 1
+    for kernel, stride in reversed(layers):
+        field = field * stride + kernel
+    return field
+
+
+ex.wrong(
+    "kernels_added",
+    "You add up whole kernels; a layer adds k - 1, and its steps have a length.",
+    lambda layers: sum(kernel for kernel, _ in layers),
+)
+ex.wrong(
+    "kernel_and_stride_swapped",
+    "You unpack (stride, kernel); each layer is (kernel, stride).",
+    lambda layers: receptive_field([(s, k) for k, s in layers]),
+)
+ex.wrong(
+    "total_stride",
+    "You return the product of the strides: that is the step between neighbouring logits, not their field.",
+    lambda layers: prod(stride for _, stride in layers),
+)
+ex.wrong(
+    "one_missing",
+    "You return one pixel too few: k - 1 steps lead over k pixels.",
+    lambda layers: receptive_field(layers) - 1 if layers else 1,
+)
+ex.wrong(
+    "first_stride_for_all",
+    "You use the first stride for every later layer; strides multiply up over all layers before.",
+    lambda layers: 1 + sum((k - 1) * layers[0][1] ** i for i, (k, _) in enumerate(layers)),
+)
+common_slips(ex, "returned_nothing")
+
+ex.breach("How wide is the patch", "total_stride")
+ex.breach("You are given `(kernel, stride)`", "kernel_and_stride_swapped")
+ex.breach("from the image to the logits", "from_the_output")
+ex.breach("One pixel sees itself", "starts_at_zero")
+ex.breach("A layer with kernel k adds k - 1 steps", "kernel_itself")
+ex.breach("a step is as long as the product", "last_stride")
+ex.breach("a step is as long as the product", "adds_strides")
+ex.breach("*before* that layer", "own_stride")

@@ -4,6 +4,7 @@ import math
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="decayed_rate",
@@ -42,7 +43,7 @@ def decayed_rate(base: float, step: int, total: int) -> float:
 
 @ex.edges
 def _() -> list[Args]:
-    steps = [(s, 10) for s in (0, 4, 5, 6, 9, 10, 12)] + [(s, 7) for s in (2, 3, 4, 6, 7)]
+    steps = [(s, 10) for s in (0, 4, 5, 6, 9, 10, 12)] + [(s, 7) for s in (2, 3, 4, 6, 7, 50)]
     return [(0.5, *pair) for pair in [*steps, (0, 1), (1, 1), (0, 2), (1, 2), (3, 2)]]
 
 
@@ -110,7 +111,7 @@ ex.wrong(
 )
 ex.wrong(
     "warm_up",
-    "You go up in the second half: you have the line the wrong way round.",
+    "You go up in the second half: that is what is done of the decay, not what is left.",
     lambda base, step, total: (
         base * (1.0 if step < total / 2 else min(1.0, 1 - _line(step, total, total / 2, total)))
     ),
@@ -135,3 +136,66 @@ def _(base: float, step: int, total: int) -> float:
     decay = total - total / 2  # steps of decay
     done = max(0.0, step - total / 2)
     return base - base * done / decay
+
+
+ex.wrong(
+    "half_slope",
+    "You let the line fall half as fast: at the end half of the rate is left.",
+    lambda base, step, total: base * _line(step, total, total / 2, 1.5 * total) if step < total else 0.0,
+)
+ex.wrong(
+    "half_slope_for_ever",
+    "You divide what is done of the decay by the whole run: at `total` half of the rate is left.",
+    lambda base, step, total: base * _line(step, total, total / 2, 1.5 * total),
+)
+ex.wrong(
+    "early_by_half",
+    "You come down twice as fast: the rate is 0 after three quarters of the run.",
+    lambda base, step, total: base * _line(step, total, total / 2, 0.75 * total),
+)
+ex.wrong(
+    "usual_formula_negative",
+    "You divide by n + 1 for n steps of decay, and let the rate go below 0 after the end.",
+    lambda base, step, total: base * _line(step, total, total / 2, total + 1, low=-math.inf),
+)
+ex.wrong(
+    "from_the_start_negative",
+    "You decay from the first step on, and let the rate go below 0 after the end.",
+    lambda base, step, total: base * (1 - step / total),
+)
+ex.wrong(
+    "half_rounded_up",
+    "You round half of an odd `total` up: the decay starts half a step late.",
+    lambda base, step, total: base * _line(step, total, (total + 1) // 2, total),
+)
+ex.wrong(
+    "squared",
+    "You square what is left; a straight line was asked for.",
+    lambda base, step, total: base * _line(step, total, total / 2, total) ** 2,
+)
+ex.wrong(
+    "exponential",
+    "You let the rate shrink by equal factors; a straight line was asked for, and it ends at 0.",
+    lambda base, step, total: base * (1.0 if step < total / 2 else 0.5 ** (step - total / 2)),
+)
+ex.wrong(
+    "back_to_base",
+    "You return the base rate again after the end; it stays 0.",
+    lambda base, step, total: base * (1.0 if step > total else _line(step, total, total / 2, total)),
+)
+ex.wrong(
+    "never_quite_zero",
+    "You keep a small rate at the end; it is 0 from `total` on.",
+    lambda base, step, total: base * _line(step, total, total / 2, total, low=0.01),
+)
+common_slips(ex, "returned_nothing")
+
+ex.breach("The learning rate is `base`", "from_the_start")
+ex.breach("The learning rate is `base`", "factor")
+ex.breach("not rounded", "rounded_half")
+ex.breach("a straight line", "half_cosine")
+ex.breach("reaches 0 exactly at `total`", "usual_formula")
+ex.breach("and stays there", "negative")
+ex.breach("and stays there", "back_to_base")
+ex.breach("`step` counts the optimiser steps", "one_based")
+ex.breach("the last one for `total - 1`", "early_zero")

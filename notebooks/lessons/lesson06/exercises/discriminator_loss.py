@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="discriminator_loss",
@@ -25,8 +26,8 @@ ex = Exercise(
     | `"hinge"` | $\max(0, 1 - r)$ | $\max(0, 1 + f)$ |
 
     The non-saturating game changes the generator's loss only. The two maps may differ in size, so each has
-    its own mean. Value and gradient must be right at logits of -100 and 100. Another `kind` raises a
-    `ValueError`.
+    its own mean. Value and gradient (by both maps) must be right at logits of -100 and 100. Another `kind`
+    raises a `ValueError`.
     """,
     hints=(
         "Cross-entropy on logits: `F.softplus(-r)` for real, `F.softplus(f)` for fake. No sigmoid anywhere.",
@@ -76,7 +77,10 @@ def _() -> list[Args]:
         ([0.5, -0.5], [-0.5, -3.0]),
     ]
     pairs = [tuple(torch.tensor(v).view(1, 1, 1, -1) for v in pair) for pair in values]
-    return [*((*p, kind) for p in pairs for kind in KINDS), (*pairs[0], "wgan"), (*pairs[1], "Hinge")]
+    maps = torch.linspace(-2.3, 3.1, 24).view(2, 1, 3, 4)  # sizes that have nothing in common
+    pairs.append((maps[:1], maps[:, :, :2].flip(0) / 2))
+    unknown = ("wgan", "Hinge", "", "min", "non-saturating", "lsgan ")
+    return [*((*p, kind) for p in pairs for kind in KINDS), *((*pairs[0], kind) for kind in unknown)]
 
 
 @ex.inputs
@@ -242,3 +246,80 @@ def _(real: Tensor, fake: Tensor, kind: str) -> Tensor:
     except KeyError as error:
         raise ValueError(f"{kind} is none of {list(score)}") from error
     return chosen(real, 1).mean().add(chosen(fake, -1).mean()).div(2)
+
+
+ex.wrong(
+    "real_only_halved",
+    "You halve the real part only; the half stands before the sum.",
+    _game({}, lambda real, fake: real.mean() / 2 + fake.mean()),
+)
+ex.wrong(
+    "fake_only",
+    "You look at fake pairs only.",
+    _game({}, lambda real, fake: fake.mean() / 2),
+)
+ex.wrong(
+    "subtracted",
+    "You subtract the fake part; D minimises both.",
+    _game({}, lambda real, fake: (real.mean() - fake.mean()) / 2),
+)
+ex.wrong(
+    "cross_entropy_swapped",
+    "You have the two signs of the cross-entropy the wrong way round: that rewards D for being fooled.",
+    _game(_both(lambda r, f: (F.softplus(r), F.softplus(-f)))),
+)
+ex.wrong(
+    "both_fakes_real",
+    "You give fakes the target of real pairs.",
+    _game(
+        _both(lambda r, f: (F.softplus(-r), F.softplus(-f)))
+        | {"lsgan": lambda r, f: ((r - 1).square(), (f - 1).square())}
+        | {"hinge": lambda r, f: (F.relu(1 - r), F.relu(1 - f))}
+    ),
+)
+ex.wrong(
+    "lsgan_swapped",
+    "You have the targets of least squares the wrong way round: 1 for real, 0 for fake.",
+    _game({"lsgan": lambda r, f: (r.square(), (f - 1).square())}),
+)
+ex.wrong(
+    "hinge_swapped",
+    "You have the signs of the hinge the wrong way round: max(0, 1 - r) and max(0, 1 + f).",
+    _game({"hinge": lambda r, f: (F.relu(1 + r), F.relu(1 - f))}),
+)
+ex.wrong(
+    "hinge_fake_margin",
+    "You subtract the margin for fakes, max(0, f - 1): a fake logit of 0.5 would then cost nothing.",
+    _game({"hinge": lambda r, f: (F.relu(1 - r), F.relu(f - 1))}),
+)
+ex.wrong(
+    "clamped_probability",
+    "You keep the probability away from 0 and 1 by a small number: the gradient at extreme logits is gone.",
+    _game(_both(lambda r, f: (-r.sigmoid().clamp(1e-7, 1).log(), -(1 - f.sigmoid()).clamp(1e-7, 1).log()))),
+)
+ex.wrong(
+    "kind_in_any_spelling",
+    "You take `kind` in any spelling; only the four names as they are written are known.",
+    lambda real, fake, kind: _game({})(real, fake, kind.strip().lower().replace("-", "_")),
+)
+ex.wrong(
+    "detached_real",
+    "You detach the real logits: D gets no gradient from real pairs.",
+    lambda real, fake, kind: _game({})(real.detach(), fake, kind),
+)
+common_slips(ex, "returned_nothing", "graph_cut", "assertion", "none_for_an_error", "float32_result")
+
+ex.breach("$r$ are D's raw logits", "swapped")
+ex.breach("D minimises *half* the sum", "not_halved")
+ex.breach("of two means", "summed")
+ex.breach("| `kind` | real | fake |", "both_fakes_real")
+ex.breach('| `"minimax"`, ', "ascent")
+ex.breach('| `"lsgan"` ', "lsgan_minus_one")
+ex.breach('| `"hinge"` ', "no_margin")
+ex.breach('| `"hinge"` ', "no_hinge")
+ex.breach("The non-saturating game", "own_loss_for_non_saturating")
+ex.breach("The two maps may differ", "one_mean")
+ex.breach("Value and gradient", "sigmoid_then_log")
+ex.breach("Value and gradient", "clamped_probability")
+ex.breach("Value and gradient", "detached_fake")
+ex.breach("Another `kind`", "silent_default")

@@ -1,14 +1,21 @@
 """Lesson 06: a buffer of past pairs of condition and fake."""
 
-from collections.abc import Callable
-
 import torch
 from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
-
-Pair = tuple[Tensor, Tensor]
+from gantrans.teaching.exercises.slips import common_slips
+from lessons.lesson06.exercises._exchange import (
+    Answer,
+    Pair,
+    coin,
+    keep,
+    one_by_one,
+    somewhere,
+    swap,
+    when_full,
+)
 
 ex = Exercise(
     id="exchange_fakes",
@@ -79,17 +86,8 @@ def _stored(count: int) -> list[Pair]:
 
 @ex.edges
 def _() -> list[Args]:
-    sizes = [
-        (0, 2, 2),
-        (0, 3, 2),
-        (1, 3, 2),
-        (2, 4, 2),
-        (2, 5, 2),
-        (3, 8, 3),
-        (0, 2, 0),
-        (0, 1, 1),
-        (1, 6, 1),
-    ]
+    filling = [(0, 2, 2), (0, 3, 2), (1, 3, 2), (2, 4, 2), (2, 5, 2), (3, 8, 3), (2, 1, 2), (4, 9, 4)]
+    sizes = [*filling, (0, 2, 0), (0, 1, 1), (1, 6, 1), (0, 5, 0)]  # stored, in the batch, capacity
     return [
         (_stored(stored), *_numbered(1, batch), capacity, torch.Generator().manual_seed(capacity + seed))
         for seed in (0, 1)
@@ -107,58 +105,34 @@ def _(case: Case) -> Args:
     return pairs, case.randn(batch, *shape), case.randn(batch, *shape), capacity, case.generator
 
 
-Answer = tuple[Tensor, Tensor, list[Pair]]
-Rule = Callable[[list[Pair], Pair, torch.Generator], Pair]
-
-
-def _coin(generator: torch.Generator) -> bool:
-    """Whether a swap is due."""
-    return bool(torch.rand((), generator=generator) >= 0.5)
-
-
-def _place(pairs: list[Pair], generator: torch.Generator) -> int:
-    return int(torch.randint(len(pairs), (), generator=generator))
-
-
-def _swap(pairs: list[Pair], place: int, pair: Pair) -> Pair:
-    pair, pairs[place] = pairs[place], pair
-    return pair
-
-
-def _when_full(rule: Rule) -> Callable[..., Answer]:
-    """An answer that fills the buffer rightly and then goes by `rule`: what D gets for a new pair."""
-
-    def answer(
-        pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator
-    ) -> Answer:
-        pairs, given = list(pairs), []
-        for pair in zip(condition, fake, strict=True):
-            if len(pairs) < capacity:
-                pairs.append(pair)
-            elif capacity:
-                pair = rule(pairs, pair, draw)
-            given.append(pair)
-        return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
-
-    return answer
-
-
 ex.wrong(
     "always_swapped",
     "You always swap once the buffer is full: D would hardly see the newest fakes.",
-    _when_full(lambda pairs, pair, draw: _swap(pairs, _place(pairs, draw), pair)),
+    when_full(lambda pairs, pair, draw: swap(pairs, somewhere(pairs, draw), pair)),
 )
 ex.wrong(
     "coin_turned",
-    "You swap when the coin is *below* 0.5; the chance is the same, but the task fixes which half means "
-    "what.",
-    _when_full(lambda pairs, pair, draw: pair if _coin(draw) else _swap(pairs, _place(pairs, draw), pair)),
+    "You swap when the coin is *below* 0.5; the task fixes which half means what.",
+    when_full(lambda pairs, pair, draw: pair if coin(draw) else swap(pairs, somewhere(pairs, draw), pair)),
 )
 ex.wrong(
     "not_replaced",
-    "You give an old pair out and do not store the new one: the buffer stays for ever what it was when "
-    "it filled.",
-    _when_full(lambda pairs, pair, draw: pairs[_place(pairs, draw)] if _coin(draw) else pair),
+    "You give an old pair out and do not store the new one: the buffer never changes once it is full.",
+    when_full(lambda pairs, pair, draw: pairs[somewhere(pairs, draw)] if coin(draw) else pair),
+)
+ex.wrong(
+    "oldest_first",
+    "You always swap the oldest pair: a queue reminds D of one moment only, not of all the past.",
+    when_full(lambda pairs, pair, draw: (keep(pairs, pair), pairs.pop(0))[1] if coin(draw) else pair),
+)
+ex.wrong(
+    "moved_to_the_end",
+    "You take the old pair out and append the new one; it takes the old one's place.",
+    when_full(
+        lambda pairs, pair, draw: (
+            (keep(pairs, pair), pairs.pop(somewhere(pairs[1:], draw)))[1] if coin(draw) else pair
+        )
+    ),
 )
 
 
@@ -166,44 +140,87 @@ ex.wrong(
     "two_places",
     "You draw one place for the condition and another for the fake: the halves of the pairs part.",
 )
-@_when_full
+@when_full
 def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
-    if not _coin(draw):
+    if not coin(draw):
         return pair
-    here, there = _place(pairs, draw), _place(pairs, draw)
+    here, there = somewhere(pairs, draw), somewhere(pairs, draw)
     mixed = pairs[here][0], pairs[there][1]
     pairs[here] = pair
     return mixed
 
 
-@ex.wrong(
-    "oldest_first",
-    "You always swap the oldest pair: a queue reminds D of one moment only, not of all the past.",
-)
-@_when_full
+@ex.wrong("place_always_drawn", "You draw a place whatever the coin says: the draws that follow are others.")
+@when_full
 def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
-    if not _coin(draw):
-        return pair
-    pairs.append(pair)
-    return pairs.pop(0)
+    due, place = coin(draw), somewhere(pairs, draw)
+    return swap(pairs, place, pair) if due else pair
+
+
+@ex.wrong("place_first", "You draw the place before you toss the coin: the order of the draws is fixed.")
+@when_full
+def _(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
+    place = somewhere(pairs, draw)
+    return swap(pairs, place, pair) if coin(draw) else pair
+
+
+@ex.wrong(
+    "coin_while_filling", "You toss the coin even while the buffer fills: the draws that follow are others."
+)
+@one_by_one
+def _(pairs: list[Pair], pair: Pair, capacity: int, draw: torch.Generator) -> Pair:
+    due = coin(draw) if capacity else False
+    if len(pairs) < capacity:
+        return keep(pairs, pair)
+    return swap(pairs, somewhere(pairs, draw), pair) if due else pair
+
+
+@ex.wrong(
+    "coin_without_a_buffer", "You toss a coin even if the capacity is 0; the batch comes back without a draw."
+)
+@one_by_one
+def _(pairs: list[Pair], pair: Pair, capacity: int, draw: torch.Generator) -> Pair:
+    if len(pairs) < capacity:
+        return keep(pairs, pair)
+    return swap(pairs, somewhere(pairs, draw), pair) if coin(draw) and capacity else pair
 
 
 ex.wrong(
-    "parted",
-    "You swap the fake and leave its condition: D sees an old SEM image beside another layout, and "
-    "learns that the two need not fit.",
-    lambda pairs, condition, fake, capacity, draw: (
-        condition,
-        *exchange_fakes(pairs, condition, fake, capacity, draw)[1:],
+    "swapped_before_full",
+    "You swap while the buffer is filling up; until it is full, every new pair goes to D.",
+    one_by_one(
+        lambda pairs, pair, capacity, draw: (
+            swap(pairs, somewhere(pairs, draw), pair)
+            if pairs and coin(draw)
+            else keep(pairs, pair)
+            if len(pairs) < capacity
+            else pair
+        )
     ),
+)
+ex.wrong(
+    "not_stored_while_filling",
+    "You store nothing while the buffer is not full, so it never fills.",
+    one_by_one(
+        lambda pairs, pair, capacity, draw: (
+            swap(pairs, somewhere(pairs, draw), pair)
+            if capacity and len(pairs) >= capacity and coin(draw)
+            else pair
+        )
+    ),
+)
+ex.wrong(
+    "parted",
+    "You swap the fake and leave its condition: D sees an old SEM image beside another layout.",
+    lambda pairs, condition, *rest: (condition, *exchange_fakes(pairs, condition, *rest)[1:]),
 )
 ex.wrong(
     "not_given",
     "You store the new pair but do not give the old one out: D never sees the past.",
-    lambda pairs, condition, fake, capacity, draw: (
+    lambda pairs, condition, fake, *rest: (
         condition,
         fake,
-        exchange_fakes(pairs, condition, fake, capacity, draw)[2],
+        exchange_fakes(pairs, condition, fake, *rest)[2],
     ),
 )
 ex.wrong(
@@ -231,25 +248,10 @@ def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: t
 
     def rule(pairs: list[Pair], pair: Pair, draw: torch.Generator) -> Pair:
         if not tossed:
-            tossed.append(_coin(draw))
-        return _swap(pairs, _place(pairs, draw), pair) if tossed[0] else pair
+            tossed.append(coin(draw))
+        return swap(pairs, somewhere(pairs, draw), pair) if tossed[0] else pair
 
-    return _when_full(rule)(pairs, condition, fake, capacity, draw)
-
-
-@ex.wrong(
-    "swapped_before_full",
-    "You toss the coin while the buffer is filling up; until it is full, every new pair goes to D.",
-)
-def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: torch.Generator) -> Answer:
-    pairs, given = list(pairs), []
-    for pair in zip(condition, fake, strict=True):
-        if pairs and _coin(draw):
-            pair = _swap(pairs, _place(pairs, draw), pair)
-        elif len(pairs) < capacity:
-            pairs.append(pair)
-        given.append(pair)
-    return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
+    return when_full(rule)(pairs, condition, fake, capacity, draw)
 
 
 @ex.wrong("in_place", "You change the list that you were given; make one of your own first.")
@@ -322,3 +324,24 @@ def _(pairs: list[Pair], condition: Tensor, fake: Tensor, capacity: int, draw: t
             given.append(new)
     kept = [(conditions[i], fakes[i]) for i in stored]
     return torch.stack([conditions[i] for i in given]), torch.stack([fakes[i] for i in given]), kept
+
+
+common_slips(ex, "returned_nothing")
+
+ex.breach("A buffer holds up to `capacity` pairs", "one_too_many")
+ex.breach("Go through the batch image by image", "one_coin")
+ex.breach("While the buffer is not full", "swapped_before_full")
+ex.breach("the new pair is stored *and* given", "not_stored_while_filling")
+ex.breach("Once it is full, toss a coin", "always_swapped")
+ex.breach("Once it is full, toss a coin", "coin_while_filling")
+ex.breach("`torch.rand((), generator=generator)`", "global_random")
+ex.breach("Below 0.5", "coin_turned")
+ex.breach("Otherwise draw a place", "oldest_first")
+ex.breach("Otherwise draw a place", "place_first")
+ex.breach("D gets the pair stored there", "not_given")
+ex.breach("the new pair takes its place", "not_replaced")
+ex.breach("the two halves of a pair never part", "two_places")
+ex.breach("the two halves of a pair never part", "parted")
+ex.breach("Return what D gets", "no_buffer")
+ex.breach("change nothing that you were given", "in_place")
+ex.breach("With capacity 0", "coin_without_a_buffer")

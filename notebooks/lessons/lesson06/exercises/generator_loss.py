@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="generator_loss",
@@ -63,9 +64,11 @@ Formula = Callable[[Tensor], Tensor]
 
 @ex.edges
 def _() -> list[Args]:
-    values = [[0.0], [-10.0, -8.0], [3.0, -1.0], [-100.0, 100.0], [-30.0, -60.0], [-200.0, 150.0]]
+    values = [[0.25], [-10.0, -8.0], [3.0, -1.0], [-100.0, 100.0], [-30.0, -60.0], [-200.0, 150.0]]
     maps = [torch.tensor(v).view(1, 1, 1, -1) for v in values]
-    return [*((m, kind) for m in maps for kind in KINDS), (maps[0], "wgan"), (maps[2], "LSGAN")]
+    maps.append(torch.linspace(-2.3, 3.1, 24).view(2, 1, 4, 3))
+    unknown = ("wgan", "LSGAN", "", "min", "non-saturating", "hinge ")
+    return [*((m, kind) for m in maps for kind in KINDS), *((maps[0], kind) for kind in unknown)]
 
 
 @ex.inputs
@@ -102,8 +105,8 @@ ex.wrong(
 )
 ex.wrong(
     "sigmoid_then_log",
-    "You compute the sigmoid first and its logarithm afterwards: in float32 the sigmoid is 0 or 1 long "
-    "before the logit is extreme, and the logarithm gives infinity or a gradient of 0.",
+    "You take the logarithm of a sigmoid, or of 1 + exp, as it stands: at extreme logits float32 gives 0, 1 "
+    "or infinity, and value or gradient is lost.",
     _game({"minimax": lambda f: (1 - f.sigmoid()).log(), "non_saturating": lambda f: -f.sigmoid().log()}),
 )
 ex.wrong(
@@ -228,3 +231,70 @@ def _(fake: Tensor, kind: str) -> Tensor:
         case "hinge":
             return -torch.mean(fake)
     raise ValueError
+
+
+ex.wrong(
+    "halved",
+    "You halve the loss; only D's is halved.",
+    _game({}, lambda loss: loss.mean() / 2),
+)
+ex.wrong(
+    "sign_turned",
+    "You return the negative of all losses: G would be taught to be caught.",
+    _game({}, lambda loss: -loss.mean()),
+)
+ex.wrong(
+    "minimax_as_non_saturating",
+    "You use -log sigmoid(f) for minimax, too; the original game minimises log(1 - sigmoid(f)).",
+    _game({"minimax": FORMULAS["non_saturating"]}),
+)
+ex.wrong(
+    "non_saturating_as_minimax",
+    "You use log(1 - sigmoid(f)) for the non-saturating game, too; there it is -log sigmoid(f).",
+    _game({"non_saturating": FORMULAS["minimax"]}),
+)
+ex.wrong(
+    "clamped_probability",
+    "You keep the probability away from 0 and 1 by a small number: the gradient at extreme logits is gone.",
+    _game(
+        {
+            "minimax": lambda f: (1 - f.sigmoid()).clamp(min=1e-7).log(),
+            "non_saturating": lambda f: -f.sigmoid().clamp(min=1e-7).log(),
+        }
+    ),
+)
+ex.wrong(
+    "lsgan_absolute",
+    "You take the absolute distance to 1; it is squared.",
+    _game({"lsgan": lambda f: (f - 1).abs()}),
+)
+ex.wrong(
+    "lsgan_to_minus_one",
+    "You pull the logits to -1; the generator's aim is 1.",
+    _game({"lsgan": lambda f: (f + 1).square()}),
+)
+ex.wrong(
+    "hinge_rectified",
+    "You cut the hinge off: max(0, -f). G's loss is -f for every logit.",
+    _game({"hinge": lambda f: F.relu(-f)}),
+)
+ex.wrong(
+    "kind_in_any_spelling",
+    "You take `kind` in any spelling; only the four names as they are written are known.",
+    lambda fake, kind: _game({})(fake, kind.strip().lower().replace("-", "_")),
+)
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error", "float32_result", "python_number")
+
+ex.breach("$f$ are D's raw logits", lambda fake, kind: _game({})(fake.sigmoid(), kind))
+ex.breach("The generator minimises the mean", "summed")
+ex.breach("| `kind` | per logit |", "swapped_logs")
+ex.breach('| `"minimax"` ', "minimax_sign")
+ex.breach('| `"non_saturating"` ', "maximised")
+ex.breach('| `"lsgan"` ', "lsgan_to_zero")
+ex.breach('| `"lsgan"` ', "lsgan_halved")
+ex.breach('| `"hinge"` ', "hinge_with_margin")
+ex.breach('| `"hinge"` ', "hinge_sign")
+ex.breach("Value and gradient", "sigmoid_then_log")
+ex.breach("Value and gradient", "epsilon")
+ex.breach("Value and gradient", "bce_on_sigmoid")
+ex.breach("Another `kind`", "silent_default")

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="optimal_discriminator",
@@ -43,7 +44,19 @@ def _() -> list[Args]:
     p, q = torch.tensor([1.0, 0.0, 0.5, 0.2, 3.0]), torch.tensor([0.0, 1.0, 0.5, 0.6, 1.0])
     labels = [(1.0, 0.0), (0.9, 0.0), (0.9, 0.1), (1.0, 0.1), (0.8, 0.3)]
     nowhere = torch.zeros(2)
-    return [*((p, q, a, b) for a, b in labels), (nowhere, nowhere, 0.9, 0.0)]
+    some = (
+        torch.tensor([[0.0, 2.0, 0.0], [0.0, 1e-6, 40.0]]),
+        torch.tensor([[0.0, 0.0, 3.0], [0.5, 3e-6, 0.0]]),
+    )
+    small = torch.tensor([1e-7, 3e-6]), torch.tensor([3e-7, 1e-6])
+    nan_among_others = [(*some, a, b) for a, b in labels[:3]]
+    return [
+        *((p, q, a, b) for a, b in labels),
+        *((nowhere, nowhere, 0.9, 0.0), *nan_among_others, (*small, 0.9, 0.1)),
+        (some[0].T, some[1].T, 0.7, 0.2),
+        (torch.tensor(2.0), torch.tensor(0.5), 0.95, 0.5),
+        (p, p, 0.9, 0.2),
+    ]
 
 
 @ex.inputs
@@ -132,3 +145,63 @@ def _(p: Tensor, q: Tensor, real_label: float, fake_label: float) -> Tensor:
     share = p[seen] / (p[seen] + q[seen])
     out[seen] = share * real_label + (1 - share) * fake_label
     return out
+
+
+ex.wrong(
+    "zero_where_empty",
+    "You give 0 where both densities are 0; nothing is known there: it is NaN.",
+    lambda p, q, a, b: ((a * p + b * q) / (p + q)).nan_to_num(0.0),
+)
+ex.wrong(
+    "one_minus",
+    "You return the probability that a place is fake; D says how likely it is real.",
+    lambda p, q, a, b: 1 - (a * p + b * q) / (p + q),
+)
+ex.wrong(
+    "fake_label_added",
+    "You add the fake label itself; it counts only as far as fakes come: b q / (p + q).",
+    lambda p, q, a, b: a * p / (p + q) + b + 0 * q,
+)
+ex.wrong(
+    "span_of_the_labels",
+    "You multiply p / (p + q) by a - b and do not add b.",
+    lambda p, q, a, b: (a - b) * p / (p + q),
+)
+ex.wrong(
+    "fake_label_subtracted",
+    "You subtract the part of the fake label; it is added.",
+    lambda p, q, a, b: (a * p - b * q) / (p + q),
+)
+ex.wrong(
+    "mean_of_the_labels",
+    "You take the densities as equal: the mean of the labels.",
+    lambda p, q, a, b: (a + b) / 2 * (p + q) / (p + q),
+)
+ex.wrong(
+    "hard_decision",
+    "You let D decide for the larger density; the best answer under a cross-entropy is a probability.",
+    lambda p, q, a, b: torch.where(p + q > 0, torch.where(p > q, a, b), torch.nan).to(p.dtype),
+)
+ex.wrong(
+    "nan_where_one_is_missing",
+    "You give NaN where *one* density is 0; only where both are, nothing is best.",
+    lambda p, q, a, b: torch.where((p > 0) & (q > 0), (a * p + b * q) / (p + q), torch.nan),
+)
+ex.wrong(
+    "empty_by_a_limit",
+    "You take small densities for 0; only where both are exactly 0 nothing is best.",
+    lambda p, q, a, b: torch.where(p + q > 1e-5, (a * p + b * q) / (p + q), torch.nan),
+)
+common_slips(ex, "returned_nothing", "float32_result", "axes_of_one_lost", "flattened")
+
+ex.background("Suppose D could give any answer")
+ex.breach("real data comes with density", "swapped")
+ex.breach("$$-p\\,[a", "symmetric")
+ex.breach("$$-p\\,[a", "labels_as_weights")
+ex.breach("$$-p\\,[a", "one_sided_always")
+ex.breach("Return the $D(x)$", "logit")
+ex.breach("for maps of $p$ and $q$", "normalised")
+ex.breach("Check yourself", "ratio")
+ex.breach("Where both densities are 0", "unsure_where_empty")
+ex.breach("return NaN there", "zero_where_empty")
+ex.breach("Where both densities are 0", "nan_where_one_is_missing")

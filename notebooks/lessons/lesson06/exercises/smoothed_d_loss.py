@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="smoothed_d_loss",
@@ -21,7 +22,8 @@ ex = Exercise(
     \tfrac12 \operatorname{mean}\left[-\log(1 - \sigma(f))\right].$$
 
     The second part of the real term is what bounds D's confidence: a logit above $\log(y / (1 - y))$ is too
-    sure of itself and is pulled back. Value and gradient must be right at logits of -100 and 100.
+    sure of itself and is pulled back. Value and gradient (by both maps) must be right at logits of -100 and
+    100.
     """,
     hints=(
         "It is an ordinary cross-entropy with a target between 0 and 1 for the real logits.",
@@ -44,13 +46,15 @@ def smoothed_d_loss(real_logits: Tensor, fake_logits: Tensor, real_label: float)
 @ex.edges
 def _() -> list[Args]:
     values = [
-        ([3.0, 1.0], [0.0, -2.0]),
+        ([3.0, 1.0], [0.25, -2.0]),
         ([-100.0, 100.0], [100.0, -100.0]),
         ([2.1972246], [-5.0]),
         ([150.0, 120.0], [-150.0, 1.0]),
     ]
     pairs = [tuple(torch.tensor(v).view(1, 1, 1, -1) for v in pair) for pair in values]
-    return [(*p, label) for p in pairs for label in (0.9, 0.7, 1.0)]
+    maps = torch.linspace(-2.3, 6.1, 24).view(2, 1, 3, 4)
+    pairs.append((maps, maps.flip(0) / 2))
+    return [(*p, label) for p in pairs for label in (0.9, 0.7, 1.0, 0.55)]
 
 
 @ex.inputs
@@ -93,7 +97,7 @@ ex.wrong(
 )
 ex.wrong(
     "mirrored_label",
-    "You ask for 1 - y on real pairs: y is what D should say, not how much to take away.",
+    "You ask for 1 - y on real pairs, or weigh the two logarithms the wrong way round: y is D's target.",
     lambda r, f, y: (_bce(r, 1 - y) + _bce(f, 0.0)) / 2,
 )
 ex.wrong(
@@ -154,3 +158,93 @@ def _(real: Tensor, fake: Tensor, y: float) -> Tensor:
     loss = torch.nn.BCEWithLogitsLoss()
     unsmoothed = loss(real, torch.ones_like(real)) + loss(fake, torch.zeros_like(fake))
     return (unsmoothed + (1 - y) * real.mean()) / 2  # a target lower by 1 - y adds (1 - y) r
+
+
+@ex.right
+def _(real: Tensor, fake: Tensor, y: float) -> Tensor:
+    def loss(x: Tensor, target: float) -> Tensor:  # the formula of the textbooks
+        return (x.clamp(min=0) - x * target + torch.log1p(torch.exp(-x.abs()))).mean()
+
+    return (loss(real, y) + loss(fake, 0.0)) / 2
+
+
+ex.wrong(
+    "real_only",
+    "You look at real pairs only.",
+    lambda r, f, y: _bce(r, y) / 2 + 0 * f.mean(),
+)
+ex.wrong(
+    "fakes_as_real",
+    "You smooth the fakes to y as well: D would call everything real.",
+    lambda r, f, y: (_bce(r, y) + _bce(f, y)) / 2,
+)
+ex.wrong(
+    "second_part_forgotten",
+    "You have the sign of the second part of the real term wrong: both parts are positive costs.",
+    lambda r, f, y: (y * _bce(r, 1.0) - (1 - y) * _bce(r, 0.0) + _bce(f, 0.0)) / 2,
+)
+ex.wrong(
+    "real_only_halved",
+    "You halve the real term only.",
+    lambda r, f, y: _bce(r, y) / 2 + _bce(f, 0.0),
+)
+ex.wrong(
+    "summed",
+    "You sum over the patches: the loss then grows with the size of the map.",
+    lambda r, f, y: (_bce(r, y) * r.numel() + _bce(f, 0.0) * f.numel()) / 2,
+)
+ex.wrong(
+    "fakes_with_the_wrong_sign",
+    "You use -log sigmoid(f) for fakes: that is the generator's aim.",
+    lambda r, f, y: (_bce(r, y) + _bce(f, 1.0)) / 2,
+)
+ex.wrong(
+    "exponential",
+    "You write log(1 + exp(x)) out: exp overflows above 88 in float32.",
+    lambda r, f, y: ((1 + r.exp()).log() - y * r).mean() / 2 + (1 + f.exp()).log().mean() / 2,
+)
+ex.wrong(
+    "clamped_probability",
+    "You keep the probability away from 0 and 1 by a small number: the gradient at extreme logits is gone.",
+    lambda r, f, y: (
+        (
+            F.binary_cross_entropy(r.sigmoid().clamp(1e-7, 1 - 1e-7), torch.full_like(r, y))
+            + F.binary_cross_entropy(f.sigmoid().clamp(1e-7, 1 - 1e-7), torch.zeros_like(f))
+        )
+        / 2
+    ),
+)
+ex.wrong(
+    "bce_on_sigmoid",
+    "You use `binary_cross_entropy` on the sigmoid: it cuts the logarithm off at -100. Work on logits.",
+    lambda r, f, y: (
+        (
+            F.binary_cross_entropy(r.sigmoid(), torch.full_like(r, y))
+            + F.binary_cross_entropy(f.sigmoid(), torch.zeros_like(f))
+        )
+        / 2
+    ),
+)
+ex.wrong(
+    "always_0_9",
+    "You have 0.9 written into the function and do not use `real_label`.",
+    lambda r, f, y: (_bce(r, 0.9) + _bce(f, 0.0)) / 2,
+)
+ex.wrong(
+    "sigmoid_twice",
+    "You give probabilities to a loss that expects raw logits: the sigmoid is then applied twice.",
+    lambda r, f, y: (_bce(r.sigmoid(), y) + _bce(f.sigmoid(), 0.0)) / 2,
+)
+common_slips(ex, "returned_nothing", "graph_cut", "float32_result")
+
+ex.breach("One-sided label smoothing asks", "not_smoothed")
+ex.breach("One-sided label smoothing asks", "always_0_9")
+ex.breach("Fakes stay at 0", "two_sided")
+ex.breach("With the cross-entropy on raw logits", "least_squares")
+ex.breach("With the cross-entropy on raw logits", "swapped")
+ex.breach("L_D = ", "not_halved")
+ex.breach("L_D = ", "mirrored_label")
+ex.breach("The second part of the real term", "scaled_only")
+ex.breach("The second part of the real term", "clamped_logit")
+ex.breach("Value and gradient", "sigmoid_then_log")
+ex.breach("Value and gradient", "detached_fake")

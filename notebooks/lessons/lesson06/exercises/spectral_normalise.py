@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="spectral_normalise",
@@ -58,7 +59,11 @@ def _() -> list[Args]:
     diagonal = torch.tensor([[3.0, 0.0, 0.0, 0.0], [0.0, 1.0, 0.0, 0.0]]).view(2, 1, 2, 2)
     u = torch.tensor([0.6, 0.8])
     shrinking = torch.tensor([[0.1, 0.2], [-0.3, 0.05]]).view(2, 2, 1, 1)
-    return [(w, u, steps) for steps in (1, 2, 30) for w in (diagonal, shrinking)]
+    small = [(w, u, steps) for steps in (1, 2, 30) for w in (diagonal, shrinking)]
+    weight = torch.linspace(-1, 2, 36).view(3, 3, 2, 2)
+    third = torch.tensor([2.0, -1.0, 2.0]) / 3
+    single = weight[:1] * 20, torch.tensor([-1.0])
+    return [*small, (weight, third, 1), (weight.flip(1), -third, 2), (*single, 1), (*single, 3)]
 
 
 @ex.inputs
@@ -89,15 +94,23 @@ def _by(sigma: Tensor, weight: Tensor, u: Tensor) -> Answer:
     return weight / sigma, sigma, u
 
 
-@ex.wrong(
-    "through_the_iteration",
-    "You differentiate through the iteration: u and v count as constants (the true gradient of sigma is "
-    "u v^T).",
+THROUGH = (
+    "You differentiate through the iteration: u and v count as constants, so the gradient of sigma is u v^T"
 )
+
+
+@ex.wrong("through_the_iteration", THROUGH + "; and the u that you return carries its graph.")
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
     matrix = weight.flatten(1)
     u, v = _iterate(matrix, u, steps)
-    return _by(u.detach() @ matrix @ v, weight, u.detach())
+    return _by(u @ matrix @ v, weight, u)
+
+
+@ex.wrong("through_the_iteration_u_detached", THROUGH + ".")
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix = weight.flatten(1)
+    u, v = _iterate(matrix, u, steps)
+    return _by(u @ matrix @ v, weight, u.detach())
 
 
 @ex.wrong(
@@ -238,7 +251,7 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
 
 @ex.right
 def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
-    matrix = weight.view(weight.shape[0], -1)
+    matrix = weight.reshape(weight.shape[0], -1)
     gram = (matrix @ matrix.mT).detach()
     for _ in range(steps - 1):
         u = F.normalize(gram @ u, dim=0)
@@ -259,3 +272,76 @@ def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
         column = column / torch.linalg.vector_norm(column)
     sigma = (F.conv2d(patch, weight).view(-1) * column.view(-1)).sum()
     return weight / sigma, sigma, column.view(-1)
+
+
+@ex.wrong(
+    "all_detached", "You cut sigma and the normalised weight off the graph: the weight could not learn."
+)
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix, u, v = _uv(weight.detach(), u, steps)
+    return _by(u @ matrix @ v, weight.detach(), u)
+
+
+@ex.wrong("v_returned", "You return v; the next call starts from u.")
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix, u, v = _uv(weight, u, steps)
+    return _by(u @ matrix @ v, weight, v)
+
+
+@ex.wrong("old_u_in_sigma", "You use the old u for sigma; it is the one after the steps.")
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix, new, v = _uv(weight, u, steps)
+    return _by(u @ matrix @ v, weight, new)
+
+
+@ex.wrong("order", "You return sigma first; the normalised weight comes first, then sigma, then u.")
+def _(weight: Tensor, u: Tensor, steps: int) -> tuple[Tensor, ...]:
+    matrix, u, v = _uv(weight, u, steps)
+    return u @ matrix @ v, weight / (u @ matrix @ v), u
+
+
+@ex.wrong("sigma_rooted", "You take the root of sigma; u^T W v is the singular value itself.")
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix, u, v = _uv(weight, u, steps)
+    return _by((u @ matrix @ v).abs().sqrt(), weight, u)
+
+
+@ex.wrong("largest_entry", "You divide by the largest entry of the weight; that is no singular value.")
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    return _by(weight.abs().max(), weight, _uv(weight, u, steps)[1])
+
+
+@ex.wrong(
+    "one_norm", "You scale u and v by the sum of their absolute values; the double bars mean the length."
+)
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix = weight.flatten(1)
+    with torch.no_grad():
+        for _ in range(steps):
+            v = F.normalize(matrix.T @ u, p=1.0, dim=0)
+            u = F.normalize(matrix @ v, p=1.0, dim=0)
+    return _by(u @ matrix @ v, weight, u)
+
+
+@ex.wrong("v_not_normalised", "You scale u to length 1 but not v, so sigma is too large or too small.")
+def _(weight: Tensor, u: Tensor, steps: int) -> Answer:
+    matrix, new, v = _uv(weight, u, steps)
+    before = _uv(weight, u, steps - 1)[1] if steps > 1 else u
+    return _by(new @ matrix @ v * (matrix.T @ before).norm().detach(), weight, new)
+
+
+common_slips(ex, "returned_nothing", "float32_result")
+
+ex.breach("with one row per output channel", "scrambled")
+ex.breach("Its largest singular value", "exact")
+ex.breach("from a unit vector $u$ that is kept", "random_start")
+for _name in ("one_step", "one_too_many", "not_normalised", "squared", "old_u_in_sigma"):
+    ex.breach("v \\leftarrow", _name)
+ex.breach("the weight divided by $\\sigma$", "multiplied")
+ex.breach("in its own shape", "matrix_shape")
+ex.breach("Return three things", "order")
+ex.breach("and the new $u$", "u_not_kept")
+ex.breach("leave the one you were given alone", "in_place")
+ex.breach("The iteration is not differentiated", "through_the_iteration")
+ex.breach("$u$ and $v$ count as constants", "through_the_iteration_u_detached")
+ex.breach("$\\sigma$ is differentiated", "constant_sigma")

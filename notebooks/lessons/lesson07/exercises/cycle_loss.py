@@ -179,6 +179,17 @@ ex.wrong(
     lambda sem, layout, a, b: 10 * (_trip(sem, a, b) + _trip(layout, b, a)),
 )
 
+ex.wrong(
+    "compared_with_the_middle",
+    "You compare what comes back with the image in the middle; it should arrive where it started.",
+    lambda sem, layout, a, b: (b(a(sem)) - a(sem)).abs().mean() + (a(b(layout)) - b(layout)).abs().mean(),
+)
+ex.wrong(
+    "smooth",
+    "You square small differences (smooth L1, Huber); the mean absolute difference was asked for.",
+    lambda sem, layout, a, b: F.smooth_l1_loss(b(a(sem)), sem) + F.smooth_l1_loss(a(b(layout)), layout),
+)
+
 
 ex.right(lambda sem, layout, a, b: _trip(sem, a, b) + _trip(layout, b, a))
 ex.right(

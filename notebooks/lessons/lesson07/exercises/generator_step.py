@@ -261,7 +261,7 @@ def _(sem: Tensor, layout: Tensor, g_a: ToyG, g_b: ToyG, d_a: ToyD, d_b: ToyD, w
 @ex.wrong("weights_rotated", "You have the weights in another order: it is GAN, L1, cycle.")
 def _(*args: Any) -> Tensor:
     gan, l1, cyc = args[6]
-    return _pulled(_loss(*args[:6], (gan, cyc, l1)), args[2:4])
+    return _pulled(_loss(*(*args[:6], (gan, cyc, l1))), args[2:4])
 
 
 @ex.wrong(
@@ -269,13 +269,13 @@ def _(*args: Any) -> Tensor:
 )
 def _(*args: Any) -> Tensor:
     gan, l1, cyc = args[6]
-    return _pulled(_loss(*args[:6], (gan, l1 / 2, cyc / 2)), args[2:4])
+    return _pulled(_loss(*(*args[:6], (gan, l1 / 2, cyc / 2))), args[2:4])
 
 
 @ex.wrong("cross_entropy", "You take the cross-entropy of the logits; this loss squares their distance to 1.")
 def _(*args: Any) -> Tensor:
     sem, layout, g_a, g_b, d_a, d_b, (gan, l1, cyc) = args
-    loss = _loss(*args[:6], (0.0, l1, cyc))
+    loss = _loss(*(*args[:6], (0.0, l1, cyc)))
     for critic, given, fake in ((d_a, sem, g_a(sem)), (d_b, layout, g_b(layout))):
         loss = loss + gan * F.softplus(-critic(given, fake)).mean() / 2
     return _pulled(loss, args[2:4])
@@ -292,7 +292,7 @@ def _(*args: Any) -> Tensor:
     loss.backward()
     for critic in args[4:6]:
         critic.requires_grad_(True)
-    return loss
+    return loss.detach()
 
 
 @ex.right

@@ -157,7 +157,7 @@ ex.wrong(
 ex.wrong(
     "python_zero",
     "You return a Python 0 if every term is off; the training loop needs a tensor in any case.",
-    lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), w) if any(w) else 0,
+    lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), w) if any(w) else 0.0,
 )
 
 ex.wrong(
@@ -188,6 +188,17 @@ ex.wrong(
     "cycle_forgotten",
     "You leave the cycle loss out.",
     lambda a, p, c, m, w: _total((a.mean(), p.sum(), m.sum()), (w[0], w[1], w[3])),
+)
+
+ex.wrong(
+    "cycle_before_l1",
+    "You exchange the weights of L1 and cycle: it is GAN, L1, cycle, feature matching.",
+    lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), (w[0], w[2], w[1], w[3])),
+)
+ex.wrong(
+    "matching_before_cycle",
+    "You exchange the weights of cycle and feature matching: it is GAN, L1, cycle, feature matching.",
+    lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), (w[0], w[1], w[3], w[2])),
 )
 
 

@@ -201,6 +201,21 @@ ex.wrong(
     lambda q, k, v, kernel: _fused(q, k, v.detach(), kernel),
 )
 
+ex.wrong(
+    "filled_at_different_ends",
+    "You fill queries and keys up at different ends: their channels then no longer meet.",
+    lambda q, k, v, kernel: kernel(
+        _wide(q, v)[:, None], F.pad(k, (v.shape[-1] - k.shape[-1], 0))[:, None], v[:, None], scale=1.0
+    )[:, 0],
+)
+ex.wrong(
+    "one_long_image",
+    "You put all images into one row of places: a place then looks at other images, too.",
+    lambda q, k, v, kernel: kernel(
+        *(x.flatten(0, 1)[None, None] for x in (_wide(q, v), _wide(k, v), v)), scale=1.0
+    ).view_as(v),
+)
+
 
 ex.right(_fused)
 ex.right(

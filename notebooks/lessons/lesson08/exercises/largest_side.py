@@ -165,6 +165,19 @@ ex.wrong(
     lambda budget, batch, copies, each: float(_root(budget // (batch * copies * each))),
 )
 
+ex.wrong(
+    "at_least_one",
+    "You return 1 where not even one pixel fits; then the largest side is 0.",
+    lambda budget, batch, copies, each: max(1, _root(budget // (batch * copies * each))),
+)
+ex.wrong(
+    "roots_divided",
+    "You take roots before you divide: each is rounded down, and what is lost adds up.",
+    lambda budget, batch, copies, each: math.isqrt(
+        math.isqrt(budget) // max(1, math.isqrt(batch * copies * each))
+    ),
+)
+
 
 @ex.right
 def _(budget: int, batch: int, copies: int, bytes_each: int) -> int:

@@ -76,7 +76,7 @@ def _() -> list[Args]:
         (x, *query, *key, *constant, torch.tensor(1.0)),
         (torch.cat([x, 2 * x]), *query, *key, *value, torch.tensor(0.5)),
         (x, *wide, torch.tensor(0.7)),
-        (torch.cat([x, -x]), *wide, torch.tensor(-1.5)),
+        (torch.cat([x, -x]).mT, *wide, torch.tensor(-1.5)),
         (*loud, torch.tensor(0.5, dtype=torch.float64)),
         (loud[0], *cold, torch.tensor(0.5, dtype=torch.float64)),
     ]
@@ -258,6 +258,20 @@ ex.wrong(
     "You detach the values, or what is seen: nothing of the block but gamma would learn.",
     lambda x, *rest: rest[-1] * _seen(x, *rest[:-1]).detach() + x,
 )
+
+
+@ex.wrong("no_query_bias", "You leave the bias of the queries out.")
+def _(x: Tensor, *rest: Tensor) -> Tensor:
+    return rest[-1] * _seen(x, rest[0], torch.zeros_like(rest[1]), *rest[2:-1]) + x
+
+
+@ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+)
+def _(x: Tensor, *rest: Tensor) -> Tensor:
+    flat = x.view(*x.shape[:2], 1, -1)
+    return rest[-1] * _seen(flat, *rest[:-1]).view_as(x) + x
 
 
 ex.right(lambda x, *rest: x + rest[-1] * _seen(x, *rest[:-1]))

@@ -172,9 +172,8 @@ ex.wrong(
 )
 ex.wrong(
     "three_neighbours",
-    "You compare with the three frequencies before the last, or with fewer where there are no three; "
-    "two were "
-    "asked for.",
+    "You compare with the three frequencies before the last, or with fewer where there are no three; two "
+    "were asked for.",
     _answer(lambda p: p[-1] / p[-4:-1].mean()),
 )
 ex.wrong(
@@ -196,6 +195,14 @@ ex.wrong(
     "largest_neighbour",
     "You compare with the stronger of the two neighbours; their mean was asked for.",
     _answer(lambda p: p[-1] / p[-3:-1].max()),
+)
+
+ex.wrong(
+    "view",
+    "You use `view` on a tensor that is not contiguous; `reshape` and `flatten` copy where they must.",
+    lambda images, axis: _answer_of(
+        torch.fft.rfft(images.movedim(axis, -1).view(-1, images.shape[axis])).abs().square().mean(0)
+    ),
 )
 
 

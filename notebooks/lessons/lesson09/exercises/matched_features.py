@@ -8,33 +8,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
-
-Features = list[Tensor]
-
-
-class ToyCritic(torch.nn.Module):
-    """A conditional discriminator of three layers, small enough to print; equal if its three numbers are."""
-
-    def __init__(self, a: float, b: float, c: float) -> None:
-        super().__init__()
-        self.a, self.b, self.c = a, b, c
-
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, ToyCritic) and (self.a, self.b, self.c) == (other.a, other.b, other.c)
-
-    __hash__ = torch.nn.Module.__hash__
-
-    def __repr__(self) -> str:
-        return f"ToyCritic({self.a:.3f}, {self.b:.3f}, {self.c:.3f})"
-
-    def forward(self, condition: Tensor, image: Tensor) -> tuple[Tensor, Features]:
-        """(B, 1, H, W) twice -> raw logits, features layer by layer."""
-        first = torch.tanh(self.a * condition + self.b * image + self.c * condition * image)
-        first = torch.cat([first, first.square()], dim=1)
-        second = F.avg_pool2d(first, 2, ceil_mode=True).roll(1, 1) * first.mean(dim=(2, 3), keepdim=True)
-        third = torch.tanh(second.sum(dim=1, keepdim=True) + self.c)
-        return self.b * third, [first, second, third]
-
+from lessons.lesson09.exercises._critic import Features, ToyCritic
 
 ex = Exercise(
     id="matched_features",
@@ -51,7 +25,8 @@ ex = Exercise(
 
     Each layer has a mean of its own, over everything in it. With `convention` `"mean"`, $w = 1$; with
     `"sum"`, as in pix2pixHD, $w = 4$. The real features count as constants: no gradient goes to the real
-    image; it goes to the fake. The logits are not compared. Another convention raises a `ValueError`.
+    image, or from its features to D; it goes to the fake. The logits are not compared. Another convention
+    raises a `ValueError`.
     """,
     hints=(
         "Two passes, one for the real image and one for the fake: `_, fakes = critic(condition, fake)`.",
@@ -152,8 +127,8 @@ ex.wrong(
 )
 ex.wrong(
     "plain_sum",
-    "You add the layers up for “sum”: pix2pixHD's factor is 4 over the number of layers, so it is four "
-    "times the average however many layers there are.",
+    "For “sum” you return three times the average, or the plain sum of three layers: pix2pixHD's factor is 4 "
+    "times the average, however many layers there are.",
     _answer(w=(1.0, 3.0)),
 )
 ex.wrong(
@@ -287,6 +262,15 @@ def _two_passes(
     return weight[convention] * torch.stack([_l1(f, r.detach()) for f, r in pairs]).mean()
 
 
+ex.wrong(
+    "image_detached_only",
+    "You detach the real image but not its features: D's weights are taught through them.",
+    lambda condition, fake, real, critic, c: _answer(constants=False)(
+        condition, fake, real.detach(), critic, c
+    ),
+)
+
+
 ex.right(_answer())
 
 
@@ -309,8 +293,8 @@ def _(condition: Tensor, fake: Tensor, real: Tensor, critic: Critic, convention:
 def _(condition: Tensor, fake: Tensor, real: Tensor, critic: Critic, convention: str) -> Tensor:
     # one pass over both batches
     size = len(fake)
-    _, features = critic(torch.cat([condition, condition]), torch.cat([fake, real.detach()]))
-    layers = [torch.nn.L1Loss()(f[:size], f[size:]) for f in features]
+    _, features = critic(torch.cat([condition, condition]), torch.cat([fake, real]))
+    layers = [torch.nn.L1Loss()(f[:size], f[size:].detach()) for f in features]
     try:
         return sum(layers[1:], layers[0]) * {"mean": 1 / len(layers), "sum": 4 / len(layers)}[convention]
     except KeyError as error:
@@ -338,3 +322,6 @@ ex.breach("The real features count as constants", "real_not_constant")
 ex.breach("it goes to the fake", "fake_constant")
 ex.breach("The logits are not compared.", "logits_too")
 ex.breach("Another convention raises a `ValueError`.", "unknown_accepted")
+
+
+ex.breach("or from its features to D", "image_detached_only")

@@ -175,6 +175,15 @@ ex.wrong(
     ],
 )
 
+ex.wrong(
+    "endless_row",
+    "You count as in the middle of an endless row; near the ends there are fewer strokes.",
+    lambda size, kernel, stride, padding: [
+        len(range((pixel + padding) % stride, kernel, stride))
+        for pixel in range((size - 1) * stride + kernel - 2 * padding)
+    ],
+)
+
 
 ex.right(_counts)
 

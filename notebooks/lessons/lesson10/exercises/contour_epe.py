@@ -29,7 +29,6 @@ ex = Exercise(
         "value.double()": "it is float64 already",
         "9.8 value.float()": "t alone in float32 moves a foot by less than the tolerance",
         "`((a, b), (b, a))` -> ": "the mean of the two directions does not depend on their order",
-        "`float('nan')` -> `'nan'`": "the text reads as the same number",
         "- offset`": "a norm forgets the sign",
         "`means[0] + means[1]`": "a tensor of one number is taken as that number",
         "7.29 `-1` -> `1`": "rolled the other way the segments are the same, walked backwards",

@@ -267,6 +267,23 @@ def _(p: Tensor, t: Tensor) -> Four:
     return len(pairs) - len(matched), len(pairs) - len(joined), len(wanted - matched), len(made - joined)
 
 
+@ex.wrong(
+    "numbers_missing", "You compare the numbers that occur in the two maps; a feature's number means nothing."
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    _, made, wanted = _pairs(p, t)
+    opens, bridges, _, _ = _four(p, t)
+    return opens, bridges, len(wanted - made), len(made - wanted)
+
+
+@ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    return _four(p.view(-1), t.view(-1))
+
+
 ex.right(_four)
 
 

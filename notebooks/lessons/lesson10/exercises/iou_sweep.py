@@ -188,6 +188,32 @@ def _pooled(mask: Tensor, target: Tensor) -> Tensor:
     return torch.where(either > 0, (mask & target).sum() / either, 1.0)
 
 
+ex.wrong(
+    "one_if_either_is_empty",
+    "You give 1 if either mask is empty; only two empty ones agree.",
+    lambda p, t, cuts: _unless_empty(_masks(p, cuts), t[:, None], either=True),
+)
+ex.wrong(
+    "one_if_the_target_is_empty",
+    "You give 1 if the target is empty, whatever was drawn; only two empty masks agree.",
+    lambda p, t, cuts: _unless_empty(_masks(p, cuts), t[:, None], either=False),
+)
+
+
+def _unless_empty(masks: Tensor, target: Tensor, *, either: bool) -> Tensor:
+    empty = target.sum((-3, -2, -1)).expand(masks.shape[:2]) == 0
+    return torch.where(empty | (either & (masks.sum((-3, -2, -1)) == 0)), 1.0, _ratio(masks, target))
+
+
+ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+    lambda p, t, cuts: _ratio(
+        torch.stack([p.view(len(p), 1, 1, -1) > c for c in cuts], 1), t.view(len(t), 1, 1, 1, -1)
+    ),
+)
+
+
 ex.right(lambda p, t, cuts: _ratio(_masks(p, cuts), t[:, None]))
 ex.right(lambda p, t, cuts: torch.cat([_ratio((p > c)[:, None], t[:, None]) for c in cuts], 1))
 

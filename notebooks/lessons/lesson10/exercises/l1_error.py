@@ -123,9 +123,8 @@ ex.wrong(
 )
 ex.wrong(
     "wraps_then_absolute",
-    "You take the absolute value in a type that has no room for negative numbers (or too little "
-    "room): change "
-    "the type before you subtract.",
+    "You take the absolute value in a type that has no room for negative numbers (or too little room): "
+    "change the type before you subtract.",
     lambda p, t: (p.to(torch.int8) - t.to(torch.int8)).abs().float().mean((1, 2, 3)) / 255,
 )
 ex.wrong(
@@ -147,6 +146,18 @@ ex.wrong(
     "means_compared",
     "You compare the mean brightness of the images: too bright here and too dark there cancel.",
     lambda p, t: (p.float().mean((1, 2, 3)) - t.float().mean((1, 2, 3))).abs() / 255,
+)
+
+ex.wrong(
+    "network_scale",
+    "You measure on the scale of [-1, 1], which is twice as wide as [0, 1].",
+    lambda p, t: 2 * _apart(p, t).mean((1, 2, 3)),
+)
+
+ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+    lambda p, t: (p.view(len(p), -1).float() - t.view(len(t), -1).float()).abs().mean(1) / 255,
 )
 
 

@@ -153,6 +153,12 @@ ex.wrong(
     lambda p, t, r: torch.log10(r**2 / _mse(p, t)),
 )
 
+ex.wrong(
+    "view",
+    "You use `view` on a tensor that need not be contiguous; `reshape` and `flatten` copy where they must.",
+    lambda p, t, r: 10 * torch.log10(r**2 / (p.view(len(p), -1) - t.view(len(t), -1)).square().mean(1)),
+)
+
 
 ex.right(lambda p, t, r: 10 * (2 * torch.log10(torch.full_like(_mse(p, t), r)) - torch.log10(_mse(p, t))))
 ex.right(lambda p, t, r: -10 * torch.log10(((p - t) / r).pow(2).flatten(1).mean(1)))

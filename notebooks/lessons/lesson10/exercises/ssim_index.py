@@ -164,7 +164,7 @@ def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
 def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
     n = w.numel()
     mx, my, *spread = _parts(x, y, w)
-    return _map((mx, my, *(s * n / max(n - 1, 1) for s in spread)), r).mean(ALL)
+    return _map((mx, my, *(s * (n / (n - 1)) for s in spread)), r).mean(ALL)
 
 
 @ex.wrong(

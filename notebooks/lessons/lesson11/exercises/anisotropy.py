@@ -55,7 +55,13 @@ def _() -> list[Args]:
     corner = torch.zeros(5, 5, dtype=torch.float64)
     corner[0, :] = corner[:, 0] = torch.arange(5, dtype=torch.float64)
     corner[1, 2], corner[2, 1] = 3.0, 1.0
-    return [(vertical[None],), (vertical.T[None],), ((x * x).expand(4, 7)[None],), (corner[None],)]
+    slope = 2 * x[:3, None] + 5 * x[:4]
+    return [
+        *((vertical[None],), (vertical.T[None],), ((x * x).expand(4, 7)[None],), (corner[None],)),
+        *((slope[None, :3, :3],), (100 + slope[None],), (-torch.stack([slope, slope * slope, slope**3]),)),
+        (torch.stack([corner, corner.T - 3, 1e3 * corner]).mT,),
+        (torch.stack([corner, corner.T, corner.flip(0)]).float(),),
+    ]
 
 
 @ex.inputs
@@ -133,6 +139,62 @@ ex.wrong(
     lambda x: _ratio(*(g.square().mean((1, 2)).sqrt() for g in _gradients(x))),
 )
 
+ex.wrong(
+    "one_sided_at_the_border",
+    "You keep the border, where `torch.gradient` takes one-sided differences; only inner pixels count.",
+    lambda x: _ratio(*(g.square().mean((1, 2)) for g in torch.gradient(x, dim=(2, 1)))),
+)
+ex.wrong(
+    "wrapped",
+    "You let the image wrap around at its border (`roll`); only inner pixels count.",
+    lambda x: _ratio(*((x.roll(-1, d) - x.roll(1, d)).square().mean((1, 2)) for d in (2, 1))),
+)
+ex.wrong(
+    "variances",
+    "You subtract the mean of the differences first; the plain mean of their squares was asked for.",
+    lambda x: _ratio(*(g.var((1, 2), correction=0) for g in _gradients(x))),
+)
+ex.wrong(
+    "inner_forward",
+    "You take the difference to the next pixel alone; central differences look at both neighbours.",
+    lambda x: _ratio(
+        (x[:, 1:-1, 2:] - x[:, 1:-1, 1:-1]).square().mean((1, 2)),
+        (x[:, 2:, 1:-1] - x[:, 1:-1, 1:-1]).square().mean((1, 2)),
+    ),
+)
+ex.wrong(
+    "sobel",
+    "You take Sobel's filter, which also smooths over three rows; plain central differences were asked for.",
+    lambda x: _ratio(*(g.square().mean((1, 2)) for g in _smoothed(x))),
+)
+ex.wrong(
+    "first_share",
+    "You return Jxx / (Jxx + Jyy): horizontal lines then give 0 and not -1.",
+    lambda x: _ratio(*(g.square().mean((1, 2)) for g in _gradients(x))) / 2 + 0.5,
+)
+ex.wrong(
+    "over_the_root",
+    "You divide by the root of the sum.",
+    lambda x: (
+        (_gradients(x)[0].square().mean((1, 2)) - _gradients(x)[1].square().mean((1, 2)))
+        / (_gradients(x)[0].square().mean((1, 2)) + _gradients(x)[1].square().mean((1, 2))).sqrt()
+    ),
+)
+ex.wrong(
+    "squeezed",
+    "You squeeze the result: a batch of one image has one number, in a tensor of shape (1,).",
+    lambda x: _ratio(*(g.square().mean((1, 2)) for g in _gradients(x))).squeeze(),
+)
+
+
+def _smoothed(x: Tensor) -> tuple[Tensor, Tensor]:
+    gx, gy = x[:, :, 2:] - x[:, :, :-2], x[:, 2:] - x[:, :-2]
+    return (
+        gx[:, :-2] + 2 * gx[:, 1:-1] + gx[:, 2:],
+        gy[:, :, :-2] + 2 * gy[:, :, 1:-1] + gy[:, :, 2:],
+    )
+
+
 ex.right(lambda x: _ratio(*(g.square().sum((1, 2)) for g in _gradients(x))))
 ex.right(
     lambda x: 1 - 2 / (1 + _gradients(x)[0].square().sum((1, 2)) / _gradients(x)[1].square().sum((1, 2)))
@@ -154,3 +216,12 @@ def _(images: Tensor) -> Tensor:
         a, b = (g.norm() ** 2 for g in inner)
         out.append((a - b) / (a + b))
     return torch.stack(out)
+
+
+ex.background("Mean, contrast and edge density are blind", "This feature is not.")
+ex.breach("From each image's central differences, inside the border", "borders")
+ex.breach("From each image's central differences, inside the border", "whole_batch")
+ex.breach(r"$$g_x = \tfrac12", "forward")
+ex.breach("the anisotropy is", "not_normalised")
+ex.breach("with $J_{xx}$ the mean of $g_x^2$", "absolute")
+ex.breach("1 for vertical lines, -1 for horizontal ones.", "axes_exchanged")

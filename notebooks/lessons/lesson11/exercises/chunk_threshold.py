@@ -55,6 +55,13 @@ def _() -> list[Args]:
         (lots, 3, 2),
         (lots, 4, 3),
         (-ramp.flip(0), 5, 2),
+        (ramp[:0], 3, 2),
+        (ramp[:2], 3, 2),
+        (ramp * ramp, 1, 12),
+        (lots, 1, 3),
+        (ramp[:6] * 0 + 3, 3, 2),
+        (ramp[:7].float().square(), 3, 3),
+        (torch.stack([lots, -lots]).T[:, 1], 3, 3),
     ]
 
 
@@ -166,6 +173,66 @@ def _(values: Tensor, window: int, fewest: int) -> Tensor:
     return (chunks.mean(1) - _rest(chunks)).abs().max()
 
 
+@ex.wrong("dropped_at_the_start", "You drop what is left over at the start; it is dropped at the end.")
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = values[len(values) % window :].reshape(-1, window)
+    return _unless(fewest, chunks, (chunks.mean(1) - _rest(chunks)).abs().max()) if len(chunks) else None
+
+
+@ex.wrong("short_chunk_kept", "You keep the last chunk though it is shorter than a window; it is dropped.")
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = list(values.split(window)) if len(values) else []
+    if len(chunks) < max(fewest, 2):
+        return None
+    rests = [torch.cat([*chunks[:i], *chunks[i + 1 :]]) for i in range(len(chunks))]
+    return torch.stack([(c.mean() - r.mean()).abs() for c, r in zip(chunks, rests, strict=True)]).max()
+
+
+@ex.wrong(
+    "neighbours", "You compare each chunk with the one before it; the rest is *all* other chunks together."
+)
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = _chunks(values, window)
+    return None if len(chunks) < max(fewest, 2) else chunks.mean(1).diff().abs().max()
+
+
+@ex.wrong(
+    "between_chunks", "You take the largest distance between two chunks; each is compared with the rest."
+)
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = _chunks(values, window)
+    return _unless(fewest, chunks, chunks.mean(1).max() - chunks.mean(1).min()) if len(chunks) else None
+
+
+@ex.wrong("median_of_the_rest", "You take the median of the rest; its mean was asked for.")
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = _chunks(values, window)
+    if len(chunks) < fewest:
+        return None
+    rests = [torch.cat([chunks[:i], chunks[i + 1 :]]).median() for i in range(len(chunks))]
+    return (chunks.mean(1) - torch.stack(rests)).abs().max()
+
+
+@ex.wrong("all_distances", "You return the distance of every chunk; the threshold is the largest.")
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = _chunks(values, window)
+    return _unless(fewest, chunks, (chunks.mean(1) - _rest(chunks)).abs())
+
+
+@ex.wrong("smallest", "You take the smallest distance; the threshold is the largest.")
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = _chunks(values, window)
+    return _unless(fewest, chunks, (chunks.mean(1) - _rest(chunks)).abs().min()) if len(chunks) else None
+
+
+@ex.wrong("values_counted", "You compare `fewest` with the number of values; it is a number of chunks.")
+def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
+    chunks = _chunks(values, window)
+    if len(values) < fewest or not len(chunks):
+        return None
+    return (chunks.mean(1) - _rest(chunks)).abs().max()
+
+
 @ex.right
 def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
     chunks = list(values[: len(values) // window * window].split(window))
@@ -204,3 +271,12 @@ def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
         inside = number == chunk
         far.append((kept[inside].mean() - kept[~inside].mean()).abs())
     return torch.stack(far).amax()
+
+
+ex.background("How far may a window stray")
+ex.breach("Ask the reference.", "textbook")
+ex.breach("Cut its values, *in the order of time*", "interleaved")
+ex.breach("what is left over at the end is dropped, everywhere", "leftovers")
+ex.breach("For each chunk take the distance of its mean", "whole_reference")
+ex.breach("The largest distance is the threshold.", "mean_distance")
+ex.breach("With fewer than `fewest` chunks there is no answer", "never_insufficient")

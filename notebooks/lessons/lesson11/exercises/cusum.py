@@ -56,6 +56,10 @@ def _() -> list[Args]:
         ([0.2, -0.2, 0.4], 0.5),
         ([-4.0, 2.0], 0.0),
         ([2.0], 1.0),
+        ([-2.0], 1.0),
+        ([0.5, -0.5, 1.5, -0.5, 0.25], 0.5),
+        ([0.0, 0.0, 0.0], 0.0),
+        ([5.0, -1.0, -1.0, 2.0, -9.0, 0.5, 3.0], 0.75),
     ]
     return [(torch.tensor(z, dtype=torch.float64), k) for z, k in rows]
 
@@ -129,6 +133,81 @@ ex.wrong(
     lambda z, k: _chart(z, z - 2 * k, -z - 2 * k),
 )  # fmt: skip
 
+ex.wrong(
+    "starts_with_zero",
+    "You return the sums before the first value as well; a row belongs to every value, after it.",
+    lambda z, k: torch.cat([z.new_zeros(1, 2), _chart(z, z - k, -z - k)]),
+)
+ex.wrong(
+    "one_late",
+    "You return the sums *before* every value; they were asked for after it.",
+    lambda z, k: torch.cat([z.new_zeros(1, 2), _chart(z, z - k, -z - k)[:-1]]),
+)
+ex.wrong(
+    "first_as_start",
+    "You start the sums at the first value; they are at 0 before it.",
+    lambda z, k: _chart(z, torch.cat([z[:1], z[1:] - k]), torch.cat([-z[:1], -z[1:] - k])),
+)
+ex.wrong(
+    "plus_slack",
+    "You add the slack to both sums; it is subtracted.",
+    lambda z, k: _chart(z, z + k, -z + k),
+)
+ex.wrong(
+    "upper_sum_alone",
+    "You return one sum; the downward one was asked for as well.",
+    lambda z, k: _chart(z, z - k, -z - k)[:, 0],
+)
+
+
+@ex.wrong(
+    "coupled",
+    "You take the new upward sum for the downward one's last value; each sum goes on from its own.",
+)
+def _(z: Tensor, slack: float) -> Tensor:
+    value, rows = torch.zeros((), dtype=z.dtype), []
+    for step in z:
+        up = (value + step - slack).clamp(min=0)
+        value = (up - step - slack).clamp(min=0)
+        rows.append(torch.stack([up, value]))
+    return torch.stack(rows)
+
+
+@ex.wrong("reset_together", "You set both sums to 0 as soon as one of them falls below; each restarts alone.")
+def _(z: Tensor, slack: float) -> Tensor:
+    up = down = torch.zeros((), dtype=z.dtype)
+    rows = []
+    for step in z:
+        up, down = up + step - slack, down - step - slack
+        if up < 0 or down < 0:
+            up = down = torch.zeros((), dtype=z.dtype)
+        rows.append(torch.stack([up, down]))
+    return torch.stack(rows)
+
+
+ex.wrong(
+    "walk_without_its_start",
+    "You subtract the smallest sum so far but leave the 0 before the first value out of it.",
+    lambda z, k: torch.stack([_above_lowest(z - k), _above_lowest(-z - k)], 1),
+)
+
+
+def _above_lowest(step: Tensor) -> Tensor:
+    walk = step.cumsum(0)
+    return walk - walk.cummin(0).values
+
+
+@ex.wrong("one_ends_the_other", "You set one sum to 0 as soon as the other grows; each restarts alone.")
+def _(z: Tensor, slack: float) -> Tensor:
+    up = down = torch.zeros((), dtype=z.dtype)
+    rows = []
+    for step in z:
+        up, down = (up + step - slack).clamp(min=0), (down - step - slack).clamp(min=0)
+        up, down = (up, 0 * down) if step > slack else (0 * up, down) if step < -slack else (up, down)
+        rows.append(torch.stack([up, down]))
+    return torch.stack(rows)
+
+
 ex.right(lambda z, k: _chart(z, z - k, -z - k))
 
 
@@ -158,3 +237,9 @@ def _(z: Tensor, slack: float) -> Tensor:
         sums = torch.relu(sums + torch.stack([value, -value]) - slack)
         rows.append(sums)
     return torch.stack(rows)
+
+
+ex.breach("Page's CUSUM keeps two sums, both at 0 before the first value", "first_as_start")
+ex.breach(r"$$U_t = \max(0, U_{t-1}", "no_floor")
+ex.breach("$k$ the *slack*", "no_slack")
+ex.breach("Return both sums after every value.", "one_late")

@@ -43,8 +43,11 @@ def histogram_kl(image: Tensor, reference: Tensor, smoothing: float) -> Tensor:
 @ex.edges
 def _() -> list[Args]:
     rows = [([0.5, 0.5, 0.0], [0.5, 0.0, 0.5]), ([1.0, 0.0], [0.0, 1.0]), ([0.25] * 4, [0.1, 0.2, 0.3, 0.4])]
+    rows += [([0.25, 0.75], [0.25, 0.75]), ([0.0, 1.0, 0.0], [0.0, 0.5, 0.5]), ([1.0], [1.0])]
+    full = torch.tensor([0.25, 0.75]), torch.tensor([0.5, 0.5])
     tensors = [tuple(torch.tensor(x, dtype=torch.float64) for x in pair) for pair in rows]
-    return [(p, q, eps) for p, q in tensors for eps in (0.1, 1e-3)]
+    smoothed: list[Args] = [(p, q, eps) for p, q in tensors for eps in (0.1, 1e-3)]
+    return [*smoothed, (*full, 0.0), (*full, 3.0), (*tensors[0], 1)]
 
 
 @ex.inputs
@@ -108,13 +111,66 @@ ex.wrong(
 )
 ex.wrong(
     "smoothing_at_the_log",
-    "You put the smoothing inside the logarithm alone, on shares that were not scaled again.",
+    "You weigh with the image's shares before smoothing: the smoothing stands inside the logarithm alone.",
     lambda p, q, e: (p * ((p + e) / (q + e)).log()).sum(),
 )
 ex.wrong(
     "python_number", "You return a Python number (`.item()`), not a tensor.",
     lambda p, q, e: _kl(_smooth(p, e), _smooth(q, e)).item(),
 )  # fmt: skip
+
+ex.wrong(
+    "scaled_by_one",
+    "You divide by 1 + smoothing; every bin has got the smoothing, so divide by the new sum.",
+    lambda p, q, e: _kl((p + e) / (1 + e), (q + e) / (1 + e)),
+)
+ex.wrong(
+    "clamped",
+    "You raise empty bins to the smoothing (`clamp`); it is added to every share.",
+    lambda p, q, e: _kl(p.clamp(min=e) / p.clamp(min=e).sum(), q.clamp(min=e) / q.clamp(min=e).sum()),
+)
+ex.wrong(
+    "shared_out",
+    "You share the smoothing out over the bins; the whole of it is added to each.",
+    lambda p, q, e: _kl(_smooth(p, e / len(p)), _smooth(q, e / len(q))),
+)
+ex.wrong(
+    "sign_turned",
+    "You return the negative: a divergence is never below 0.",
+    lambda p, q, e: -_kl(_smooth(p, e), _smooth(q, e)),
+)
+ex.wrong(
+    "jensen_shannon",
+    "You compare both with their middle (Jensen-Shannon); the image is compared with the reference.",
+    lambda p, q, e: (
+        (
+            _kl(_smooth(p, e), (_smooth(p, e) + _smooth(q, e)) / 2)
+            + _kl(_smooth(q, e), (_smooth(p, e) + _smooth(q, e)) / 2)
+        )
+        / 2
+    ),
+)
+ex.wrong(
+    "unweighted",
+    "You add the logarithms without their weights, the image's shares.",
+    lambda p, q, e: (_smooth(p, e) / _smooth(q, e)).log().sum(),
+)
+ex.wrong(
+    "terms",
+    "You return a number per bin; their sum was asked for.",
+    lambda p, q, e: _smooth(p, e) * (_smooth(p, e) / _smooth(q, e)).log(),
+)
+ex.wrong(
+    "no_smoothing",
+    "You do not smooth: an empty bin gives an infinite number or none at all.",
+    lambda p, q, e: _kl(p, q),
+)
+ex.wrong(
+    "empty_bins_left_out",
+    "You smooth and then leave out the bins that were empty.",
+    lambda p, q, e: (_smooth(p, e) * (_smooth(p, e) / _smooth(q, e)).log())[(p > 0) & (q > 0)].sum(),
+)
+
 
 ex.right(lambda p, q, e: F.kl_div(_smooth(q, e).log(), _smooth(p, e), reduction="sum"))
 ex.right(lambda p, q, e: (_smooth(p, e) * (_smooth(p, e).log() - _smooth(q, e).log())).sum())
@@ -125,3 +181,11 @@ ex.right(lambda p, q, e: _smooth(p, e) @ torch.log(_smooth(p, e) / _smooth(q, e)
 def _(image: Tensor, reference: Tensor, smoothing: float) -> Tensor:
     p, q = (torch.distributions.Categorical(probs=x + smoothing) for x in (image, reference))
     return torch.distributions.kl_divergence(p, q)
+
+
+ex.background('"KL divergence of the histogram" is not yet a number.')
+ex.breach("Here it is: add `smoothing` to every share of both histograms", "reference_only")
+ex.breach("scale each back to a sum of 1", "not_scaled")
+ex.breach(r"$$D(\text{image} \parallel \text{reference})", "absolute_terms")
+ex.breach("with $p$ the image's and $q$ the reference's", "reversed")
+ex.breach("and the natural logarithm", "bits")

@@ -52,8 +52,15 @@ def _() -> list[Args]:
         ([0], [0, 1, 2, 3, 4]),
         ([5, 1, 3], [2, 2, 6, 0]),
         ([1, 4], [2, 3]),
+        ([2, 3], [1, 4]),
+        ([7], [7]),
+        ([3], [-3]),
+        ([-1, -1, -1, 0], [0]),
+        ([0.1, 0.1, 1e6], [0.1, 1e-6, -1e6]),
+        ([0, 0.001, 0.002, 5], [0.003, 0.004, 0.005, 5]),
     ]
-    return [tuple(torch.tensor(x, dtype=torch.float64) for x in pair) for pair in rows]
+    double: list[Args] = [tuple(torch.tensor(x, dtype=torch.float64) for x in pair) for pair in rows]
+    return [*double, tuple(x.float() for x in double[3]), tuple(x.float() for x in double[-2])]
 
 
 @ex.inputs
@@ -127,6 +134,59 @@ ex.wrong(
     lambda a, b: 1 - (_shares(a, torch.cat([a, b])) - _shares(b, torch.cat([a, b]))).abs().max(),
 )  # fmt: skip
 
+ex.wrong(
+    "only_second",
+    "You look at the values of the second sample alone; the largest gap may open at one of the first.",
+    lambda a, b: (_shares(a, b) - _shares(b, b)).abs().max(),
+)
+ex.wrong(
+    "grid",
+    "You look at places on a regular grid: the largest gap may lie between two of them.",
+    lambda a, b: (_shares(a, _grid(a, b)) - _shares(b, _grid(a, b))).abs().max(),
+)
+ex.wrong(
+    "float32",
+    "You return another precision than float64.",
+    lambda a, b: (_shares(a, torch.cat([a, b])) - _shares(b, torch.cat([a, b]))).abs().max().float(),
+)
+ex.wrong(
+    "python_number",
+    "You return a Python number, not a tensor.",
+    lambda a, b: float((_shares(a, torch.cat([a, b])) - _shares(b, torch.cat([a, b]))).abs().max()),
+)
+ex.wrong(
+    "other_strictly_below",
+    "You count b's values below x but a's values not above x: equal values fall on different sides.",
+    lambda a, b: (
+        (b[:, None] < torch.cat([a, b])).double().mean(0) - _shares(a, torch.cat([a, b]))
+    ).abs().max(),
+)  # fmt: skip
+ex.wrong(
+    "sum_of_gaps",
+    "You add all gaps up; the distance is the largest one.",
+    lambda a, b: (_shares(a, torch.cat([a, b])) - _shares(b, torch.cat([a, b]))).abs().sum(),
+)
+ex.wrong(
+    "both_signs",
+    "You add the largest gap upwards and the largest one downwards (Kuiper's distance); the larger was asked "
+    "for.",
+    lambda a, b: (
+        (gap := _shares(a, torch.cat([a, b])) - _shares(b, torch.cat([a, b]))).max().clamp(min=0)
+        - gap.min().clamp(max=0)
+    ),
+)
+ex.wrong(
+    "paired",
+    "You pair the sorted values of the samples up, and count how many differ.",
+    lambda a, b: (a.sort().values[: len(b)][: len(a)] != b.sort().values[: len(a)]).double().mean(),
+)
+
+
+def _grid(a: Tensor, b: Tensor) -> Tensor:
+    low, high = torch.cat([a, b]).aminmax()
+    return torch.linspace(float(low), float(high), 50, dtype=a.dtype)
+
+
 ex.right(lambda a, b: (_shares(a, torch.cat([b, a])) - _shares(b, torch.cat([b, a]))).abs().amax())
 
 
@@ -155,3 +215,10 @@ def _(a: Tensor, b: Tensor) -> Tensor:
 def _(a: Tensor, b: Tensor) -> Tensor:  # above instead of not above: the same gap
     at = torch.cat([a, b])
     return ((b[:, None] > at).double().mean(0) - (a[:, None] > at).double().mean(0)).abs().max()
+
+
+ex.breach("The empirical distribution function of a sample", "strictly_below")
+ex.breach("The Kolmogorov-Smirnov distance of two samples is the largest", "mean_difference")
+ex.breach("The Kolmogorov-Smirnov distance of two samples is the largest", "signed")
+ex.breach("Both staircases change at values of the samples only", "only_first")
+ex.breach("The samples may differ in length and share values.", "counts")

@@ -42,6 +42,10 @@ def _() -> list[Args]:
         (reference, torch.tensor([[2.0, 20.0], [2.0, 30.0]])),
         (reference, torch.tensor([[8.0, 0.0], [-4.0, 50.0]])),
         (reference.T.contiguous(), torch.tensor([[1.0, 1.0, 1.0], [0.0, 2.0, 4.0]])),
+        (torch.tensor([[0.0, 10.0], [2.0, 30.0]]), torch.tensor([[8.0, 0.0], [-4.0, 50.0]])),
+        (reference.T, torch.tensor([[1.0, 5.0], [1.5, -2.0], [0.0, 4.0]]).T),
+        (reference.double()[:, :1], torch.tensor([[100.0]], dtype=torch.float64)),
+        (reference, reference[:1]),
     ]
 
 
@@ -103,6 +107,53 @@ ex.wrong(
     lambda r, x: (x - torch.cat([r, x]).mean(0)) / torch.cat([r, x]).std(0),
 )
 
+ex.wrong(
+    "over_features",
+    "You take mean and deviation over the features of an image; they run over the reference's images.",
+    lambda r, x: (x - r.mean(1)) / r.std(1),
+)
+ex.wrong(
+    "own_row",
+    "You standardise every image by its own features; the profile is the reference's.",
+    lambda r, x: (x - x.mean(1, keepdim=True)) / x.std(1, keepdim=True),
+)
+ex.wrong(
+    "own_mean",
+    "You subtract the new images' mean; the distance is from the reference's.",
+    lambda r, x: (x - x.mean(0)) / r.std(0),
+)
+ex.wrong(
+    "divided_first",
+    "You divide before you subtract the mean: the brackets are missing.",
+    lambda r, x: x - r.mean(0) / r.std(0),
+)
+ex.wrong(
+    "median",
+    "You take the median for the mean.",
+    lambda r, x: (x - r.median(0).values) / r.std(0),
+)
+ex.wrong(
+    "one_per_image",
+    "You average over the features: every feature has a z-score of its own.",
+    lambda r, x: ((x - r.mean(0)) / r.std(0)).mean(1),
+)
+ex.wrong(
+    "pooled_spread",
+    "You take one deviation over all features; each has its own.",
+    lambda r, x: (x - r.mean(0)) / r.std(),
+)
+ex.wrong(
+    "of_the_reference",
+    "You return the z-scores of the reference's images; those of the new images were asked for.",
+    lambda r, x: (r - r.mean(0)) / r.std(0),
+)
+ex.wrong(
+    "clipped",
+    "You cut large z-scores off: an image far away then looks nearer than it is.",
+    lambda r, x: ((x - r.mean(0)) / r.std(0)).clamp(-3, 3),
+)
+
+
 ex.right(lambda r, x: x / r.std(0) - r.mean(0) / r.std(0))
 ex.right(lambda r, x: (x - r.sum(0) / len(r)) / r.var(0).sqrt())
 
@@ -117,3 +168,9 @@ def _(reference: Tensor, images: Tensor) -> Tensor:
 def _(reference: Tensor, images: Tensor) -> Tensor:
     columns = [(images[:, j] - c.mean()) / c.std() for j, c in enumerate(reference.T)]
     return torch.stack(columns, dim=1)
+
+
+ex.breach("A reference profile keeps, of every feature, the mean", "pooled_features")
+ex.breach("with $n - 1$, as `torch.std` has it by default", "population")
+ex.breach("how many of *those* deviations it lies from *those* means", "own_profile")
+ex.breach("with a sign", "absolute")

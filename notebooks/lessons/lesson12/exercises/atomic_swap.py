@@ -94,7 +94,8 @@ def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
 
 @ex.wrong(
     "folder_not_synced",
-    "You do not sync the folder: after you have said “done”, a power cut may bring the old file back.",
+    "You do not sync the folder after the rename: once you have said “done”, a power cut may bring the old "
+    "file back.",
 )
 def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     disk.write(name + ".tmp", data)
@@ -105,7 +106,8 @@ def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
 
 @ex.wrong(
     "removed_first",
-    "You remove the old file first: rename replaces it at once, and between the two there is no file.",
+    "You take the old file away first (removed, or moved to another name): until the rename there is no "
+    "file. Rename replaces it at once.",
 )
 def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     disk.write(name + ".tmp", data)
@@ -116,25 +118,13 @@ def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     return disk
 
 
-@ex.wrong("never_renamed", "You write the draft and stop: nobody reads it, the old contents stay in force.")
-def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
-    disk.write(name + ".tmp", data)
-    disk.fsync(name + ".tmp")
-    disk.fsync_folder()
-    return disk
-
-
 @ex.wrong(
-    "kept_a_backup",
-    "You move the old file out of the way first: until the second rename there is no champion at all.",
+    "never_renamed", "The name still leads to the old contents: the draft must get the name (`rename`)."
 )
 def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     disk.write(name + ".tmp", data)
     disk.fsync(name + ".tmp")
     disk.fsync_folder()
-    disk.rename(name, name + ".bak")
-    disk.fsync_folder()
-    disk.rename(name + ".tmp", name)
     return disk
 
 
@@ -147,6 +137,58 @@ def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     disk.write(name, data)
     disk.fsync(name)
     disk.fsync_folder()
+    return disk
+
+
+@ex.wrong(
+    "late_and_no_folder",
+    "You sync the file after the rename and the folder not at all: a power cut finds half of the data, or "
+    "the old file when you are done.",
+)
+def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
+    disk.write(name + ".tmp", data)
+    disk.rename(name + ".tmp", name)
+    disk.fsync(name)
+    return disk
+
+
+@ex.wrong(
+    "rename_turned", "You rename the live file to the draft's name: then no file has the name any more."
+)
+def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
+    disk.write(name + ".tmp", data)
+    disk.fsync(name + ".tmp")
+    disk.rename(name, name + ".tmp")
+    disk.fsync_folder()
+    return disk
+
+
+@ex.wrong("never_synced", "You write to the live file and sync nothing.")
+def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
+    disk.write(name, data)
+    return disk
+
+
+@ex.wrong("not_returned", "You do not return the disk.")
+def _(disk: ToyDisk, name: str, data: str) -> None:
+    ex.function(disk, name, data)
+
+
+@ex.wrong("moved_away_at_the_end", "You take the name away again after the rename: the reader finds no file.")
+def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
+    ex.function(disk, name, data)
+    disk.remove(name)
+    return disk
+
+
+@ex.wrong(
+    "draft_removed",
+    "You ask for the draft after it has got another name: rename moves the name, nothing is left "
+    "under the old one.",
+)
+def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
+    ex.function(disk, name, data)
+    disk.remove(name + ".tmp")
     return disk
 
 
@@ -194,3 +236,11 @@ def _(disk: ToyDisk, name: str, data: str) -> ToyDisk:
     disk.rename(second, name)
     disk.fsync_folder()
     return disk
+
+
+ex.background("`disk` is a toy disk.")
+ex.breach("a kill may come at any step, even in the middle of a write", "in_place")
+ex.breach("and so may a power cut, after which only what was synced", "synced_too_late")
+ex.breach("a reader always finds the old or the new contents", "removed_first")
+ex.breach("and the new ones for sure when you are done", "folder_not_synced")
+ex.breach("Return the disk.", "not_returned")

@@ -54,6 +54,11 @@ def _() -> list[Args]:
         (values, uneven, drawn, 0.25),
         (values, cluster.flip(0), drawn, 0.1),
         (values, uneven, drawn[:1], 0.01),
+        (values, cluster, drawn, 0.5),
+        (values, cluster, drawn[:2], 0.5),
+        (values, cluster, drawn[[2, 2, 2]], 0.05),
+        (-values, cluster.roll(2), drawn.flip(1), 0.9),
+        (values.float(), uneven.flip(0), drawn, 0.1),
     ]
 
 
@@ -138,6 +143,77 @@ def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tens
     return _bound(-differences, cluster, drawn, alpha)
 
 
+@ex.wrong(
+    "not_interpolated",
+    "You take the resample at or below the quantile; between two of them interpolate linearly.",
+)
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, sizes = _groups(differences, cluster, drawn)
+    return (sums[drawn].sum(1) / sizes[drawn].sum(1)).quantile(alpha, interpolation="lower")
+
+
+@ex.wrong(
+    "nearest", "You take the resample nearest to the quantile; between two of them interpolate linearly."
+)
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, sizes = _groups(differences, cluster, drawn)
+    return (sums[drawn].sum(1) / sizes[drawn].sum(1)).quantile(alpha, interpolation="nearest")
+
+
+@ex.wrong(
+    "next_above", "You take the resample at or above the quantile; between two of them interpolate linearly."
+)
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, sizes = _groups(differences, cluster, drawn)
+    return (sums[drawn].sum(1) / sizes[drawn].sum(1)).quantile(alpha, interpolation="higher")
+
+
+@ex.wrong("all_means", "You return the mean of every resample; their `alpha` quantile was asked for.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, sizes = _groups(differences, cluster, drawn)
+    return sums[drawn].sum(1) / sizes[drawn].sum(1)
+
+
+@ex.wrong("normal_curve", "You take the mean less 1.645 deviations, as if the means followed a normal curve.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, sizes = _groups(differences, cluster, drawn)
+    means = sums[drawn].sum(1) / sizes[drawn].sum(1)
+    return means.mean() - 1.645 * means.std(correction=0)
+
+
+@ex.wrong("own_draw", "You draw resamples of your own; `drawn` holds them already.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    return _bound(differences, cluster, torch.randint(drawn.shape[1], drawn.shape), alpha)
+
+
+@ex.wrong("layouts_counted", "You divide by the number of layouts; the mean is over images.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, _ = _groups(differences, cluster, drawn)
+    return (sums[drawn].sum(1) / drawn.shape[1]).quantile(alpha)
+
+
+@ex.wrong("mean_of_resamples", "You return the mean of all resamples; a lower bound is a quantile.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, sizes = _groups(differences, cluster, drawn)
+    return (sums[drawn].sum(1) / sizes[drawn].sum(1)).mean()
+
+
+@ex.wrong("quantile_of_images", "You take the quantile of the images' differences, without any resamples.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    return differences.quantile(alpha)
+
+
+@ex.wrong("sums", "You take the quantile of the resamples' sums; their means were asked for.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    sums, _ = _groups(differences, cluster, drawn)
+    return sums[drawn].sum(1).quantile(alpha)
+
+
+@ex.wrong("taken_as_sorted", "You take the images to be sorted by layout; `cluster` says which is which.")
+def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tensor:
+    return _bound(differences, cluster.sort().values, drawn, alpha)
+
+
 ex.right(_bound)
 
 
@@ -164,3 +240,11 @@ def _(differences: Tensor, cluster: Tensor, drawn: Tensor, alpha: float) -> Tens
     low = int(place)
     high = min(low + 1, len(ordered) - 1)
     return ordered[low] + (place - low) * (ordered[high] - ordered[low])
+
+
+ex.breach("the challenger's quality minus the champion's", "sign_turned")
+ex.breach("`cluster` says which layout", "images_resampled")
+ex.breach("`drawn` are resamples", "own_draw")
+ex.breach("A resample consists of all images of its layouts", "each_once")
+ex.breach("Return the `alpha` quantile of the resamples' means (over images)", "mean_of_means")
+ex.breach("linearly interpolated", "not_interpolated")

@@ -84,6 +84,27 @@ def _() -> list[Args]:
         _with(old_bound=0.02, margin=0.0),
         _with(families=[-0.02], family_margin=0.01),
         _with(families=[-0.02, -0.02], family_margin=0.03),
+        _with(old_bound=0.0),
+        _with(old_bound=0.0, margin=0.0),
+        _with(old_bound=0.0, margin=0.5, families=[]),
+        _with(new_bound=None, old_bound=None),
+        _with(new_bound=None, old_bound=-1.0),
+        _with(new_bound=1e-9),
+        _with(new_bound=0.01, margin=0.5, old_bound=-0.49),
+        _with(families=[0.5, 0.3]),
+        _with(families=[0.01, -0.2]),
+        _with(families=[-0.03, -0.03], defects=(0, 0)),
+        _with(families=[0.0], family_margin=0.0),
+        _with(families=[-0.001], family_margin=0.0),
+        _with(defects=(0, 0), p95=(4.0, 5.0)),
+        _with(defects=(0, 1)),
+        _with(defects=(9, 0)),
+        _with(p95=(4.0, 5.001)),
+        _with(p95=(25.0, 20.0)),
+        _with(p95=(60.0, 20.0)),
+        _with(p95=(100.0, 101.25)),
+        _with(p95=(100.0, 126.0)),
+        _with(p95=(1.0, 2.0)),
     ]
 
 
@@ -152,39 +173,125 @@ def _(*case: Any) -> bool:
     return any(_checks(*case).values())
 
 
-@ex.wrong("margin_on_new", "You allow a loss on new images as well; there the gain must be above 0.")
-def _(*case: Any) -> bool:
-    new, _, _, _, _, margin, *_ = case
-    found = _checks(*case)
-    found["new"] = new is None or new > -margin
-    return all(found.values())
+def _instead(name: str, test: Answer) -> Answer:
+    """The rule with one condition judged by `test`."""
+
+    def answer(*case: Any) -> bool:
+        return all({**_checks(*case), name: test(*case)}.values())
+
+    return answer
+
+
+ex.wrong(
+    "margin_on_new",
+    "You allow a loss on new images as well; there the gain must be above 0.",
+    _instead("new", lambda *case: case[0] is None or case[0] > -case[5]),
+)
+ex.wrong(
+    "no_loss_at_all",
+    "You ask for a gain on old images: “not worse by more than the margin” is enough.",
+    _instead("old", lambda *case: case[1] is None or case[1] > 0),
+)
+ex.wrong(
+    "faster_too",
+    "You refuse a challenger that is much faster: the limit is on being slower.",
+    _instead("latency", lambda *case: case[4][0] / 1.25 <= case[4][1] <= 1.25 * case[4][0]),
+)
+ex.wrong(
+    "mean_of_families",
+    "You average the families' changes: that is the mean again, and it hides a loss.",
+    _instead("families", lambda *case: not case[2] or sum(case[2]) / len(case[2]) >= -case[6]),
+)
 
 
 @ex.wrong(
-    "no_loss_at_all", "You ask for a gain on old images: “not worse by more than the margin” is enough."
+    "zero_is_missing",
+    "You take a bound of 0 for a missing one (`not old_bound`); only None means that there is none.",
 )
 def _(*case: Any) -> bool:
-    _, old, *_ = case
-    found = _checks(*case)
-    found["old"] = old is None or old > 0
-    return all(found.values())
+    return bool(case[1]) and all(_checks(*case).values())
 
 
-@ex.wrong("faster_too", "You refuse a challenger that is much faster: the limit is on being slower.")
+@ex.wrong("none_compared", "You compare a bound with a number before you look whether it is None.")
 def _(*case: Any) -> bool:
-    _, _, _, _, p95, *_ = case
     found = _checks(*case)
-    return all(found.values()) and p95[1] >= p95[0] / 1.25
+    new, old, _, _, _, margin, _ = case
+    return bool(new > 0 and old > -margin and all(found.values()))
 
 
 @ex.wrong(
-    "mean_of_families", "You average the families' changes: that is the mean again, and it hides a loss."
+    "none_is_zero", "You take a missing bound for 0: too few layouts prove nothing, so the champion stays."
 )
 def _(*case: Any) -> bool:
-    _, _, families, _, _, _, family_margin = case
-    found = _checks(*case)
-    found["families"] = not families or sum(families) / len(families) >= -family_margin
-    return all(found.values())
+    new, old, *rest = case
+    return all(_checks(new or 0.0, old or 0.0, *rest).values())
+
+
+ex.wrong(
+    "new_may_be_zero",
+    "You promote at a new bound of exactly 0; it must be above.",
+    _instead("new", lambda new, *_: new is None or new >= 0),
+)
+ex.wrong(
+    "old_at_the_margin",
+    "You promote at an old bound of exactly `-margin`; it must be above.",
+    _instead("old", lambda _new, old, _f, _d, _p, margin, _m: old is None or old >= -margin),
+)
+ex.wrong(
+    "positive_margin",
+    "You ask for an old bound above `margin`; a loss up to the margin is allowed.",
+    _instead("old", lambda _new, old, _f, _d, _p, margin, _m: old is None or old > margin),
+)
+ex.wrong(
+    "family_at_the_margin",
+    "You refuse a loss of exactly `family_margin`; only more than that is too much.",
+    _instead("families", lambda *case: min(case[2], default=1.0) > -case[6]),
+)
+ex.wrong(
+    "change_without_sign",
+    "You take the families' changes without their sign: a large gain is refused.",
+    _instead("families", lambda *case: max(map(abs, case[2]), default=0.0) <= case[6]),
+)
+ex.wrong(
+    "any_family",
+    "You are content if one family did not lose; none may lose more than the margin.",
+    _instead("families", lambda *case: max(case[2], default=0.0) >= -case[6]),
+)
+ex.wrong(
+    "margins_mixed_up",
+    "You hold the families to `margin`; they have a margin of their own.",
+    _instead("families", lambda *case: min(case[2], default=0.0) >= -case[5]),
+)
+ex.wrong(
+    "defects_must_fall",
+    "You refuse as many defects as before; only more are too many.",
+    _instead("defects", lambda *case: case[3][1] < case[3][0]),
+)
+ex.wrong(
+    "defects_turned",
+    "You have champion and challenger the wrong way round in the defects.",
+    _instead("defects", lambda *case: case[3][0] <= case[3][1]),
+)
+ex.wrong(
+    "latency_at_the_limit",
+    "You refuse at exactly 1.25 times the latency; that much is allowed.",
+    _instead("latency", lambda *case: case[4][1] < 1.25 * case[4][0]),
+)
+ex.wrong(
+    "latency_must_not_grow",
+    "You refuse every latency above the champion's; 1.25 times is allowed.",
+    _instead("latency", lambda *case: case[4][1] <= case[4][0]),
+)
+ex.wrong(
+    "latency_turned",
+    "You have champion and challenger the wrong way round in the latencies.",
+    _instead("latency", lambda *case: case[4][0] <= 1.25 * case[4][1]),
+)
+ex.wrong(
+    "latency_by_difference",
+    "You allow 1.25 units more; 1.25 is a factor.",
+    _instead("latency", lambda *case: case[4][1] <= case[4][0] + 1.25),
+)
 
 
 ex.right(_without())
@@ -229,3 +336,14 @@ def _(*case: Any) -> bool:
     if p95[1] > 1.25 * p95[0]:
         reasons.append("slow")
     return not reasons
+
+
+ex.breach("Decide whether a challenger is promoted.", "any_reason")
+ex.breach("or None where there were too few layouts to say", "none_passes")
+ex.breach("`families` are the mean changes of each family", "mean_of_families")
+ex.breach("`defects` opens plus bridges of (champion, challenger)", "defects_turned")
+ex.breach("All must hold: the new bound is above 0", "margin_on_new")
+ex.breach("the old one above `-margin`", "no_loss_at_all")
+ex.breach("no family lost more than `family_margin`", "family_at_the_margin")
+ex.breach("no more defects than before", "topology_forgotten")
+ex.breach("p95 at most 1.25 times the champion's", "latency_at_the_limit")

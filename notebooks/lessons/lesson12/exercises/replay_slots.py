@@ -1,6 +1,7 @@
 """Lesson 12: which new and which old pairs make up a batch."""
 
 import math
+import random
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
@@ -50,6 +51,13 @@ def _() -> list[Args]:
         (2, 2, 0.25),
         (1, 4, 0.375),
         (5, 3, 0.125),
+        (7, 1, 0.25),
+        (6, 1, 0.25),
+        (10, 6, 0.25),
+        (11, 6, 0.25),
+        (1000, 8, 0.875),
+        (0, 4, 0.0),
+        (0, 4, 1.0),
     ]
 
 
@@ -88,8 +96,7 @@ def _(step: int, batch_size: int, share: float) -> Slots:
 
 @ex.wrong("share_of_new", "You take `share` for the share of new pairs; it is that of old ones.")
 def _(step: int, batch_size: int, share: float) -> Slots:
-    old, new = _slots(step, batch_size, share)
-    return new, old
+    return _slots(step, batch_size, 1 - share)
 
 
 @ex.wrong(
@@ -140,6 +147,81 @@ def _(step: int, batch_size: int, share: float) -> Slots:
     return _between(step, batch_size, first, last)
 
 
+@ex.wrong("rounded_up", "You round up; halves go up, and less than a half goes down.")
+def _(step: int, batch_size: int, share: float) -> Slots:
+    first, last = (math.ceil(share * batch_size * s) for s in (step, step + 1))
+    return _between(step, batch_size, first, last)
+
+
+@ex.wrong("halves_down", "You round halves down; here they go up.")
+def _(step: int, batch_size: int, share: float) -> Slots:
+    first, last = (math.ceil(share * batch_size * s - 0.5) for s in (step, step + 1))
+    return _between(step, batch_size, first, last)
+
+
+@ex.wrong(
+    "old_first",
+    "You have new and old the wrong way round: new pairs come first, `share` is that of old ones.",
+)
+def _(step: int, batch_size: int, share: float) -> Slots:
+    new, old = _slots(step, batch_size, share)
+    return old, new
+
+
+@ex.wrong(
+    "own_size_times_step",
+    "You start the queues at this batch's own numbers of pairs times `step`; earlier batches may have taken "
+    "more or fewer.",
+)
+def _(step: int, batch_size: int, share: float) -> Slots:
+    new, old = _slots(step, batch_size, share)
+    return [len(new) * step + i for i in range(len(new))], [len(old) * step + i for i in range(len(old))]
+
+
+@ex.wrong("counts_only", "You return how many pairs of each kind; their numbers were asked for.")
+def _(step: int, batch_size: int, share: float) -> tuple[int, int]:
+    new, old = _slots(step, batch_size, share)
+    return len(new), len(old)
+
+
+@ex.wrong(
+    "old_from_the_front", "You begin the old pairs at 0 in each batch: the same few are replayed for ever."
+)
+def _(step: int, batch_size: int, share: float) -> Slots:
+    new, old = _slots(step, batch_size, share)
+    return new, list(range(len(old)))
+
+
+@ex.wrong("one_behind", "You give the batch before this one; batch 0 is the first.")
+def _(step: int, batch_size: int, share: float) -> Slots:
+    return _slots(step - 1, batch_size, share)
+
+
+@ex.wrong("counted_from_one", "You number the queues from 1; they begin at 0.")
+def _(step: int, batch_size: int, share: float) -> Slots:
+    new, old = _slots(step, batch_size, share)
+    return [i + 1 for i in new], [i + 1 for i in old]
+
+
+@ex.wrong(
+    "new_not_less_old",
+    "You start the new pairs at `step * batch_size`: the old ones are counted as new, too.",
+)
+def _(step: int, batch_size: int, share: float) -> Slots:
+    new, old = _slots(step, batch_size, share)
+    return [step * batch_size + i for i in range(len(new))], old
+
+
+@ex.wrong(
+    "at_random", "You draw the numbers at random: an interrupted training could not be resumed exactly."
+)
+def _(step: int, batch_size: int, share: float) -> Slots:
+    count = len(_slots(step, batch_size, share)[1])
+    return [random.randrange(99) for _ in range(batch_size - count)], [
+        random.randrange(99) for _ in range(count)
+    ]
+
+
 ex.right(_slots)
 
 
@@ -172,3 +254,12 @@ def _(step: int, batch_size: int, share: float) -> Slots:
     count = batch_size - len(old)
     start = batch_size * step - _before(step, batch_size, share)
     return [start + i for i in range(count)], old
+
+
+ex.breach("`share` of all pairs are to be old", "share_of_new")
+ex.breach("New pairs wait in a queue numbered 0, 1, 2, ...", "from_the_front")
+ex.breach("each batch takes the next of both", "one_queue")
+ex.breach("Before batch `step`, `share * batch_size * step` old pairs", "same_in_every_batch")
+ex.breach("(halves up)", "bankers_rounding")
+ex.breach("Return the numbers of the new and of the old pairs", "old_first")
+ex.breach("It must be a function of `step` alone", "at_random")

@@ -62,6 +62,10 @@ def _() -> list[Args]:
         (one, -one, 0.2 * one, 0.01 * one, 1000, 1e-4, 1.0),
         (one, one, 0 * one, 0 * one, 0, 1.0, 1.0),
         (one, 1e-8 * one, 0 * one, 1e-16 * one, 4, 0.5, 1.0),  # where eps matters
+        (-one, 0 * one, 0 * one, 0 * one, 7, 0.5, 1.0),
+        (0 * one, 2 * one, -0.5 * one, 0.25 * one, 0, 0.25, 4.0),
+        (one, 0.5 * one, -0.2 * one, 0.04 * one, 10**6, 0.0, 2.0),
+        (one[0], 3 * one[0], one[0], one[0], 2, 0.1, 0.5),
     ]
 
 
@@ -80,13 +84,11 @@ def _(case: Case) -> Args:
     )
 
 
-def _adam(
-    weight: Tensor, gradient: Tensor, m: Tensor, v: Tensor, step: int, lr: float, eps: float = EPS
-) -> Tensor:
+def _adam(weight: Tensor, gradient: Tensor, m: Tensor, v: Tensor, step: int, lr: float) -> Tensor:
     m = BETAS[0] * m + (1 - BETAS[0]) * gradient
     v = BETAS[1] * v + (1 - BETAS[1]) * gradient**2
     t = step + 1
-    return weight - lr * (m / (1 - BETAS[0] ** t)) / ((v / (1 - BETAS[1] ** t)).sqrt() + eps)
+    return weight - lr * (m / (1 - BETAS[0] ** t)) / ((v / (1 - BETAS[1] ** t)).sqrt() + EPS)
 
 
 ex.wrong(
@@ -146,6 +148,92 @@ def _(w: Tensor, g: Tensor, m: Tensor, v: Tensor, step: int, stored: float, base
     return new
 
 
+ex.wrong(
+    "eps_inside",
+    "You add eps below the root; it is added to the root.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * ((0.5 * m + 0.5 * g) / (1 - 0.5 ** (step + 1)))
+        / ((0.999 * v + 0.001 * g**2) / (1 - 0.999 ** (step + 1)) + EPS).sqrt()
+    ),
+)
+ex.wrong(
+    "usual_betas",
+    "You take Adam's usual first beta, 0.9; here it is 0.5.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * ((0.9 * m + 0.1 * g) / (1 - 0.9 ** (step + 1)))
+        / (((0.999 * v + 0.001 * g**2) / (1 - 0.999 ** (step + 1))).sqrt() + EPS)
+    ),
+)
+ex.wrong(
+    "not_corrected",
+    "You leave the bias corrections out.",
+    lambda w, g, m, v, step, stored, base: (
+        w - base / 10 * (0.5 * m + 0.5 * g) / ((0.999 * v + 0.001 * g**2).sqrt() + EPS)
+    ),
+)
+ex.wrong(
+    "old_moments",
+    "You step with the moments as they came: the new gradient has no part in it.",
+    lambda w, g, m, v, step, stored, base: (
+        w - base / 10 * (m / (1 - 0.5 ** (step + 1))) / ((v / (1 - 0.999 ** (step + 1))).sqrt() + EPS)
+    ),
+)
+ex.wrong(
+    "gradient_not_squared",
+    "You mix the gradient itself into the second moment; it takes the square.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * ((0.5 * m + 0.5 * g) / (1 - 0.5 ** (step + 1)))
+        / (((0.999 * v + 0.001 * g) / (1 - 0.999 ** (step + 1))).sqrt() + EPS)
+    ),
+)
+ex.wrong(
+    "no_root",
+    "You divide by the second moment; Adam divides by its root.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * ((0.5 * m + 0.5 * g) / (1 - 0.5 ** (step + 1)))
+        / ((0.999 * v + 0.001 * g**2) / (1 - 0.999 ** (step + 1)) + EPS)
+    ),
+)
+ex.wrong(
+    "step_returned",
+    "You return the step; the new weight was asked for.",
+    lambda w, g, m, v, step, stored, base: _adam(w, g, m, v, step, base / 10) - w,
+)
+ex.wrong(
+    "ten_times",
+    "You multiply the base rate by ten; a tenth of it was asked for.",
+    lambda w, g, m, v, step, stored, base: _adam(w, g, m, v, step, base * 10),
+)
+ex.wrong(
+    "betas_turned",
+    "You have old and new the wrong way round in the second moment: 0.999 is the share that stays.",
+    lambda w, g, m, v, step, stored, base: (
+        w
+        - base
+        / 10
+        * ((0.5 * m + 0.5 * g) / (1 - 0.5 ** (step + 1)))
+        / (((0.001 * v + 0.999 * g**2) / (1 - 0.999 ** (step + 1))).sqrt() + EPS)
+    ),
+)
+
+
+@ex.wrong("weight_in_place", "You change the weight that you were given; return a new one.")
+def _(w: Tensor, g: Tensor, m: Tensor, v: Tensor, step: int, stored: float, base: float) -> Tensor:
+    return w.copy_(_adam(w, g, m, v, step, base / 10))
+
+
 ex.right(lambda w, g, m, v, step, stored, base: _adam(w, g, m, v, step, 0.1 * base))
 
 
@@ -174,3 +262,12 @@ def _(w: Tensor, g: Tensor, m: Tensor, v: Tensor, step: int, stored: float, base
     first, second = (m + g) / 2, v + (g.square() - v) / 1000
     root = (second / (1 - 0.999 ** (1 + step))) ** 0.5
     return w - (base * 0.1 / (1 - 0.5 ** (1 + step))) * first / (root + 1e-8)
+
+
+ex.breach("You have loaded a champion with Adam's state", "state_dropped")
+ex.breach("`stored_lr` is the rate that came with the state", "tenth_of_stored")
+ex.breach("at a tenth of `base_lr`", "full_rate")
+ex.breach("Adam going on where it stopped (betas 0.5 and 0.999, eps 1e-8)", "usual_betas")
+ex.breach("Return the new weight; leave the arguments alone.", "in_place")
+ex.breach(r"With $t = \text{step} + 1$:", "step_not_counted")
+ex.breach(r"$m = \beta_1 m", "eps_inside")

@@ -64,6 +64,18 @@ def _() -> list[Args]:
         ([(10, 0.0, False), (0, 0.0, False)], 10, 4, 0.05, 1),
         ([(30, 0.3, True)] * 2, *RULE),
         ([], *RULE),
+        ([(5, 0.0, False), (6, 0.0, False), (9, 0.0, False), (0, 0.0, False), (2, 0.0, False)], *RULE),
+        ([(25, 0.0, False), *[(0, 0.0, False)] * 6, (9, 0.0, False), (1, 0.0, False)], *RULE),
+        ([(10, 0.0, False), (9, 0.0, False), (0, 0.0, False), (0, 0.0, False), (1, 0.0, False)], *RULE),
+        ([(0, 0.9, False), (3, 0.0, False), (2, 0.0, False), (0, 0.06, False)], *RULE),
+        ([(4, -0.9, True), (0, -0.06, False), (0, 0.051, True)], *RULE),
+        ([(3, 0.04, False), (1, 0.04, False), (1, 0.04, False), (5, 0.0, False)], *RULE),
+        ([(10, 0.0, False)] * 4, 10, 4, 0.05, 0),
+        ([(0, 0.0, False), (0, 0.2, False), (0, 0.2, False)], 10, 0, 0.05, 2),
+        ([(0, 0.0, False)] * 5, 0, 0, 0.05, 2),
+        ([(3, 0.2, True), (3, 0.0, False), (3, 0.2, False)], 5, 7, 0.05, 1),
+        ([(7, 0.0, False), (7, 0.5, False), (0, 0.5, False), (0, 0.0, False), (7, 0.0, False)], 7, 7, 0.0, 4),
+        ([(10, 0.0, False), (10, 0.0, False), (0, 0.0, False), (0, 0.0, False)], 10, 4, 0.05, 2),
     ]
 
 
@@ -153,6 +165,120 @@ def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -
     return _starts(days, pause, lambda w, loss, drift: w >= enough and loss > most_loss)
 
 
+@ex.wrong("enough_and_one", "You ask for more than `enough` labels; exactly that many are enough.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    return _starts(days, pause, lambda w, loss, drift: w > enough or (loss > most_loss and w >= fewest))
+
+
+@ex.wrong("fewest_and_one", "You ask for more than `fewest` labels; exactly that many are enough.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    return _starts(days, pause, lambda w, loss, drift: w >= enough or (loss > most_loss and w > fewest))
+
+
+@ex.wrong("loss_at_the_limit", "You start at a loss of exactly `most_loss`; it must be more.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    return _starts(days, pause, lambda w, loss, drift: w >= enough or (loss >= most_loss and w >= fewest))
+
+
+@ex.wrong("loss_without_sign", "You take the loss without its sign: quality that rose starts a training.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    return _starts(days, pause, lambda w, loss, drift: w >= enough or (abs(loss) > most_loss and w >= fewest))
+
+
+@ex.wrong(
+    "loss_turned", "You start where quality rose: `loss` says by how much it lies *below* its reference."
+)
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    return _starts(days, pause, lambda w, loss, drift: w >= enough or (-loss > most_loss and w >= fewest))
+
+
+@ex.wrong(
+    "fewest_always", "You ask for `fewest` labels in either case: `enough` of them start it by themselves."
+)
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    return _starts(days, pause, lambda w, loss, drift: (w >= enough or loss > most_loss) and w >= fewest)
+
+
+@ex.wrong("quality_alone", "You start only where quality fell; `enough` labels are a reason as well.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    return _starts(days, pause, lambda w, loss, drift: loss > most_loss and w >= fewest)
+
+
+@ex.wrong("drift_and_labels", "You start on drift and `fewest` labels; drift starts nothing.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    rule = _rule(enough, fewest, most_loss)
+    return _starts(days, pause, lambda w, loss, drift: rule(w, loss, drift) or (drift and w >= fewest))
+
+
+@ex.wrong(
+    "todays_labels_only", "You look at today's labels alone; those that came before and wait count as well."
+)
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    ready = _rule(enough, fewest, most_loss)
+    starts: list[int] = []
+    for day, (labels, loss, drift) in enumerate(days):
+        if ready(labels, loss, drift) and (not starts or day - starts[-1] >= pause):
+            starts.append(day)
+    return starts
+
+
+def _loop(
+    begin: int = 0, first: int | None = None, *, deaf: bool = False, rest: bool = False
+) -> Callable[..., list[int]]:
+    """An answer that numbers days from `begin`, has a start on day `first` behind it, is deaf to labels in a
+    pause, or uses up `enough` labels alone and keeps the rest."""
+
+    def answer(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+        ready, starts, waiting, last = _rule(enough, fewest, most_loss), [], 0, first
+        for day, (labels, loss, drift) in enumerate(days, begin):
+            paused = last is not None and day - last < pause
+            waiting += 0 if paused and deaf else labels
+            if ready(waiting, loss, drift) and not paused:
+                starts.append(day)
+                waiting, last = max(waiting - enough, 0) if rest else 0, day
+        return starts
+
+    return answer
+
+
+ex.wrong("counted_from_one", "You number the days from 1; the first one is day 0.", _loop(1))
+ex.wrong(
+    "pause_before_the_first",
+    "You wait a pause before the first start, as if a training had started on day 0; there was none.",
+    _loop(first=0),
+)
+ex.wrong(
+    "deaf_in_the_pause", "You lose the labels that arrive during the pause; they wait.", _loop(deaf=True)
+)
+ex.wrong(
+    "some_labels_kept", "You take `enough` labels away; a start uses up all that wait.", _loop(rest=True)
+)
+
+
+@ex.wrong("day_zero_forgotten", "You take a start on day 0 for none (`if not last`): its pause is not kept.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    ready, starts, waiting, last = _rule(enough, fewest, most_loss), [], 0, 0
+    for day, (labels, loss, drift) in enumerate(days):
+        waiting += labels
+        if ready(waiting, loss, drift) and (not last or day - last >= pause):
+            starts.append(day)
+            waiting, last = 0, day
+    return starts
+
+
+@ex.wrong("loss_remembered", "You remember a loss of quality until labels come; it counts on its own day.")
+def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
+    starts: list[int] = []
+    waiting, worst = 0, -1.0
+    for day, (labels, loss, _) in enumerate(days):
+        waiting, worst = waiting + labels, max(worst, loss)
+        ready = waiting >= enough or (worst > most_loss and waiting >= fewest)
+        if ready and (not starts or day - starts[-1] >= pause):
+            starts.append(day)
+            waiting, worst = 0, -1.0
+    return starts
+
+
 @ex.right
 def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -> list[int]:
     return _starts(days, pause, _rule(enough, fewest, most_loss))
@@ -196,3 +322,13 @@ def _(days: list[Day], enough: int, fewest: int, most_loss: float, pause: int) -
         return go(day + 1, have, last)
 
     return go(0, 0, float("-inf"))
+
+
+ex.background("Every day brings `(labels, loss, drift)`")
+ex.breach("Return the numbers (0, 1, ...)", "counted_from_one")
+ex.breach("It starts if `enough` new labels wait", "enough_and_one")
+ex.breach("if quality fell by more than `most_loss`", "loss_at_the_limit")
+ex.breach("at least `fewest` new labels wait", "nothing_to_train_on")
+ex.breach("only if `pause` or more days have passed since the last start", "one_day_more")
+ex.breach("A start uses up all labels that wait.", "labels_used_twice")
+ex.breach("Drift asks for labels; it starts nothing.", "drift_starts")
