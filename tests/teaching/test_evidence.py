@@ -201,10 +201,10 @@ def test_pages_and_evidence_are_found_and_checked(course, monkeypatch):
         ("[a](#Two-words)\n\n## Two *words*", None),
         (
             "[a](evidence/01_noise_schedules.ipynb#d02)",
-            "the heading #d02, which 01_noise_schedules.ipynb does not",
+            "does not have: write #D02, as the heading is written.",
         ),
         ("[a](evidence/01_noise.ipynb#D02)", "links to evidence/01_noise.ipynb, which is not there"),
-        ("[a](#Elsewhere)", "the heading #Elsewhere"),
+        ("[a](#Elsewhere)", "links to #Elsewhere, a heading that 01_noise_schedules.ipynb does not have."),
         ("[a](glossary.md)", "links to glossary.md: link to a page"),
     ],
 )
