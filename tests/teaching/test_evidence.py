@@ -160,10 +160,15 @@ def course(tmp_path):
     folder.mkdir(parents=True)
     shutil.copy(lesson("01").folder / "lesson.toml", folder)
     target = "[how sure?](evidence/01_noise_schedules.ipynb#D02)"
-    nbformat.write(new_notebook(cells=[new_markdown_cell(target)]), tmp_path / "01_noise_schedules.ipynb")
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3 (ipykernel)", "language": "python"}}
+    nbformat.write(
+        new_notebook(cells=[new_markdown_cell(target)], metadata=kernel),
+        tmp_path / "01_noise_schedules.ipynb",
+    )
     notebook = page()
     for count, cell in enumerate((c for c in notebook.cells if c.cell_type == "code"), 1):
         cell.execution_count = count
+    notebook.metadata.update(kernel)
     notebook.metadata["gantrans"] = {"code": code_hash(notebook), "scale": "reduced"}
     nbformat.write(notebook, tmp_path / "evidence" / "01_noise_schedules.ipynb")
     return tmp_path
@@ -196,10 +201,10 @@ def test_pages_and_evidence_are_found_and_checked(course, monkeypatch):
         ("[a](#Two-words)\n\n## Two *words*", None),
         (
             "[a](evidence/01_noise_schedules.ipynb#d02)",
-            "the heading #d02, which 01_noise_schedules.ipynb does not",
+            "does not have: write #D02, as the heading is written.",
         ),
         ("[a](evidence/01_noise.ipynb#D02)", "links to evidence/01_noise.ipynb, which is not there"),
-        ("[a](#Elsewhere)", "the heading #Elsewhere"),
+        ("[a](#Elsewhere)", "links to #Elsewhere, a heading that 01_noise_schedules.ipynb does not have."),
         ("[a](glossary.md)", "links to glossary.md: link to a page"),
     ],
 )
@@ -214,3 +219,31 @@ def test_the_rendered_page_has_the_anchors_that_links_name(course):
     body, _ = HTMLExporter(template_name="basic").from_filename(str(path))
     assert anchors(path) <= {unquote(found) for found in re.findall(r'<h\d id="([^"]*)"', body)}
     assert "D02" in anchors(path)
+
+
+BACK = """() => { const shell = window.jupyterapp.shell; shell.activateById([...shell.widgets('main')]
+    .find(widget => widget.context?.path === 'pages/01_noise_schedules.ipynb').id) }"""
+IN_VIEW = "heading => { const y = heading.getBoundingClientRect().y; return y > 0 && y < 500 }"
+
+
+@pytest.mark.browser
+def test_a_link_opens_the_evidence_and_goes_to_its_heading_in_jupyterlab(course, lab, browser):
+    """The first click opens the page at its top (JupyterLab 4 looks for the heading too early), one on an
+    open page goes to the heading."""
+    url, served = lab
+    shutil.copytree(course, served / "pages")
+    context = browser.new_context(viewport={"width": 1280, "height": 500})
+    page = context.new_page()
+    page.set_default_timeout(60_000)
+    try:
+        page.goto(f"{url}/lab/tree/pages/01_noise_schedules.ipynb?reset")
+        page.get_by_role("link", name="how sure?").click()
+        heading = page.locator("h2", has_text="D02").first
+        heading.wait_for()
+        assert page.locator("h1", has_text="the evidence").count() == 1
+        page.evaluate(BACK)
+        page.get_by_role("link", name="how sure?").click()
+        page.wait_for_function(IN_VIEW, arg=heading.element_handle())
+    finally:
+        context.close()
+        shutil.rmtree(served / "pages")

@@ -17,9 +17,10 @@ from papermill import PapermillExecutionError
 from test_browser import DRIVEN
 
 from gantrans.errors import ConfigError
+from gantrans.teaching import mine
 from gantrans.teaching.course import cpu_limit, is_evidence
 from gantrans.teaching.notebooks import run as lessons
-from gantrans.teaching.notebooks.executed import COMPARED, check, code_hash, execute, tag_comparable
+from gantrans.teaching.notebooks.executed import COMPARED, check, code_hash, execute, run_copy, tag_comparable
 from gantrans.teaching.notebooks.run import (
     find_lessons,
     find_pages,
@@ -170,6 +171,32 @@ def test_two_executions_give_the_same_bytes(tmp_path):
     assert made[0] == made[1]
     assert b"widget-view" in made[0]
     assert check(path) == []
+
+
+ANSWER = """
+from gantrans.teaching.exercises import exercise
+
+
+def log_snr(betas):
+    kept = (1 - betas).cumprod(0)
+    return kept.log() - (1 - kept).log()
+
+
+exercise("log_snr").check(log_snr)
+"""
+
+
+def test_outputs_to_commit_do_not_depend_on_who_executes(tmp_path, monkeypatch):
+    """A part that this person got accepted runs in their lessons and not in `run_copy`."""
+    monkeypatch.setenv("GANTRANS_PROGRESS", str(tmp_path / "progress.json"))
+    (tmp_path / "answer.py").write_text(ANSWER)
+    subprocess.run([sys.executable, str(tmp_path / "answer.py")], check=True)
+    assert "yours, accepted on" in str(mine.report("log_snr"))
+    look = nbformat.v4.new_code_cell("from gantrans.teaching import mine\n\nprint(mine.report('log_snr'))")
+    page = tmp_path / "page.ipynb"
+    nbformat.write(nbformat.v4.new_notebook(cells=[look]), page)
+    (shown,) = run_copy(page, "smoke").cells[0].outputs
+    assert "| 01 | `log_snr` | the course's |" in shown.text
 
 
 def test_run_lesson_reports_declared_minutes(tmp_path, monkeypatch):

@@ -312,6 +312,7 @@ def test_a_helper_may_stand_before_the_exercise_and_an_exercise_runs_nothing():
     ("prose", "count"),
     [
         ("Level 0 holds 64 numbers, and a window holds eight lots.", 0),
+        ("A test holds both to the same numbers.", 0),
         ("The door is open, and an open door excluded nobody.", 0),
         ("Verdict: **holds**.", 1),
         ("It holds for DDPM alone.", 1),

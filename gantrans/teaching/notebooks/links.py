@@ -31,8 +31,12 @@ def link_problems(notebook: NotebookNode, path: Path) -> Iterator[str]:
                 yield f"{name} links to {target}: link to a page, for the learner's copy has no other file."
             elif not there.is_file():
                 yield f"{name} links to {target}, which is not there."
-            elif fragment and unquote(fragment) not in anchors(notebook if there == path else there):
-                yield f"{name} links to the heading #{fragment}, which {there.name} does not have."
+            elif fragment:
+                known = anchors(notebook if there == path else there)
+                if unquote(fragment) not in known:
+                    near = [one for one in known if one.casefold() == unquote(fragment).casefold()]
+                    write = f": write #{near[0]}, as the heading is written" if near else ""
+                    yield f"{name} links to #{fragment}, a heading that {there.name} does not have{write}."
 
 
 def anchors(page: NotebookNode | Path) -> set[str]:

@@ -71,7 +71,7 @@ LIMITS = (
 _DECIMAL = re.compile(r"(?<![\w.])[-+\u2212]?\d*\.\d+(?![\w.]*\.\d)")
 _MINUTES = re.compile(r"\b(?:smoke|reduced|full) [\d.]+\d")
 _CODE = re.compile(r"`[^`\n]+`")
-_AFTER_HOLDS = r"for|here|in|with|only|against|when|if|as|alone|at|on|both|too|as well|everywhere|nowhere"
+_AFTER_HOLDS = r"for|here|only|alone|against|without|when|if|too|as well|everywhere|nowhere"
 VERDICT_WORDS = re.compile(
     rf"""\brefuted\b | \bnot\ decided\b | \bwith\ conditions\b
     | \bholds\b (?= [*_`]* \s* (?: $ | [.,;:!?)(|] | (?:{_AFTER_HOLDS})\b ) )
