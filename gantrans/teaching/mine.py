@@ -64,6 +64,14 @@ def whose(ex: Exercise) -> str:
     return f"yours, accepted on {found.date}"
 
 
+def runs_mine(ex: Exercise) -> bool:
+    """Whether `mine` gives the learner's version of an exercise."""
+    try:
+        return store.load(ex) is not None
+    except store.Damaged:
+        return False
+
+
 @cache
 def _exercise(name: str) -> Exercise:
     try:
