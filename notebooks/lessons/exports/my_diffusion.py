@@ -171,9 +171,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, default=Path("."))
     o = parser.parse_args()
     if min(o.size, o.steps, o.timesteps, o.every, o.count) < 1 or o.timesteps % o.every:
-        stop(
-            "--size, --steps, --timesteps, --every and --count are at least 1, and --every divides --timesteps."
-        )
+        stop("--size, --steps, --timesteps, --every, --count: at least 1; --every divides --timesteps.")
     if o.schedule == "linear" and o.timesteps <= 20:
         stop("--timesteps must be above 20 for the linear schedule: its last beta would reach 1.")
     torch.manual_seed(o.seed)
