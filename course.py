@@ -33,6 +33,7 @@ ROOT = Path(__file__).resolve().parent
 ENV = Path(os.environ.get("GANTRANS_VENV") or ROOT / ".venv").absolute()
 PYTHON = ENV / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
 STATE = ENV / "course.json"
+NOTEBOOKS = ROOT / "notebooks"
 WORK = ROOT / "runs" / "work"
 LEARNER, DEVELOPER = "requirements.txt", "requirements-dev.txt"
 TORCH_CPU_INDEX = "https://download.pytorch.org/whl/cpu"
@@ -129,14 +130,15 @@ def reset(options: argparse.Namespace, rest: list[str]) -> int:
     found = [p for p in lessons() if p.stem == number or p.stem.split("_")[0] == number.zfill(2)]
     if len(found) != 1:
         raise Stop(f"There is no lesson {options.lesson!r} among {', '.join(p.stem for p in lessons())}.")
-    mine = WORK / found[0].name
-    if mine.exists():
-        names = (mine.with_name(f"{mine.stem}.mine-{n}.ipynb") for n in range(1, 10_000))
-        kept = next(name for name in names if not name.exists())
-        mine.rename(kept)
-        print(f"Your version is kept as {kept.relative_to(ROOT)}.")
+    originals = [page for page in pages() if page.name == found[0].name]  # the lesson and its evidence
+    for mine in (WORK / page.relative_to(NOTEBOOKS) for page in originals):
+        if mine.exists():
+            names = (mine.with_name(f"{mine.stem}.mine-{n}.ipynb") for n in range(1, 10_000))
+            kept = next(name for name in names if not name.exists())
+            mine.rename(kept)
+            print(f"Your version is kept as {kept.relative_to(ROOT)}.")
     copy_lessons()
-    print(f"{mine.relative_to(ROOT)} is the original again.")
+    print(f"{(WORK / found[0].name).relative_to(ROOT)} is the original again.")
     return 0
 
 
@@ -151,22 +153,30 @@ def call(*arguments: str) -> int:
 
 
 def lessons() -> list[Path]:
-    return sorted((ROOT / "notebooks").glob("[0-9][0-9]_*.ipynb"))
+    return sorted(NOTEBOOKS.glob("[0-9][0-9]_*.ipynb"))
+
+
+def pages() -> list[Path]:
+    """The lessons, then their evidence pages; links between them work in the copies as well."""
+    return [*lessons(), *sorted(NOTEBOOKS.glob("evidence/[0-9][0-9]_*.ipynb"))]
 
 
 def copy_lessons() -> None:
-    """Give the learner a copy of every lesson in runs/work/. A copy that was touched is never overwritten."""
+    """Give the learner a copy of every page in runs/work/. A copy that was touched is never overwritten."""
     WORK.mkdir(parents=True, exist_ok=True)
-    record = WORK / ".copied.json"  # lesson -> digest of the original that was copied
-    copied = read_json(record)
-    for lesson in lessons():
-        mine, original = WORK / lesson.name, digest(lesson.read_bytes())
-        if not mine.exists() or digest(mine.read_bytes()) == copied.get(lesson.name) != original:
-            shutil.copyfile(lesson, mine)
-            copied[lesson.name] = original
-        elif copied.get(lesson.name) != original:
-            number = lesson.stem[:2]
-            print(f"Lesson {number} has a new version: `course.py reset {number}` takes it and keeps yours.")
+    record = WORK / ".copied.json"  # page, as its path below notebooks/ -> digest of the copied original
+    copied, newer = read_json(record), []
+    for page in pages():
+        name = page.relative_to(NOTEBOOKS).as_posix()
+        mine, original = WORK / name, digest(page.read_bytes())
+        if not mine.exists() or digest(mine.read_bytes()) == copied.get(name) != original:
+            mine.parent.mkdir(exist_ok=True)
+            shutil.copyfile(page, mine)
+            copied[name] = original
+        elif copied.get(name) != original:
+            newer.append(page.stem[:2])
+    for number in dict.fromkeys(newer):
+        print(f"Lesson {number} has a new version: `course.py reset {number}` takes it and keeps yours.")
     write_json(record, copied)
 
 

@@ -236,6 +236,25 @@ def test_reset_keeps_the_learners_version(course, capsys):
     assert "'07' among 00_start_here, 04_unet_skips" in capsys.readouterr().err
 
 
+def test_evidence_pages_are_copied_beside_the_lessons(course, capsys):
+    original = course.NOTEBOOKS / "evidence" / "04_unet_skips.ipynb"
+    original.parent.mkdir()
+    original.write_text("evidence v1")
+    course.copy_lessons()
+    mine = course.WORK / "evidence" / original.name
+    assert mine.read_text() == "evidence v1"
+    mine.write_text("my notes")
+    (course.WORK / original.name).write_text("my answers")
+    for page in course.pages():
+        page.write_text("v2")
+    course.copy_lessons()
+    assert capsys.readouterr().out.count("Lesson 04 has a new version") == 1
+    assert course.main(["reset", "04"]) == 0
+    assert [path.read_text() for path in (mine, course.WORK / original.name)] == ["v2", "v2"]
+    kept = {path.parent.name: path.read_text() for path in course.WORK.rglob("*.mine-1.ipynb")}
+    assert kept == {"work": "my answers", "evidence": "my notes"}
+
+
 def test_course_py_needs_the_standard_library_only():
     tree = ast.parse((ROOT / "course.py").read_text(encoding="utf-8"))
     imports = [node for node in ast.walk(tree) if isinstance(node, ast.Import)]

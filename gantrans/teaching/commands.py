@@ -48,6 +48,17 @@ def list_lessons(
     show_table(rows, json_output=json_output, width=60)
 
 
+@app.command("new")
+def new_lesson(
+    name: Annotated[str, typer.Argument(help="Number and name of the lesson, such as 17_flow_matching.")],
+) -> None:
+    """Write a small complete lesson to start from: its page, its folder, its evidence page."""
+    from gantrans.teaching.notebooks.skeleton import write_skeleton
+
+    for path in write_skeleton(name):
+        typer.echo(f"wrote {path}")
+
+
 @app.command()
 def exercises(
     mutants: Annotated[
@@ -130,14 +141,20 @@ def run_notebooks(notebooks: list[Path], scale: ScaleOption = None) -> None:
 
 @notebooks_app.command("check")
 def check_notebooks(
-    notebooks: Annotated[list[Path] | None, typer.Argument(show_default="all lessons")] = None,
+    notebooks: Annotated[list[Path] | None, typer.Argument(show_default="all pages")] = None,
+    report: Annotated[
+        bool, typer.Option("--report", help="Print what is measured on each page, with the limits.")
+    ] = False,
 ) -> None:
-    """Check committed notebooks without running them: outputs, rules of writing, prose against the ledger."""
+    """Check committed pages without running them: outputs, rules of writing, prose against the ledger."""
     from gantrans.teaching import claims
     from gantrans.teaching.notebooks.executed import check
-    from gantrans.teaching.notebooks.run import find_lessons
+    from gantrans.teaching.notebooks.measures import report_rows
+    from gantrans.teaching.notebooks.run import find_pages
 
-    paths = _existing(notebooks) if notebooks else find_lessons()
+    paths = _existing(notebooks) if notebooks else find_pages()
+    if report:
+        show_table(report_rows(paths), json_output=False, width=76)
     ledger = claims.read(claims.COMMITTED)
     problems = [line for path in paths for line in (*check(path), *claims.check_prose(path, ledger))]
     for line in problems:

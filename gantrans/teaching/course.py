@@ -3,17 +3,22 @@ it here.
 
 title = "Noise schedules"          # the page's heading is "01 · Noise schedules", a subtitle may follow
 question = "How much noise, when?"
-goals = ["...", "...", "..."]      # three, as they stand behind "you will be able to"
 prerequisites = "lesson 00"
 builds = "five schedules, noising in one step, log-SNR"
 minutes = { person = 70, smoke = 0.4, reduced = 2, full = 5 }
+
+[exceptions]                       # rules of the pattern that the page is better without (README.md)
+"long cells" = "the U-Net is one class of 38 lines, as everywhere else"
+
+A lesson that is not rewritten yet has `form = "first"`, no exceptions, and
+goals = ["...", "...", "..."]      # three, as they stand behind "you will be able to"
 """
 
 import json
 import re
 import tomllib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -26,21 +31,32 @@ MOST_MINUTES = {"smoke": 0.5, "reduced": 5.0, "full": 15.0}
 OVERRUN = 2.0
 """A smoke run fails when its CPU time exceeds the declared minutes by more than this factor."""
 FILE = "lesson.toml"
+FIRST, PATTERN = "first", "pattern"
+"""The forms of a page: as the first edition had it, and the pattern of notebooks/README.md."""
+EVIDENCE = "evidence"
+"""The folder of the evidence pages, beside the lessons."""
+EVIDENCE_SECONDS = 20.0
+"""CPU seconds that an evidence page may take: it loads tables and trains nothing."""
 
 
 @dataclass(frozen=True)
 class Lesson:
-    """One lesson: `number` is "06", `minutes` the machine needs at each scale, `person_minutes` a reader."""
+    """One lesson: `number` is "06", `minutes` the machine needs at each scale, `person_minutes` a reader.
+
+    `exceptions` has a reason for every rule of the pattern that its page does not keep.
+    """
 
     number: str
     title: str
     question: str
-    goals: tuple[str, str, str]
     prerequisites: str
     builds: str
     person_minutes: float
     minutes: Mapping[str, float]
     folder: Path
+    goals: tuple[str, ...] = ()
+    form: str = PATTERN
+    exceptions: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def notebook(self) -> Path:
@@ -57,6 +73,11 @@ class Lesson:
                 f"{self.folder.parents[1].name}/; there is {there}."
             )
         return pages[0]
+
+    @property
+    def evidence(self) -> Path:
+        """Where the evidence page of the lesson stands, if it has one: named as its page."""
+        return self.notebook.parent / EVIDENCE / self.notebook.name
 
 
 def lessons(folder: Path = LESSONS) -> list[Lesson]:
@@ -83,9 +104,16 @@ def lesson(number: str, folder: Path = LESSONS) -> Lesson:
 
 
 def lesson_of(notebook: Path) -> Lesson | None:
-    """The lesson whose page a notebook is; None for one that has no folder `lessons/lessonNN` beside it."""
-    folder = notebook.parent / "lessons" / f"lesson{notebook.name[:2]}"
+    """The lesson whose page, or evidence page, a notebook is; None for one without a folder
+    `lessons/lessonNN` beside it."""
+    beside = notebook.parent.parent if is_evidence(notebook) else notebook.parent
+    folder = beside / "lessons" / f"lesson{notebook.name[:2]}"
     return read_lesson(folder) if re.match(r"\d\d_", notebook.name) and folder.is_dir() else None
+
+
+def is_evidence(notebook: Path) -> bool:
+    """Is this the evidence page of a lesson, `evidence/NN_name.ipynb`?"""
+    return notebook.absolute().parent.name == EVIDENCE
 
 
 def lesson_minutes(notebook: Path) -> dict[str, float]:
@@ -109,8 +137,10 @@ def lesson_minutes(notebook: Path) -> dict[str, float]:
 
 
 def cpu_limit(notebook: Path, scale: str = "smoke") -> float:
-    """The CPU seconds that a run may take: twice the declared minutes. CPU time, since wall time depends on
-    the machine's other work as well."""
+    """The CPU seconds that a run may take: twice the declared minutes; `EVIDENCE_SECONDS` for an evidence
+    page. CPU time, since wall time depends on the machine's other work as well."""
+    if is_evidence(notebook):
+        return EVIDENCE_SECONDS
     return OVERRUN * 60 * lesson_minutes(notebook)[scale]
 
 
@@ -143,13 +173,18 @@ def read_lesson(folder: Path) -> Lesson:
     for key in sorted(set(raw) - set(_KEYS)):
         _refuse(folder, key, raw[key], f"the keys are {', '.join(_KEYS)}")
     for key, (good, expected) in _KEYS.items():
-        if not good(raw.get(key)):
+        if not good(raw.get(key, _DEFAULTS.get(key))):
             _refuse(folder, key, raw.get(key), f"it must be {expected}")
+    if (raw.get("form") == FIRST) != ("goals" in raw) or (raw.get("form") == FIRST and "exceptions" in raw):
+        raise DataError(
+            f"{folder.name}/{FILE}: a lesson of the first form has goals and no exceptions, one of the "
+            "pattern has no goals: its page has a plan."
+        )
     later = [n for n in re.findall(r"\b\d\d\b", raw["prerequisites"]) if n >= number]
     if later:
         _refuse(folder, "prerequisites", raw["prerequisites"], f"lesson {later[0]} does not come before")
     minutes = {key: float(value) for key, value in raw.pop("minutes").items()}
-    raw["goals"] = tuple(raw["goals"])
+    raw["goals"] = tuple(raw.get("goals", ()))
     return Lesson(number, person_minutes=minutes.pop("person"), minutes=minutes, folder=folder, **raw)
 
 
@@ -175,12 +210,18 @@ def _limits() -> str:
     return ", ".join(f"{scale} (at most {most:g})" for scale, most in MOST_MINUTES.items())
 
 
+_DEFAULTS: dict[str, Any] = {"goals": [], "form": PATTERN, "exceptions": {}}
 _KEYS: dict[str, tuple[Callable[[Any], bool], str]] = {
     "title": (_line, "one line of text"),
     "question": (lambda value: _line(value) and value.endswith("?"), "one line that ends in a question mark"),
     "goals": (
-        lambda value: isinstance(value, list) and len(value) == 3 and all(map(_line, value)),
+        lambda value: isinstance(value, list) and len(value) in (0, 3) and all(map(_line, value)),
         "three lines of text",
+    ),
+    "form": (lambda value: value in (FIRST, PATTERN), f"{FIRST!r} or left out"),
+    "exceptions": (
+        lambda value: isinstance(value, dict) and all(map(_line, value.values())),
+        "a table of rules, each with its reason in one line",
     ),
     "prerequisites": (_line, "one line of text"),
     "builds": (_line, "one line of text"),

@@ -32,6 +32,7 @@ from gantrans.networks import (
     PatchGAN,
     PatchGANConfig,
     SelfAttention,
+    VectorDenoiser,
     VectorDenoiserConfig,
     receptive_field,
     sinusoidal_embedding,
@@ -66,6 +67,19 @@ def test_forward_process_embedding_and_guidance_are_those_of_the_exercises():
 
     expected = guided(model, 3.0)(x_0, t)
     torch.testing.assert_close(answer("guided_prediction")(0.5 * x_0, 2.0 * x_0, 3.0), expected)
+
+
+def test_the_block_with_time_is_that_of_the_exercise():
+    """The denoiser for vectors with one block, taken apart: its layers in the exercise's class."""
+    network = perturbed(VectorDenoiser(VectorDenoiserConfig(features=6, hidden=16, blocks=1)))
+    block = answer("time_block")(16, 16)
+    parts = zip(("norms", "modulations", "inner", "outer"), block.children(), strict=True)
+    for name, layer in parts:
+        layer.load_state_dict(getattr(network, name)[0].state_dict())
+    x, t = images(3, 6), torch.tensor([0, 30, 999])
+    h = block(network.entry(x), network.conditioning(t, None))
+    expected = network.exit(torch.nn.functional.silu(h))
+    torch.testing.assert_close(network(x, t), expected)
 
 
 def test_ema_is_that_of_the_exercise():

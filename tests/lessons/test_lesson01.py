@@ -1,20 +1,25 @@
-"""Lesson 01: its figures over their grids, the closed form against the walk, claims D01 and D02, the race."""
+"""Lesson 01: its page against the library, its figures, claims D01 and D02, the race."""
 
+import copy
 import math
 from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from pages import defined_on_page
 
-from gantrans.diffusion import SCHEDULES, make_schedule
+from gantrans.diffusion import SCHEDULES, SamplerConfig, make_schedule
+from gantrans.diffusion import sample as library_sample
 from gantrans.teaching import claims
+from gantrans.teaching.exercises import exercise
 from gantrans.teaching.explorers import Choice, Explorer, Toggle
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson01.experiments import schedules
-from lessons.lesson01.figures import noising
+from lessons.lesson01.figures import drawing, noising, race
+from lessons.lesson03.ddpm import ddpm_training_step
 
 IMAGES = {"digit": torch.eye(8)[None] * 2 - 1, "clip": torch.ones(1, 16, 16)}
 
@@ -50,38 +55,86 @@ def test_the_explorer_says_what_is_left_or_why_there_is_nothing_to_draw():
     assert "factor 0 of the image" in alt_text(ended)
 
 
-def test_the_walk_ends_where_the_formula_says():
-    """Mean sqrt(alpha-bar) and variance 1 - alpha-bar at every step, within five standard errors."""
-    schedule = make_schedule("linear", 60)
-    x = noising.chain(schedule, x0=1.0, count=20_000)
-    assert x.shape == (61, 20_000)
-    standard_error = schedule.sigma / math.sqrt(x.shape[1])
-    assert ((x[1:].mean(1) - schedule.signal).abs() < 5 * standard_error).all()
-    torch.testing.assert_close(x[1:].std(1), schedule.sigma, rtol=0.03, atol=0)
-    words = alt_text(noising.chain_figure(x, schedule))
-    assert "by formula 0.00" in words
-    assert "standard deviation 1.0" in words
+def net(x, t):
+    """Some answer that depends on everything."""
+    return 0.8 * x + 0.1 * torch.sin(3 * x + t.view(-1, 1) / 100)
+
+
+@pytest.mark.parametrize("name", ["linear", "cosine"])
+def test_the_sampler_of_the_page_is_the_librarys_ddpm(name):
+    betas = exercise("cosine_betas").function(1000, 0.999)
+    betas = betas if name == "cosine" else exercise("linear_betas").function(1000, 1e-4, 0.02)
+    (sample,) = defined_on_page("01", "sample", seed=3)
+    start = torch.randn(5, 8, generator=torch.Generator().manual_seed(0))
+    way = sample(net, start, exercise("thin_out").function(betas, 20), range(19, 1000, 20))
+    there = library_sample(
+        net, start.shape, make_schedule(name, 1000), SamplerConfig("ddpm", 50), prediction="epsilon",
+        generator=torch.Generator().manual_seed(3), noise=start, trajectory=True,
+    )  # fmt: skip
+    assert torch.is_tensor(there.x_t)
+    torch.testing.assert_close(torch.stack(way), there.x_t, rtol=1e-4, atol=1e-5)
+
+
+def test_the_loop_of_the_page_is_the_papers():
+    """`train` on the page's network, step by step Ho et al.'s algorithm 1 with the same draws."""
+    (Denoiser,) = defined_on_page("01", "Denoiser")
+    data, bars = torch.randn(20, 64), make_schedule("cosine", 1000).alpha_bars
+    torch.manual_seed(0)
+    first = Denoiser(width=16, clocks=4, blocks=1)
+    second = copy.deepcopy(first)
+    losses = exercise("train").function(first, data, bars, 4, 6, 1e-2, torch.Generator().manual_seed(1))
+    draws, optimizer = torch.Generator().manual_seed(1), torch.optim.Adam(second.parameters(), lr=1e-2)
+    for loss in losses:
+        x = data[torch.randint(20, (6,), generator=draws)]
+        assert loss == pytest.approx(float(ddpm_training_step(second, optimizer, x, bars, draws)), rel=1e-5)
+    for mine, theirs in zip(first.parameters(), second.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs)
+
+
+def test_four_bumps_are_learnt_and_the_colleagues_betas_lose_the_outer_two():
+    """What sections 3 and 4 of the page say, with the perfect answer in place of the table."""
+    betas = torch.linspace(0.002, 0.4, 50, dtype=torch.float64)
+    bars = torch.cumprod(1 - betas, 0)
+    centres = torch.tensor(drawing.BUMPS)
+
+    def perfect(x, t):
+        bar = bars[t].float()[:, None]
+        variance = 0.12**2 * bar + 1 - bar
+        weight = torch.softmax(-((x[:, None] - bar.sqrt() * centres) ** 2) / (2 * variance), dim=1)
+        score = (weight * (bar.sqrt() * centres - x[:, None]) / variance).sum(1)
+        return -(1 - bar[:, 0]).sqrt() * score
+
+    (sample,) = defined_on_page("01", "sample", seed=0)
+    start = torch.randn(20_000, generator=torch.Generator().manual_seed(0))
+    whole = drawing.shares(sample(perfect, start, betas, range(50), limit=3.0)[-1])
+    assert whole == pytest.approx([0.25] * 4, abs=0.02)
+    tenth = range(4, 50, 5)
+    his = drawing.shares(sample(perfect, start, betas[4::5], tenth, limit=3.0)[-1])
+    yours = exercise("thin_out").function(betas, 5)
+    mended = drawing.shares(sample(perfect, start, yours, tenth, limit=3.0)[-1])
+    assert his[0] + his[3] < 0.2 * sum(his)
+    assert mended[0] + mended[3] > 0.4 * sum(mended)
 
 
 def test_one_image_is_noised_with_one_noise():
     schedule = make_schedule("cosine", 50)
     t = [0, 20, 49]
-    x = noising.noised(schedule, IMAGES["clip"], t)
+    x = noising.noised(schedule.alpha_bars, IMAGES["clip"], t)
     signal, sigma = schedule.signal[t].float(), schedule.sigma[t].float()
     noise = (x - signal.view(-1, 1, 1, 1)) / sigma.view(-1, 1, 1, 1)
     torch.testing.assert_close(noise[0], noise[2], atol=1e-4, rtol=0)
-    assert noising.places(schedule) == [0, 5, 12, 24, 37, 49]
+    assert noising.places(50) == [0, 5, 12, 24, 37, 49]
 
 
 def test_epsilon_alone_is_impossible_with_zero_terminal_snr():
-    refused = noising.impossible(make_schedule("linear", zero_terminal_snr=True))
+    refused = race.impossible(make_schedule("linear", zero_terminal_snr=True))
     assert list(refused) == ["epsilon"]
     assert "predict x0 or v" in refused["epsilon"]
-    assert noising.impossible(make_schedule("linear")) == {}
+    assert race.impossible(make_schedule("linear")) == {}
 
 
 def test_table_of_ends():
-    table = {line[0]: line[1:] for line in noising.end_table().rows}
+    table = {line[0]: line[1:] for line in race.end_table().rows}
     assert table["linear"] == ["0.079", "48%", "0.0064", "157"]
     assert table["cosine"][-1] == "20,291"
     assert set(table) == set(SCHEDULES)
@@ -119,10 +172,10 @@ def test_without_diffusers_d01_says_what_is_missing(monkeypatch):
 
 def test_tables_about_diffusers_come_from_the_record():
     record = claims.read(claims.COMMITTED)["D01"]
-    rows = {line[0]: line[1:] for line in noising.parity_table(record).rows}
+    rows = {line[0]: line[1:] for line in race.parity_table(record).rows}
     assert rows["quadratic"][0] == "scaled_linear"
     assert all(float(cell) < 1e-6 for line in rows.values() for cell in line[1:])
-    meets = {line[0]: line[1:] for line in noising.conventions_table(record["numbers"]).rows}
+    meets = {line[0]: line[1:] for line in race.conventions_table(record["numbers"]).rows}
     assert meets["so T = 200, linear, ends with the factor"] == ["0.00551", "0.364"]
     assert meets["so 10 of 1000 timesteps start at t ="] == ["999", "900"]
 
@@ -146,18 +199,16 @@ def test_every_arm_is_scored_and_drawn(row):
     assert t[-1] == 99
     assert error.shape == (40,)
     assert float(log_snr[-1]) == pytest.approx(math.log(0.603**2 / (1 - 0.603**2)), abs=5e-3)
-    words = alt_text(noising.loss_figure(curves, {arm: t.config.steps for arm, t in trained.items()}))
+    words = alt_text(race.loss_figure(curves, {arm: t.config.steps for arm, t in trained.items()}))
     assert "linear, T = 100, not scaled from log-SNR 9.2 to -0.6" in words
-    made = {arm: schedules.draw(t, "DDIM", 12) for arm, t in trained.items()}
-    assert f"cosine: mean pixel {float(made['cosine'].mean()):.2f}" in alt_text(
-        noising.samples_figure(made, 3)
-    )
+    made = {arm: schedules.draw(t, "DDIM", 14) for arm, t in trained.items()}
+    assert f"cosine: mean pixel {float(made['cosine'].mean()):.2f}" in alt_text(drawing.digits_figure(made))
 
 
 def test_race_figure_says_each_ratio_with_its_interval():
     seeds = {s: {"cosine": {"DDIM": 10.0 + s, "DDPM": 5.0}, "other": {"DDIM": 20.0 + 2 * s, "DDPM": 5.5}}
              for s in range(6)}  # fmt: skip
-    words = alt_text(noising.race_figure(Table({}, seeds)))
+    words = alt_text(race.race_figure(Table({}, seeds)))
     assert "DDIM, distance as a multiple of cosine, 99 % interval: other 2.00 (2.00 to 2.00)." in words
     assert "other 1.10 (1.10 to 1.10)" in words
 
@@ -171,10 +222,23 @@ def test_the_committed_table_is_a_paired_race_of_all_arms():
 
 
 def test_other_figures_have_words():
+    betas = {n: make_schedule(n).betas for n in SCHEDULES}
+    way = [torch.linspace(-2, 2, 41), torch.full((41,), 0.5)]
+    table = torch.zeros(3, 12)
+    table[2] = 2 * torch.linspace(-3, 3, 12)
+    walked = torch.tensor([[1.0, 0.0], [0.5, 1.0]])
     figures = {
-        "alpha-bar half way: linear 0.08": noising.curves_figure({n: make_schedule(n) for n in SCHEDULES}),
+        "alpha-bar half way: linear 0.08": noising.curves_figure(betas, exercise("log_snr").function),
         "not scaled: T = 1000 0.0064; T = 500 0.08; T = 200 0.36": noising.left_figure(IMAGES["clip"]),
-        "digit t = 500 8% left": noising.noising_figure(IMAGES, make_schedule("linear")),
+        "digit t = 500 8% left": noising.noising_figure(IMAGES, betas["linear"]),
+        "frame 8": noising.film_figure(IMAGES["digit"]),
+        "mean differs by at most 0.50": noising.walk_figure(
+            walked, torch.tensor([1]), torch.tensor([[0.0, 2.0]])
+        ),
+        "after 1 steps: 0%, 0%, 100%, 0%": drawing.way_back_figure(way, way[0]),
+        "mine: 0%, 0%, 100%, 0% of": drawing.bumps_figure({"mine": way[1]}, way[0]),
+        "about 2.0 times the value seen": drawing.table_figure(table),
+        "cosine ends at 0.50": drawing.losses_figure({"cosine": [1.0, 0.75, 0.25]}, smooth=2),
     }
     for words, figure in figures.items():
         assert words in alt_text(figure)

@@ -6,20 +6,20 @@ from answers import questions_of
 
 from gantrans.diffusion import make_schedule
 from gantrans.teaching.exercises import exercise
-from lessons.lesson01.figures.noising import impossible
 
 
-def _impossible() -> str:
-    names = {"x0": "The image, x0", "v": "v", "epsilon": "The noise, epsilon"}
-    (refused,) = impossible(make_schedule("linear", zero_terminal_snr=True))
-    return names[refused]
+def _target() -> str:
+    """Which answer of the network costs nothing."""
+    x0, noise = torch.randn(2, 3, 4, generator=torch.Generator().manual_seed(0))
+    t, bars = torch.tensor([0, 1, 1]), torch.tensor([0.9, 0.4], dtype=torch.float64)
+    answers = {"The image it was made from": x0, "The noise that was added": noise}
+    loss = exercise("diffusion_loss").function
+    (free,) = [name for name, x in answers.items() if loss(lambda _x, _t, x=x: x, x0, t, noise, bars) == 0]
+    return free
 
 
-def _half_way() -> str:
-    names = {"sigmoid": "Sigmoid betas", "sigmoid_alpha_bar": "Sigmoid alpha-bar"}
-    bars = {name: float(make_schedule(name).alpha_bars[499]) for name in names}
-    (half,) = [name for name, bar in bars.items() if abs(bar - 0.5) < 1e-3]
-    return names[half]
+def _thinned() -> str:
+    return f"{float(torch.cumprod(1 - make_schedule('linear', 1000).betas[19::20], 0)[-1].sqrt()):.2f}"
 
 
 def _scaled() -> str:
@@ -47,8 +47,8 @@ def _mixed_without_roots() -> str:
 ANSWERS = {
     "01_closed": lambda: f"{float(torch.tensor([0.5, 0.5]).prod()):g}",
     "01_terminal": lambda: f"{float(make_schedule('linear', 100, rescale=False).signal[-1]):.2f}",
-    "01_zero": _impossible,
-    "01_sigmoid": _half_way,
+    "01_target": _target,
+    "01_thin": _thinned,
     "01_snr": lambda: f"{float(exercise('log_snr').function(torch.tensor([0.2]).double()).exp()):g}",
     "01_scale": _scaled,
     "01_fewest": _fewest,

@@ -19,11 +19,12 @@ from gantrans.teaching.course import (
     lessons,
     read_lesson,
 )
-from gantrans.teaching.notebooks.rules import first_screen
+from gantrans.teaching.notebooks.first_form import first_screen
 from gantrans.teaching.notebooks.run import find_lessons
 
 GOOD = """title = "Waves"
 question = "How many waves?"
+form = "first"
 goals = ["say what a wave is", "draw one", "change it with a *slider*"]
 prerequisites = "lessons 00 and 04; convolution"
 builds = "a wave"

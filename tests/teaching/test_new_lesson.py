@@ -17,6 +17,7 @@ FIXTURE = ROOT / "tests" / "fixtures" / "90_good_lesson.ipynb"
 FOLDER = {
     "lesson.toml": """title = "A small lesson"
 question = "How does the number of waves change a picture?"
+form = "first"
 goals = ["say what a wave is", "draw one", "change it with a slider"]
 prerequisites = "none"
 builds = "a wave"

@@ -6,18 +6,20 @@ import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_output
 
+from gantrans.teaching.notebooks.cells import code_lines, is_task, words
 from gantrans.teaching.notebooks.executed import WIDGETS, check, code_hash
-from gantrans.teaching.notebooks.rules import code_lines, is_task, lengths, rule_problems, words
-from gantrans.teaching.notebooks.run import find_lessons
+from gantrans.teaching.notebooks.first_form import lengths
+from gantrans.teaching.notebooks.rules import rule_problems
+from gantrans.teaching.notebooks.run import find_pages
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOOD = FIXTURES / "90_good_lesson.ipynb"
 FIGURE, EXPLORER, EXERCISE = 6, 9, 10  # places of cells in the good lesson
 
 
-@pytest.mark.parametrize("lesson", find_lessons(), ids=lambda path: path.stem)
-def test_lesson_is_fresh_and_keeps_the_rules(lesson):
-    assert check(lesson) == []
+@pytest.mark.parametrize("page", find_pages(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_page_is_fresh_and_keeps_the_rules(page):
+    assert check(page) == []
 
 
 def test_good_lesson_passes():

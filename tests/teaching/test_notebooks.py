@@ -17,10 +17,17 @@ from papermill import PapermillExecutionError
 from test_browser import DRIVEN
 
 from gantrans.errors import ConfigError
-from gantrans.teaching.course import cpu_limit
+from gantrans.teaching.course import cpu_limit, is_evidence
 from gantrans.teaching.notebooks import run as lessons
 from gantrans.teaching.notebooks.executed import COMPARED, check, code_hash, execute, tag_comparable
-from gantrans.teaching.notebooks.run import find_lessons, run_lesson, run_lessons, run_notebook, summary
+from gantrans.teaching.notebooks.run import (
+    find_lessons,
+    find_pages,
+    run_lesson,
+    run_lessons,
+    run_notebook,
+    summary,
+)
 
 FIXTURES = Path(__file__).parents[1] / "fixtures"
 GOOD = FIXTURES / "90_good_lesson.ipynb"
@@ -32,14 +39,15 @@ def run_within_budget(lesson: Path, folder: Path, monkeypatch: pytest.MonkeyPatc
     log = folder / "cpu.log"  # written by each process of the kernel at its end, see fixtures/offline
     monkeypatch.setenv("GANTRANS_CPU_LOG", str(log))
     monkeypatch.setenv("GANTRANS_CACHE", str(folder / "cache"))  # so that all is trained and nothing loaded
-    run_notebook(lesson, folder / lesson.name, {"scale": "smoke", "seed": 1})
+    parameters = {} if is_evidence(lesson) else {"scale": "smoke", "seed": 1}
+    run_notebook(lesson, folder / lesson.name, parameters)
     seconds = sum(map(float, log.read_text().split()))
     limit = cpu_limit(lesson)
     assert seconds <= limit, f"{lesson.name} used {seconds:.1f} CPU seconds at smoke; {limit:.0f} are allowed"
 
 
-@pytest.mark.parametrize("lesson", find_lessons(), ids=lambda path: path.stem)
-def test_lesson_runs_with_another_seed_within_its_budget(lesson, tmp_path, monkeypatch, pytestconfig):
+@pytest.mark.parametrize("lesson", find_pages(), ids=lambda path: f"{path.parent.name}-{path.stem}")
+def test_page_runs_with_another_seed_within_its_budget(lesson, tmp_path, monkeypatch, pytestconfig):
     if system_browser() and "browser" not in pytestconfig.option.markexpr and lesson in DRIVEN:
         pytest.skip("tests/teaching/test_browser.py runs it so in JupyterLab")
     run_within_budget(lesson, tmp_path, monkeypatch)

@@ -1,5 +1,6 @@
 """The claims ledger: what is said, what is true, and what our own runs show."""
 
+from gantrans.teaching.claims.evidence import evidence_row
 from gantrans.teaching.claims.ledger import COMMITTED, RUNS, check, merge, read, record
 from gantrans.teaching.claims.power import power, seeds_needed
 from gantrans.teaching.claims.prose import check_prose, check_text
@@ -19,6 +20,7 @@ __all__ = [
     "check_prose",
     "check_text",
     "conditions",
+    "evidence_row",
     "get",
     "judge",
     "judge_part",

@@ -15,6 +15,7 @@ attempted.
 import ast
 import inspect
 import re
+import sys
 import textwrap
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -174,6 +175,16 @@ class Exercise:
         self._probe = function
         return function
 
+    # ---- what the mutants change, and whether one is taken for right
+
+    def mutable(self) -> list[Answer]:
+        """The functions or classes whose mutants the checker has to notice."""
+        return [self.function]
+
+    def takes(self, original: Answer, mutant: Answer) -> bool:
+        """Whether the checker takes `mutant`, made of `original`, for right."""
+        return checker.accepts(self, mutant)
+
     # ---- what follows from the reference
 
     def called(self, answer: Answer) -> Answer:
@@ -243,3 +254,8 @@ def stub_lines(source: str) -> list[str]:
         kept += [*lines[done:end], f"{indent}raise NotImplementedError"]
         done = function.end_lineno or len(lines)
     return kept
+
+
+def globals_of(answer: Answer) -> dict[str, Any]:
+    """A copy of the names among which a function or a class was defined."""
+    return dict(vars(sys.modules[answer.__module__]) if isinstance(answer, type) else answer.__globals__)

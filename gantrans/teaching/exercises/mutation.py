@@ -1,5 +1,5 @@
-"""Automatic mutants of a reference: small slips a learner could make. A good checker kills all but the
-equivalent ones.
+"""Automatic mutants of a reference, a function or a class: small slips a learner could make. A good checker
+kills all but the equivalent ones. Of an open task, which has no reference, rules and score are changed.
 
 The operators follow the mutation-testing literature (Jia & Harman 2011, "An analysis and survey of the
 development of mutation testing") with the slips of tensor code added: axes, detach, dtypes, keyword flags,
@@ -15,8 +15,7 @@ from dataclasses import dataclass
 from inspect import getsource
 from typing import Any
 
-from gantrans.teaching.exercises.checker import accepts
-from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.core import Exercise, globals_of
 from gantrans.teaching.exercises.guard import TimeUp, time_limit
 
 LIMIT_SECONDS = 5.0
@@ -70,10 +69,11 @@ class Mutant:
 
     id: str
     function: Callable[..., Any]
+    original: Callable[..., Any]
 
 
 def mutants_of(function: Callable[..., Any]) -> list[Mutant]:
-    """All single-change mutants of `function`, in source order, none of them twice."""
+    """All single-change mutants of a function or a class, in source order, none of them twice."""
     tree = _parse(function)
     seen = {ast.unparse(tree)}
     found: list[Mutant] = []
@@ -85,18 +85,23 @@ def mutants_of(function: Callable[..., Any]) -> list[Mutant]:
         seen.add(text)
         names[label] = names.get(label, 0) + 1
         unique = label if names[label] == 1 else f"{label} #{names[label]}"
-        found.append(Mutant(unique, _compile(changed, function)))
+        found.append(Mutant(unique, _compile(changed, function), function))
     return found
+
+
+def mutants_for(ex: Exercise) -> list[Mutant]:
+    """The mutants that the checker of an exercise has to notice."""
+    return [mutant for function in ex.mutable() for mutant in mutants_of(function)]
 
 
 def survives(ex: Exercise, mutant: Mutant) -> bool:
     """Whether the checker takes the mutant for a right answer; running for too long counts as killed."""
     if ex.id not in _warm:  # imports and the reference's own answers belong to nobody's time
-        accepts(ex, ex.function)
+        ex.takes(mutant.original, mutant.original)
         _warm.add(ex.id)
     try:
         with time_limit(LIMIT_SECONDS):
-            return accepts(ex, mutant.function)
+            return ex.takes(mutant.original, mutant.function)
     except TimeUp:
         return False
 
@@ -106,7 +111,7 @@ def mutation_row(ex: Exercise) -> dict[str, Any]:
 
     `stale` are keys of the list of equivalents that no surviving mutant bears out.
     """
-    mutants = mutants_of(ex.function)
+    mutants = mutants_for(ex)
     alive = [m for m in mutants if survives(ex, m)]
     equivalent = [m for m in alive if explained(ex, m)]
     return {
@@ -126,31 +131,39 @@ def explained(ex: Exercise, mutant: Mutant) -> bool:
 
 def sample(pool: Sequence[Exercise], count: int, seed: int = 0) -> list[tuple[Exercise, Mutant]]:
     """A fixed-seed sample over all exercises, listed equivalents left out."""
-    everything = [(ex, m) for ex in pool for m in mutants_of(ex.function) if not explained(ex, m)]
+    everything = [(ex, m) for ex in pool for m in mutants_for(ex) if not explained(ex, m)]
     return random.Random(seed).sample(everything, min(count, len(everything)))
 
 
-def _parse(function: Callable[..., Any]) -> ast.FunctionDef:
+Definition = ast.FunctionDef | ast.ClassDef
+
+
+def _parse(function: Callable[..., Any]) -> Definition:
     tree = ast.parse(textwrap.dedent(getsource(function))).body[0]
-    assert isinstance(tree, ast.FunctionDef)
+    assert isinstance(tree, (ast.FunctionDef, ast.ClassDef))
     first = tree.lineno  # the line of `def`: ids do not move with the file or with decorators
-    tree.decorator_list, tree.returns = [], None
-    for argument in tree.args.args:
-        argument.annotation = None
-    if ast.get_docstring(tree) is not None:
-        tree.body = tree.body[1:]
+    tree.decorator_list = []
+    for part in ast.walk(tree):
+        if not isinstance(part, (ast.FunctionDef, ast.ClassDef)):
+            continue
+        if ast.get_docstring(part) is not None:
+            part.body = part.body[1:] or [ast.copy_location(ast.Pass(), part.body[0])]
+        if isinstance(part, ast.FunctionDef):
+            part.returns = None
+            for argument in [*part.args.args, *part.args.kwonlyargs]:
+                argument.annotation = None
     return ast.increment_lineno(tree, 1 - first)
 
 
-def _compile(tree: ast.FunctionDef, original: Callable[..., Any]) -> Callable[..., Any]:
+def _compile(tree: Definition, original: Callable[..., Any]) -> Callable[..., Any]:
     module = ast.fix_missing_locations(ast.Module(body=[tree], type_ignores=[]))
-    namespace: dict[str, Any] = dict(original.__globals__)
+    namespace = globals_of(original)
     exec(compile(module, f"<mutant of {tree.name}>", "exec"), namespace)
     made: Callable[..., Any] = namespace[tree.name]
     return made
 
 
-def _changes(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef]]:
+def _changes(tree: Definition) -> Iterator[tuple[str, Definition]]:
     """Every (label, mutated copy); nodes are numbered by `ast.walk`, whose order is the same in a copy."""
     for number, node in enumerate(ast.walk(tree)):
         for variant in _variants(node):
@@ -160,6 +173,8 @@ def _changes(tree: ast.FunctionDef) -> Iterator[tuple[str, ast.FunctionDef]]:
             yield _label(node, variant), changed
         for field in ("body", "orelse"):
             for i, statement in enumerate(getattr(node, field, []) if isinstance(node, ast.stmt) else []):
+                if isinstance(statement, ast.FunctionDef):  # a method left out is no slip
+                    continue
                 changed = copy.deepcopy(tree)
                 block = getattr(next(n for k, n in enumerate(ast.walk(changed)) if k == number), field)
                 block[i] = ast.copy_location(ast.Pass(), block[i])

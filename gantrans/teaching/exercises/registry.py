@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from gantrans.errors import ConfigError
-from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.core import Exercise, globals_of
 from gantrans.teaching.exercises.results import State
 from gantrans.teaching.places import found, module_of
 
@@ -64,8 +64,8 @@ def kill_table(*, mutants: bool = False) -> list[dict[str, Any]]:
 
 
 def run_stub(ex: Exercise) -> Any:
-    """The stub as the function that a learner has before writing anything."""
-    namespace: dict[str, Any] = dict(ex.function.__globals__)
+    """The stub as the function or class that a learner has before writing anything."""
+    namespace: dict[str, Any] = globals_of(ex.function)
     exec(compile(ex.stub, f"<stub of {ex.id}>", "exec"), namespace)
     return namespace[ex.name]
 

@@ -14,10 +14,11 @@ from pathlib import Path
 
 from gantrans.errors import ConfigError
 from gantrans.files import replace_file
-from gantrans.teaching.exercises.registry import exercise
+from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.learner import store
 from gantrans.teaching.learner.rename import renamed, top_names
 from gantrans.teaching.learner.sources import MINE, NotKept, import_lines, source_of
+from gantrans.teaching.mine import exercise_of
 from gantrans.teaching.places import LESSONS
 
 TEMPLATES = LESSONS / "exports"
@@ -57,7 +58,7 @@ def filled(template: str) -> str:
 
 
 def parts_of(name: str) -> list[str]:
-    """The exercises whose parts a template asks for, in order."""
+    """The names of the parts that a template asks for, in order."""
     return [what for kind, what in _LINE.findall(templates()[name].read_text("utf-8")) if kind == "part"]
 
 
@@ -102,10 +103,10 @@ class _Assembly:
 
     def _source(self, name: str) -> tuple[str, str]:
         """The text of a part and the remark above it."""
-        ex = exercise(name)
+        ex = exercise_of(name)
         why = "you have not written this one yet"
         try:
-            stored = store.read(name)
+            stored = store.read(ex.id)
             if stored is not None:
                 store.load(ex)
                 foreign = foreign_packages(stored.source)
@@ -116,7 +117,7 @@ class _Assembly:
         except store.Damaged as error:
             why = str(error).partition(";")[0].replace("Your stored ", "your ")
         self.courses.append(name)
-        return _reference(name), f"the course's version: {why}"
+        return _reference(ex), f"the course's version: {why}"
 
     def _body(self, text: str, skip_docstring: bool = False, part: str = "") -> str:
         """A text without its imports, which are collected; a name that is taken gets `_of_<part>`."""
@@ -167,22 +168,21 @@ class _Assembly:
 
 
 def needed_parts(source: str) -> list[str]:
-    """The exercises whose parts a text imports from `mine`."""
+    """The names of the parts that a text imports from `mine`."""
     nodes = [
         node for node in ast.parse(source).body if isinstance(node, ast.ImportFrom) and node.module == MINE
     ]
     return [alias.name for node in nodes for alias in node.names]
 
 
-def _reference(name: str) -> str:
-    ex = exercise(name)
+def _reference(ex: Exercise) -> str:
     try:
         source = source_of(ex.function, ex.name)
     except NotKept as error:
-        raise ConfigError(f"The course's version of {name} cannot be exported: {error}") from None
+        raise ConfigError(f"The course's version of {ex.name} cannot be exported: {error}") from None
     foreign = foreign_packages(source)
     if foreign:
-        raise ConfigError(f"The course's version of {name} needs {', '.join(foreign)}.")
+        raise ConfigError(f"The course's version of {ex.name} needs {', '.join(foreign)}.")
     return source
 
 

@@ -24,8 +24,10 @@ from nbformat import NotebookNode
 from gantrans import ROOT
 from gantrans.files import replace_file
 from gantrans.scales import resolve_scale
-from gantrans.teaching.course import lesson_of
-from gantrans.teaching.notebooks.rules import cell_name, rule_problems
+from gantrans.teaching.course import is_evidence, lesson_of
+from gantrans.teaching.notebooks.cells import cell_name
+from gantrans.teaching.notebooks.links import link_problems
+from gantrans.teaching.notebooks.rules import rule_problems
 from gantrans.teaching.notebooks.text import COMPARED
 from gantrans.teaching.plots.display import committed_form, lighter_form
 
@@ -175,7 +177,7 @@ def code_hash(notebook: NotebookNode) -> str:
 def check(path: Path) -> list[str]:
     """Everything wrong with a committed notebook, one sentence each, found without a kernel.
 
-    A lesson (`NN_name.ipynb`) must also keep the rules of writing.
+    A lesson (`NN_name.ipynb`) and its evidence page must also keep the rules of writing.
     """
     notebook = nbformat.read(path, 4)
     nbformat.validate(notebook)
@@ -184,7 +186,8 @@ def check(path: Path) -> list[str]:
         megabytes = path.stat().st_size / 1e6
         problems.append(f"the file has {megabytes:.1f} MB, at most 1 is allowed: show smaller figures.")
     if re.match(r"\d\d_", path.name):
-        problems += rule_problems(notebook, lesson_of(path))
+        problems += rule_problems(notebook, lesson_of(path), evidence=is_evidence(path))
+        problems += link_problems(notebook, path)
     return [f"{path.name}: {problem}" for problem in problems]
 
 

@@ -16,7 +16,7 @@ from gantrans import ROOT
 from gantrans.errors import ConfigError, GantransError
 from gantrans.files import rename_file
 from gantrans.scales import SCALES, resolve_scale
-from gantrans.teaching.course import lesson_minutes
+from gantrans.teaching.course import EVIDENCE, lesson_minutes
 from gantrans.teaching.places import NOTEBOOKS
 
 EXECUTED = ROOT / "runs" / "executed"
@@ -47,6 +47,14 @@ def find_lessons(names: Sequence[str] = (), folder: Path = NOTEBOOKS) -> list[Pa
             raise ConfigError(f"There is no lesson {name!r}; there are {', '.join(p.stem for p in lessons)}.")
         found += matches
     return list(dict.fromkeys(found)) if names else lessons  # without repetitions
+
+
+def find_pages(folder: Path = NOTEBOOKS) -> list[Path]:
+    """Every page that is checked: the lessons, each followed by its evidence page if it has one."""
+    lessons = find_lessons(folder=folder)
+    evidence = {path.name: path for path in sorted((folder / EVIDENCE).glob("[0-9][0-9]_*.ipynb"))}
+    both = [page for path in lessons for page in (path, evidence.pop(path.name, None)) if page is not None]
+    return [*both, *evidence.values()]
 
 
 def run_notebook(source: Path, output: Path, parameters: Mapping[str, Any], progress: bool = False) -> None:

@@ -1,7 +1,9 @@
-"""Kinds of exercise beside functions: a step or loop, a bug to find."""
+"""Kinds of exercise beside functions: a module, a step or loop, a bug to find, an open task with a score."""
 
 from gantrans.teaching.exercises.kinds.bug_hunt import BugHunt
+from gantrans.teaching.exercises.kinds.module import ModuleExercise
+from gantrans.teaching.exercises.kinds.open_task import OpenTask
 from gantrans.teaching.exercises.kinds.probing import ToyNetwork
 from gantrans.teaching.exercises.kinds.step import StepExercise
 
-__all__ = ["BugHunt", "StepExercise", "ToyNetwork"]
+__all__ = ["BugHunt", "ModuleExercise", "OpenTask", "StepExercise", "ToyNetwork"]

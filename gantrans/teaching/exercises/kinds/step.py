@@ -3,12 +3,14 @@
 import copy
 import inspect
 from collections.abc import Callable
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.core import Exercise
@@ -57,7 +59,8 @@ class StepExercise(Exercise):
         scene = self.scene(*args)
         networks = {name: value for name, value in scene.items() if isinstance(value, nn.Module)}
         before = {name: copy.deepcopy(network.state_dict()) for name, network in networks.items()}
-        returned = answer(*scene.values())
+        with _RandomWhereAsked() if _on_meta(scene) else nullcontext():
+            returned = answer(*scene.values())
         if returned is ...:
             raise NotImplementedError
         seen: dict[str, Any] = {}
@@ -106,6 +109,21 @@ def _in_one_place(scene: dict[str, Any]) -> dict[str, Any]:
         if isinstance(value, nn.Module):
             value.to(device)
     return scene
+
+
+def _on_meta(scene: dict[str, Any]) -> bool:
+    return any(isinstance(v, Tensor) and v.is_meta for v in scene.values())
+
+
+class _RandomWhereAsked(TorchFunctionMode):
+    """Refuses draws that do not say on which device: a generator of another one would refuse them, too."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in (torch.rand, torch.randn, torch.randint, torch.randperm) and not (kwargs or {}).get(
+            "device"
+        ):
+            raise RuntimeError(f"torch.{func.__name__} must draw on the same device as the data")
+        return func(*args, **(kwargs or {}))
 
 
 def kind_of(value: Any) -> Said:

@@ -72,12 +72,21 @@ def _() -> list[Args]:
     bright[:2, :2] = torch.tensor([[5.0, 6.0], [6.0, 6.0]])
     bright[3:, 2:] = torch.tensor([[0.2, 0.5], [0.2, 0.2]])
     plateau = torch.zeros(6, 9)  # an imperfect copy in the dark, the true one on a bright background
-    plateau[1:3, 1:3] = torch.tensor([[0.0, 1.0], [0.0, 0.6]])
+    plateau[1:3, 1:3] = torch.tensor([[0.3, 1.0], [0.2, 0.6]])
+    plateau[3, :3] = 0.1
     plateau[:, 5:] = 5.0
     plateau[2, 7] = 6.0
-    lines = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0]).expand(4, 7)  # the pattern of a vertical line
+    lines = torch.tensor([0.0, 0.0, 1.0, 1.0, 1.0, 0.0, 0.0]).expand(3, 7)  # the pattern of a vertical line
+    faint = torch.zeros(3, 9)  # a perfect copy of little contrast, and a strong one that is not perfect
+    faint[:2, 6:8] = torch.tensor([[0.01, 0.02], [0.0, 0.0]])
+    faint[1:, 1:3] = torch.tensor([[5.0, 9.0], [0.0, 1.5]])
+    falling, step = torch.tensor([[3.0, 2.0, 2.0, 1.0]]), torch.tensor([[0.0, 1.0]])
     return [
-        (lines, lines[:3, 3:6] + 1),
+        (falling, step),  # all windows are inverted but the one without contrast
+        (torch.tensor([[3.0, 2.0, 0.5, 0.0]]), torch.tensor([[0.0, 0.0, 1.0]])),  # all are inverted
+        (torch.tensor([[7.0, 6.0, 6.0, 3.0], [6.0, 9.0, 9.0, 8.0]]).T, torch.tensor([[1.0], [3.0]])),
+        (faint, torch.tensor([[1.0, 2.0], [0.0, 0.0]])),
+        (lines, lines[:, 3:6] + 1),
         (plateau, spot),
         (field, spot),
         (flat, flat[1:3, 2:4] * 3),
@@ -118,6 +127,11 @@ def _ncc(field: Tensor, template: Tensor) -> Tensor:
     return (windows * (template - template.mean())).sum((2, 3)) / windows.square().sum(
         (2, 3)
     ).sqrt().clamp_min(1e-6)
+
+
+def _deviation(field: Tensor, template: Tensor) -> Tensor:
+    windows = _windows(field, template)
+    return (windows - windows.mean((2, 3), keepdim=True)).square().sum((2, 3)).sqrt()
 
 
 ex.wrong(
@@ -252,3 +266,85 @@ def _(field: Tensor, template: Tensor) -> tuple[int, int]:
     )
     place = (score == score.max()).nonzero()[0]
     return int(place[0]), int(place[1])
+
+
+ex.wrong(
+    "cosine",
+    "You divide by the lengths but subtract no mean: a bright window resembles every other bright one.",
+    lambda field, template: _best(
+        (_windows(field, template) * template).sum((2, 3))
+        / _windows(field, template).square().sum((2, 3)).sqrt().clamp_min(1e-6)
+    ),
+)
+ex.wrong(
+    "not_rooted",
+    "You divide by the sum of squares without its root: weak windows are favoured.",
+    lambda field, template: _best(_ncc(field, template) / _deviation(field, template).clamp_min(1e-6)),
+)
+ex.wrong(
+    "worst_window",
+    "You return the window that fits worst; the largest correlation wins.",
+    lambda field, template: _best(-_ncc(field, template)),
+)
+ex.wrong(
+    "width_of_the_field",
+    "You split the flat position by the width of the field; a row of windows has W - w + 1 of them.",
+    lambda field, template: divmod(int(_ncc(field, template).argmax()), field.shape[1]),
+)
+ex.wrong(
+    "flat_index",
+    "You return the flat position of the maximum; row and column were asked for.",
+    lambda field, template: int(_ncc(field, template).argmax()),
+)
+ex.wrong(
+    "no_contrast_wins",
+    "You divide 0 by 0 in a window without contrast: NaN then counts as the largest score.",
+    lambda field, template: _best(
+        (_windows(field, template) * (template - template.mean())).sum((2, 3)) / _deviation(field, template)
+    ),
+)
+ex.wrong(
+    "no_contrast_never_wins",
+    "You leave windows without contrast out; such a window scores 0, which is more than an inverted one.",
+    lambda field, template: _best(
+        torch.where(_deviation(field, template) > 1e-6, _ncc(field, template), -torch.inf)
+    ),
+)
+ex.wrong(
+    "only_above_zero",
+    "You take a window only if its score is above 0 and otherwise return (0, 0); the best of all scores may "
+    "be 0 or negative.",
+    lambda field, template: _best(_ncc(field, template).clamp(min=0)),
+)
+ex.wrong(
+    "lower_right",
+    "You return the lower right corner of the best window.",
+    lambda field, template: tuple(
+        p + s - 1 for p, s in zip(_best(_ncc(field, template)), template.shape, strict=True)
+    ),
+)
+ex.wrong(
+    "score_damped",
+    "You add a noticeable number to the divisor: windows of little contrast then score too low.",
+    lambda field, template: _best(
+        (_windows(field, template) * (template - template.mean())).sum((2, 3))
+        / (_deviation(field, template) + 1e-2)
+    ),
+)
+ex.wrong(
+    "absolute_difference",
+    "You take the smallest absolute difference; it depends on gain and brightness.",
+    lambda field, template: _best(-(_windows(field, template) - template).abs().sum((2, 3))),
+)
+
+ex.background("The raw field is larger")
+ex.breach("For every window", "last_missing")
+ex.breach("For every window", "flipped")
+ex.breach(r"\frac{\sum", "not_normalised")
+ex.breach(r"\frac{\sum", "cosine")
+ex.breach(r"\frac{\sum", "sign_lost")
+ex.breach("and return the row and column", "column_row")
+ex.breach("upper left corner", "centre")
+ex.breach("of the best window", "only_above_zero")
+ex.breach("A window without contrast", "no_contrast_wins")
+ex.breach("A window without contrast", "no_contrast_never_wins")

@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="to_network",
@@ -46,6 +47,11 @@ def _() -> list[Args]:
         (torch.tensor([1, 127, 128, 254], dtype=torch.uint8),),
         (torch.tensor(7, dtype=torch.uint8),),
         (torch.full((1, 1, 2, 2), 200, dtype=torch.uint8),),
+        (torch.arange(256, dtype=torch.uint8).view(16, 16).T,),  # every grey level, not contiguous
+        (torch.tensor([[1, 0], [0, 1]], dtype=torch.uint8),),  # so dark that it looks converted already
+        (torch.zeros(2, 1, 3, 2, dtype=torch.uint8),),
+        (torch.zeros(0, 4, dtype=torch.uint8),),
+        (torch.arange(0, 240, 10, dtype=torch.uint8).view(2, 3, 2, 2)[:, ::2],),
     ]
 
 
@@ -116,3 +122,86 @@ def _(image: Tensor) -> Tensor:
     values /= 255.0
     values -= 1.0
     return values
+
+
+ex.wrong(
+    "not_shifted",
+    "You divide by 127.5 and leave the - 1 out: the range is then [0, 2].",
+    lambda image: image.float() / 127.5,
+)
+ex.wrong(
+    "shifted_up",
+    "You shift the wrong way: with + 1 the range is [1, 3].",
+    lambda image: image.float() / 127.5 + 1,
+)
+ex.wrong(
+    "shifted_first",
+    "You subtract 1 before you divide; the formula divides first.",
+    lambda image: (image.float() - 1) / 127.5,
+)
+ex.wrong(
+    "divides_by_127",
+    "You divide by 127: white becomes 1.008, beyond the end of the range. Half of 255 is 127.5.",
+    lambda image: image.float() / 127 - 1,
+)
+ex.wrong(
+    "own_maximum",
+    "You divide by the brightest value of the image itself; the scale is fixed, 255 is white in every image.",
+    lambda image: image.float() / image.max() * 2 - 1,
+)
+ex.wrong(
+    "guesses_the_range",
+    "You leave dark images alone, as if values up to 1 meant that they are converted already; a `uint8` "
+    "image never is.",
+    lambda image: image.float() if image.numel() and image.max() <= 1 else image.float() / 127.5 - 1,
+)
+ex.wrong(
+    "half_precision",
+    "You return float16; the networks of the course work in float32.",
+    lambda image: (image.float() / 127.5 - 1).half(),
+)
+ex.wrong(
+    "squashed",
+    "You apply a tanh yourself: black then becomes -0.76. The tanh is the generator's last step, not yours.",
+    lambda image: (image.float() / 127.5 - 1).tanh(),
+)
+ex.wrong(
+    "centred_in_bytes",
+    "You subtract the middle while the image is still `uint8`: below zero it wraps around.",
+    lambda image: (image - 128).float() / 128,
+)
+ex.wrong(
+    "divided_in_place",
+    "You divide the given image in place: a `uint8` tensor cannot hold fractions, and the image must stay as "
+    "it is.",
+    lambda image: image.div_(127.5).sub_(1),
+)
+
+
+@ex.wrong("given_image_changed", "You change the image that you were given; make a new tensor.")
+def _(image: Tensor) -> Tensor:
+    result = image / 127.5 - 1
+    image.copy_(image // 2)
+    return result
+
+
+@ex.wrong(
+    "fails_on_a_view",
+    "You use `view`, which fails on a transposed or cut image; `reshape` copies where it must.",
+)
+def _(image: Tensor) -> Tensor:
+    return (image.view(-1) / 127.5 - 1).view(image.shape)
+
+
+common_slips(
+    ex, "returned_nothing", "float64_result", "numpy_array", "one_axis_more", "flattened", "axes_of_one_lost"
+)
+
+ex.breach("On disk", "inverted")
+ex.breach("On disk", "own_maximum")
+ex.breach("Inside the networks", "double")
+ex.breach("Inside the networks", "unit_range")
+ex.breach("Write the change of range", "shifted_first")
+ex.breach("for an image of any shape", "fails_on_a_view")
+ex.breach("for an image of any shape", lambda image: (image.float() / 127.5 - 1)[None])
+ex.breach("must stay as it is", "given_image_changed")

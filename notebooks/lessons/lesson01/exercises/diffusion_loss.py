@@ -36,7 +36,10 @@ ex = Exercise(
         "`F.mse_loss(guess, noise)` (or `(guess - noise).square().mean()`) is a scalar tensor with a graph.",
     ),
     source="Ho, Jain, Abbeel 2020, eq. 14 (the simple loss) and algorithm 1, line 5.",
-    equivalent={"`F.mse_loss(guess, noise)` -> `F.mse_loss(noise, guess)`": "the square forgets the sign"},
+    equivalent={
+        "`F.mse_loss(guess, noise)` -> `F.mse_loss(noise, guess)`": "the square forgets the sign",
+        "3.4 value.detach()": "the image asks for no gradient",
+    },
 )
 
 

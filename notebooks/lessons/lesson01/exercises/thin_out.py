@@ -35,6 +35,7 @@ ex = BugHunt(
         "value.double()": "everything is float64 already",
         "value.detach()": "no gradient flows through a schedule",
         "dim=-1": "there is one axis only",
+        "`len(betas)` -> `betas`": "what the error says is free",
     },
 )
 

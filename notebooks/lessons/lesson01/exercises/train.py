@@ -39,6 +39,15 @@ ex = StepExercise(
         "`losses.append(loss.item())`: `.item()` lets go of the graph.",
     ),
     source="Ho, Jain, Abbeel 2020, algorithm 1; Kingma, Ba 2015 (Adam).",
+    equivalent={
+        "14.8 value.detach()": "the data carry no graph",
+        "15.8 value.detach()": "timesteps carry no graph",
+        "16.8 value.detach()": "the noise carries no graph",
+        "14.8 value.float()": "the data are float32 already",
+        "16.8 value.float()": "the noise is float32 already",
+        "17.8 value.float()": "the loss is float32 already",
+        "17.8 value.double()": "the loss is the last thing computed: its gradient comes back as float32",
+    },
 )
 
 

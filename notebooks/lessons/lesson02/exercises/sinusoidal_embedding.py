@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="sinusoidal_embedding",
@@ -62,8 +63,10 @@ def _() -> list[Args]:
         (t, 8, 16.0),
         (torch.tensor([0]), 6, 10_000.0),
         (torch.tensor([0.5, 3.25], dtype=torch.float64), 4, 100.0),
-        (t, 5, 100.0),
-        (t, 1, 100.0),
+        (torch.tensor([3, 250, 9, 7], dtype=torch.uint8)[::2], 4, 1e4),
+        (torch.tensor([5, 1], dtype=torch.int32), 6, 50.0),
+        (torch.tensor([0.3, 11.7], dtype=torch.float16), 8, 1000.0),
+        *((t, width, 100.0) for width in (5, 1, 3)),
     ]
 
 
@@ -82,6 +85,10 @@ def _half(width: int) -> int:
     if width % 2:
         raise ValueError(width)
     return width // 2
+
+
+def _made_on_the_cpu(width: int, period: float) -> Tensor:
+    return period ** (-torch.arange(_half(width)) / _half(width))
 
 
 def _both(angles: Tensor) -> Tensor:
@@ -235,3 +242,58 @@ def _(t: Tensor, width: int, max_period: float) -> Tensor:
         "b,k->bk", t.double(), torch.tensor(max_period, device=t.device).double() ** (-k / half)
     )
     return torch.cat([angles.sin(), angles.cos()], 1).float()
+
+
+ex.wrong(
+    "twice_as_wide",
+    "You use `width` frequencies instead of half as many: the result is twice as wide as asked for.",
+    lambda t, width, period: _both(_angles(t, 2 * _half(width), period)),
+)
+ex.wrong(
+    "turned_over",
+    "You return (width, B); every timestep is a row.",
+    lambda t, width, period: _both(_angles(t, _half(width), period)).T,
+)
+ex.wrong(
+    "base_e",
+    "You take exp(-k / h) for the frequencies and leave `max_period` out.",
+    lambda t, width, period: _both(_angles(t, _half(width), math.e)),
+)
+ex.wrong(
+    "first_time_for_all",
+    "You embed the first timestep only; every timestep has its own row.",
+    lambda t, width, period: _both(_angles(t[:1].expand(len(t)), _half(width), period)),
+)
+ex.wrong(
+    "type_of_t_inside",
+    "You work in the type of t: whole numbers cut the frequencies to 0, half precision spoils the angles.",
+    lambda t, width, period: _both(
+        (t[:, None] * _angles(torch.ones(1), _half(width), period).to(t.dtype)).float()
+    ),
+)
+ex.wrong(
+    "even_width_refused",
+    "You refuse even widths: it is the odd ones that have no two halves.",
+    lambda t, width, period: _both(_angles(t, _half(width + 1), period)),
+)
+common_slips(ex, "returned_nothing", "assertion")
+
+ex.breach("Turn every timestep", "twice_as_wide")
+ex.breach("Turn every timestep", "first_time_for_all")
+ex.breach("Half of the width", "only_sines")
+for _name in ("divided_by_the_width", "divided_by_one_less", "counted_from_one", "rising", "always_10000"):
+    ex.breach(r"\omega_k =", _name)
+ex.breach("the fastest clock advances 1 radian", "turns")
+ex.breach("the fastest clock advances 1 radian", "evenly_spaced")
+ex.breach("All sines come first", "cosines_first")
+ex.breach(r"$[\sin | \cos]$", "alternating")
+ex.breach("whole or not", "whole_steps")
+ex.breach("of any type", "type_of_t_inside")
+ex.breach("the result is float32", "float64")
+ex.breach("the result is float32", "type_of_t")
+ex.breach(
+    "on the device of `t`",
+    lambda t, width, period: _both(t.float()[:, None] * _made_on_the_cpu(width, period)),
+)
+ex.breach("An odd width", "one_too_few")
+ex.breach("An odd width", "padded")

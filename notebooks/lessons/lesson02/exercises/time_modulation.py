@@ -6,6 +6,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="time_modulation",
@@ -22,7 +23,8 @@ ex = Exercise(
     \text{shift}.$$
 
     The first C numbers are the scale. SiLU comes *before* the layer. The 1 is there so that a layer of zeros
-    changes nothing. Leave `h` itself as it is: the skip connection still needs it.
+    changes nothing. Leave `h` itself as it is: the skip connection still needs it. Gradients flow to all
+    four arguments.
     """,
     hints=(
         "`F.linear(F.silu(embedding), weight, bias)` is (B, 2C); `.chunk(2, dim=1)` cuts it in two.",
@@ -56,6 +58,13 @@ def _() -> list[Args]:
         (square, embedding, torch.zeros(4, 2), torch.zeros(4)),
         (square[:1, :1], embedding[:1, :1], weight[:2, :1], bias[:2]),
         (square, torch.zeros(2, 2), weight, bias),
+        (
+            square.permute(0, 1, 3, 2),
+            torch.tensor([[100.0, -20.0], [-3.0, 90.0]]),
+            weight.T.reshape(2, 4).T,
+            bias,
+        ),
+        (square[:1], -embedding[1:], -weight, bias),
     ]
 
 
@@ -209,3 +218,73 @@ def _(h: Tensor, embedding: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     made = torch.func.functional_call(layer, {"1.weight": weight, "1.bias": bias}, (embedding,))
     scale, shift = made.chunk(2, dim=1)
     return (h.flatten(2) * (1 + scale)[..., None] + shift[..., None]).view_as(h)
+
+
+ex.wrong(
+    "one_axis_short",
+    "You give scale and shift one axis at the end, (B, C, 1); against (B, C, H, W) the C meets the rows.",
+    lambda h, e, w, b: _applied(h, *F.linear(F.silu(e), w, b)[:, :, None].chunk(2, 1)),
+)
+ex.wrong(
+    "batch_axis",
+    "You cut the layer's result along the batch; scale and shift follow each other along axis 1.",
+    lambda h, e, w, b: _applied(h, *F.linear(F.silu(e), w, b)[:, :, None, None].chunk(2, 0)),
+)
+ex.wrong(
+    "tanh",
+    "You use a tanh; SiLU is x times sigmoid(x).",
+    lambda h, e, w, b: _applied(h, *F.linear(e.tanh(), w, b)[:, :, None, None].chunk(2, 1)),
+)
+ex.wrong(
+    "gelu",
+    "You use a GELU; SiLU is x times sigmoid(x).",
+    lambda h, e, w, b: _applied(h, *F.linear(F.gelu(e), w, b)[:, :, None, None].chunk(2, 1)),
+)
+ex.wrong(
+    "overflow",
+    "You write SiLU as x exp(x) / (1 + exp(x)): exp overflows for a large x, and the result is NaN.",
+    lambda h, e, w, b: _applied(
+        h, *F.linear(e * e.exp() / (1 + e.exp()), w, b)[:, :, None, None].chunk(2, 1)
+    ),
+)
+ex.wrong(
+    "shift_times_h",
+    "You multiply h by the shift as well; the shift is added to the scaled map.",
+    lambda h, e, w, b: h * (1 + _made(e, w, b)[0] + _made(e, w, b)[1]),
+)
+ex.wrong(
+    "exponential_scale",
+    "You use exp(scale); the factor is 1 + scale.",
+    lambda h, e, w, b: h * _made(e, w, b)[0].exp() + _made(e, w, b)[1],
+)
+ex.wrong(
+    "added_to_h",
+    "You add the modulated map to `h`; the skip connection does that outside.",
+    lambda h, e, w, b: h + _applied(h, *_made(e, w, b)),
+)
+ex.wrong(
+    "silu_of_the_result",
+    "You apply a SiLU to the modulated map; it belongs to the embedding alone.",
+    lambda h, e, w, b: F.silu(_applied(h, *_made(e, w, b))),
+)
+ex.wrong(
+    "weights_detached",
+    "You detach the layer: weight and bias would never learn.",
+    lambda h, e, w, b: _applied(h, *_made(e, w.detach(), b.detach())),
+)
+common_slips(ex, "returned_nothing", "graph_cut")
+
+ex.breach("A residual block works on maps", "one_time_for_all")
+ex.breach("makes a scale and a shift for every channel", "broadcast_from_the_right")
+ex.breach("they act on the whole map", "one_axis_short")
+ex.breach(r"\mathrm{SiLU}(e) + b", "no_bias")
+ex.breach(r"\mathrm{SiLU}(e) + b", "sigmoid")
+ex.breach(r"\mathrm{SiLU}(e) + b", "overflow")
+ex.breach("h\\,(1 + \\text{scale})", "shifted_first")
+ex.breach("The first C numbers", "shift_first")
+ex.breach("The first C numbers", "alternating")
+ex.breach("SiLU comes *before*", "silu_after")
+ex.breach("The 1 is there", "no_one")
+ex.breach("Leave `h` itself", "in_place")
+ex.breach("Gradients flow", "detached_time")
+ex.breach("Gradients flow", "weights_detached")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="ddim_step",
@@ -24,7 +25,8 @@ ex = Exercise(
     $$x' = \sqrt{\bar\alpha'}\,x_0 + \sqrt{1 - \bar\alpha' - \sigma^2}\;\varepsilon + \sigma\,z.$$
 
     $x_0$ is the *clipped* image everywhere, `noise` is $z$. With $\eta = 0$ nothing is random, with $\eta =
-    1$ it is DDPM's step, and with $\bar\alpha' = 1$ the clipped image comes out.
+    1$ it is DDPM's step, and with $\bar\alpha' = 1$ the clipped image comes out. Gradients flow to $x_t$ and
+    $x_0$; the tensors you were given stay as they are.
     """,
     hints=(
         "Clip first, and use only the clipped image from then on: `x0 = x0.clamp(-1, 1)`.",
@@ -63,6 +65,16 @@ def _() -> list[Args]:
         (x_t, x0, noise, 0.9, 1.0, 1.0),
         (x_t, x0, noise, 0.04, 1.0, 0.0),
         (x_t, inside, noise, 0.0, 0.36, 0.5),
+        (x_t, x0, noise, 0.3, 0.31, 0.8),
+        (5 * x_t[0], 4 * x0[0], -3 * noise[0], 0.001, 0.01, 0.2),
+        (
+            torch.arange(12.0).view(2, 2, 3).mT,
+            torch.full((2, 3, 2), -0.75),
+            torch.ones(2, 3, 2),
+            0.5,
+            0.9,
+            1.0,
+        ),
     ]
 
 
@@ -245,3 +257,86 @@ def _(x_t: Tensor, x0: Tensor, noise: Tensor, alpha_bar: float, alpha_bar_prev: 
     image = torch.where(x0.abs() > 1, x0.sign(), x0)
     parts = [image, _epsilon(x_t, image, alpha_bar), noise]
     return torch.stack([float(f) * part for f, part in zip(factors, parts, strict=True)]).sum(0)
+
+
+ex.wrong(
+    "ratio_upside_down",
+    "You have the first ratio of sigma upside down.",
+    lambda x, x0, z, now, prev, eta: _step(
+        x,
+        x0.clamp(-1, 1),
+        z,
+        now,
+        prev,
+        eta * math.sqrt((1 - now) / (1 - prev) * (1 - now / prev)) if prev < 1 else 0.0,
+    ),
+)
+ex.wrong(
+    "second_root_forgotten",
+    "You take sigma without the root of 1 - alpha-bar / alpha-bar'.",
+    lambda x, x0, z, now, prev, eta: _step(
+        x, x0.clamp(-1, 1), z, now, prev, _spread(now, prev, eta) * math.sqrt(1 - now / prev)
+    ),
+)
+ex.wrong(
+    "epsilon_at_full_strength",
+    "You add the old noise with the factor 1.",
+    lambda x, x0, z, now, prev, eta: (
+        math.sqrt(prev) * x0.clamp(-1, 1)
+        + (_epsilon(x, x0.clamp(-1, 1), now) if prev < 1 else 0)
+        + _spread(now, prev, eta) * z
+    ),
+)
+ex.wrong(
+    "epsilon_not_divided",
+    "You do not divide by sqrt(1 - alpha-bar): what is left of x_t is the noise, made faint.",
+    lambda x, x0, z, now, prev, eta: _step(
+        x, x0.clamp(-1, 1), z, now, prev, _spread(now, prev, eta), x - math.sqrt(now) * x0.clamp(-1, 1)
+    ),
+)
+ex.wrong(
+    "epsilon_by_the_variance",
+    "You divide by 1 - alpha-bar instead of its root.",
+    lambda x, x0, z, now, prev, eta: _step(
+        x,
+        x0.clamp(-1, 1),
+        z,
+        now,
+        prev,
+        _spread(now, prev, eta),
+        _epsilon(x, x0.clamp(-1, 1), now) / math.sqrt(1 - now),
+    ),
+)
+ex.wrong(
+    "image_at_the_old_level",
+    "You multiply the image by the root of alpha-bar; you go to alpha-bar'.",
+    lambda x, x0, z, now, prev, eta: (
+        _step(x, x0.clamp(-1, 1), z, now, prev, _spread(now, prev, eta))
+        + (math.sqrt(now) - math.sqrt(prev)) * x0.clamp(-1, 1)
+    ),
+)
+ex.wrong(
+    "raw_image_at_the_end",
+    "You use the clipped image for epsilon and the raw one for the new x; it is the clipped one everywhere.",
+    lambda x, x0, z, now, prev, eta: (
+        _step(x, x0.clamp(-1, 1), z, now, prev, _spread(now, prev, eta))
+        + math.sqrt(prev) * (x0 - x0.clamp(-1, 1))
+    ),
+)
+common_slips(ex, "returned_nothing", "graph_cut")
+
+ex.breach("Clip the predicted image", "not_clipped")
+ex.breach("Clip the predicted image", "result_clipped")
+ex.breach("which noise then explains", "raw_epsilon")
+ex.breach("to the level of", "old_level")
+for _name in ("beta_for_sigma", "variance_not_rooted", "second_root_forgotten", "epsilon_by_the_variance"):
+    ex.breach("\\sigma = \\eta", _name)
+for _name in ("old_noise_not_reduced", "sigma_not_squared", "image_at_the_old_level"):
+    ex.breach("x' = ", _name)
+ex.breach("is the *clipped* image everywhere", "raw_image_at_the_end")
+ex.breach("`noise` is $z$", "own_noise")
+ex.breach("nothing is random", "always_eta_1")
+ex.breach("it is DDPM's step", "always_eta_0")
+ex.breach("the clipped image comes out", "clipped_to_0_1")
+ex.breach("Gradients flow", "graph_cut")
+ex.breach("stay as they are", "in_place")

@@ -7,6 +7,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="ddpm_step",
@@ -25,7 +26,8 @@ ex = Exercise(
     $\bar\alpha$ (`alpha_bar`) belongs to $x_t$, $\bar\alpha'$ (`alpha_bar_prev`) to where you go; $\alpha =
     \bar\alpha / \bar\alpha'$ and $\beta = 1 - \alpha$ belong to the step between them, so steps may be of any
     length. Return the mean plus `noise` with variance $\tilde\beta$ (“fixed_small”). At the last step
-    $\bar\alpha' = 1$: then no noise is added, and the result is the predicted image itself.
+    $\bar\alpha' = 1$: then no noise is added, and the result is the predicted image itself. Take the image
+    as it is: nothing is clipped here. Gradients flow to $x_t$ and $x_0$.
     """,
     hints=(
         "alpha of the step is a ratio: `alpha = alpha_bar / alpha_bar_prev`, and `beta = 1 - alpha`.",
@@ -55,7 +57,13 @@ def _() -> list[Args]:
     x_t, x0 = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.5, 1.0, -1.0]])
     noise = torch.tensor([[2.0, 1.0, -1.0]])
     return [
-        (x_t, x0, noise, *bars) for bars in ((0.25, 0.64), (0.9, 1.0), (0.09, 1.0), (0.0, 0.36), (0.5, 0.51))
+        *(
+            (x_t, x0, noise, *bars)
+            for bars in ((0.25, 0.64), (0.9, 1.0), (0.09, 1.0), (0.0, 0.36), (0.5, 0.51))
+        ),
+        *((x_t, 3 * x0, -4 * noise, *bars) for bars in ((0.5, 0.9), (0.02, 1.0), (0.001, 0.004))),
+        (x_t[0], x0[0], noise[0], 0.2, 0.3),
+        (torch.arange(12.0).view(2, 2, 3).mT, -torch.ones(2, 3, 2) * 1.5, torch.ones(2, 3, 2), 0.81, 0.9),
     ]
 
 
@@ -64,7 +72,7 @@ def _(case: Case) -> Args:
     now = case.integer(1, 95) / 100
     prev = 1.0 if case.seed % 6 == 0 else now + (1 - now) * case.integer(2, 90) / 100
     shape = case.choice(((case.batch, 2), (case.batch, 1, case.height, case.width)))
-    return case.randn(*shape), case.randn(*shape).clamp(-1, 1), case.randn(*shape), now, prev
+    return case.randn(*shape), 1.5 * case.randn(*shape), case.randn(*shape), now, prev
 
 
 def _mean(x_t: Tensor, x0: Tensor, now: float, prev: float) -> Tensor:
@@ -226,3 +234,72 @@ def _(x_t: Tensor, x0: Tensor, noise: Tensor, alpha_bar: float, alpha_bar_prev: 
     )
     of_x0, of_x_t, spread = (factors / (1 - now)).tolist()
     return x0 * of_x0 + x_t * of_x_t + noise * spread
+
+
+ex.wrong(
+    "image_clipped",
+    "You clip the predicted image; whether to clip is the sampler's choice, before the step.",
+    lambda x, x0, z, now, prev: _mean(x, x0.clamp(-1, 1), now, prev) + math.sqrt(_variance(now, prev)) * z,
+)
+ex.wrong(
+    "beta_of_the_total",
+    "You take beta as 1 - alpha-bar; it belongs to the one step: 1 - alpha.",
+    lambda x, x0, z, now, prev: (
+        math.sqrt(prev) * x0 + math.sqrt(now / prev) * (1 - prev) / (1 - now) * x + math.sqrt(1 - prev) * z
+    ),
+)
+ex.wrong(
+    "alpha_upside_down",
+    "You divide alpha-bar' by alpha-bar: alpha would be above 1 and beta negative.",
+    lambda x, x0, z, now, prev: _mean(x, x0, prev / now, prev) + math.sqrt(1 - prev / now) * z,
+)
+ex.wrong(
+    "image_not_rooted",
+    "You multiply x0 by alpha-bar'; the factor has its root.",
+    lambda x, x0, z, now, prev: (
+        _mean(x, math.sqrt(prev) * x0, now, prev) + math.sqrt(_variance(now, prev)) * z
+    ),
+)
+ex.wrong(
+    "noise_subtracted",
+    "You subtract the noise; it is added.",
+    lambda x, x0, z, now, prev: _mean(x, x0, now, prev) - math.sqrt(_variance(now, prev)) * z,
+)
+ex.wrong(
+    "noise_at_full_strength",
+    "You add the noise with variance 1.",
+    lambda x, x0, z, now, prev: _mean(x, x0, now, prev) + (z if prev < 1 else 0),
+)
+ex.wrong(
+    "noise_to_the_next_level",
+    "You add noise of variance 1 - alpha-bar': that is all the noise there is at x', and the mean holds some "
+    "of it already.",
+    lambda x, x0, z, now, prev: _mean(x, x0, now, prev) + math.sqrt(1 - prev) * z,
+)
+ex.wrong(
+    "divided_by_the_earlier",
+    "You divide by 1 - alpha-bar' instead of 1 - alpha-bar, which is 0 at the last step.",
+    lambda x, x0, z, now, prev: (
+        _mean(x, x0, now, prev) * ((1 - now) / (1 - prev)) + math.sqrt(_variance(now, prev)) * z
+    ),
+)
+common_slips(ex, "returned_nothing", "float32_result", "graph_cut")
+
+
+@ex.wrong("image_detached", "You cut the graph at the predicted image: its gradient is missing.")
+def _(x: Tensor, x0: Tensor, z: Tensor, now: float, prev: float) -> Tensor:
+    return _mean(x, x0.detach(), now, prev) + math.sqrt(_variance(now, prev)) * z
+
+
+ex.breach("given the predicted image", "own_noise")
+ex.background("If the image were known")
+for _name in ("factors_swapped", "alpha_not_rooted", "image_not_rooted", "ratio_upside_down"):
+    ex.breach("\\tilde\\mu =", _name)
+ex.breach("belongs to $x_t$", "alpha_bar_for_alpha")
+ex.breach("belongs to $x_t$", "beta_of_the_total")
+ex.breach("Return the mean plus `noise`", "fixed_large")
+ex.breach("Return the mean plus `noise`", "variance_not_rooted")
+ex.breach("At the last step", "noise_at_the_end")
+ex.breach("nothing is clipped here", "image_clipped")
+ex.breach("nothing is clipped here", "clipped")
+ex.breach("Gradients flow", "image_detached")

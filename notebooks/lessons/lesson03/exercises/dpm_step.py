@@ -8,6 +8,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 Before = tuple[Tensor, float] | None
 
@@ -31,7 +32,7 @@ ex = Exercise(
     \frac{s_\text{next}}{s}\,x_t - a_\text{next}\,\big(e^{-h} - 1\big)\,D.$$
 
     At the first step there is none before (`before` is `None`): $D = x_0$. At the last, `alpha_bar_next` is 1
-    and $h$ infinite, so nothing can be extrapolated: return `x0`.
+    and $h$ infinite, so nothing can be extrapolated: return `x0`. Gradients flow to $x_t$ and $x_0$.
     """,
     hints=(
         "Deal with the last step first: it needs no logarithm. Then work out h from the alpha-bars.",
@@ -74,6 +75,15 @@ def _() -> list[Args]:
         (x_t, x0, (before, 0.1), 0.5, 0.9),  # lambda in even steps
         (x_t, x0, (before, 0.5), 0.9, 1.0),
         (x_t, x0, None, 0.9, 1.0),
+        (7 * x_t[0], 3 * x0[0], (-2 * before[0], 0.001), 0.02, 0.03),
+        (x_t, x0, (before, 0.4), 0.41, 0.99),
+        (
+            torch.arange(12.0).view(2, 2, 3).mT,
+            torch.full((2, 3, 2), -1.5),
+            (torch.ones(2, 3, 2), 0.2),
+            0.5,
+            0.8,
+        ),
     ]
 
 
@@ -118,6 +128,11 @@ def _clocked(
     if before:
         d = x0 + h / (2 * (clock(now) - clock(before[1]))) * (x0 - before[0])
     return math.sqrt((1 - then) / (1 - now)) * x - math.sqrt(then) * math.expm1(-h) * d
+
+
+def _clocked_at(level: float, x: Tensor, x0: Tensor, before: Before, now: float, then: float) -> Tensor:
+    rest = math.sqrt((1 - then) / (1 - now)) * x
+    return rest + math.sqrt(level / then) * (_step(x, x0, before, now, then) - rest)
 
 
 ex.wrong(
@@ -277,3 +292,61 @@ def _(x_t: Tensor, x0: Tensor, before: Before, alpha_bar: float, alpha_bar_next:
         d = torch.lerp(before[0], x0, 1 + math.log(odds[2] / odds[1], odds[1] / odds[0]) / 2)
     epsilon = (x_t - math.sqrt(alpha_bar) * d) / math.sqrt(1 - alpha_bar)
     return math.sqrt(alpha_bar_next) * d + math.sqrt(1 - alpha_bar_next) * epsilon
+
+
+ex.wrong(
+    "before_swapped",
+    "You have the two images the wrong way round: D starts at the older one and runs backwards.",
+    lambda x, x0, before, now, then: (
+        _step(x, x0, None, now, then)
+        if before is None or then == 1
+        else _step(x, before[0], (x0, before[1]), now, then)
+    ),
+)
+ex.wrong(
+    "clipped",
+    "You clip the image; whether to clip is the sampler's choice, before the step.",
+    lambda x, x0, before, now, then: _step(x, x0.clamp(-1, 1), before, now, then),
+)
+ex.wrong(
+    "sign_of_the_image_term",
+    "You add a (exp(-h) - 1) D; it is subtracted, and exp(-h) - 1 is negative.",
+    lambda x, x0, before, now, then: (
+        x0 if then == 1 else 2 * math.sqrt((1 - then) / (1 - now)) * x - _step(x, x0, before, now, then)
+    ),
+)
+ex.wrong(
+    "ratio_of_noise_upside_down",
+    "You multiply x_t by s / s_next; it is s_next / s.",
+    lambda x, x0, before, now, then: (
+        x0
+        if then == 1
+        else _step(x, x0, before, now, then)
+        + (math.sqrt((1 - now) / (1 - then)) - math.sqrt((1 - then) / (1 - now))) * x
+    ),
+)
+ex.wrong(
+    "image_at_the_old_level",
+    "You multiply D by a of now; you go to the next level, a_next.",
+    lambda x, x0, before, now, then: x0 if then == 1 else _clocked_at(now, x, x0, before, now, then),
+)
+ex.wrong(
+    "no_first_step",
+    "You return `x0` at the first step; only the last step ends there. At the first D is `x0`.",
+    lambda x, x0, before, now, then: x0 if before is None else _step(x, x0, before, now, then),
+)
+common_slips(ex, "returned_nothing")
+
+ex.background("DDIM holds the predicted image")
+ex.breach("lets it go on", "first_order")
+ex.breach("Its clock is half the log-SNR", "log_snr_as_clock")
+ex.breach("\\lambda = \\log", "alpha_bar_as_clock")
+ex.breach("which grows while sampling", "wrong_way_in_time")
+ex.breach("From the step before", "even_steps")
+for _name in ("not_halved", "upside_down", "towards_the_past", "for_epsilon"):
+    ex.breach("$$D = x_0", _name)
+ex.breach("At the first step", "first_step_fails")
+ex.breach("$D = x_0$.", "no_first_step")
+ex.breach("At the last", "last_step_extrapolated")
+ex.breach("At the last", "last_step_fails")
+ex.breach("Gradients flow", "detached")

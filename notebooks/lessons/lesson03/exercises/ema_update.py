@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="ema_update",
@@ -49,7 +50,15 @@ def _() -> list[Args]:
     old, new = torch.tensor([1.0, -2.0]), torch.tensor([3.0, 0.0])
     lists = [old, torch.ones(2, 2)], [new, torch.zeros(2, 2)]
     pairs = [(0.999, 0), (0.999, 1), (0.5, 8), (0.05, 0), (0.9, 10_000), (0.999, 10_000), (0.0, 3), (0.9, 80)]
-    return [(*lists, *pair) for pair in pairs]
+    late = [(0.9999, 50_000), (0.9999, 89_989), (0.9999, 90_000), (0.999, 8989), (0.99, 900)]
+    turned = torch.arange(6.0).view(2, 3).T, torch.tensor(-4.0)  # not contiguous; no axis at all
+    mixed = [old.double() + 1e-8, old], [new.double(), 100 * new]  # every tensor keeps its own type
+    return [
+        *((*lists, *pair) for pair in [*pairs, *late]),
+        ([*turned], [turned[0] / 7 - 1, torch.tensor(2.5)], 0.9, 2),
+        (*mixed, 0.99, 5),
+        (lists[0], lists[0], 0.0, 0),
+    ]
 
 
 @ex.inputs
@@ -163,3 +172,56 @@ def _(averages: list[Tensor], weights: list[Tensor], decay: float, updates: int)
         copy.mul_(d).add_(weight.detach(), alpha=1 - d)
         updated.append(copy)
     return updated
+
+
+ex.wrong(
+    "one_behind",
+    "You count one update too few: the first update has n = 0 and keeps a tenth of the old average.",
+    lambda old, new, decay, n: _mixed(old, new, _d(decay, n - 1)),
+)
+ex.wrong(
+    "no_brackets",
+    "You wrote (1 + n) / 10 + n without brackets below the line: from the second update on `decay` wins.",
+    lambda old, new, decay, n: _mixed(old, new, min(decay, (1 + n) / 10 + n)),
+)
+ex.wrong(
+    "new_at_full_strength",
+    "You add the weights without the factor 1 - d.",
+    lambda old, new, decay, n: [_d(decay, n) * a + b for a, b in zip(old, new, strict=True)],
+)
+ex.wrong(
+    "other_decay_for_the_new",
+    "You multiply the weights by 1 - decay and the average by d: in the warm-up the two do not add up to 1.",
+    lambda old, new, decay, n: [_d(decay, n) * a + (1 - decay) * b for a, b in zip(old, new, strict=True)],
+)
+ex.wrong(
+    "warm_up_of_ten",
+    "You end the warm-up after ten updates; it ends where its fraction reaches `decay`.",
+    lambda old, new, decay, n: _mixed(old, new, decay if n >= 10 else _d(decay, n)),
+)
+ex.wrong(
+    "averages",
+    "You return the old averages and take nothing of the weights in.",
+    lambda old, new, decay, n: [a.clone() for a in old],
+)
+ex.wrong(
+    "d_in_float32",
+    "You make a float32 tensor of d: on float64 weights half of the digits are lost.",
+    lambda old, new, decay, n: _mixed(old, new, float(torch.tensor(_d(decay, n)))),
+)
+ex.wrong(
+    "first_type_for_all",
+    "You join all tensors to one, so the first one's type, or the widest, becomes the type of all.",
+    lambda old, new, decay, n: [a.double() for a in _mixed(old, new, _d(decay, n))],
+)
+common_slips(ex, "returned_nothing", "float32_result", "flattened")
+
+ex.background("Samples are drawn")
+ex.breach("After update number", "counted_from_one")
+ex.breach("After update number", "one_behind")
+for _name in ("swapped", "product", "maximum", "not_shrunk", "only_warm_up"):
+    ex.breach("\\text{average} \\leftarrow", _name)
+ex.breach("The second argument of the minimum", "no_warm_up")
+ex.breach("Return a list of *new* tensors", "in_place")
+ex.breach("one per weight", "only_the_first")
+ex.breach("change none of those", "into_the_network")

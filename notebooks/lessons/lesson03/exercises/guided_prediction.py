@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="guided_prediction",
@@ -16,7 +17,7 @@ ex = Exercise(
     A network trained with and without labels answers twice: once without (`unconditional`) and once with the
     label (`conditional`). Their difference is what the label changes. Go from the unconditional answer
     `scale` times as far in that direction: 0 ignores the label, 1 is the conditional answer, 3 exaggerates
-    it. Both have the same shape `(B, ...)`, and so has the result.
+    it. Both have the same shape `(B, ...)`, and so has the result. Gradients flow to both.
 
     (Ho and Salimans count differently: their $w$ is `scale` minus 1.)
     """,
@@ -39,7 +40,9 @@ def guided_prediction(unconditional: Tensor, conditional: Tensor, scale: float) 
 @ex.edges
 def _() -> list[Args]:
     without, with_label = torch.tensor([[1.0, -2.0, 0.5]]), torch.tensor([[0.5, 1.0, 0.5]])
-    return [(without, with_label, scale) for scale in (0.0, 1.0, 3.0, 0.5, -1.0, 7.5)]
+    small = [(without, with_label, scale) for scale in (0.0, 1.0, 3.0, 0.5, -1.0, 7.5, 2)]
+    maps = torch.arange(12.0).view(2, 2, 3).mT  # not contiguous, values far beyond 1
+    return [*small, (maps, -maps / 2, 1.5), (without[0], with_label[0], 4.0), (without, without.clone(), 3.0)]
 
 
 @ex.inputs
@@ -119,3 +122,62 @@ def _(unconditional: Tensor, conditional: Tensor, scale: float) -> Tensor:
     first, second = torch.cat([unconditional, conditional]).chunk(2)
     weights = torch.tensor([1 - scale, scale], dtype=first.dtype, device=first.device)
     return torch.einsum("k,k...->...", weights, torch.stack([first, second]))
+
+
+ex.wrong(
+    "one_less",
+    "You go scale - 1 times as far; with scale 1 the conditional answer must come out.",
+    lambda u, c, scale: u + (scale - 1) * (c - u),
+)
+ex.wrong(
+    "label_ignored",
+    "You return the unconditional answer: that is scale 0.",
+    lambda u, c, scale: u + 0 * c,
+)
+ex.wrong(
+    "scaled_conditional",
+    "You return `scale` times the conditional answer; scale 0 must give the unconditional one, not zero.",
+    lambda u, c, scale: scale * c + 0 * u,
+)
+ex.wrong(
+    "everything_scaled",
+    "You multiply the unconditional answer by the scale as well; only the difference is scaled.",
+    lambda u, c, scale: scale * (u + (c - u)) + scale * u,
+)
+ex.wrong(
+    "never_backwards",
+    "You cut a negative scale to 0; it leans away from the label.",
+    lambda u, c, scale: u + max(scale, 0) * (c - u),
+)
+ex.wrong(
+    "size_of_the_difference",
+    "You take the absolute difference; the direction is lost.",
+    lambda u, c, scale: u + scale * (c - u).abs(),
+)
+ex.wrong(
+    "unit_direction",
+    "You bring the difference to length 1 first; go `scale` times the difference itself.",
+    lambda u, c, scale: u + scale * torch.nn.functional.normalize((c - u).flatten(), dim=0).view_as(u),
+)
+ex.wrong(
+    "conditional_detached",
+    "You cut the graph at the conditional answer: its gradient is missing.",
+    lambda u, c, scale: u + scale * (c.detach() - u),
+)
+ex.wrong(
+    "difference_detached",
+    "You cut the graph at the difference: only the unconditional answer gets a gradient, and a wrong one.",
+    lambda u, c, scale: u + scale * (c - u).detach(),
+)
+common_slips(ex, "returned_nothing", "float32_result", "graph_cut", "batch_averaged")
+
+ex.background("A network trained with and without labels")
+ex.breach("Their difference", "weights_not_one")
+ex.breach("Go from the unconditional answer", "difference_swapped")
+ex.breach("Go from the unconditional answer", "scaled_conditional")
+ex.breach("0 ignores the label", "one_less")
+ex.breach("3 exaggerates", "at_most_one")
+ex.breach("and so has the result", "batch_averaged")
+ex.breach("Gradients flow to both", "detached")
+ex.breach("Gradients flow to both", "conditional_detached")
+ex.breach("(Ho and Salimans", "scale_of_the_paper")

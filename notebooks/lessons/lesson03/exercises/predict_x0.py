@@ -5,6 +5,7 @@ from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="predict_x0",
@@ -19,7 +20,7 @@ ex = Exercise(
     `ValueError`.
 
     `output` and `x_t` are `(B, ...)` with any number of further axes, `t` is `(B,)` int64, `alpha_bars` is
-    `(T,)` float64. The result has shape and dtype of `x_t`.
+    `(T,)` float64. The result has shape and dtype of `x_t`; gradients flow to `output` and `x_t`.
     """,
     hints=(
         "For epsilon solve x_t = a x_0 + s epsilon for x_0. For v work out a x_t - s v on paper: "
@@ -59,7 +60,16 @@ def _() -> list[Args]:
     x = torch.tensor([[[[1.0, 2.0], [3.0, 5.0]]], [[[2.0, 7.0], [1.0, 1.0]]]])  # B = H = W = 2
     out, t, bars = x.flip(-1) - 4, torch.tensor([0, 2]), _bars(0.81, 0.64, 0.04)
     return [
-        *((out, x, t, bars, prediction) for prediction in ("epsilon", "v", "x0", "eps", "noise")),
+        *((out, x, t, bars, prediction) for prediction in ("epsilon", "v", "x0", "eps", "noise", "", "V")),
+        (out, x, t, bars, "velocity"),
+        *((x[:, 0, 0, 0], x[:, 0, 1, 1], t, bars, prediction) for prediction in ("v", "epsilon", "x0")),
+        (
+            x.double().mT,
+            x.double().permute(1, 0, 3, 2).mT.transpose(0, 1),
+            torch.tensor([2, 9, 1])[::2],
+            bars,
+            "v",
+        ),
         (out[:1], x[:1], torch.tensor([1]), _bars(0.5, 0.0), "v"),
         (out[:1], x[:1], torch.tensor([1]), _bars(0.5, 0.0), "x0"),
         (out[:, 0, 0], x[:, 0, 0], torch.tensor([1, 0]), bars, "epsilon"),
@@ -258,3 +268,83 @@ def _(output: Tensor, x_t: Tensor, t: Tensor, alpha_bars: Tensor, prediction: st
     if prediction == "epsilon":
         return torch.einsum("b,b...->b...", 1 / cos, x_t - torch.einsum("b,b...->b...", sin, output))
     raise ValueError(prediction)
+
+
+ex.wrong(
+    "unknown_as_epsilon",
+    "You take every name that you do not know for epsilon: a typing mistake then goes unseen.",
+    lambda out, x, t, bars, name: _from(out, x, bars[t], name if name in ("x0", "v") else "epsilon"),
+)
+ex.wrong(
+    "unknown_as_v",
+    "You take every name that you do not know for v: a typing mistake then goes unseen.",
+    lambda out, x, t, bars, name: _from(out, x, bars[t], name if name in ("x0", "epsilon") else "v"),
+)
+ex.wrong(
+    "first_letter",
+    "You look at the first letter of the name only; any other name than the three is an error.",
+    lambda out, x, t, bars, name: _from(
+        out, x, bars[t], {"e": "epsilon", "v": "v", "x": "x0"}.get(name[:1], name)
+    ),
+)
+ex.wrong(
+    "returned_none",
+    "You return nothing for an unknown name; raise a `ValueError`.",
+    lambda out, x, t, bars, name: (
+        _from(out, x, bars[t], name) if name in ("epsilon", "v", "x0") else None  # type: ignore[return-value]
+    ),
+)
+ex.wrong(
+    "noise_added",
+    "You add the noise instead of taking it away: x_t = a x0 + s epsilon, so it is subtracted.",
+    lambda out, x, t, bars, name: _from(-out if name == "epsilon" else out, x, bars[t], name),
+)
+ex.wrong(
+    "multiplied_by_a",
+    "You multiply by sqrt(alpha-bar) instead of dividing by it.",
+    lambda out, x, t, bars, name: (
+        _shaped(bars[t].sqrt(), x) * (x - _shaped((1 - bars[t]).sqrt(), x) * out)
+        if name == "epsilon"
+        else _from(out, x, bars[t], name)
+    ),
+)
+ex.wrong(
+    "divided_by_alpha_bar",
+    "You divide by alpha-bar instead of its root.",
+    lambda out, x, t, bars, name: (
+        (x - _shaped((1 - bars[t]).sqrt(), x) * out) / _shaped(bars[t], x)
+        if name == "epsilon"
+        else _from(out, x, bars[t], name)
+    ),
+)
+ex.wrong(
+    "v_factors_swapped",
+    "You have the factors of x_t and v the wrong way round: the image is a x_t - s v.",
+    lambda out, x, t, bars, name: (
+        _shaped((1 - bars[t]).sqrt(), x) * x - _shaped(bars[t].sqrt(), x) * out
+        if name == "v"
+        else _from(out, x, bars[t], name)
+    ),
+)
+ex.wrong(
+    "always_images",
+    "You shape the factors for maps `(B, C, H, W)` only; x_t may have any number of axes.",
+    lambda out, x, t, bars, name: (
+        _from(out, x, bars[t], name)
+        if _known(name) == "x0" or x.dim() == 4
+        else (bars[t].view(-1, 1, 1, 1) * x)
+    ),
+)
+common_slips(ex, "returned_nothing", "assertion")
+
+ex.breach("the network saw", "no_roots")
+ex.breach("What it answers is one of three things", "x0_converted")
+ex.breach("What it answers is one of three things", "v_as_epsilon")
+ex.breach("Turn the answer into the image", "v_gives_noise")
+ex.breach("any other name", "unknown_as_x0")
+ex.breach("any other name", "first_letter")
+ex.breach("any number of further axes", "always_images")
+ex.breach("any number of further axes", "broadcast_from_the_right")
+ex.breach("`t` is `(B,)` int64", "first_t_for_all")
+ex.breach("The result has shape and dtype", "float64")
+ex.breach("gradients flow to", "detached")

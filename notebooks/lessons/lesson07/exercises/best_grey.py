@@ -24,7 +24,7 @@ ex = Exercise(
       equally likely, every value between them costs the same: return their midpoint.
 
     `ratio` makes it asymmetric: too dark an answer ($c$ below the truth) costs `ratio` times as much as too
-    bright an answer with the same error; 1 is the usual loss.
+    bright an answer with the same error; 1 is the usual loss. Any other `loss` raises a `ValueError`.
     """,
     hints=(
         "Too dark can only be wrong where the truth is bright: `ratio` works as if bright were that much "
@@ -64,9 +64,12 @@ def _() -> list[Args]:
     ]
     return [
         *args,
-        (share, 0.0, 1.0, "l1", 1 / 3),
+        *((share, 0.0, 1.0, loss, 0.5) for loss in ("l1", "l2")),
+        *((share.expand(3, 5).T, -2.0, -1.0, loss, 7.0) for loss in ("l1", "l2")),
+        (torch.tensor([[0.125], [0.5]]), -1.0, 3.0, "l1", 7.0),
         (share, 0.0, 1.0, "huber", 1.0),
         (share, 0.0, 1.0, "L1", 1.0),
+        (share, 0.0, 1.0, "", 2.0),
     ]
 
 
@@ -171,6 +174,41 @@ ex.wrong(
     _answer(l2=lambda s, d, b, r: _mean(s, d, b, r * r)),
 )
 
+ex.wrong(
+    "ratio_for_l2_only",
+    "You do not use `ratio` for L1: there it moves the tie away from a share of one half.",
+    _answer(l1=lambda s, d, b, r: _median(s, d, b, 1.0)),
+)
+ex.wrong(
+    "ratio_for_l1_only",
+    "You do not use `ratio` for L2: the mean is then the same for every ratio.",
+    _answer(l2=lambda s, d, b, r: _mean(s, d, b, 1.0)),
+)
+ex.wrong(
+    "half_of_the_product",
+    "You compare `ratio * share` with one half; what it must be compared with is the weight of dark, "
+    "`1 - share`.",
+    _answer(lambda s, d, b, r: torch.where(r * s == 0.5, (d + b) / 2, torch.where(r * s > 0.5, b, d)).to(s)),
+)
+ex.wrong(
+    "mean_at_a_tie",
+    "At a tie you give the mean; the midpoint of dark and bright was asked for, and the two differ "
+    "with a ratio.",
+    _answer(
+        lambda s, d, b, r: torch.where(_tilted(s, r) == 0.5, _mean(s, d, b, 1.0), _median(s, d, b, r)).to(s)
+    ),
+)
+ex.wrong(
+    "unknown_accepted",
+    "You take every loss that is not L2 for L1; an unknown one must raise a ValueError.",
+    lambda s, d, b, loss, r: _answer()(s, d, b, "l2" if loss == "l2" else "l1", r),
+)
+ex.wrong(
+    "unknown_is_l2",
+    "You take every loss that is not L1 for L2; an unknown one must raise a ValueError.",
+    lambda s, d, b, loss, r: _answer()(s, d, b, "l1" if loss == "l1" else "l2", r),
+)
+
 
 ex.right(_answer())
 
@@ -209,3 +247,13 @@ def _(share: Tensor, dark: float, bright: float, loss: str, ratio: float) -> Ten
     ends = torch.stack([cost_of_dark, cost_of_bright])
     best = (ends == ends.amin(dim=0)).to(share)
     return (best[0] * dark + best[1] * bright) / best.sum(dim=0)
+
+
+ex.breach("For one input, a pixel of the target is `bright` with probability", "dark_share")
+ex.breach("A generator that cannot know which must give one value", "unit_range")
+ex.breach("least expected loss, pixel by pixel", "whole_map")
+ex.breach('`"l2"`, the squared error', "swapped")
+ex.breach('`"l1"`, the absolute error', "mean_for_both")
+ex.breach("return their midpoint", "tie_bright")
+ex.breach("`ratio` makes it asymmetric", "ratio_turned")
+ex.breach("Any other `loss` raises a `ValueError`.", "unknown_accepted")

@@ -56,7 +56,11 @@ def _() -> list[Args]:
     sem = torch.tensor([-0.5, 0.25, 0.75]).view(1, 1, 1, 3)
     layout = torch.tensor([-1.0, 1.0, 1.0]).view(1, 1, 1, 3)
     a, b = ToyG(2.0, 0.5, 0.1), ToyG(0.5, -0.25, 0.2)
-    return [(sem, layout, a, b), (sem, layout, b, a), (layout, sem, a, b), (0 * sem, layout, a, b)]
+    three = torch.cat([layout, -layout, 0.5 * layout])
+    return [
+        *((sem, layout, a, b), (sem, layout, b, a), (layout, sem, a, b), (0 * sem, layout, a, b)),
+        *((sem, three, a, b), (three, sem, a, b), (sem, torch.cat([layout, 0 * layout]), a, b)),
+    ]
 
 
 @ex.inputs
@@ -136,6 +140,46 @@ ex.wrong(
 )
 
 
+@ex.wrong(
+    "second_frozen",
+    "You freeze the generator of the way back: it learns from one half only.",
+)
+def _(sem: Tensor, layout: Tensor, g_a: ToyG, g_b: ToyG) -> Tensor:
+    total = sem.new_zeros(())
+    for start, there, back in ((sem, g_a, g_b), (layout, g_b, g_a)):
+        middle = there(start)
+        back.requires_grad_(False)
+        total = total + (back(middle) - start).abs().mean()
+        back.requires_grad_(True)
+    return total
+
+
+ex.wrong(
+    "pooled",
+    "You average over both trips together: the larger batch then has more say; each half has its own mean.",
+    lambda sem, layout, a, b: (
+        2 * torch.cat([(b(a(sem)) - sem).flatten(), (a(b(layout)) - layout).flatten()]).abs().mean()
+    ),
+)
+ex.wrong(
+    "pooled_mean",
+    "You take one mean over everything; each half has a mean of its own, and the two are added.",
+    lambda sem, layout, a, b: (
+        torch.cat([(b(a(sem)) - sem).flatten(), (a(b(layout)) - layout).flatten()]).abs().mean()
+    ),
+)
+ex.wrong(
+    "other_half",
+    "You go round from the layout only: nothing asks that a SEM image survives its round trip.",
+    lambda sem, layout, a, b: _trip(layout, b, a),
+)
+ex.wrong(
+    "weighted",
+    "You multiply by the weight 10 of the cycle term; the weights come in later, where the losses are added.",
+    lambda sem, layout, a, b: 10 * (_trip(sem, a, b) + _trip(layout, b, a)),
+)
+
+
 ex.right(lambda sem, layout, a, b: _trip(sem, a, b) + _trip(layout, b, a))
 ex.right(
     lambda sem, layout, a, b: (
@@ -161,3 +205,11 @@ def _(sem: Tensor, layout: Tensor, g_a: G, g_b: G) -> Tensor:
     back_layout = g_a(torch.cat([sem, fake_sem]))[size:]
     back_sem = g_b(torch.cat([layout, fake_layout]))[len(layout) :]
     return (back_sem - sem).abs().mean() + torch.mean(torch.abs(layout - back_layout))
+
+
+ex.background("`g_a` makes a layout from a SEM image")
+ex.breach("should arrive where he started, from either side", "one_half")
+ex.breach(r"$$L_\text{cycle} = ", "squared")
+ex.breach("Both generators learn from both halves", "detached_middle")
+ex.breach("Both generators learn from both halves", "second_frozen")
+ex.breach("The two batches may differ in size.", "pooled")

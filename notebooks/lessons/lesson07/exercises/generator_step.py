@@ -30,9 +30,9 @@ ex = Exercise(
     \lambda_\text{cyc} L_\text{cycle},$$
 
     where the L1 losses are sums over both directions. *Add* its gradients to the `.grad` of both generators'
-    parameters and return the loss, detached. The discriminators must be as before: their `.grad` may hold
-    what their own step has left there and must not change, and their parameters must still require
-    gradients.
+    parameters and return the loss without its graph (`loss.detach()`). The discriminators must be as before:
+    their `.grad` may hold what their own step has left there and must not change, and their parameters must
+    still require gradients.
     """,
     hints=(
         "The gradient has to go *through* D to the fake, so nothing may be detached. D's own parameters "
@@ -51,7 +51,6 @@ ex = Exercise(
         "-> `F.l1_loss(sem, g_b(layout_fake))`": "a distance is symmetric",
         "-> `F.l1_loss(layout, g_a(sem_fake))`": "a distance is symmetric",
         "-> `1 - d_": "the square forgets the sign",
-        "-> `loss`": "whether the returned number still has a graph is not compared",
         "value.detach()": "what is returned is detached already",
     },
 )
@@ -238,6 +237,50 @@ def _(*args: Any) -> Tensor:
     return loss
 
 
+@ex.wrong(
+    "graph_kept", "You return the loss with its graph: whoever keeps it keeps all of the step's memory."
+)
+def _(*args: Any) -> Tensor:
+    loss = _loss(*args)
+    _pulled(loss, args[2:4])
+    return loss
+
+
+@ex.wrong(
+    "cycle_detached",
+    "You detach the fakes before the way back: the first generator of each trip learns nothing from "
+    "the cycle.",
+)
+def _(sem: Tensor, layout: Tensor, g_a: ToyG, g_b: ToyG, d_a: ToyD, d_b: ToyD, weights: Weights) -> Tensor:
+    loss = _loss(sem, layout, g_a, g_b, d_a, d_b, (weights[0], weights[1], 0.0))
+    for there, back, start in ((g_a, g_b, sem), (g_b, g_a, layout)):
+        loss = loss + weights[2] * (back(there(start).detach()) - start).abs().mean()
+    return _pulled(loss, (g_a, g_b))
+
+
+@ex.wrong("weights_rotated", "You have the weights in another order: it is GAN, L1, cycle.")
+def _(*args: Any) -> Tensor:
+    gan, l1, cyc = args[6]
+    return _pulled(_loss(*args[:6], (gan, cyc, l1)), args[2:4])
+
+
+@ex.wrong(
+    "pixel_halved", "You average the L1 losses over the directions; only the adversarial part is halved."
+)
+def _(*args: Any) -> Tensor:
+    gan, l1, cyc = args[6]
+    return _pulled(_loss(*args[:6], (gan, l1 / 2, cyc / 2)), args[2:4])
+
+
+@ex.wrong("cross_entropy", "You take the cross-entropy of the logits; this loss squares their distance to 1.")
+def _(*args: Any) -> Tensor:
+    sem, layout, g_a, g_b, d_a, d_b, (gan, l1, cyc) = args
+    loss = _loss(*args[:6], (0.0, l1, cyc))
+    for critic, given, fake in ((d_a, sem, g_a(sem)), (d_b, layout, g_b(layout))):
+        loss = loss + gan * F.softplus(-critic(given, fake)).mean() / 2
+    return _pulled(loss, args[2:4])
+
+
 ex.right(lambda *args: _pulled(_loss(*args), args[2:4]))
 
 
@@ -277,3 +320,16 @@ def _(sem: Tensor, layout: Tensor, g_a: ToyG, g_b: ToyG, d_a: ToyD, d_b: ToyD, w
     loss = loss + gan * F.mse_loss(verdicts, torch.ones_like(verdicts))
     loss.backward()
     return loss.detach()
+
+
+ex.breach("One step of both generators:", "only_a")
+ex.breach("`g_a` (SEM → layout) and `g_b` (layout → SEM).", lambda s, t, a, b, *rest: _pulled(
+    _loss(s, t, b, a, *rest), (a, b)))  # fmt: skip
+ex.breach("`d_a` judges layouts given their SEM image", "critics_swapped")
+ex.breach("With `weights` = (GAN, L1, cycle)", "weights_rotated")
+ex.breach("operatorname{mean} (d_a(", "not_halved")
+ex.breach("where the L1 losses are sums over both directions", "pixel_halved")
+ex.breach("*Add* its gradients to the `.grad`", "overwritten")
+ex.breach("return the loss without its graph", "graph_kept")
+ex.breach("The discriminators must be as before", "d_learns_too")
+ex.breach("The discriminators must be as before", "left_frozen")

@@ -37,7 +37,6 @@ ex = Exercise(
     source="gantrans.metrics.topology (extra, missing); connected components: Rosenfeld and Pfaltz 1966.",
     equivalent={
         "`image.numpy()` -> `image`": "SciPy takes a tensor on the CPU as it is",
-        "`(image & other).numpy()` -> `image & other`": "NumPy takes a tensor on the CPU as it is",
         "`1` -> `-1`": "of two counts the second is the last",
     },
 )
@@ -71,6 +70,11 @@ def _() -> list[Args]:
         *((empty, empty), (empty, corner), (corner, speck), (speck, moved), (lines, bridge), (bridge, lines)),
         (_image("#.#", "...", "#.#"), _image("#.#", ".#.", "..#")),
         (_image("###", "..."), _image("#.#", "..#")),
+        (_image("#.##.#.").T, _image(".#.##.#").T),
+        (~empty, lines),
+        (lines, ~empty),
+        (_image("#"), _image("#")),
+        (_image("#"), _image(".")),
     ]
 
 
@@ -181,6 +185,34 @@ def _(image: Array, other: Array) -> int:
     return sum(not other[round(float(y)), round(float(x))] for y, x in centres)
 
 
+@ex.wrong(
+    "pairs_subtracted",
+    "You subtract the number of pairs of partners: a feature with two partners then counts twice.",
+)
+@_both
+def _(image: Array, other: Array) -> int:
+    labels, count = _label(image)
+    others = _label(other)[0]
+    return count - len({(a, b) for a, b in zip(labels.flat, others.flat, strict=True) if a and b})
+
+
+@ex.wrong(
+    "same_shape",
+    "You ask that a feature is drawn in the other image with all of its pixels; one shared pixel is enough.",
+)
+@_both
+def _(image: Array, other: Array) -> int:
+    labels, count = _label(image)
+    return sum(not other[labels == k].all() for k in range(1, count + 1))
+
+
+ex.wrong(
+    "invented_only",
+    "You return one number; the missing features were asked for as well.",
+    lambda given, output: _both(_alone)(given, output)[0],
+)
+
+
 ex.right(_both(_alone))
 
 
@@ -231,3 +263,10 @@ def _(given: Tensor, output: Tensor) -> Counts:
 
     counts = compare_topology(output[None, None].float(), given[None, None].float())
     return int(counts.extra), int(counts.missing)
+
+
+ex.background("Two binary images")
+ex.breach("A *feature* is a connected set of pixels", "corners")
+ex.breach("Two features are partners if they share at least one pixel.", "neighbours_are_partners")
+ex.breach("Two features are partners if they share at least one pixel.", "half_covered")
+ex.breach("Return two counts", "swapped")

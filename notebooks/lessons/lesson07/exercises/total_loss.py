@@ -25,7 +25,8 @@ ex = Exercise(
     Each term comes as a vector with one entry per direction: two (SEM → layout, layout → SEM), or one if
     only one direction is trained. The adversarial term is the *mean* over directions (so 0.5 each with two),
     the other terms are *sums*. A term of weight 0 is switched off: it must not contribute, not even where it
-    is infinite or NaN. If every term is off, the loss is 0 (a scalar tensor).
+    is infinite or NaN. If every term is off, the loss is 0 (a scalar tensor). The gradient must reach every
+    term that is on.
     """,
     hints=(
         "Pair weights with terms: `zip(weights, (adversarial.mean(), pixel.sum(), ...), strict=True)`.",
@@ -75,6 +76,9 @@ def _() -> list[Args]:
         (a, b, broken[1], d, (1.0, 100.0, 0.0, 10.0)),
         (a, broken[0], c, d, (1.0, 0.0, 10.0, 0.0)),
         (a, b, c, broken[0], (1.0, 100.0, 10.0, 10.0)),
+        (a, b, broken[1], d, (1.0, 100.0, 10.0, 10.0)),
+        (-a, 0 * b, c, d, (0.5, 0.1, 0.25, 2.5)),
+        (*(-t[:1] for t in one), (1e-3, 1e-9, 0.0, 1e3)),
     ]
 
 
@@ -156,6 +160,36 @@ ex.wrong(
     lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), w) if any(w) else 0,
 )
 
+ex.wrong(
+    "means_and_sums_swapped",
+    "You sum the adversarial term and average the others; it is the other way round.",
+    lambda a, p, c, m, w: _total((a.sum(), p.mean(), c.mean(), m.mean()), w),
+)
+ex.wrong(
+    "per_direction",
+    "You return one number per direction; the generators minimise one number.",
+    lambda a, p, c, m, w: sum(
+        (k * t for k, t in zip(w, (a / len(a), p, c, m), strict=True) if k), torch.zeros_like(p)
+    ),
+)
+ex.wrong(
+    "small_weights_dropped",
+    "You drop terms of a small weight, too; only a weight of exactly 0 switches a term off.",
+    lambda a, p, c, m, w: _total(
+        (a.mean(), p.sum(), c.sum(), m.sum()), tuple(x if x >= 1 else 0.0 for x in w)
+    ),
+)
+ex.wrong(
+    "unweighted",
+    "You add the terms without their weights.",
+    lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), tuple(float(x > 0) for x in w)),
+)
+ex.wrong(
+    "cycle_forgotten",
+    "You leave the cycle loss out.",
+    lambda a, p, c, m, w: _total((a.mean(), p.sum(), m.sum()), (w[0], w[1], w[3])),
+)
+
 
 ex.right(lambda a, p, c, m, w: _total((a.mean(), p.sum(), c.sum(), m.sum()), w))
 ex.right(
@@ -194,3 +228,12 @@ def _(adversarial: Tensor, pixel: Tensor, cycle: Tensor, matching: Tensor, weigh
     for weight, term in zip(weights, (adversarial / len(pixel), pixel, cycle, matching), strict=True):
         total = total + weight * (term if weight else torch.zeros_like(term))
     return total.sum()
+
+
+ex.background("What the generators minimise together:")
+ex.breach(r"$$L = \lambda_\text{GAN}", "matching_forgotten")
+ex.breach("Each term comes as a vector with one entry per direction", "always_halved")
+ex.breach("The adversarial term is the *mean* over directions", "all_means")
+ex.breach("A term of weight 0 is switched off", "zero_times_nan")
+ex.breach("If every term is off, the loss is 0", "python_zero")
+ex.breach("The gradient must reach every term that is on.", "detached")

@@ -35,7 +35,22 @@ def attention_parameters(channels: int, share: int) -> int:
 
 @ex.edges
 def _() -> list[Args]:
-    return [(256, 8), (192, 8), (48, 8), (8, 8), (4, 8), (1, 1), (7, 2), (1, 8), (256, 1)]
+    return [
+        (256, 8),
+        (192, 8),
+        (48, 8),
+        (8, 8),
+        (4, 8),
+        (1, 1),
+        (7, 2),
+        (1, 8),
+        (256, 1),
+        (15, 8),
+        (12, 8),
+        (16, 16),
+        (2, 3),
+        (3, 2),
+    ]
 
 
 @ex.inputs
@@ -98,6 +113,42 @@ ex.wrong(
     lambda c, share: 2 * max(1, c // share) * (c + 1) + 1,
 )
 
+ex.wrong(
+    "rounded_up",
+    "You round `channels / share` up; `//` rounds down.",
+    lambda c, share: _total(-(-c // share), c, 2 * -(-c // share) + c),
+)
+ex.wrong(
+    "rounded_to_nearest",
+    "You round `channels / share` to the nearest number; `//` rounds down.",
+    lambda c, share: _total(max(1, round(c / share)), c, 2 * max(1, round(c / share)) + c),
+)
+ex.wrong(
+    "three_biases",
+    "You count one bias per convolution; there is one per output channel.",
+    lambda c, share: _total(max(1, c // share), c, 3),
+)
+ex.wrong(
+    "gamma_per_channel",
+    "You count a gamma per channel; it is one number for the whole block.",
+    lambda c, share: _total(max(1, c // share), c, 2 * max(1, c // share) + c, c),
+)
+ex.wrong(
+    "roles_swapped",
+    "You make the values narrow and give queries and keys all channels; it is the other way round.",
+    lambda c, share: 2 * c * (c + 1) + max(1, c // share) * (c + 1) + 1,
+)
+ex.wrong(
+    "no_bias_no_gamma",
+    "You count weights alone: three biases and gamma are learnt as well.",
+    lambda c, share: _total(max(1, c // share), c, 0, 0),
+)
+ex.wrong(
+    "not_whole",
+    "You divide with `/`: a number of channels is whole, so use `//`.",
+    lambda c, share: (2 * max(1, c / share) + c) * (c + 1) + 1,
+)
+
 
 ex.right(lambda c, share: _total(max(1, c // share), c, 2 * max(1, c // share) + c))
 
@@ -124,3 +175,10 @@ def _(channels: int, share: int) -> int:
     block = SelfAttention(channels)
     more = max(1, channels // share) - max(1, channels // QUERY_SHARE)  # wider or narrower queries and keys
     return sum(parameter.numel() for parameter in block.parameters()) + 2 * more * (channels + 1)
+
+
+ex.breach("How many numbers does one block of self-attention learn", "few_thousand")
+ex.breach("Queries and keys have `channels // share` channels", "nothing_left")
+ex.breach("each of the three comes from a 1 x 1 convolution with a bias", "no_bias")
+ex.breach("Do not forget the scalar gamma.", "no_gamma")
+ex.background("The size of the map does not matter.")

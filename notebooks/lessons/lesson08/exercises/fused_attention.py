@@ -50,7 +50,7 @@ ex = Exercise(
     four axes (batch, heads, places, width) and wants all three of the same width; PyTorch's own accepts
     other widths, but then stores the map after all, in silence. It also multiplies the products by
     $1/\sqrt{\text{width}}$ unless you say otherwise. There is one head, and nothing is to be divided.
-    Queries and keys are never wider than values.
+    Queries and keys are never wider than values. The gradient must reach all three.
     """,
     hints=(
         "Which numbers can you append to queries and keys without changing any product between them?",
@@ -81,6 +81,9 @@ def _() -> list[Args]:
         (q, k, v, FusedKernel()),
         (v, v.flip(1), v, FusedKernel()),
         (q, k, torch.ones_like(v), FusedKernel()),
+        (v[..., :2].mT, v[..., 1:3].mT, v.repeat(1, 1, 2)[:, :2], FusedKernel()),
+        (q[:, :1], k[:, :1], v[:, :1], FusedKernel()),
+        (torch.cat([q, -q]), torch.cat([k, 2 * k]), torch.cat([v, v.flip(1)]), FusedKernel()),
     ]
 
 
@@ -125,7 +128,7 @@ ex.wrong(
 )
 ex.wrong(
     "not_padded",
-    "You do not fill up queries and keys: with unequal widths no fused kernel is used.",
+    "You give the kernel queries, keys and values of unequal widths: then no fused kernel is used.",
     lambda q, k, v, kernel: kernel(q[:, None], k[:, None], v[:, None], scale=1.0)[:, 0],
 )
 ex.wrong(
@@ -176,6 +179,28 @@ ex.wrong(
     lambda q, k, v, kernel: _fused(q.detach(), k.detach(), v, kernel),
 )
 
+ex.wrong(
+    "result_cut",
+    "You return as many channels as the queries have; all channels of the values are asked for.",
+    lambda q, k, v, kernel: _fused(q, k, v, kernel)[..., : q.shape[-1]],
+)
+ex.wrong(
+    "filled_with_ones",
+    "You fill queries with ones and keys with their last channel: what you append must add nothing to the "
+    "products; zeros do.",
+    lambda q, k, v, kernel: kernel(
+        F.pad(q, (0, v.shape[-1] - q.shape[-1]), value=1.0)[:, None],
+        _repeated(k, v)[:, None],
+        v[:, None],
+        scale=1.0,
+    )[:, 0],
+)
+ex.wrong(
+    "value_detached",
+    "You detach the values: what is looked at would never be learnt.",
+    lambda q, k, v, kernel: _fused(q, k, v.detach(), kernel),
+)
+
 
 ex.right(_fused)
 ex.right(
@@ -200,3 +225,13 @@ def _(query: Tensor, key: Tensor, value: Tensor, kernel: Kernel) -> Tensor:
     q[..., : query.shape[-1]] = query
     k[..., : key.shape[-1]] = key
     return kernel(q.unsqueeze(0), k.unsqueeze(0), value.unsqueeze(0), scale=1.0)[0]
+
+
+ex.breach("A fused kernel computes", "plain")
+ex.breach("Call the one you are given", "called_twice")
+ex.breach("It takes four axes", "batch_as_heads")
+ex.breach("wants all three of the same width", "not_padded")
+ex.breach("It also multiplies the products by", "scaled_up")
+ex.breach("There is one head, and nothing is to be divided.", "default_scale")
+ex.background("Queries and keys are never wider than values.")
+ex.breach("The gradient must reach all three.", "detached")

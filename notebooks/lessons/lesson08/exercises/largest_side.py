@@ -49,6 +49,7 @@ def _() -> list[Args]:
             (4 * 81, 2, 1, 4),
         ),
         *((6 * 256 - 1, 1, 3, 2), (6 * 256, 1, 3, 2), (10**24, 1, 1, 1), (10**24 - 1, 1, 1, 1)),
+        *((3 * 10**24, 3, 1, 1), (6 * 7**24 - 1, 1, 2, 3), (12 * 3**40, 2, 3, 2), (2**400, 1, 1, 1)),
     ]
 
 
@@ -133,6 +134,38 @@ def _cubes(weights: int) -> range:
     return range(start, start + 6)
 
 
+ex.wrong(
+    "float_root",
+    "You take the fourth root of a float: for large budgets it is rounded, and a pixel is lost or won.",
+    lambda budget, batch, copies, each: int((budget / (batch * copies * each)) ** 0.25),
+)
+ex.wrong(
+    "float_division",
+    "You divide with `/`: a large quotient is rounded, and a pixel is lost or won.",
+    lambda budget, batch, copies, each: _root(int(budget / (batch * copies * each))),
+)
+ex.wrong(
+    "one_too_many",
+    "You return the first side that does not fit any more; the one before is the largest that does.",
+    lambda budget, batch, copies, each: _root(budget // (batch * copies * each)) + 1,
+)
+ex.wrong(
+    "batch_and_copies_forgotten",
+    "You leave out the batch and the copies: every image keeps that many maps.",
+    lambda budget, batch, copies, each: _root(budget // each),
+)
+ex.wrong(
+    "multiplied",
+    "You multiply the budget by images, copies and bytes; each of them makes a side smaller.",
+    lambda budget, batch, copies, each: _root(budget * batch * copies * each),
+)
+ex.wrong(
+    "float_returned",
+    "You return a float; a side is a whole number of pixels.",
+    lambda budget, batch, copies, each: float(_root(budget // (batch * copies * each))),
+)
+
+
 @ex.right
 def _(budget: int, batch: int, copies: int, bytes_each: int) -> int:
     low, high = 0, 1
@@ -173,3 +206,10 @@ def _(budget: int, batch: int, copies: int, bytes_each: int) -> int:
         if better >= side:
             return side
         side = better
+
+
+ex.breach("Plain attention over a square map", "copies_forgotten")
+ex.breach("Plain attention over a square map", "side_for_places")
+ex.breach("Return the largest `side` whose maps fit into `budget` bytes", "one_too_many")
+ex.breach("filling the budget exactly is allowed", "must_be_smaller")
+ex.breach("Count in whole numbers", "float_root")

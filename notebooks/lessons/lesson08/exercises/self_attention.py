@@ -21,7 +21,8 @@ ex = Exercise(
 
     so every *row* of $a$ sums to one, and sees $s_i = \sum_j a_{ij} v_j$. Return $\gamma s + x$, in the
     shape of $x$. There is no division by $\sqrt d$. With $\gamma = 0$, where training starts, the block
-    changes nothing, but $\gamma$ must get its gradient all the same.
+    changes nothing, but $\gamma$ must get its gradient all the same, and so
+    must `x` and every weight. Products in the hundreds are possible and must not overflow.
     """,
     hints=(
         "A 1 x 1 convolution with weight (D, C) on tokens (B, N, C) is `tokens @ weight.T + bias`, or "
@@ -59,6 +60,13 @@ def self_attention(
 @ex.edges
 def _() -> list[Args]:
     x = torch.tensor([[[[1.0, -1.0], [0.5, 2.0]], [[0.0, 1.0], [-0.5, 0.25]]]])
+    wide = [
+        *(torch.tensor([[1.0, 0.5], [0.5, -1.0], [0.25, 2.0]]), torch.tensor([0.1, -0.2, 0.3])),
+        *(torch.tensor([[-0.5, 1.0], [1.0, 0.0], [0.5, 0.5]]), torch.tensor([0.3, 0.2, -0.1])),
+        *(torch.tensor([[1.0, 0.5], [-1.0, 2.0]]), torch.tensor([0.2, -0.4])),
+    ]
+    loud = [20 * t.double() for t in (x, *wide)]
+    cold = loud[1], loud[2].abs() * 60, -loud[1], -loud[2].abs() * 60, loud[5], loud[6]
     query = torch.tensor([[1.0, 0.5]]), torch.tensor([0.1])
     key = torch.tensor([[-0.5, 1.0]]), torch.tensor([0.3])
     value = torch.tensor([[1.0, 0.5], [-1.0, 2.0]]), torch.tensor([0.2, -0.4])
@@ -67,6 +75,10 @@ def _() -> list[Args]:
         *((x, *query, *key, *value, torch.tensor(g)) for g in (1.0, 0.0, -0.3)),
         (x, *query, *key, *constant, torch.tensor(1.0)),
         (torch.cat([x, 2 * x]), *query, *key, *value, torch.tensor(0.5)),
+        (x, *wide, torch.tensor(0.7)),
+        (torch.cat([x, -x]), *wide, torch.tensor(-1.5)),
+        (*loud, torch.tensor(0.5, dtype=torch.float64)),
+        (loud[0], *cold, torch.tensor(0.5, dtype=torch.float64)),
     ]
 
 
@@ -146,7 +158,7 @@ def _(x: Tensor, *rest: Tensor) -> Tensor:
 @ex.wrong("scaled", "You divide by the root of the width, as transformers do; SAGAN does not.")
 def _(x: Tensor, *rest: Tensor) -> Tensor:
     q, k, v = _tokens(x, *rest[:-1])
-    return rest[-1] * (v @ (q.mT @ k / (2 * len(rest[0])) ** 0.5).softmax(2).mT).view_as(x) + x
+    return rest[-1] * (v @ (q.mT @ k / len(rest[0]) ** 0.5).softmax(2).mT).view_as(x) + x
 
 
 @ex.wrong(
@@ -203,6 +215,51 @@ def _(x: Tensor, *rest: Tensor) -> Tensor:
     return rest[-1] * (v @ (q.mT @ k).softmax(2).detach().mT).view_as(x) + x
 
 
+@ex.wrong(
+    "overflow",
+    "You take the exponential of the products as they are: of large ones it is infinite. `softmax` subtracts "
+    "the largest first.",
+)
+def _(x: Tensor, *rest: Tensor) -> Tensor:
+    q, k, v = _tokens(x, *rest[:-1])
+    a = (q.mT @ k).exp()
+    return rest[-1] * (v @ (a / a.sum(2, keepdim=True)).mT).view_as(x) + x
+
+
+@ex.wrong("scaled_by_channels", "You divide by the root of the channels; nothing is divided here.")
+def _(x: Tensor, *rest: Tensor) -> Tensor:
+    q, k, v = _tokens(x, *rest[:-1])
+    return rest[-1] * (v @ (q.mT @ k / x.shape[1] ** 0.5).softmax(2).mT).view_as(x) + x
+
+
+@ex.wrong("no_biases", "You leave the biases of the three convolutions out; each has a weight and a bias.")
+def _(x: Tensor, *rest: Tensor) -> Tensor:
+    q, k, v = (w @ x.flatten(2) for w in rest[:-1:2])
+    return rest[-1] * (v @ (q.mT @ k).softmax(2).mT).view_as(x) + x
+
+
+@ex.wrong("no_value_bias", "You leave the bias of the values out.")
+def _(x: Tensor, *rest: Tensor) -> Tensor:
+    return rest[-1] * _seen(x, *rest[:-2], torch.zeros_like(rest[-2])) + x
+
+
+ex.wrong(
+    "flattened",
+    "You return (B, C, N); the shape of x was asked for.",
+    lambda x, *rest: (rest[-1] * _seen(x, *rest[:-1]) + x).flatten(2),
+)
+ex.wrong(
+    "gamma_on_both",
+    "You multiply the sum by gamma: with gamma = 0 nothing is left, not even x.",
+    lambda x, *rest: rest[-1] * (_seen(x, *rest[:-1]) + x),
+)
+ex.wrong(
+    "values_detached",
+    "You detach the values, or what is seen: nothing of the block but gamma would learn.",
+    lambda x, *rest: rest[-1] * _seen(x, *rest[:-1]).detach() + x,
+)
+
+
 ex.right(lambda x, *rest: x + rest[-1] * _seen(x, *rest[:-1]))
 
 
@@ -240,6 +297,19 @@ def _(x: Tensor, wq: Tensor, bq: Tensor, wk: Tensor, bk: Tensor, wv: Tensor, bv:
 def _(x: Tensor, wq: Tensor, bq: Tensor, wk: Tensor, bk: Tensor, wv: Tensor, bv: Tensor, g: Tensor) -> Tensor:
     # a value's convolution may come after the mixing, because the weights of a row sum to one
     q, k, _v = _tokens(x, wq, bq, wk, bk, wv, bv)
-    weights = (q.mT @ k).exp()
+    products = q.mT @ k
+    weights = (products - products.amax(2, keepdim=True).detach()).exp()
     mixed = x.flatten(2) @ (weights / weights.sum(2, keepdim=True)).mT
     return x + g * (wv @ mixed + bv[:, None]).view_as(x)
+
+
+ex.background("A feature map has $N = H W$ places.")
+ex.breach("Three 1 x 1 convolutions (a weight and a bias each)", "x_as_value")
+ex.breach("Place $i$ looks at place $j$ with the weight", "query_key_swapped")
+ex.breach(r"$$a_{ij} = ", "no_softmax")
+ex.breach("so every *row* of $a$ sums to one", "columns")
+ex.breach(r"Return $\gamma s + x$", "no_residual")
+ex.breach(r"There is no division by $\sqrt d$.", "scaled")
+ex.breach(r"With $\gamma = 0$, where training starts", "shortcut_at_zero")
+ex.breach("so must `x` and every weight", "detached_map")
+ex.breach("Products in the hundreds are possible", "overflow")

@@ -56,7 +56,10 @@ def _() -> list[Args]:
     ramp = torch.tensor([0.0, 0.5, 2.0, 1.0, 3.0, -1.0])
     stripes = (ramp + 3 * wave).view(1, 1, 1, 6).repeat(1, 1, 4, 1) + torch.arange(4.0).view(1, 1, 4, 1) ** 2
     board = ramp + 2 * wave * torch.tensor([1.0, -1.0, 1.0, -1.0]).view(1, 1, 4, 1)
-    return [(images, axis) for images in (stripes, board, torch.cat([stripes, board])) for axis in (-1, -2)]
+    small = board[..., :4].double() - 7
+    turned = torch.cat([stripes, 3 * board], dim=1).transpose(2, 3)
+    every = stripes, board, torch.cat([stripes, board]), small, turned
+    return [(images, axis) for images in every for axis in (-1, -2)]
 
 
 @ex.inputs
@@ -157,7 +160,51 @@ def _answer_of(power: Tensor) -> Tensor:
     return power[-1] / power[-3:-1].mean()
 
 
+ex.wrong(
+    "all_others",
+    "You compare with the mean over all frequencies below; only the two before the last are its neighbours.",
+    _answer(lambda p: p[-1] / p[:-1].mean()),
+)
+ex.wrong(
+    "mean_level_left_out",
+    "You compare with all frequencies but the mean level; only the two before the last were asked for.",
+    _answer(lambda p: p[-1] / p[1:-1].mean()),
+)
+ex.wrong(
+    "three_neighbours",
+    "You compare with the three frequencies before the last, or with fewer where there are no three; "
+    "two were "
+    "asked for.",
+    _answer(lambda p: p[-1] / p[-4:-1].mean()),
+)
+ex.wrong(
+    "magnitudes_averaged_first",
+    "You average the magnitudes and square afterwards; the power of every line is averaged.",
+    lambda images, axis: _answer_of(_power(images, axis).sqrt().mean(0).square()),
+)
+ex.wrong(
+    "one_per_image",
+    "You return a number per image; the average goes over the images, too.",
+    lambda images, axis: torch.stack([_answer_of(_power(image[None], axis).mean(0)) for image in images]),
+)
+ex.wrong(
+    "upside_down",
+    "You divide the neighbours by the last frequency: a checkerboard then makes the number small.",
+    _answer(lambda p: p[-3:-1].mean() / p[-1]),
+)
+ex.wrong(
+    "largest_neighbour",
+    "You compare with the stronger of the two neighbours; their mean was asked for.",
+    _answer(lambda p: p[-1] / p[-3:-1].max()),
+)
+
+
 ex.right(_answer(_answer_of))
+ex.right(  # a transform along the other axis keeps the power of every column (Parseval)
+    lambda images, axis: _answer_of(
+        torch.fft.rfft2(images.movedim(axis, -1)).abs().square().flatten(0, -2).mean(0)
+    )
+)
 ex.right(_answer(lambda p: 2 * p[-1] / (p[-2] + p[-3])))
 
 
@@ -191,3 +238,11 @@ def _(images: Tensor, axis: int) -> Tensor:
     power = np.abs(np.fft.rfft(images.numpy().astype(np.float64), axis=axis)) ** 2
     power = power.mean(axis=(0, 1, -3 - axis))
     return torch.as_tensor(power[-1] / power[-3:-1].mean()).to(images)
+
+
+ex.background("Upsampling by 2 leaves its traces")
+ex.breach("Along one axis (-1 is width, -2 is height)", "other_axis")
+ex.breach("Fourier-transform every line", "lines_averaged_first")
+ex.breach("take the power (squared magnitude) and average it", "amplitude")
+ex.breach("The last frequency has period 2", "full_transform")
+ex.breach("Return its power divided by the mean power of the *two* frequencies", "one_neighbour")

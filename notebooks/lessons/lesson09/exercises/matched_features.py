@@ -51,7 +51,7 @@ ex = Exercise(
 
     Each layer has a mean of its own, over everything in it. With `convention` `"mean"`, $w = 1$; with
     `"sum"`, as in pix2pixHD, $w = 4$. The real features count as constants: no gradient goes to the real
-    image. The logits are not compared. Another convention raises a `ValueError`.
+    image; it goes to the fake. The logits are not compared. Another convention raises a `ValueError`.
     """,
     hints=(
         "Two passes, one for the real image and one for the fake: `_, fakes = critic(condition, fake)`.",
@@ -100,7 +100,7 @@ def _() -> list[Args]:
         *(
             (condition, *pair, critic, c)
             for pair in ((fake, real), (real, real))
-            for c in ("mean", "sum", "max")
+            for c in ("mean", "sum", "max", "Mean")
         ),
         (condition, real, fake, critic, "mean"),
         (torch.cat([condition, -condition]), torch.cat([fake, real]), torch.cat([real, fake]), critic, "sum"),
@@ -109,7 +109,8 @@ def _() -> list[Args]:
 
 @ex.inputs
 def _(case: Case) -> Args:
-    images = (case.randn(case.batch, 1, case.height, case.width).clamp(-1, 1) for _ in range(3))
+    # squashed and not clamped: where two images have the same value the gradient of |x| has no one answer
+    images = (case.randn(case.batch, 1, case.height, case.width).tanh() for _ in range(3))
     return *images, ToyCritic(*case.randn(3).tolist()), case.choice(("mean", "sum"))
 
 
@@ -231,6 +232,61 @@ def _(condition: Tensor, fake: Tensor, real: Tensor, critic: Critic, convention:
     return weight[convention] * torch.stack(found).mean()
 
 
+ex.wrong(
+    "unknown_accepted",
+    "You take every convention that is not “sum” for “mean”; an unknown one must raise a ValueError.",
+    lambda condition, fake, real, critic, c: _answer()(
+        condition, fake, real, critic, "sum" if c == "sum" else "mean"
+    ),
+)
+ex.wrong(
+    "unknown_is_sum",
+    "You take every convention that is not “mean” for “sum”; an unknown one must raise a ValueError.",
+    lambda condition, fake, real, critic, c: _answer()(
+        condition, fake, real, critic, "mean" if c == "mean" else "sum"
+    ),
+)
+ex.wrong(
+    "added_up",
+    "You add the layers up and do not divide by their number: three layers then pull three times as hard.",
+    _answer(w=(3.0, 12.0)),
+)
+ex.wrong(
+    "without_condition",
+    "You give D the image in the place of the condition as well; both passes take the same condition.",
+    lambda condition, fake, real, critic, c: _two_passes(fake, fake, real, real, critic, c),
+)
+ex.wrong(
+    "logits_only",
+    "You compare the logits, which are not compared here, and not the features.",
+    lambda condition, fake, real, critic, c: (
+        {"mean": 1.0, "sum": 4.0}.get(c, float("nan"))
+        * _l1(critic(condition, fake)[0], critic(condition, real)[0].detach())
+    ),
+)
+ex.wrong(
+    "tuple_per_layer",
+    "You return a number per layer; their mean was asked for.",
+    lambda condition, fake, real, critic, c: torch.stack(
+        [
+            _l1(f, r.detach())
+            for f, r in zip(critic(condition, fake)[1], critic(condition, real)[1], strict=True)
+        ]
+    ),
+)
+
+
+def _two_passes(
+    given: Tensor, fake: Tensor, other: Tensor, real: Tensor, critic: Critic, convention: str
+) -> Tensor:
+    """Feature matching with a condition of its own for either pass."""
+    weight = {"mean": 1.0, "sum": 4.0}
+    if convention not in weight:
+        raise ValueError(convention)
+    pairs = zip(critic(given, fake)[1], critic(other, real)[1], strict=True)
+    return weight[convention] * torch.stack([_l1(f, r.detach()) for f, r in pairs]).mean()
+
+
 ex.right(_answer())
 
 
@@ -271,3 +327,14 @@ def _(condition: Tensor, fake: Tensor, real: Tensor, critic: Critic, convention:
             means = [torch.mean(torch.abs(r.clone() - f)) for f, r in zip(fakes, reals, strict=True)]
             return torch.stack(means).sum().mul(4 if convention == "sum" else 1).div(len(means))
     raise ValueError(f"convention {convention}")
+
+
+ex.background("`critic(condition, image)` gives")
+ex.breach("under the same condition", "without_condition")
+ex.breach(r"$$L_\text{FM} = ", "signed")
+ex.breach("Each layer has a mean of its own", "one_mean")
+ex.breach("With `convention` `", "conventions_swapped")
+ex.breach("The real features count as constants", "real_not_constant")
+ex.breach("it goes to the fake", "fake_constant")
+ex.breach("The logits are not compared.", "logits_too")
+ex.breach("Another convention raises a `ValueError`.", "unknown_accepted")

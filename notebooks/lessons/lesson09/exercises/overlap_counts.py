@@ -43,6 +43,7 @@ def _() -> list[Args]:
     return [
         *((5, 4, 2, 1), (5, 3, 2, 1), (5, 4, 2, 0), (5, 3, 2, 0), (1, 4, 2, 1), (4, 2, 2, 0)),
         *((4, 1, 2, 0), (4, 3, 1, 1), (3, 5, 2, 2), (4, 6, 3, 1), (3, 2, 3, 0), (6, 7, 4, 3)),
+        *((1, 1, 1, 0), (1, 7, 4, 3), (5, 1, 3, 0), (12, 2, 5, 0), (7, 9, 1, 4), (2, 5, 4, 1)),
     ]
 
 
@@ -83,9 +84,8 @@ ex.wrong(
     lambda size, kernel, stride, padding: _counts(size, kernel, 1, padding),
 )
 ex.wrong(
-    "stroke_of_stride",
-    "You make the strokes as long as the stride: they then never overlap, and there would be no problem "
-    "at all.",
+    "covered_or_not",
+    "You say whether a pixel is covered, 1 or 0; asked for is by how many strokes.",
     lambda size, kernel, stride, padding: [
         int(any(0 <= pixel + padding - i * stride < kernel for i in range(size)))
         for pixel in range((size - 1) * stride + kernel - 2 * padding)
@@ -128,6 +128,53 @@ ex.wrong(
     lambda size, kernel, stride, padding: [c * c for c in _counts(size, kernel, stride, padding)],
 )
 
+ex.wrong(
+    "stroke_of_stride",
+    "Your strokes are as long as the stride; they have `kernel` pixels.",
+    lambda size, kernel, stride, padding: [
+        sum(i * stride <= pixel + padding < (i + 1) * stride for i in range(size))
+        for pixel in range((size - 1) * stride + kernel - 2 * padding)
+    ],
+)
+ex.wrong(
+    "cut_twice",
+    "You cut the padding off twice: both the strokes' places and the list are shifted by it.",
+    lambda size, kernel, stride, padding: _counts(size, kernel, stride, padding)[
+        padding : max(padding, (size - 1) * stride + kernel - 3 * padding)
+    ],
+)
+ex.wrong(
+    "cut_at_the_end",
+    "You cut all of the padding off at the end; half of it belongs to the start.",
+    lambda size, kernel, stride, padding: _counts(size, kernel, stride, 0)[
+        : (size - 1) * stride + kernel - 2 * padding
+    ],
+)
+ex.wrong(
+    "one_input_less",
+    "You leave the last input out: they are numbered 0, ..., size - 1.",
+    lambda size, kernel, stride, padding: [
+        sum(0 <= pixel + padding - i * stride < kernel for i in range(size - 1))
+        for pixel in range((size - 1) * stride + kernel - 2 * padding)
+    ],
+)
+ex.wrong(
+    "one_too_short",
+    "You make every stroke one pixel too short.",
+    lambda size, kernel, stride, padding: [
+        sum(0 <= pixel + padding - i * stride < kernel - 1 for i in range(size))
+        for pixel in range((size - 1) * stride + kernel - 2 * padding)
+    ],
+)
+ex.wrong(
+    "centred_strokes",
+    "You let every stroke lie around `i * stride`; it starts there.",
+    lambda size, kernel, stride, padding: [
+        sum(0 <= pixel + padding - i * stride + kernel // 2 < kernel for i in range(size))
+        for pixel in range((size - 1) * stride + kernel - 2 * padding)
+    ],
+)
+
 
 ex.right(_counts)
 
@@ -166,3 +213,10 @@ def _(size: int, kernel: int, stride: int, padding: int) -> list[int]:
         len(starts & set(range(pixel - kernel + 1, pixel + 1)))
         for pixel in range(padding, (size - 1) * stride + kernel - padding)
     ]
+
+
+ex.breach("a stroke of `kernel` pixels that starts at `i * stride`", "no_stride")
+ex.breach("it cuts `padding` pixels off at both ends", "cut_at_one_end")
+ex.breach("The output has `(size - 1) * stride + kernel - 2 * padding` pixels.", "upsampled_size")
+ex.breach("Return, along one axis, how many strokes cover each of them.", "covered_or_not")
+ex.background("Where the counts alternate")

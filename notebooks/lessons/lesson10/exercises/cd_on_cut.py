@@ -67,8 +67,20 @@ def _() -> list[Args]:
         [0.2, 0.9, 0.1, 0.7, 0.3, 0.6, 0.0],
         [0.6, 0.2, 0.1],
         [0.0, 0.51, 0.0],
+        [0.1, 0.6, 0.2, 0.9, 1.0, 0.3, 0.8, 1.0, 1.0, 0.0],  # three features, ever wider
+        [0.0, 1.0, 1.0, 1.0, 0.4, 0.9, 1.0, 0.2, 0.7, 0.1],  # ever narrower
+        [0.0, 0.9, 0.1, 1.0, 1.0, 1.0, 0.0, 0.8, 0.9, 0.3],
+        [0.0, 0.5, 0.5, 1.0, 0.5, 0.5, 1.0, 1.0, 0.5],
+        [0.5, 1.0, 0.5],
+        [0.0, 1.0, 0.5, 1.0, 0.0],
+        [-0.3, 1.4, 1.2, -0.2, 0.5, 2.0, 0.25],
+        [0.9, 0.1, 0.7, 0.8],
+        [0.9, 0.4, 0.8, 0.2, 0.7],
+        [0.5, 0.5, 0.5],
+        [0.75],
+        [0.25],
     ]
-    return [(_tensor(row), 10.0) for row in rows] + [(_tensor(rows[1]), 2.5)]
+    return [(_tensor(row), 10.0) for row in rows] + [(_tensor(rows[1]), 2.5), (_tensor(rows[11]), 0.5)]
 
 
 def _tensor(row: list[float]) -> Tensor:
@@ -116,7 +128,7 @@ ex.wrong(
 )
 ex.wrong(
     "spaces",
-    "You measure the spaces between features.",
+    "You measure the spaces between features, or the runs of pixels that are not above 0.5.",
     lambda values, pixel_nm: _widths(_edges([1 - v for v in values.tolist()]), pixel_nm),
 )
 ex.wrong(
@@ -156,6 +168,76 @@ def _(values: Tensor, pixel_nm: float) -> list[float]:
 @ex.wrong("middle", "You put every edge half-way between two pixels: interpolate between their values.")
 def _(values: Tensor, pixel_nm: float) -> list[float]:
     return _widths([(int(p) + 0.5, rising) for p, rising in _edges(values.tolist())], pixel_nm)
+
+
+ex.wrong(
+    "right_to_left",
+    "You return the widths from right to left.",
+    lambda values, pixel_nm: _widths(_edges(values.tolist()), pixel_nm)[::-1],
+)
+ex.wrong(
+    "sorted_up",
+    "You sort the widths; they come in the order of the features, from left to right.",
+    lambda values, pixel_nm: sorted(_widths(_edges(values.tolist()), pixel_nm)),
+)
+ex.wrong(
+    "sorted_down",
+    "You sort the widths, the largest first; they come in the order of the features, from left to right.",
+    lambda values, pixel_nm: sorted(_widths(_edges(values.tolist()), pixel_nm), reverse=True),
+)
+ex.wrong(
+    "different_widths_only",
+    "You leave out a width that occurs twice; every feature has its own entry.",
+    lambda values, pixel_nm: list(dict.fromkeys(_widths(_edges(values.tolist()), pixel_nm))),
+)
+ex.wrong(
+    "half_counts",
+    "You count a pixel of exactly 0.5 as inside; a feature lies *above* 0.5.",
+    lambda values, pixel_nm: _widths(_edges(values.tolist(), at_half=True), pixel_nm),
+)
+
+
+@ex.wrong(
+    "half_lost",
+    "You lose an edge that lies on a pixel of exactly 0.5: that pixel is outside, so the edge is there.",
+)
+def _(values: Tensor, pixel_nm: float) -> list[float]:
+    row, widths, start = values.tolist(), [], None
+    for i, (a, b) in enumerate(pairwise(row)):
+        if a < 0.5 < b:
+            start = i + (0.5 - a) / (b - a)
+        elif b < 0.5 < a and start is not None:
+            widths.append((i + (0.5 - a) / (b - a) - start) * pixel_nm)
+            start = None
+    return widths
+
+
+@ex.wrong("right_border_counts", "You count a feature that the right end of the row cuts off.")
+def _(values: Tensor, pixel_nm: float) -> list[float]:
+    return _widths(_edges([*values.tolist(), 0.0]), pixel_nm)
+
+
+@ex.wrong("left_border_counts", "You count a feature that the left end of the row cuts off.")
+def _(values: Tensor, pixel_nm: float) -> list[float]:
+    row = values.tolist()
+    edges = [(place - 1, rising) for place, rising in _edges([0.0, *row])]
+    return _widths(edges, pixel_nm)
+
+
+@ex.wrong(
+    "between_pixels",
+    "You measure from the first pixel inside to the last one; the edges lie further out.",
+)
+def _(values: Tensor, pixel_nm: float) -> list[float]:
+    edges = [(float(int(p) + rising), rising) for p, rising in _edges(values.tolist())]
+    return _widths(edges, pixel_nm)
+
+
+ex.wrong(
+    "total",
+    "You return the sum of the widths; every feature has its own.",
+    lambda values, pixel_nm: [sum(_widths(_edges(values.tolist()), pixel_nm))],
+)
 
 
 ex.right(lambda values, pixel_nm: _widths(_edges(values.tolist()), pixel_nm))
@@ -205,3 +287,11 @@ def _(values: Tensor, pixel_nm: float) -> tuple[float, ...]:
         return i + (0.5 - row[i]) / (row[i + 1] - row[i])
 
     return tuple(((place(falls) - place(rises)) * pixel_nm).tolist())
+
+
+ex.breach("pixel centres at 0, 1, 2, ...", "in_pixels")
+ex.breach("A feature is a run of pixels above 0.5.", "half_counts")
+ex.breach("Each of its edges lies where a straight line", "middle")
+ex.breach("Return the widths of all features in nm, from left to right", "sorted_down")
+ex.breach("Return the widths of all features in nm, from left to right", "sorted_up")
+ex.breach("A feature that touches an end of the row has an unknown width", "border_counts")

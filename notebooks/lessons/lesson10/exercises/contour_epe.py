@@ -67,6 +67,8 @@ def _() -> list[Args]:
         *((square, square, 1.0), (square, square + 1, 1.0), (square, inner, 10.0), (inner, square, 1.0)),
         *((square, triangle, 20.0), (square, empty, 1.0), (empty, square, 1.0), (empty, empty, 1.0)),
         *((square, tail, 2.0), (tail, square, 2.0)),
+        *((square[:3], square, 0.5), (triangle - 7, square, 1.0), (square.flip(0), triangle, 3.0)),
+        *((square.flip(1), tail.roll(2, 0), 1.0), (triangle[:2], inner, 4.0), (empty, triangle, 20.0)),
     ]
 
 
@@ -154,6 +156,67 @@ def _(a: Tensor, b: Tensor, nm: float) -> float:
     return NAN if _none(a, b) else sum(float(d.square().mean()) for d in _both(a, b)) / 2 * nm
 
 
+@ex.wrong("summed", "You add the two means; the answer is their mean.")
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    return NAN if _none(a, b) else sum(float(d.mean()) for d in _both(a, b)) * nm
+
+
+@ex.wrong("larger_way", "You take the larger of the two means; the answer is their mean.")
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    return NAN if _none(a, b) else max(float(d.mean()) for d in _both(a, b)) * nm
+
+
+@ex.wrong(
+    "wrong_axis",
+    "You take the nearest corner of every segment; asked for is the nearest segment of every corner.",
+)
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    return NAN if _none(a, b) else float(_table(a, b).amin(0).mean() + _table(b, a).amin(0).mean()) / 2 * nm
+
+
+@ex.wrong("all_segments", "You average over all segments; the nearest one is meant.")
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    return NAN if _none(a, b) else float(_table(a, b).mean() + _table(b, a).mean()) / 2 * nm
+
+
+@ex.wrong("distances_summed", "You add the distances of the corners up; their mean was asked for.")
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    return NAN if _none(a, b) else sum(float(d.sum()) for d in _both(a, b)) / 2 * nm
+
+
+@ex.wrong("same_corner", "You compare the corners one by one; the contours need not begin at the same place.")
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    n = min(len(a), len(b))
+    return NAN if _none(a, b) else float((a[:n] - b[:n]).norm(dim=1).mean()) * nm
+
+
+@ex.wrong(
+    "midpoints",
+    "You measure to the middle of each segment; its nearest point may lie anywhere on it.",
+)
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    if _none(a, b):
+        return NAN
+    middles = [(x + x.roll(-1, 0)) / 2 for x in (a, b)]
+    return float(_by_one(a, middles[1]) + _by_one(b, middles[0])) / 2 * nm
+
+
+def _by_one(points: Tensor, places: Tensor) -> Tensor:
+    return torch.cdist(points, places).amin(1).mean()
+
+
+@ex.wrong("infinite", "You return infinity where a contour is empty; nothing is known there, so NaN.")
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    return float("inf") if _none(a, b) else sum(float(d.mean()) for d in _both(a, b)) / 2 * nm
+
+
+@ex.wrong("both_empty_only", "You return NaN only if both contours are empty; one empty contour is enough.")
+def _(a: Tensor, b: Tensor, nm: float) -> float:
+    if not len(a) and not len(b):
+        return NAN
+    return 0.0 if _none(a, b) else sum(float(d.mean()) for d in _both(a, b)) / 2 * nm
+
+
 @ex.right
 def _(a: Tensor, b: Tensor, nm: float) -> float:
     return NAN if _none(a, b) else sum(float(d.mean()) for d in _both(a, b)) / 2 * nm
@@ -194,3 +257,10 @@ def _(a: Tensor, b: Tensor, nm: float) -> float:
         return NAN
     values = [torch.stack([_table(p[None], other).min() for p in one]) for one, other in ((a, b), (b, a))]
     return float(torch.stack([v.mean() for v in values]).mean() * nm)
+
+
+ex.breach("A contour is a closed polygon", "open_contour")
+ex.breach("take the distance to the nearest *segment* of `b`", "corners_only")
+ex.breach("Do the same from `b` to `a`.", "one_way")
+ex.breach("The answer is the mean of the two means", "pooled")
+ex.breach("If either contour is empty nothing is known", "empty_zero")

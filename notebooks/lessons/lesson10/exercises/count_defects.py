@@ -15,8 +15,8 @@ ex = Exercise(
     difficulty=3,
     minutes=15,
     spec="""
-    Two maps of labels: 0 is background, and every feature has its own number from 1 on. Two features belong
-    together if they share a pixel. Count four kinds of defects:
+    Two maps of labels: 0 is background, and every feature has a number of its own above 0. The numbers may
+    have gaps. Two features are partners if they share a pixel. Count four kinds of defects:
     *opens*: a target feature with k > 1 partners counts k - 1; *bridges*: a predicted feature with k > 1
     partners counts k - 1; *missing*: target features without a partner; *extra*: predicted features without
     one. Return the four numbers in this order.
@@ -66,6 +66,12 @@ def _() -> list[Args]:
         (0 * lines, 0 * lines),
         (_row(1, 0, 2, 0, 3, 4, 4, 4, 0, 0), lines),
         (_row(7, 7, 0, 9, 9, 9, 9, 0, 0, 0), lines),
+        (lines, _row(0, 12, 0, 5, 5, 0, 5, 5, 0, 0)),
+        (_row(1, 2, 3, 4, 5, 6), _row(6, 5, 4, 3, 2, 1)),
+        (_row(3, 3, 3, 3, 3, 3), _row(1, 2, 0, 4, 0, 9)),
+        (torch.stack([lines[0], lines[0].flip(0)]).T, torch.stack([lines[0], 0 * lines[0]]).T),
+        (_row(5), _row(0)),
+        (_row(0), _row(5)),
     ]
 
 
@@ -165,6 +171,102 @@ def _(p: Tensor, t: Tensor) -> Four:
     return both - len({b for _, b in pairs}), both - len({a for a, _ in pairs}), missing, extra
 
 
+@ex.wrong(
+    "gaps_counted",
+    "You count every number up to the largest as a feature; numbers may have gaps, so count those "
+    "that occur.",
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    pairs, _, _ = _pairs(p, t)
+    opens, bridges, _, _ = _four(p, t)
+    matched, joined = len({b for _, b in pairs}), len({a for a, _ in pairs})
+    return opens, bridges, int(t.max()) - matched, int(p.max()) - joined
+
+
+@ex.wrong(
+    "background_partner",
+    "You count the background among the partners: no feature that reaches over its partner is whole then, "
+    "and none is missing.",
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    cells = set(zip(p.flatten().tolist(), t.flatten().tolist(), strict=True))
+    pieces, joins = Counter(b for _, b in cells if b), Counter(a for a, _ in cells if a)
+    return sum(k - 1 for k in pieces.values()), sum(k - 1 for k in joins.values()), 0, 0
+
+
+@ex.wrong(
+    "background_feature",
+    "You treat the background like a feature, with partners of its own; label 0 is none.",
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    cells = set(zip(p.flatten().tolist(), t.flatten().tolist(), strict=True))
+    pieces, joins = Counter(b for a, b in cells if a), Counter(a for a, b in cells if b)
+    missing, extra = {b for _, b in cells} - set(pieces), {a for a, _ in cells} - set(joins)
+    return (
+        sum(k - 1 for k in pieces.values()),
+        sum(k - 1 for k in joins.values()),
+        len(missing),
+        len(extra),
+    )
+
+
+@ex.wrong(
+    "missing_subtracted",
+    "You count k - 1 for features without a partner as well: each of them takes one away.",
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    pairs, made, wanted = _pairs(p, t)
+    _, _, missing, extra = _four(p, t)
+    return len(pairs) - len(wanted), len(pairs) - len(made), missing, extra
+
+
+@ex.wrong("pairs_subtracted", "You subtract the pairs from the features: one with two partners counts twice.")
+def _(p: Tensor, t: Tensor) -> Four:
+    pairs, made, wanted = _pairs(p, t)
+    opens, bridges, _, _ = _four(p, t)
+    return opens, bridges, max(0, len(wanted) - len(pairs)), max(0, len(made) - len(pairs))
+
+
+@ex.wrong("other_order", "You return missing and extra first; the order is opens, bridges, missing, extra.")
+def _(p: Tensor, t: Tensor) -> Four:
+    opens, bridges, missing, extra = _four(p, t)
+    return missing, extra, opens, bridges
+
+
+@ex.wrong(
+    "relabelled",
+    "You number the features anew by their connected pixels: two that touch become one. They are numbered "
+    "already.",
+)
+def _(p: Tensor, t: Tensor) -> Four:
+    from scipy import ndimage
+
+    new = (torch.from_numpy(ndimage.label((x > 0).numpy())[0]).long() for x in (p, t))
+    return _four(*new)
+
+
+@ex.wrong("every_pair_an_open", "You count the partners of every feature, those with one partner included.")
+def _(p: Tensor, t: Tensor) -> Four:
+    pairs, _, _ = _pairs(p, t)
+    _, _, missing, extra = _four(p, t)
+    return len(pairs), len(pairs), missing, extra
+
+
+@ex.wrong("all_sides_exchanged", "You take the prediction for the target: all four counts change places.")
+def _(p: Tensor, t: Tensor) -> Four:
+    return _four(t, p)
+
+
+@ex.wrong("half_overlap", "You ask that partners share half of a feature; one shared pixel is enough.")
+def _(p: Tensor, t: Tensor) -> Four:
+    size = Counter(t.flatten().tolist())
+    shared = Counter(zip(p.flatten().tolist(), t.flatten().tolist(), strict=True))
+    pairs = {(a, b) for (a, b), n in shared.items() if a and b and 2 * n >= size[b]}
+    _, made, wanted = _pairs(p, t)
+    joined, matched = {a for a, _ in pairs}, {b for _, b in pairs}
+    return len(pairs) - len(matched), len(pairs) - len(joined), len(wanted - matched), len(made - joined)
+
+
 ex.right(_four)
 
 
@@ -203,3 +305,13 @@ def _(p: Tensor, t: Tensor) -> list[int]:
     counts = [[len(v) for v in table.values()] for table in (by_target, by_made)]
     breaks = [sum(n - 1 for n in c if n) for c in counts]
     return [*breaks, counts[0].count(0), counts[1].count(0)]
+
+
+ex.background("Two maps of labels:")
+ex.breach("0 is background", "background_feature")
+ex.breach("The numbers may have gaps.", "gaps_counted")
+ex.breach("Two features are partners if they share a pixel.", "equal_labels")
+ex.background("Count four kinds of defects:")
+ex.breach("*opens*: a target feature with k > 1 partners counts k - 1", "features_not_breaks")
+ex.breach("*missing*: target features without a partner", "missing_subtracted")
+ex.breach("Return the four numbers in this order.", "other_order")

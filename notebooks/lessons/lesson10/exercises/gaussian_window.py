@@ -43,7 +43,7 @@ def gaussian_window(taps: int, sigma: float) -> Tensor:
 
 @ex.edges
 def _() -> list[Args]:
-    return [(3, 1.0), (1, 0.7), (11, 1.5), (5, 0.5), (7, 4.0)]
+    return [(3, 1.0), (1, 0.7), (11, 1.5), (5, 0.5), (7, 4.0), (9, 0.1), (3, 50.0), (15, 2.5)]
 
 
 @ex.inputs
@@ -56,10 +56,15 @@ def _window(place: Tensor, sigma: float) -> Tensor:
     return torch.outer(line, line) / torch.outer(line, line).sum()
 
 
+def _raw(taps: int, sigma: float) -> Tensor:
+    line = torch.exp(-((torch.arange(taps).double() - taps // 2) ** 2) / (2 * sigma**2))
+    return line[:, None] * line
+
+
 ex.wrong(
     "not_normalised",
     "Your weights do not sum to 1: the mean of a constant image would not be that constant.",
-    lambda taps, sigma: _window(torch.arange(taps) - taps // 2, sigma) * 2 * math.pi * sigma**2,
+    lambda taps, sigma: _raw(taps, sigma),
 )
 ex.wrong(
     "off_centre",
@@ -102,6 +107,54 @@ ex.wrong(
     lambda taps, sigma: _window(torch.arange(taps) - taps // 2, sigma).float(),
 )
 
+ex.wrong(
+    "prefactor",
+    "You divide by 2 pi sigma^2: that is the integral over the plane, not the sum of these few weights.",
+    lambda taps, sigma: _raw(taps, sigma) / (2 * math.pi * sigma**2),
+)
+ex.wrong(
+    "line_prefactor",
+    "You divide by sqrt(2 pi) sigma, the integral over a line; the weights of the window must sum to 1.",
+    lambda taps, sigma: _raw(taps, sigma) / (math.sqrt(2 * math.pi) * sigma),
+)
+ex.wrong(
+    "rows_normalised",
+    "You let every row sum to 1; the whole window does.",
+    lambda taps, sigma: _raw(taps, sigma) / _raw(taps, sigma).sum(1, keepdim=True),
+)
+ex.wrong(
+    "mean_one",
+    "You divide by the mean: the weights then sum to their number.",
+    lambda taps, sigma: _raw(taps, sigma) / _raw(taps, sigma).mean(),
+)
+ex.wrong(
+    "unit_length",
+    "You divide by the root of the sum of squares; the weights themselves sum to 1.",
+    lambda taps, sigma: _raw(taps, sigma) / _raw(taps, sigma).norm(),
+)
+ex.wrong(
+    "summed_lines",
+    "You add the two lines; a Gaussian of two axes is their product.",
+    lambda taps, sigma: (
+        ((line := _window(torch.arange(taps) - taps // 2, sigma).sum(0))[:, None] + line) / (2 * taps)
+    ),
+)
+ex.wrong(
+    "sign_lost",
+    "You leave the minus out: the weights then grow with the distance from the middle.",
+    lambda taps, sigma: (1 / _raw(taps, sigma)) / (1 / _raw(taps, sigma)).sum(),
+)
+ex.wrong(
+    "unit_square",
+    "You count i and j from -1 to 1; they are pixels.",
+    lambda taps, sigma: _window(torch.linspace(-1, 1, taps) if taps > 1 else torch.zeros(1), sigma),
+)
+ex.wrong(
+    "two_squared",
+    "You square 2 sigma; the exponent has 2 sigma^2.",
+    lambda taps, sigma: _window(torch.arange(taps) - taps // 2, sigma * math.sqrt(2)),
+)
+
 
 @ex.right
 def _(taps: int, sigma: float) -> Tensor:
@@ -135,3 +188,9 @@ def _(taps: int, sigma: float) -> Tensor:
 
 
 ex.right(lambda taps, sigma: _window(torch.arange(-(taps // 2), taps // 2 + 1), sigma))
+
+
+ex.breach("SSIM compares neighbourhoods through a window", "no_two")
+ex.breach("counted in pixels from its middle", "off_centre")
+ex.breach("Its weights sum to 1.", "not_normalised")
+ex.breach("Build it as float64", "float32")

@@ -17,7 +17,7 @@ ex = Exercise(
     spec="""
     An IoU at 0.5 hides what another threshold would have shown. The prediction is grey, the target is a mask
     of booleans. Cut the *prediction* at each threshold (drawn where the value is above it) and give IoU per
-    image and threshold, float32. Two empty masks agree perfectly: 1.
+    image and threshold, float32. Two empty masks agree perfectly: their IoU is 1.
     """,
     hints=(
         "A new axis for the thresholds lets one comparison do all: `prediction[:, None] > cuts`.",
@@ -54,6 +54,9 @@ def _() -> list[Args]:
         *((dark, empty, [0.5, 0.2]), (dark, mask, [0.5]), (grey, empty, [0.3, 0.95]), (grey, ~empty, [0.3])),
         (torch.cat([grey, dark]), torch.cat([mask, empty]), [0.2, 0.5, 0.9]),
         (torch.tensor([[[[0.7, 0.2], [0.1, 0.0]]]], dtype=torch.float64), empty, [0.5, 0.1, 0.7]),
+        (torch.tensor([[[[0.7, 0.2], [0.1, 0.4]]]], dtype=torch.float64), mask, [0.7, 0.2, 0.1, 0.4]),
+        (torch.cat([grey, 1 - grey]), torch.cat([mask, ~mask]), [0.0, 1.0, 0.25, 0.25, -0.5, 1.5]),
+        (torch.cat([grey, 0.5 * grey]).mT, torch.cat([mask, mask.flip(-1)]).mT, [0.4, 0.2]),
     ]
 
 
@@ -127,6 +130,64 @@ def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
     return (masks & truth).sum((-3, -2, -1)) / (masks | truth).sum((-3, -2, -1)).clamp(min=1)
 
 
+ex.wrong(
+    "float32_cuts",
+    "You round the thresholds to float32: a float64 value that lies at a threshold then comes out above or "
+    "below it.",
+    lambda p, t, cuts: _ratio(_masks(p.double(), torch.tensor(cuts).double().tolist()), t[:, None]),
+)
+ex.wrong(
+    "recall",
+    "You divide by the target's area: that is recall, which never punishes what was drawn too much.",
+    lambda p, t, cuts: _share(_masks(p, cuts), t[:, None], t[:, None].expand_as(_masks(p, cuts))),
+)
+ex.wrong(
+    "precision",
+    "You divide by the drawn area: that is precision, which never punishes what is missing.",
+    lambda p, t, cuts: _share(_masks(p, cuts), t[:, None], _masks(p, cuts)),
+)
+ex.wrong(
+    "accuracy",
+    "You count pixels that agree, background included: with much background all is well.",
+    lambda p, t, cuts: (_masks(p, cuts) == t[:, None]).float().mean((-3, -2, -1)),
+)
+ex.wrong(
+    "areas_added",
+    "You divide by the sum of the areas: what they share is counted twice there.",
+    lambda p, t, cuts: torch.where(
+        (_masks(p, cuts) | t[:, None]).sum((-3, -2, -1)) > 0,
+        (_masks(p, cuts) & t[:, None]).sum((-3, -2, -1))
+        / (_masks(p, cuts).sum((-3, -2, -1)) + t[:, None].sum((-3, -2, -1))),
+        1.0,
+    ),
+)
+ex.wrong(
+    "pooled",
+    "You count the pixels of all images together; every image has an IoU of its own.",
+    lambda p, t, cuts: torch.stack([_pooled(p > c, t) for c in cuts]).expand(len(p), -1),
+)
+ex.wrong(
+    "float64",
+    "You return float64; float32 was asked for.",
+    lambda p, t, cuts: _ratio(_masks(p, cuts), t[:, None]).double(),
+)
+ex.wrong(
+    "below",
+    "You draw where the value is below the threshold.",
+    lambda p, t, cuts: _ratio(_masks(-p, [-c for c in cuts]), t[:, None]),
+)
+
+
+def _share(masks: Tensor, target: Tensor, of: Tensor) -> Tensor:
+    count, both = of.sum((-3, -2, -1)), (masks & target).sum((-3, -2, -1))
+    return torch.where(count > 0, both / count, 1.0)
+
+
+def _pooled(mask: Tensor, target: Tensor) -> Tensor:
+    either = (mask | target).sum()
+    return torch.where(either > 0, (mask & target).sum() / either, 1.0)
+
+
 ex.right(lambda p, t, cuts: _ratio(_masks(p, cuts), t[:, None]))
 ex.right(lambda p, t, cuts: torch.cat([_ratio((p > c)[:, None], t[:, None]) for c in cuts], 1))
 
@@ -160,3 +221,12 @@ def _(p: Tensor, t: Tensor, cuts: Sequence[float]) -> Tensor:
             one.append(torch.minimum(a, b).sum() / either if either > 0 else torch.ones_like(either))
         rows.append(torch.stack(one))
     return torch.stack(rows)
+
+
+ex.breach("An IoU at 0.5 hides", "fixed_half")
+ex.breach("The prediction is grey, the target is a mask", "target_cut_too")
+ex.breach("Cut the *prediction* at each threshold", "at_threshold")
+ex.breach("give IoU per image and threshold, float32", "transposed")
+ex.breach("give IoU per image and threshold, float32", "float64")
+ex.breach("Two empty masks agree perfectly", "empty_zero")
+ex.breach("their IoU is 1", "empty_nan")

@@ -49,6 +49,9 @@ def _() -> list[Args]:
     return [
         *((black, white), (white, black), (white, white), (small, other), (other, small)),
         (torch.cat([black, white]), torch.cat([black, black])),
+        (small.mT, other.mT),
+        (small.expand(3, 1, 2, 2), torch.cat([small, other, small.flip(-1)])),
+        (black[..., :1, :1], white[..., :1, :1]),
     ]
 
 
@@ -99,13 +102,51 @@ ex.wrong(
 )
 ex.wrong(
     "batch_mean",
-    "You average over the batch; one number per image is asked, to see the worst.",
+    "You give one number for the whole batch; one per image is asked, to see the worst.",
     lambda p, t: _apart(p, t).mean(),
 )
 ex.wrong(
     "summed",
     "You sum over the pixels: the number then grows with the image.",
     lambda p, t: _apart(p, t).sum((1, 2, 3)),
+)
+
+ex.wrong(
+    "squeezed",
+    "You squeeze the result: a batch of one image has one number, in a tensor of shape (1,).",
+    lambda p, t: _apart(p, t).mean((1, 2, 3)).squeeze(),
+)
+ex.wrong(
+    "float64",
+    "You return float64; float32 was asked for.",
+    lambda p, t: _apart(p, t).double().mean((1, 2, 3)),
+)
+ex.wrong(
+    "wraps_then_absolute",
+    "You take the absolute value in a type that has no room for negative numbers (or too little "
+    "room): change "
+    "the type before you subtract.",
+    lambda p, t: (p.to(torch.int8) - t.to(torch.int8)).abs().float().mean((1, 2, 3)) / 255,
+)
+ex.wrong(
+    "whole_scale",
+    "You divide by 255 in whole numbers: everything but white becomes 0.",
+    lambda p, t: (p // 255).float().sub(t // 255).abs().mean((1, 2, 3)),
+)
+ex.wrong(
+    "largest",
+    "You take the largest difference; the average was asked for.",
+    lambda p, t: _apart(p, t).amax((1, 2, 3)),
+)
+ex.wrong(
+    "one_per_row",
+    "You average over the last axis alone; an image has one number.",
+    lambda p, t: _apart(p, t).mean(-1),
+)
+ex.wrong(
+    "means_compared",
+    "You compare the mean brightness of the images: too bright here and too dark there cancel.",
+    lambda p, t: (p.float().mean((1, 2, 3)) - t.float().mean((1, 2, 3))).abs() / 255,
 )
 
 
@@ -119,3 +160,9 @@ ex.right(lambda p, t: (torch.maximum(p, t) - torch.minimum(p, t)).float().mean((
 def _(p: Tensor, t: Tensor) -> Tensor:
     total = (p.to(torch.int64) - t.to(torch.int64)).abs().sum(dim=(1, 2, 3))
     return (total.double() / (255 * p[0].numel())).float()
+
+
+ex.breach("Two batches of images as they lie on disk", "wraps")
+ex.breach("How far are they apart on average", "not_scaled")
+ex.breach("One float32 number per image.", "batch_mean")
+ex.breach("One float32 number per image.", "float64")

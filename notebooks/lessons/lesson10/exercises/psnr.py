@@ -23,10 +23,10 @@ ex = Exercise(
         "`10 * torch.log10(data_range**2 / (prediction - target).square().mean(dim=(1, 2, 3)))`",
     ),
     source="gantrans.metrics.psnr; equal to `skimage.metrics.peak_signal_noise_ratio`.",
-    gradients=("prediction",),
     equivalent={
         "`(1, 2, 3)` -> ": "the order of averaged axes does not matter",
         "`2` -> `-2`": "of four axes, 2 and -2 are the same",
+        "value.detach()": "a metric: no gradient is asked for",
         "`prediction - target` -> `target - prediction`": "the square forgets the sign",
     },
 )
@@ -46,6 +46,11 @@ def _() -> list[Args]:
     return [
         *((some, zero, 1.0), (one, zero, 1.0), (one, zero, 2.0), (2 * one, zero, 255.0)),
         (torch.cat([some, one]), torch.cat([one, zero]), 1.0),
+        (some, some, 1.0),
+        (torch.cat([some, one, zero]).double(), torch.cat([some, zero, zero]).double(), 2.0),
+        (some.double() + 1e-6, some.double(), 1.0),
+        (100 * some.double(), -100 * some.double(), 255.0),
+        (torch.cat([some, one]).mT, torch.cat([zero, some]).mT, 0.5),
     ]
 
 
@@ -107,6 +112,47 @@ ex.wrong(
     lambda p, t, r: 10 * torch.log10(r**2 / (_mse(p, t) + 1e-3)),
 )
 
+ex.wrong(
+    "capped",
+    "You cap the number, or bound the error from below: two equal images have an infinite PSNR.",
+    lambda p, t, r: 10 * torch.log10(r**2 / _mse(p, t)).clamp(max=100.0),
+)
+ex.wrong(
+    "equal_is_zero",
+    "You give 0 where two images are equal: that is the worst number instead of the best.",
+    lambda p, t, r: torch.where(_mse(p, t) > 0, 10 * torch.log10(r**2 / _mse(p, t)), 0.0),
+)
+ex.wrong(
+    "equal_is_hundred",
+    "You give 100 dB where two images are equal; it is infinite.",
+    lambda p, t, r: torch.where(_mse(p, t) > 0, 10 * torch.log10(r**2 / _mse(p, t)), 100.0),
+)
+ex.wrong(
+    "tiny_epsilon",
+    "You add a tiny number to the error: two equal images then have a finite PSNR.",
+    lambda p, t, r: 10 * torch.log10(r**2 / (_mse(p, t) + 1e-10)),
+)
+ex.wrong(
+    "summed_error",
+    "You sum the squared errors: the number then falls as images get larger.",
+    lambda p, t, r: 10 * torch.log10(r**2 / (p - t).square().sum((1, 2, 3))),
+)
+ex.wrong(
+    "squeezed",
+    "You squeeze the result: a batch of one image has one number, in a tensor of shape (1,).",
+    lambda p, t, r: 10 * torch.log10(r**2 / _mse(p, t)).squeeze(),
+)
+ex.wrong(
+    "root_of_the_error",
+    "You take the root of the mean squared error but square the range; square both or neither.",
+    lambda p, t, r: 10 * torch.log10(r**2 / _mse(p, t).sqrt()),
+)
+ex.wrong(
+    "no_ten",
+    "You leave out the factor 10: that is bel, not decibel.",
+    lambda p, t, r: torch.log10(r**2 / _mse(p, t)),
+)
+
 
 ex.right(lambda p, t, r: 10 * (2 * torch.log10(torch.full_like(_mse(p, t), r)) - torch.log10(_mse(p, t))))
 ex.right(lambda p, t, r: -10 * torch.log10(((p - t) / r).pow(2).flatten(1).mean(1)))
@@ -117,3 +163,10 @@ ex.right(lambda p, t, r: 20 * torch.log10(r / _mse(p, t).sqrt()))
 def _(p: Tensor, t: Tensor, r: float) -> Tensor:
     rows = [torch.nn.functional.mse_loss(a, b) for a, b in zip(p, t, strict=True)]
     return 10.0 * (r * r / torch.stack(rows)).log10()
+
+
+ex.breach(r"$\text{PSNR} = 10 \log_{10}", "natural_log")
+ex.breach("one number per image", "pooled")
+ex.breach("`data_range` is the width of the range", "maximum_as_range")
+ex.breach("1 for [0, 1], 2 for [-1, 1].", "range_ignored")
+ex.breach("Two equal images have no error and an infinite PSNR", "tiny_epsilon")

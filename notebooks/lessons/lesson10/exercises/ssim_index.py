@@ -30,13 +30,11 @@ ex = Exercise(
         "Variances are means of squares minus squares of means; no n - 1 anywhere.",
     ),
     source="Wang, Bovik, Sheikh, Simoncelli 2004, eq. 13; gantrans.metrics.ssim.",
-    gradients=("prediction",),
     equivalent={
         "`(1, 2, 3)` -> ": "the order of averaged axes does not matter",
         "`2` -> `-2`": "of four axes, 2 and -2 are the same",
         "value.double()": "it is float64 already",
-        "3.4 value.detach()": "no gradient of the window is asked",
-        "7.4 value.detach()": "no gradient of the target is asked",
+        "value.detach()": "a metric: no gradient is asked for",
         "(F.conv2d(target, weights), F.conv2d(prediction, weights))": "SSIM is symmetric in its two means",
         "`0.01` -> `-0.01`": "the square forgets the sign",
         "`0.03` -> `-0.03`": "the square forgets the sign",
@@ -67,7 +65,25 @@ def _window(case: Case, taps: int) -> Tensor:
 def _() -> list[Args]:
     box = torch.full((3, 3), 1 / 9, dtype=torch.float64)
     ramp = torch.arange(20.0, dtype=torch.float64).view(1, 1, 4, 5) / 20
-    return [(ramp, ramp.flip(-1), box, 1.0), (ramp, 0.5 * ramp, box, 1.0), (ramp, 0.5 * ramp, box, 2.0)]
+    flat, lean = torch.full_like(ramp, 0.25), torch.arange(1.0, 10.0, dtype=torch.float64).view(3, 3) / 45
+    board = (torch.arange(4)[:, None] + torch.arange(5)).remainder(2).double()[None, None]
+    return [
+        *((ramp, ramp.flip(-1), box, 1.0), (ramp, 0.5 * ramp, box, 1.0), (ramp, 0.5 * ramp, box, 2.0)),
+        *(
+            (board, 1 - board, box, 1.0),
+            (2 * board - 1, 1 - 2 * board, lean, 2.0),
+            (ramp, 1 - ramp, lean, 1.0),
+        ),
+        *(
+            (ramp, ramp, lean, 1.0),
+            (flat, 3 * flat, box, 1.0),
+            (flat, flat, lean, 2.0),
+            (flat, board, box, 1.0),
+        ),
+        *((0 * flat, 0 * flat, box, 1.0), (255 * ramp, 200 * board, lean, 255.0)),
+        (torch.cat([ramp, board, 1 - board]), torch.cat([1 - ramp, ramp, board]), lean, 1.0),
+        (ramp.mT, board.mT, lean, 1.0),
+    ]
 
 
 @ex.inputs
@@ -167,6 +183,90 @@ def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
     return _map(_parts(x, y, torch.full_like(w, 1 / w.numel())), r).mean(ALL)
 
 
+@ex.wrong(
+    "covariance_absolute", "You drop the covariance's sign: an image and its negative would look alike."
+)
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    mx, my, vx, vy, cov = _parts(x, y, w)
+    return _map((mx, my, vx, vy, cov.abs()), r).mean(ALL)
+
+
+@ex.wrong(
+    "negative_cut",
+    "You cut negative values off at 0; an image and its negative have a SSIM near -1.",
+)
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    return _map(_parts(x, y, w), r).clamp(min=0).mean(ALL)
+
+
+@ex.wrong("no_means", "You leave the first factor out: a change of brightness alone would cost nothing.")
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    _, _, vx, vy, cov = _parts(x, y, w)
+    c2 = (0.03 * r) ** 2
+    return ((2 * cov + c2) / (vx + vy + c2)).mean(ALL)
+
+
+@ex.wrong("no_covariance", "You leave the second factor out: the structure in the windows is not compared.")
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    mx, my, *_ = _parts(x, y, w)
+    c1 = (0.01 * r) ** 2
+    return ((2 * mx * my + c1) / (mx**2 + my**2 + c1)).mean(ALL)
+
+
+@ex.wrong(
+    "zero_padded",
+    "You pad the images with zeros: windows that reach over the border then count, filled with black.",
+)
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    pad = (len(w) // 2,) * 4
+    return _map(_parts(F.pad(x, pad), F.pad(y, pad), w), r).mean(ALL)
+
+
+@ex.wrong("deviations", "You take standard deviations where the formula has variances.")
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    mx, my, vx, vy, cov = _parts(x, y, w)
+    return _map((mx, my, vx.clamp(min=0).sqrt(), vy.clamp(min=0).sqrt(), cov), r).mean(ALL)
+
+
+@ex.wrong(
+    "ratio_of_means", "You average above and below the line apart; take the ratio in every window first."
+)
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    mx, my, vx, vy, cov = _parts(x, y, w)
+    c1, c2 = (0.01 * r) ** 2, (0.03 * r) ** 2
+    above = (2 * mx * my + c1) * (2 * cov + c2)
+    return above.mean(ALL) / ((mx**2 + my**2 + c1) * (vx + vy + c2)).mean(ALL)
+
+
+@ex.wrong("no_two", "You forget the factors 2 above the line: an image would not be equal to itself.")
+def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
+    mx, my, vx, vy, cov = _parts(x, y, w)
+    c1, c2 = (0.01 * r) ** 2, (0.03 * r) ** 2
+    return ((mx * my + c1) * (cov + c2) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean(ALL)
+
+
+ex.wrong(
+    "range_not_squared",
+    "You square 0.01 and 0.03 but not the range.",
+    lambda x, y, w, r: _map(_parts(x, y, w), r**0.5).mean(ALL),
+)
+ex.wrong(
+    "window_squared",
+    "You weigh with the squares of the weights.",
+    lambda x, y, w, r: _map(_parts(x, y, w * w / (w * w).sum()), r).mean(ALL),
+)
+ex.wrong(
+    "map_returned",
+    "You return a value per window; the mean over them was asked for.",
+    lambda x, y, w, r: _map(_parts(x, y, w), r),
+)
+ex.wrong(
+    "window_mirrored",
+    "You mirror the window: its first weight belongs to the upper left pixel.",
+    lambda x, y, w, r: _map(_parts(x, y, w.flip(0, 1)), r).mean(ALL),
+)
+
+
 ex.right(lambda x, y, w, r: _map(_parts(x, y, w), r).flatten(1).mean(1))
 
 
@@ -200,3 +300,13 @@ def _(x: Tensor, y: Tensor, w: Tensor, r: float) -> Tensor:
             mx, my = means[:2]
             values.append(_map((mx, my, means[2] - mx**2, means[3] - my**2, means[4] - mx * my), r))
     return torch.stack(values).mean(0)
+
+
+ex.breach("In every window with weights $w$ take the means", "box")
+ex.breach("the variances and the covariance", "raw_moments")
+ex.breach("Then, with $C_1", "constants_swapped")
+ex.breach("and the range $R$", "range_one")
+ex.breach(r"\frac{(2\mu_x\mu_y + C_1)(2\sigma_{xy} + C_2)}", "covariance_absolute")
+ex.breach("Windows that do not fit into the image do not count.", "zero_padded")
+ex.breach("Return the mean over all others, one per image.", "pooled")
+ex.background("`window` is (k, k) and sums to 1.")

@@ -1,0 +1,205 @@
+"""A class to write: constructed, its parameters, what it computes in both modes, gradients to everything."""
+
+import inspect
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from gantrans.teaching.exercises import checker
+from gantrans.teaching.exercises.checker import Answer
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.inputs import Args, duplicate, seed_globals
+from gantrans.teaching.exercises.kinds.probing import Said, directions, mode, with_graph
+from gantrans.teaching.exercises.results import Result, State
+
+ABSENT = Said("there is none of this name")
+NOT_RUN = Said("not run, because the parameters are others")
+
+
+@dataclass
+class ModuleExercise(Exercise):
+    """A subclass of `nn.Module`; the reference is the class itself.
+
+    An input is the constructor's arguments, then those of `forward`. Every answer is given the same state,
+    drawn so that no layer starts at zero; `initial` names entries of the state whose first values are part
+    of the task (a layer that starts at zero).
+    """
+
+    kind: str = "class"
+    initial: tuple[str, ...] = ()
+    _known: dict[str, "_Wanted"] = field(default_factory=dict, init=False)
+
+    def __post_init__(self) -> None:
+        self._probe = self._observed
+
+    @cached_property
+    def built_with(self) -> int:
+        """How many of an input's entries belong to the constructor."""
+        return len(inspect.signature(self.function).parameters)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Names of an input's entries: those of the constructor, then those of `forward`."""
+        forward = list(inspect.signature(self.function.forward).parameters)[1:]  # type: ignore[attr-defined]
+        return (*inspect.signature(self.function).parameters, *forward)
+
+    def judge(self, answer: Any) -> Result:
+        """As for a function, after a look at whether this is a class at all."""
+        refusal = None if answer is None or answer is ... else self._no_class(answer)
+        if refusal:
+            return Result(State.CANNOT_CHECK, self.id, refusal)
+        return checker.judge(self, answer if answer is None or answer is ... else self.called(answer))
+
+    def called(self, answer: Answer) -> Answer:
+        """`answer` as the checker calls it: with one input, through the probe."""
+        return answer if isinstance(answer, _Built) else _Built(self, answer)
+
+    def _no_class(self, answer: Any) -> str:
+        needed = f"`check` needs the class itself, as in `ex.check({self.name})`"
+        if isinstance(answer, nn.Module):
+            return f"{needed}; it was given a module that is built already."
+        if not isinstance(answer, type):
+            return f"{needed}; it was given something else, of type {type(answer).__name__}."
+        if not issubclass(answer, nn.Module):
+            return f"`{self.name}` must be a module, as in `class {self.name}(nn.Module):`."
+        made, given = self.cases[0][: self.built_with], self.cases[0][self.built_with :]
+        for method, args, names in (
+            (answer.__init__, made, self.parameters[: self.built_with]),
+            (answer.forward, given, self.parameters[self.built_with :]),
+        ):
+            try:
+                inspect.signature(method).bind(None, *args)
+            except TypeError:
+                return f"`{method.__name__}` must take (self, {', '.join(names)}), in this order."
+        return ""
+
+    def _observed(self, answer: Answer, *args: Any) -> dict[str, Any]:
+        made, given = args[: self.built_with], args[self.built_with :]
+        device, dtype = _place(given)
+        wanted = self._wanted(made, device, dtype)
+        seed_globals(5)
+        module = answer(*duplicate(made))
+        seen: dict[str, Any] = {"mode after construction": mode(module)}
+        seen["a second instance"] = _sharing(module, answer(*duplicate(made)))
+        state = module.state_dict()
+        seen |= {f"`{name}` after construction": state.get(name, ABSENT) for name in self.initial}
+        shapes = _shapes(module)
+        module = module.to(device, dtype)
+        seen |= {f"{name}: shape": shapes.get(name, ABSENT) for name in wanted.shapes}
+        surplus = [name for name in shapes if name not in wanted.shapes]
+        seen["parameters and buffers beyond those"] = Said(", ".join(surplus) or "none")
+        frozen = [f"`{name}`" for name, p in module.named_parameters() if not p.requires_grad]
+        seen["frozen parameters"] = Said(", ".join(frozen) or "none")
+        if shapes != wanted.shapes:
+            return seen | dict.fromkeys(wanted.findings, NOT_RUN)
+        if device.type != "meta":
+            module.load_state_dict(wanted.state)
+        return seen | _run(module, self.parameters[self.built_with :], given)
+
+    def _wanted(self, made: Args, device: torch.device, dtype: torch.dtype) -> "_Wanted":
+        key = repr((made, device, dtype))
+        if key not in self._known:
+            seed_globals(5)
+            module = self.function(*duplicate(made))
+            shapes = _shapes(module)
+            module = module.to(device, dtype)
+            findings = ["output in eval mode", "output in eval mode, again", "output in train mode"]
+            findings += [f"gradient of `{name}`" for name, _ in module.named_parameters()]
+            self._known[key] = _Wanted(_drawn(module), shapes, findings)
+        return self._known[key]
+
+
+@dataclass(frozen=True)
+class _Wanted:
+    """What is known of the reference before an answer runs: a state for all, shapes, names of findings."""
+
+    state: dict[str, Tensor]
+    shapes: dict[str, Said]
+    findings: list[str]
+
+
+@dataclass(frozen=True)
+class _Built:
+    """An answer as the checker calls it; not a partial, so that `judge` recognises it."""
+
+    ex: ModuleExercise
+    answer: Answer
+
+    def __call__(self, *args: Any) -> dict[str, Any]:
+        return self.ex._observed(self.answer, *args)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        kind = inspect.Parameter.POSITIONAL_ONLY
+        return inspect.Signature([inspect.Parameter(name, kind) for name in self.ex.parameters])
+
+
+def _place(given: Args) -> tuple[torch.device, torch.dtype]:
+    """Device and dtype of the first tensor of numbers that `forward` is given."""
+    tensors = [v for v in given if isinstance(v, Tensor) and v.is_floating_point()]
+    return (tensors[0].device, tensors[0].dtype) if tensors else (torch.device("cpu"), torch.float32)
+
+
+def _shapes(module: nn.Module) -> dict[str, Said]:
+    """Shapes (and dtypes other than float32) of all parameters and buffers, by what a message calls them."""
+    parameters = dict(module.named_parameters(remove_duplicate=False))
+    found = {}
+    for name, value in module.state_dict().items():
+        kind = "" if value.dtype == torch.float32 else f" of {str(value.dtype).removeprefix('torch.')}"
+        found[f"{'parameter' if name in parameters else 'buffer'} `{name}`"] = Said(
+            f"{tuple(value.shape)}{kind}"
+        )
+    return found
+
+
+def _sharing(first: nn.Module, second: nn.Module) -> Said:
+    used = {p.data_ptr() for p in first.parameters() if p.numel()}
+    shared = any(p.data_ptr() in used for p in second.parameters())
+    return Said("shares parameters with the first" if shared else "has parameters of its own")
+
+
+def _drawn(wanted: nn.Module) -> dict[str, Tensor]:
+    """A state in which no number is zero or the same as another; whole numbers (counters) stay."""
+    draw = torch.Generator().manual_seed(11)
+    state = {}
+    for name, value in wanted.state_dict().items():
+        noise = torch.randn(value.shape, generator=draw, dtype=torch.float64).to(value.device)
+        positive = name.endswith("running_var")
+        new = noise.abs() + 0.5 if positive else 0.5 * noise + value.double()
+        state[name] = new.to(value) if value.is_floating_point() else value
+    return state
+
+
+def _run(module: nn.Module, names: tuple[str, ...], given: Args) -> dict[str, Any]:
+    """Eval mode twice, train mode once, gradients of the last; then what has become of state and inputs."""
+    seen: dict[str, Any] = {}
+    module.eval()
+    for seed, word in ((1, "output in eval mode"), (2, "output in eval mode, again")):
+        seed_globals(seed)
+        seen[word] = module(*given)
+    seen["mode after a call in eval mode"] = mode(module)
+    before = duplicate(given)
+    module.train()
+    leaves = {n: v.requires_grad_() for n, v in zip(names, before, strict=True) if _has_slope(v)}
+    seed_globals(3)
+    output = module(*before)
+    seen["output in train mode"] = output
+    seen["mode after a call in train mode"] = mode(module)
+    outputs = with_graph(output)
+    asked = {f"gradient of `{name}`": p for name, p in module.named_parameters(remove_duplicate=False)}
+    asked |= {f"gradient of the input `{name}`": leaf for name, leaf in leaves.items()}
+    got: Any = [None] * len(asked)
+    if outputs:
+        got = torch.autograd.grad(outputs, list(asked.values()), directions(output), allow_unused=True)
+    for name, gradient in zip(asked, got, strict=True):
+        seen[name] = Said("none arrives") if gradient is None else gradient
+    for name, buffer in module.named_buffers():
+        seen[f"buffer `{name}` after a call in train mode"] = buffer.clone()
+    return seen
+
+
+def _has_slope(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_floating_point()

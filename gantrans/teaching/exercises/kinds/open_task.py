@@ -1,0 +1,246 @@
+"""An open task: any valid answer counts; a score and a table of one's own attempts say how good it is."""
+
+import inspect
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from datetime import date
+from functools import cached_property
+from typing import Any, Literal
+
+from gantrans.teaching.exercises import checker
+from gantrans.teaching.exercises.checker import Answer
+from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.differential import Observation, observe, show
+from gantrans.teaching.exercises.guard import TimeUp, is_stub, learner_line, quiet, time_limit
+from gantrans.teaching.exercises.inputs import Args, kept_generators
+from gantrans.teaching.exercises.results import Card, Result, State
+from gantrans.teaching.learner import progress
+
+CHANGES = "changes"
+"""Name of the wrong answer whose value depends on the global random state: the rule of every open task."""
+
+
+@dataclass
+class OpenTask(Exercise):
+    """A task without one right answer.
+
+    `@ex.valid` names the wrong answer whose rule a value breaks (its misconception is the refusal),
+    `@ex.score` gives a number for a valid answer, `ex.compare` names the answer to start from. `scored_with`:
+    further functions that the score rests on, which the mutants of this kind change.
+    """
+
+    kind: str = "open task"
+    measure: str = ""  # what the score is, in a few words
+    better: Literal["lower", "higher"] = "lower"
+    target: float = 0.0
+    scored_with: list[Answer] = field(default_factory=list, init=False)
+    _valid: Callable[..., str | None] | None = field(default=None, init=False)
+    _score: Callable[[Answer], float] | None = field(default=None, init=False)
+    _baseline: tuple[str, Answer] | None = field(default=None, init=False)
+
+    # ---- what a notebook uses
+
+    def show(self) -> Card:
+        """The task, and the scores to compare with."""
+        head, _, last = super().show().markdown.rpartition("\n\n")
+        return Card(
+            f"{head}\n\n**Score:** {self.measure}, {self.better} is better. {self._marks()}.\n\n{last}; "
+            f"`ex.attempts()` shows all of yours."
+        )
+
+    def check(self, answer: Any = None, note: str = "") -> Any:
+        """As for a function; a valid answer's score goes into the table of attempts, with `note`."""
+        going = super().check(answer)
+        if isinstance(self.result, Scored) and self.result.passed:
+            row = {"note": note, "score": self.result.score, "date": date.today().isoformat()}
+            progress.change("exercises", self.id, lambda entry, _: _with_row(entry, row))
+        return going
+
+    def attempts(self) -> Card:
+        """The learner's own attempts, best first, beside baseline and target."""
+        rows = sorted(self._table(), key=lambda row: self._place(row["score"]))
+        lines = ["| attempt | score | note | date |", "|---|---|---|---|"]
+        for row in rows:
+            note = str(row["note"]).replace("|", "\\|").replace("\n", " ")
+            lines.append(f"| {row['number']} | {row['score']:.4f} | {note} | {row['date']} |")
+        table = "\n".join(lines) if rows else "No valid attempt yet."
+        return Card(
+            f"**{self.title}** · {self.measure}, {self.better} is better\n\n{table}\n\n{self._marks()}."
+        )
+
+    def judge(self, answer: Any) -> Result:
+        """Valid or not, and the score; nothing is stored."""
+        if answer is None or answer is ... or is_stub(answer):
+            return self._unwritten()
+        refusal = self._refusal(answer)
+        if refusal:
+            return Result(State.CANNOT_CHECK, self.id, refusal)
+        try:
+            with kept_generators(), time_limit(checker.SECONDS), quiet():
+                flaw = self._flaw(answer)
+                if flaw:
+                    return flaw
+                score = self.scored(answer)
+        except TimeUp:
+            slow = f"your code ran for over {checker.SECONDS:g} s; does a loop never end?"
+            return Result(State.CANNOT_CHECK, self.id, slow)
+        return Scored(State.CORRECT, self.id, self._verdict(score), score=score)
+
+    def _flaw(self, answer: Answer) -> Result | None:
+        """What makes an answer invalid, or None."""
+        for args in self.cases:
+            seen = observe(answer, args)
+            if isinstance(seen.error, NotImplementedError) or seen.value is ...:
+                return self._unwritten()
+            broken = self._broken(args, seen)
+            if broken:
+                return Result(State.INCORRECT, self.id, f"{broken[1]}\n{self._input(args)}", broken[0])
+        return None
+
+    # ---- how an exercise file adds to it
+
+    def valid(self, function: Callable[..., str | None]) -> Callable[..., str | None]:
+        """Decorator: `function(value, *args)` gives the name of the rule that a value breaks, or None."""
+        self._valid = function
+        return function
+
+    def score(self, function: Callable[[Answer], float]) -> Callable[[Answer], float]:
+        """Decorator: the score of a valid answer, the same in every call."""
+        self._score = function
+        return function
+
+    def part_of_score(self, function: Answer) -> Answer:
+        """Decorator: a function that the score calls."""
+        self.scored_with.append(function)
+        return function
+
+    def compare(self, words: str, answer: Answer) -> None:
+        """Say what to start from, in words and as an answer."""
+        self._baseline = words, answer
+
+    def scored(self, answer: Answer) -> float:
+        """The score of an answer."""
+        assert self._score is not None
+        return float(self._score(answer))
+
+    @cached_property
+    def cases(self) -> list[Args]:
+        """The inputs on which the rules are tried."""
+        return self._edges()
+
+    @cached_property
+    def baseline(self) -> float:
+        """The score to start from."""
+        assert self._baseline is not None
+        with kept_generators():
+            return self.scored(self._baseline[1])
+
+    # ---- for the mutants: those of an open task change how it judges
+
+    def mutable(self) -> list[Answer]:
+        """What judges: the rules and the score."""
+        assert self._valid is not None
+        assert self._score is not None
+        return [self._valid, self._score, *self.scored_with]
+
+    def takes(self, original: Answer, mutant: Answer) -> bool:
+        """Whether all known answers are judged the same with `mutant` in the place of `original`."""
+        expected = self._own_verdicts
+        with self._judging_by(original, mutant), kept_generators():
+            try:
+                return self._verdicts() == expected
+            except Exception:
+                return False
+
+    @cached_property
+    def _own_verdicts(self) -> list[str]:
+        return self._verdicts()
+
+    def _verdicts(self) -> list[str]:
+        known = [self.function, *self.rights, *(wrong.answer for wrong in self.wrongs)]
+        flaws = [self._flaw(answer) for answer in known]
+        causes = ["" if flaw is None else flaw.cause for flaw in flaws]
+        return [*causes, f"{self.scored(self.function):.9f}"]
+
+    @contextmanager
+    def _judging_by(self, original: Answer, mutant: Answer) -> Iterator[None]:
+        name = next((n for n in ("_valid", "_score") if getattr(self, n) is original), None)
+        place, key = (vars(self), name) if name else (original.__globals__, original.__name__)
+        place[key] = mutant
+        try:
+            yield
+        finally:
+            place[key] = original
+
+    # ---- words
+
+    def _unwritten(self) -> Result:
+        text = f"`{self.name}` is still to be written; the lesson goes on without it."
+        return Result(State.NOT_ATTEMPTED, self.id, text)
+
+    def _refusal(self, answer: Any) -> str:
+        if not callable(answer):
+            return f"`check` needs the function itself, as in `ex.check({self.name})`."
+        try:
+            inspect.signature(answer).bind(*self.cases[0])
+        except TypeError:
+            return f"your function must take ({', '.join(self.parameters)}), in this order."
+        except ValueError:  # a built-in without a signature: the call will tell
+            pass
+        return ""
+
+    def _broken(self, args: Args, seen: Observation) -> tuple[str, str] | None:
+        """Name and words of the rule that was broken."""
+        assert self._valid is not None
+        if seen.error is not None:
+            text = f"your code raised {type(seen.error).__name__} ({seen.error}).{learner_line(seen.error)}"
+            return "", text
+        name = self._valid(seen.value, *args) if seen.repeatable else CHANGES
+        if name is None:
+            return None
+        reason = next(wrong.misconception for wrong in self.wrongs if wrong.name == name)
+        return name, f"{reason} It gave {show(seen.value)}."
+
+    def _input(self, args: Args) -> str:
+        return (
+            "Input: "
+            + ", ".join(f"{n} = {show(a)}" for n, a in zip(self.parameters, args, strict=True))
+            + "."
+        )
+
+    def _verdict(self, score: float) -> str:
+        earlier = [self._place(row["score"]) for row in self._table()]
+        rank = 1 + sum(place < self._place(score) for place in earlier)
+        reached = (
+            "the target is reached" if self._place(score) <= self._place(self.target) else "not reached yet"
+        )
+        return (
+            f"it is valid, and its score is {score:.4f} ({self.better} is better): number {rank} of your "
+            f"{len(earlier) + 1} attempts; {reached}.\n{self._marks()}."
+        )
+
+    def _marks(self) -> str:
+        assert self._baseline is not None
+        return f"To start from: {self.baseline:.4f} ({self._baseline[0]}). Target: {self.target:.4f}"
+
+    def _place(self, score: float) -> float:
+        if math.isnan(score):
+            return math.inf
+        return score if self.better == "lower" else -score
+
+    def _table(self) -> list[dict[str, Any]]:
+        return list(progress.get("exercises", self.id).get("attempts_table", []))
+
+
+@dataclass(frozen=True)
+class Scored(Result):
+    """A result with a score."""
+
+    score: float = math.nan
+
+
+def _with_row(entry: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:
+    rows = list(entry.get("attempts_table", []))
+    return {**entry, "attempts_table": [*rows, {"number": len(rows) + 1, **row}]}
