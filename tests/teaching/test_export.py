@@ -19,6 +19,7 @@ from gantrans.teaching.exercises import exercise
 from gantrans.teaching.learner import export, store
 from gantrans.teaching.learner.rename import renamed, top_names
 from gantrans.teaching.learner.sources import NotKept, source_of
+from gantrans.teaching.mine import exercise_of
 
 NAMES = sorted(export.templates())
 NEEDS_OF_TORCH = {
@@ -88,7 +89,7 @@ def store_other_right_answers(name):
     """Store one for every part of a file; gives the parts for which there is none."""
     missing = []
     for part in export.parts_of(name):
-        ex = exercise(part)
+        ex = exercise_of(part)
         for answer in ex.rights:
             try:
                 source = source_of(answer, ex.name)
@@ -140,7 +141,12 @@ def test_all_options_of_the_files_run(tmp_path, here):
     small = ("--steps", "2", "--size", "16", "--out", "out")
     guided = ("--sampler", "ddim", "--guidance", "2", "--timesteps", "40", "--schedule", "linear")
     assert here(diffusion, *small, *guided)[0] == 0
-    assert here(diffusion, *small, "--sampler", "dpm", "--timesteps", "40", "--every", "10")[0] == 0
+    assert (
+        here(
+            diffusion, *small, "--sampler", "dpm", "--timesteps", "40", "--every", "10", "--schedule", "own"
+        )[0]
+        == 0
+    )
     assert here(pix2pix, *small, "--both")[0] == 0
     assert here(pix2pix, *small, "--loss", "hinge")[0] == 0
     assert here(pix2pix, *small, "--loss", "non_saturating", "--label", "0.9", "--weight-fm", "0")[0] == 0

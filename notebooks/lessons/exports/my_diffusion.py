@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from gantrans.teaching.mine import (
+    TimeBlock,
     cosine_betas,
     ddim_step,
     ddpm_step,
@@ -22,6 +23,7 @@ from gantrans.teaching.mine import (
     ema_update,
     guided_prediction,
     linear_betas,
+    own_schedule,
     predict_x0,
     sinusoidal_embedding,
     thin_out,
@@ -33,34 +35,45 @@ from lessons.exports._images import read_images, stop
 
 # part: linear_betas
 # part: cosine_betas
+# part: own_schedule
 # part: thin_out
 # part: q_sample
+
+
+def betas_of(schedule: str, steps: int) -> Tensor:
+    """The betas (steps,) float64 of "cosine", "linear" or "own", a schedule that gives alpha-bars."""
+    if schedule == "linear":
+        return linear_betas(steps, 1e-4, 0.02)
+    if schedule == "cosine":
+        return cosine_betas(steps, 0.999)
+    bars = own_schedule(steps)
+    return 1 - bars / torch.cat([bars.new_ones(1), bars[:-1]])
+
 
 # ---- the network
 
 # part: sinusoidal_embedding
+# part: TimeBlock
 
 
 class Denoiser(nn.Module):
-    """x_t (B, 1, H, W), t (B,) -> a guess of the noise (B, 1, H, W)."""
+    """x_t (B, 1, size, size), t (B,) -> a guess of the noise, like x_t."""
 
-    def __init__(self, width: int = 32, blocks: int = 4) -> None:
+    def __init__(self, size: int, width: int = 256, blocks: int = 3) -> None:
         super().__init__()
         self.width = width
-        self.enter = nn.Conv2d(1, width, 3, padding=1)
-        self.times = nn.ModuleList(nn.Linear(width, width) for _ in range(blocks))
-        self.convolutions = nn.ModuleList(
-            nn.Conv2d(width, width, 3, padding=2**k, dilation=2**k) for k in range(blocks)
-        )
-        self.leave = nn.Conv2d(width, 1, 3, padding=1)
+        self.enter = nn.Linear(size * size, width)
+        self.blocks = nn.ModuleList(TimeBlock(width, width) for _ in range(blocks))
+        self.leave = nn.Linear(width, size * size)
 
     def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Each block adds what a dilated convolution makes of the map and the time."""
+        """Images are taken as vectors; every block is told the time."""
         time = sinusoidal_embedding(t, self.width, 10_000.0)
-        h = self.enter(x)
-        for linear, convolution in zip(self.times, self.convolutions, strict=True):
-            h = h + convolution(torch.relu(h + linear(time)[:, :, None, None]))
-        return self.leave(torch.relu(h))
+        h = self.enter(x.flatten(1))
+        for block in self.blocks:
+            h = block(h, time)
+        guess: Tensor = self.leave(h).view_as(x)
+        return guess
 
 
 # ---- training
@@ -160,7 +173,7 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=16, help="side of the images in pixels")
     parser.add_argument("--steps", type=int, default=2000, help="training steps")
     parser.add_argument("--timesteps", type=int, default=200, help="T, the length of the noising")
-    parser.add_argument("--schedule", choices=("cosine", "linear"), default="cosine")
+    parser.add_argument("--schedule", choices=("cosine", "linear", "own"), default="cosine")
     parser.add_argument("--sampler", choices=("ddpm", "ddim", "dpm"), default="ddpm")
     parser.add_argument("--every", type=int, default=1, help="sample along every k-th timestep")
     parser.add_argument(
@@ -176,16 +189,14 @@ def main() -> None:
         stop("--timesteps must be above 20 for the linear schedule: its last beta would reach 1.")
     torch.manual_seed(o.seed)
     generator = torch.Generator().manual_seed(o.seed)
-    betas = (
-        cosine_betas(o.timesteps, 0.999) if o.schedule == "cosine" else linear_betas(o.timesteps, 1e-4, 0.02)
-    )
+    betas = betas_of(o.schedule, o.timesteps)
     alpha_bars = torch.cumprod(1 - betas, dim=0)
     sets = [read_images(o.data, o.size) if o.data else shapes(512, o.size, generator)]
     if o.guidance > 0:
         sets.append(
             read_images(o.kind, o.size) if o.kind else shapes(512, o.size, generator, squares_only=True)
         )
-    nets = [Denoiser() for _ in sets]
+    nets = [Denoiser(o.size) for _ in sets]
     losses = [fit(net, x0, alpha_bars, o.steps, 2e-3, generator) for net, x0 in zip(nets, sets, strict=True)]
     shape = (o.count, 1, o.size, o.size)
     images = sample([net.eval() for net in nets], shape, betas, o.every, o.sampler, o.guidance, generator)
