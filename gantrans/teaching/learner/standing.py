@@ -12,6 +12,7 @@ from gantrans.teaching.learner import forms, progress
 from gantrans.teaching.mine import runs_mine
 
 Row = dict[str, Any]
+FIRST = "00"
 
 
 def standing(lesson: str | None = None) -> list[Row]:
@@ -36,7 +37,7 @@ def progress_table(lesson: str | None = None) -> Card:
 def my_progress(lesson: str | None = None) -> None:
     """Show how far you are: `my_progress("01")` at a lesson's end, `my_progress()` for the whole course.
 
-    With someone there, a bar per lesson (or for the lesson) stands above the table.
+    With someone there, a bar stands above the table: one per lesson at the course's start, else the lesson's.
     """
     if forms.shell() is None:
         print(progress_table(lesson))
@@ -44,7 +45,7 @@ def my_progress(lesson: str | None = None) -> None:
     from IPython.display import HTML, display
 
     if forms.live():
-        display(HTML(_bars(standing(lesson))))
+        display(HTML(_bars(standing(None if lesson == FIRST else lesson))))
     display(progress_table(lesson))
 
 
