@@ -24,18 +24,22 @@ _MEMORY = re.compile(r"<[\w.]+ object at 0x\w+>")
 
 
 def plugged(notebook):
-    """Put right answers into the stubs' cells, in place; gives the numbers of the cells that check them."""
+    """Put right answers into the stubs' cells, in place; gives the numbers of the cells that check them.
+
+    The stub of an open task stays: its right answers do different things.
+    """
     named, asked, checks = None, {}, {}
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
         found = re.findall(r'\bexercise\("(\w+)"\)', cell.source)
         named = found[-1] if found else named
-        if "exercise" in cell.metadata.get("tags", []):
+        if "exercise" in cell.metadata.get("tags", []) and exercise(named).kind != "open task":
             asked[exercise(named).name] = named
             cell.source = other_right_answer(named)
-        for name in re.findall(r"\bex\w*\.check\((\w+)\)", cell.source):
-            checks[number] = asked[name]
+        for name in re.findall(r"\.check\((\w+)", cell.source):
+            checks |= {number: asked[name]} if name in asked else {}
+    assert sorted(checks.values()) == sorted(asked.values())
     return checks
 
 
@@ -75,7 +79,6 @@ def test_a_lesson_runs_on_other_right_answers(path, tmp_path):
     committed = nbformat.read(path, 4)
     notebook = nbformat.read(path, 4)
     checks = plugged(notebook)
-    assert len(checks) == sum("exercise" in c.metadata.get("tags", []) for c in notebook.cells)
     copy = tmp_path / path.name
     nbformat.write(notebook, copy)
     ran = run_copy(copy, "smoke")
