@@ -197,11 +197,12 @@ def circles(root: Path) -> list[tuple[str, ...]]:
 
 
 def one_command_measures(root: Path) -> list[str]:
-    """A lesson has no command line of its own: `python -m gantrans ablate` measures."""
+    """A lesson has no command line of its own: `python -m gantrans ablate` measures. The scripts that
+    learners export are no lessons."""
     return [
         f"{source.path} imports {name}: sweeps and experiments are measured by `ablate` alone."
         for source in sources(root).values()
-        if _inside(source.name, "lessons")
+        if _inside(source.name, "lessons") and not _inside(source.name, "lessons.exports")
         for name in sorted(source.imports)
         if name.split(".")[0] in ("argparse", "click", "typer")
     ]

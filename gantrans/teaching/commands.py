@@ -1,5 +1,5 @@
-"""`python -m gantrans course ...`: lessons, kill rates of exercises, the claims ledger, notebook checks;
-and the commands `ablate` and `doctor` beside it.
+"""`python -m gantrans course ...`: lessons, your progress and files, kill rates of exercises, the claims
+ledger, notebook checks; and the commands `ablate` and `doctor` beside it.
 """
 
 import json
@@ -70,6 +70,30 @@ def exercises(
     from gantrans.teaching.exercises import kill_table
 
     show_table(kill_table(mutants=mutants), json_output=json_output)
+
+
+@app.command("export")
+def export_command(
+    name: Annotated[str, typer.Argument(help="my_diffusion, my_pix2pix, my_loop or all.")] = "all",
+    out: Annotated[Path, typer.Option(help="Folder for the files; it is made if need be.")] = Path("."),
+    force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
+) -> None:
+    """Write what you have built as files that run without the course; the course's parts fill the gaps."""
+    from gantrans.teaching.learner import export
+
+    for one in export.templates() if name == "all" else [name]:
+        typer.echo(f"wrote {export.export(one, out, force=force)}")
+
+
+@app.command("progress")
+def progress_command(json_output: Json = False) -> None:
+    """How far you are: exercises by lesson, whose version runs, hints, minutes, and what comes next."""
+    from gantrans.teaching.learner.standing import progress_table, standing
+
+    if json_output:
+        typer.echo(json.dumps(standing(), indent=1))
+    else:
+        typer.echo(str(progress_table()))
 
 
 @app.command("claims")

@@ -24,7 +24,7 @@ _TOLD: set[str] = set()
 def __getattr__(name: str) -> Any:
     if name.startswith("_"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    ex = _exercise(name)
+    ex = exercise_of(name)
     try:
         found = store.load(ex)
     except store.Damaged as error:
@@ -47,7 +47,7 @@ def report(part: str | None = None) -> Card:
     """
     chosen = exercises(part)
     if part is not None and not chosen:
-        chosen = [_exercise(part)]
+        chosen = [exercise_of(part)]
     rows = [f"| {ex.lesson} | `{ex.name}` | {whose(ex)} |" for ex in chosen]
     return Card("\n".join(["| lesson | part | whose version runs |", "|---|---|---|", *rows]))
 
@@ -64,8 +64,21 @@ def whose(ex: Exercise) -> str:
     return f"yours, accepted on {found.date}"
 
 
+def runs_mine(ex: Exercise) -> bool:
+    """Whether `mine` gives the learner's version of an exercise."""
+    try:
+        return store.load(ex) is not None
+    except store.Damaged:
+        return False
+
+
 @cache
-def _exercise(name: str) -> Exercise:
+def exercise_of(name: str) -> Exercise:
+    """The exercise of a part, by its id or by the name of its function or class.
+
+    Raises:
+        ConfigError: there is none; the message offers the nearest names.
+    """
     try:
         return exercise(name)
     except ConfigError:

@@ -1,5 +1,7 @@
 """Every lesson with other right answers in place of the open stubs: what it prints stays, to rounding.
 
+The texts of exercises are left out: no answer changes them.
+
 The answers stand in the exercises' files. They are put in as text, as a learner would write them, so that the
 source that is kept of each is tried in a real notebook as well.
 """
@@ -17,23 +19,27 @@ from gantrans.teaching.notebooks.executed import run_copy
 from gantrans.teaching.notebooks.run import find_lessons
 from gantrans.teaching.notebooks.text import COMPARED
 
-_NUMBER = re.compile(r"[-−]?\d[\d,]*\.?\d*(?:e[-+]?\d+)?")
+_NUMBER = re.compile(r"[-\u2212]?\d[\d,]*\.?\d*(?:e[-+]\d\d\b)?")
 _MEMORY = re.compile(r"<[\w.]+ object at 0x\w+>")
 
 
 def plugged(notebook):
-    """Put right answers into the stubs' cells, in place; gives the numbers of the cells that check them."""
+    """Put right answers into the stubs' cells, in place; gives the numbers of the cells that check them.
+
+    The stub of an open task stays: its right answers do different things.
+    """
     named, asked, checks = None, {}, {}
     for number, cell in enumerate(notebook.cells):
         if cell.cell_type != "code":
             continue
         found = re.findall(r'\bexercise\("(\w+)"\)', cell.source)
         named = found[-1] if found else named
-        if "exercise" in cell.metadata.get("tags", []):
+        if "exercise" in cell.metadata.get("tags", []) and exercise(named).kind != "open task":
             asked[exercise(named).name] = named
             cell.source = other_right_answer(named)
-        for name in re.findall(r"\bex\w*\.check\((\w+)\)", cell.source):
-            checks[number] = asked[name]
+        for name in re.findall(r"\.check\((\w+)", cell.source):
+            checks |= {number: asked[name]} if name in asked else {}
+    assert sorted(checks.values()) == sorted(asked.values())
     return checks
 
 
@@ -62,7 +68,7 @@ def printed(cell):
 
 def same_number(committed, now):
     """Equal to one unit in the last place that is printed."""
-    texts = [text.replace(",", "").replace("−", "-") for text in (committed, now)]
+    texts = [text.replace(",", "").replace("\u2212", "-") for text in (committed, now)]
     places = min(len(text.partition("e")[0].partition(".")[2]) for text in texts)
     power = int(texts[0].partition("e")[2] or 0)
     return abs(float(texts[0]) - float(texts[1])) <= 1.01 * 10.0 ** (power - places) * ("." in texts[0])
@@ -73,7 +79,6 @@ def test_a_lesson_runs_on_other_right_answers(path, tmp_path):
     committed = nbformat.read(path, 4)
     notebook = nbformat.read(path, 4)
     checks = plugged(notebook)
-    assert len(checks) == sum("exercise" in c.metadata.get("tags", []) for c in notebook.cells)
     copy = tmp_path / path.name
     nbformat.write(notebook, copy)
     ran = run_copy(copy, "smoke")
@@ -82,7 +87,7 @@ def test_a_lesson_runs_on_other_right_answers(path, tmp_path):
             text = json.dumps(after.outputs)
             assert f"{checks[number]}: correct." in text, text
             assert "the lesson runs yours.<" in text, text  # and no remark that it cannot be kept
-        elif COMPARED in before.metadata.get("tags", []):
+        elif COMPARED in before.metadata.get("tags", []) and ".show()" not in before.source:
             (words, numbers), (now, found) = printed(before), printed(after)
             assert now == words, f"cell {number}: {before.source}"
             wrong = [pair for pair in zip(numbers, found, strict=True) if not same_number(*pair)]

@@ -14,6 +14,7 @@ from gantrans.errors import ConfigError
 from gantrans.teaching import mine
 from gantrans.teaching.exercises import exercise
 from gantrans.teaching.learner import checking, parts, progress, store
+from gantrans.teaching.learner.sources import NotKept
 
 EX = exercise("q_sample")
 SOURCE = """\
@@ -62,7 +63,7 @@ def test_an_accepted_answer_is_what_the_lesson_goes_on_with_and_what_later_lesso
     going = EX.check(answer)
     assert EX.result.passed
     assert capsys.readouterr().out.endswith("on all 29 inputs.\nFrom here on the lesson runs yours.\n")
-    assert parts.original(going) is answer
+    assert going(*ARGS).equal(answer(*ARGS))
     assert mine.q_sample is going
     assert pickle.loads(pickle.dumps(going)) is going
     assert (folder / "q_sample.py").read_text().endswith(SOURCE)
@@ -72,7 +73,9 @@ def test_an_accepted_answer_is_what_the_lesson_goes_on_with_and_what_later_lesso
     )
     assert in_another_process(code) == SOURCE[SOURCE.index("def ") :].strip()
     again = EX.check(going)  # the cell is run once more
-    assert parts.original(again) is answer
+    assert EX.result.passed
+    assert (folder / "q_sample.py").read_text().endswith(SOURCE)
+    assert mine.q_sample is again
 
 
 @pytest.mark.parametrize("answer", [None, lambda x0, t, noise, alpha_bars: x0, 3, EX.function])
@@ -108,17 +111,15 @@ def test_what_cannot_be_kept_is_right_all_the_same_and_runs_here(folder, capsys)
 
 
 def test_an_answer_that_needs_the_notebook_s_state_is_not_kept(folder, capsys):
-    source = SOURCE.replace("def q", "STATE = [0]\n\n\ndef q").replace("    a =", "    assert STATE\n    a =")
-    answer = written(source)
-    answer.__globals__["STATE"] = answer.__globals__  # not what the text says
+    source = SOURCE.replace("    a =", "    assert STATE\n    a =")
+    answer = written("STATE = [0]\n\n\n" + source)
+    answer.__globals__["STATE"] = answer.__globals__
     EX.check(answer)
     assert "`STATE`, a dict" in capsys.readouterr().out
-
-    answer = written(SOURCE)
-    answer.__defaults__ = (torch.zeros(2),)  # the text gives no default: called with three arguments it fails
-    lines = checking.check(EX, answer, 0)
-    assert lines[0].passed
-    assert folder.exists()
+    with pytest.raises(NotKept, match="on its own it is not right"):
+        checking._alone(EX, SOURCE.replace("0.5", "0.6"))
+    with pytest.raises(NotKept, match=r"does not import \(NameError: name 'HALF' is not defined\)"):
+        checking._alone(EX, SOURCE.replace("0.5", "HALF"))
 
 
 @pytest.mark.parametrize(
@@ -259,11 +260,34 @@ def test_in_a_shell_the_outcome_is_one_display_of_text_and_html(folder, monkeypa
     assert json.dumps(outcome._repr_html_())
 
 
+def test_what_later_cells_change_does_not_change_an_accepted_answer(folder, capsys):
+    source = "def helper(x):\n    return x**0.5\n\n\n" + SOURCE[12:].replace("a**ROOT", "helper(a)")
+    answer = written(source.replace("(1 - a) ** ROOT", "helper(1 - a)"))
+    going = EX.check(answer)
+    before = going(*ARGS)
+    answer.__globals__["helper"] = lambda x: 0
+    assert going(*ARGS).equal(before)
+    EX.check(answer)
+    assert not EX.result.passed
+
+
+def test_a_text_that_the_course_does_not_understand_is_said_and_the_lesson_goes_on(
+    folder, capsys, monkeypatch
+):
+    monkeypatch.setattr(checking, "source_of", lambda *_: 1 / 0)
+    answer = written()
+    assert parts.original(EX.check(answer)) is answer
+    assert (
+        "not kept: its text was not understood (ZeroDivisionError: division by zero)."
+        in capsys.readouterr().out
+    )
+
+
 def test_an_unwritable_folder_is_a_remark(folder, monkeypatch, capsys):
     def full(*_):
         raise OSError("no space left on device")
 
     monkeypatch.setattr(store, "save", full)
     answer = written()
-    assert parts.original(EX.check(answer)) is answer
+    assert EX.check(answer) is not EX.function
     assert "but it was not kept: no space left on device." in capsys.readouterr().out

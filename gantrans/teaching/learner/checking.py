@@ -14,8 +14,6 @@ from gantrans.teaching.learner.sources import MINE, NotKept, source_of
 
 LONGEST_PAUSE = 20 * 60
 """Seconds between two attempts that count as work; a longer pause was a pause."""
-QUICK = 1.0
-"""Seconds: an answer whose check took less is checked again as it will be kept, on its own."""
 _STARTED = time.time()
 
 
@@ -45,15 +43,13 @@ def check(ex: store.Task, answer: Any, hints: int) -> tuple[Result, Any]:
         hints: how many hints were shown; remembered with the result.
     """
     answer = parts.original(answer)
-    began = time.perf_counter()
     result = _judged(ex, answer)
-    quick = time.perf_counter() - began < QUICK
     try:
         _remember(ex.id, result.state, hints)
     except OSError as error:
         result = replace(result, message=f"{result.message} (Your progress was not saved: {error}.)")
     if result.passed:
-        going, line = _accepted(ex, answer, quick)
+        going, line = _accepted(ex, answer)
     else:
         going, line = ex.function, f"From here on the lesson runs the course's version of `{ex.name}`."
         if store.path_of(ex.id).exists():
@@ -73,23 +69,27 @@ def _judged(ex: store.Task, answer: Any) -> Result:
         return Result(State.CANNOT_CHECK, ex.id, f"the checker itself failed ({what}); you may be right.")
 
 
-def _accepted(ex: store.Task, answer: Any, quick: bool) -> tuple[Any, str]:
+def _accepted(ex: store.Task, answer: Any) -> tuple[Any, str]:
+    """Keep an accepted answer. What runs from now on is the kept text, which later cells cannot change."""
     part = parts.Part(ex.id, ex.name, answer, ex.function, ex.patience)
     try:
         source = source_of(answer, ex.name)
-        _try_alone(ex, source, judge=quick)
+        part.answer = _alone(ex, source)
         store.save(ex, source)
     except NotKept as error:
         return parts.in_use(part), f"From here on the lesson runs yours. {error}"
     except OSError as error:
         return parts.in_use(part), f"From here on the lesson runs yours, but it was not kept: {error}."
+    except Exception as error:  # a text that nobody has thought of; the lesson must go on
+        what = f"its text was not understood ({type(error).__name__}: {error})"
+        return parts.in_use(part), f"From here on the lesson runs yours, but it was not kept: {what}."
     used = parts.in_use(part, MINE)
     store.remember(ex, used)
     return used, "From here on the lesson runs yours."
 
 
-def _try_alone(ex: store.Task, source: str, judge: bool) -> None:
-    """Import what is to be kept; with `judge` it must be accepted again.
+def _alone(ex: store.Task, source: str) -> Any:
+    """The function or class that a text defines when it stands alone, judged again.
 
     Raises:
         NotKept: it does not import, or is not right any more without the notebook around it.
@@ -99,11 +99,10 @@ def _try_alone(ex: store.Task, source: str, judge: bool) -> None:
     try:
         alone = store.imported(kept, store.path_of(ex.id))
     except store.Damaged as error:
-        raise NotKept(f"{cannot} does not import ({error.__cause__ or error}).") from None
-    if judge and not ex.judge(alone).passed:
-        raise NotKept(
-            f"{cannot} no longer gives the same; does something in the notebook change while it runs?"
-        )
+        raise NotKept(f"{cannot} does not import ({error.cause}).") from None
+    if not _judged(ex, alone).passed:
+        raise NotKept(f"{cannot} is not right; does it use what a cell changes later?")
+    return alone
 
 
 def _remember(exercise: str, state: State, hints: int) -> None:

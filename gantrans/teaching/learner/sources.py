@@ -10,6 +10,7 @@ import builtins
 import symtable
 import sys
 import types
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -63,7 +64,7 @@ class _Writer:
     late: bool = False  # whether annotations must not be evaluated
 
     def text(self) -> str:
-        lines = sorted(self.imports, key=_import_order)
+        lines = import_lines(self.imports)
         if self.late:
             lines.insert(0, "from __future__ import annotations\n")
         text, before = "\n".join(lines), "import"
@@ -264,6 +265,25 @@ def _is_builtin(value: Any) -> bool:
 
 def _equal(a: Any, b: Any) -> bool:
     return type(a) is type(b) and isinstance(a, (int, float, str, bytes, tuple)) and repr(a) == repr(b)
+
+
+def import_lines(statements: Iterable[str]) -> list[str]:
+    """Import statements in the usual order, the names of one module in one line; blank lines between groups.
+
+    The standard library comes first, then packages, then the course; `import a` before `from a import b`.
+    """
+    names: dict[str, set[str]] = {}
+    for line in statements:
+        head, _, imported = line.partition(" import ")
+        names.setdefault(head if imported else line, set()).update(filter(None, imported.split(", ")))
+    found = [f"{head} import {', '.join(sorted(few))}" if few else head for head, few in names.items()]
+    lines: list[str] = []
+    floor = None
+    for line in sorted(found, key=_import_order):
+        lines += [""] if floor not in (None, _import_order(line)[0]) else []
+        lines.append(line)
+        floor = _import_order(line)[0]
+    return lines
 
 
 def _import_order(line: str) -> tuple[int, int, str]:

@@ -48,7 +48,11 @@ class Task(Protocol):
 
 
 class Damaged(DataError):
-    """A stored part that cannot be used; the message is a whole sentence."""
+    """A stored part that cannot be used; the message is a whole sentence, `cause` what went wrong inside."""
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 @dataclass(frozen=True)
@@ -160,7 +164,7 @@ def imported(stored: Stored, path: Path) -> Any:
         return vars(module)[stored.name]
     except Exception as error:
         what = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
-        raise Damaged(f"Your stored parts/{path.name} does not import ({what}){_GOES_ON}") from None
+        raise Damaged(f"Your stored parts/{path.name} does not import ({what}){_GOES_ON}", what) from None
 
 
 def exercise_digest(ex: Task) -> str:
