@@ -23,6 +23,7 @@ from gantrans.teaching.mine import (
     ema_update,
     guided_prediction,
     linear_betas,
+    log_snr,
     own_schedule,
     predict_x0,
     sinusoidal_embedding,
@@ -37,6 +38,7 @@ from lessons.exports._images import read_images, stop
 # part: cosine_betas
 # part: own_schedule
 # part: thin_out
+# part: log_snr
 # part: q_sample
 
 
@@ -191,6 +193,8 @@ def main() -> None:
     generator = torch.Generator().manual_seed(o.seed)
     betas = betas_of(o.schedule, o.timesteps)
     alpha_bars = torch.cumprod(1 - betas, dim=0)
+    ends = log_snr(betas)[[0, -1]].tolist()
+    print(f"log-SNR from {ends[0]:.1f} at the first timestep to {ends[1]:.1f} at the last")
     sets = [read_images(o.data, o.size) if o.data else shapes(512, o.size, generator)]
     if o.guidance > 0:
         sets.append(
