@@ -250,6 +250,25 @@ def test_helpers_of_one_name_are_told_apart():
     compile(text, "my_loop.py", "exec")
 
 
+def test_what_is_reached_through_mine_stands_in_the_file():
+    source = (
+        "import torch\nfrom gantrans.teaching import mine\nimport gantrans.teaching.mine as m\n\n\n"
+        "def diffusion_loss(net, x0, t, noise, bars):\n    q_sample = mine.q_sample\n"
+        "    block = mine.time_block, m.thin_out(0, 1)\n"
+        "    return (net(q_sample(x0, t, noise, bars), t) - noise).square().mean()\n"
+    )
+    store.save(exercise("diffusion_loss"), source)
+    text = export.filled(export.templates()["my_diffusion"].read_text())
+    assert "    q_sample = the_q_sample\n    block = TimeBlock, thin_out(0, 1)\n" in text
+    assert (
+        text.index("def q_sample(")
+        < text.index("\nthe_q_sample = q_sample\n")
+        < text.index("def diffusion_l")
+    )
+    assert "mine" not in text
+    assert "# Yours: diffusion_loss." in text
+
+
 def test_renaming_follows_scopes():
     text = (
         "def k():  # k\n    return 'k'\n\n\nclass A(k):\n    k = k()\n\n"

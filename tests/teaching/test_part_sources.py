@@ -89,6 +89,14 @@ def test_functions_of_every_kind(notebook, tmp_path, cells, expression, value):
     assert fresh(notebook.source(), expression, tmp_path) == value
 
 
+def test_what_only_a_notebook_has_is_imported(notebook, tmp_path):
+    notebook.cell("import torch\nshape, where = torch.Size([1, 2]), torch.device('cpu')")
+    notebook.cell("def f(x, show=False):\n    if show:\n        display(x)\n    return shape, where.type")
+    text = notebook.source()
+    assert "import display\n" in text
+    assert fresh(text, "f(1)", tmp_path) == "(torch.Size([1, 2]), 'cpu')"
+
+
 def test_classes_with_bases_decorators_and_without_methods(notebook, tmp_path):
     notebook.cell("import torch\nfrom torch import nn\nfrom dataclasses import dataclass")
     notebook.cell("@dataclass\nclass Size:\n    width: int = 4")

@@ -16,7 +16,7 @@ from gantrans.errors import ConfigError
 from gantrans.files import replace_file
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.learner import store
-from gantrans.teaching.learner.rename import renamed, top_names
+from gantrans.teaching.learner.rename import plain_names, renamed, top_names
 from gantrans.teaching.learner.sources import MINE, NotKept, import_lines, source_of
 from gantrans.teaching.mine import exercise_of
 from gantrans.teaching.places import LESSONS
@@ -109,10 +109,11 @@ class _Assembly:
             stored = store.read(ex.id)
             if stored is not None:
                 store.load(ex)
-                foreign = foreign_packages(stored.source)
+                source = plain_names(stored.source, MINE, lambda other: exercise_of(other).name)
+                foreign = foreign_packages(source)
                 if not foreign:
                     self.yours.append(name)
-                    return stored.source, f"yours, accepted on {stored.date}"
+                    return source, f"yours, accepted on {stored.date}"
                 why = f"yours needs {', '.join(foreign)}, and this file has torch and NumPy alone"
         except store.Damaged as error:
             why = str(error).partition(";")[0].replace("Your stored ", "your ")

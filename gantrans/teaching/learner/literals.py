@@ -45,6 +45,9 @@ def expression(value: Any, imports: set[str], name: Name = lambda _: None) -> st
     if isinstance(value, torch.dtype):
         imports.add("import torch")
         return repr(value)
+    if isinstance(value, torch.Size):
+        imports.add("import torch")
+        return f"torch.Size({list(value)})"
     if isinstance(value, torch.device):
         imports.add("import torch")
         return f"torch.device({str(value)!r})"

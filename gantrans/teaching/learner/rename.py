@@ -1,7 +1,7 @@
 """Names at the left edge of a text, and giving one of them another name where it means that."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda
 _Named = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
@@ -38,6 +38,46 @@ def renamed(text: str, old: str, new: str) -> str:
         place = line.index(old.encode(), column)  # behind `def ` or `class `
         lines[row - 1] = line[:place] + new.encode() + line[place + len(old.encode()) :]
     return "\n".join(line.decode() for line in lines)
+
+
+def plain_names(text: str, module: str, names: Callable[[str], str]) -> str:
+    """A text that reaches things through an imported module, `mine.q_sample`, with their plain names instead.
+
+    The import is replaced by one of those names (`from module import q_sample`); `names` gives the proper
+    name of each. Where the text has a variable of that name, the thing is called `the_q_sample`.
+    """
+    tree = ast.parse(text)
+    package, _, last = module.rpartition(".")
+    aliases = {
+        (alias.asname or alias.name): node
+        for node in tree.body
+        if isinstance(node, (ast.Import, ast.ImportFrom)) and len(node.names) == 1
+        for alias in node.names
+        if (isinstance(node, ast.Import) and (alias.name, bool(alias.asname)) == (module, True))
+        or (isinstance(node, ast.ImportFrom) and (node.module, alias.name) == (package, last))
+    }
+    used = [
+        node for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id in aliases
+    ]  # fmt: skip
+    own = {n.id for n in ast.walk(tree) if isinstance(n, ast.Name) and isinstance(n.ctx, ast.Store)}
+    own |= {n.arg for n in ast.walk(tree) if isinstance(n, ast.arg)} | set(top_names(text))
+    lines = [line.encode() for line in text.splitlines()]
+    imports = set()
+    for node in sorted(used, key=lambda n: (n.lineno, n.col_offset), reverse=True):
+        name = names(node.attr)
+        called = f"the_{name}" if name in own else name
+        imports.add(name if called == name else f"{name} as {called}")
+        line = lines[node.lineno - 1]
+        begin, end = node.col_offset, node.end_col_offset or 0
+        lines[node.lineno - 1] = line[:begin] + called.encode() + line[end:]
+    for statement in aliases.values():
+        begin, end = statement.lineno - 1, statement.end_lineno or 0
+        lines[begin:end] = [b""] * (end - begin)
+    first = next(iter(aliases.values())).lineno - 1 if aliases else 0
+    if imports:
+        lines[first] = f"from {module} import {', '.join(sorted(imports))}".encode()
+    return "\n".join(line.decode() for line in lines) + "\n"
 
 
 def _spots(node: ast.AST, name: str, hidden: bool) -> Iterator[tuple[int, int]]:

@@ -98,6 +98,8 @@ class _Writer:
                     if free in needed:
                         raise
                     self.late = True
+            elif not _is_builtin(getattr(builtins, free, None)):  # IPython's display
+                self.bind(free, getattr(builtins, free), text)
             elif free in annotations - needed and not hasattr(builtins, free):
                 self.late = True
 
