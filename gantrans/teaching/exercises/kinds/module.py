@@ -29,6 +29,7 @@ class ModuleExercise(Exercise):
     """
 
     kind: str = "class"
+    draws: int = 8  # each runs a whole network several times
     initial: tuple[str, ...] = ()
     _known: dict[str, "_Wanted"] = field(default_factory=dict, init=False)
 

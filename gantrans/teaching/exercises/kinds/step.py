@@ -34,6 +34,7 @@ class StepExercise(Exercise):
     """
 
     kind: str = "training loop"
+    draws: int = 8  # each runs a whole network several times
     stays: dict[str, str] = field(default_factory=dict)
     left_gradients: bool = False
     _build: Build | None = field(default=None, init=False)
