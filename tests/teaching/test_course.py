@@ -95,6 +95,18 @@ def test_a_lesson_is_read(folder):
         ("full = 5", "full = 0", "'full': 0"),
         ("full = 5", "full = true", "'full': True"),
         ("builds", "builds[", r"lesson90/lesson\.toml is not TOML: "),
+        ('form = "first"', 'form = "last"', r"form is 'last'; it must be 'first' or left out\.$"),
+        ('form = "first"', "", "one of the pattern has no goals: its page has a plan"),
+        (
+            "goals =",
+            "[exceptions]\ngoals =",
+            r"exceptions is {.*a table of rules, each with its reason in one line",
+        ),
+        (
+            GOOD[-20:],
+            GOOD[-20:] + '[exceptions]\ncells = "long"\n',
+            "a lesson of the first form has goals and no ",
+        ),
     ],
 )
 def test_a_mistake_names_file_key_and_value(old, new, message, folder):
@@ -102,6 +114,15 @@ def test_a_mistake_names_file_key_and_value(old, new, message, folder):
     (folder / "lesson.toml").write_text(GOOD.replace(old, new))
     with pytest.raises(DataError, match=message):
         read_lesson(folder)
+
+
+def test_a_lesson_of_the_pattern_lists_its_exceptions(folder):
+    begin, _, rest = GOOD.partition('form = "first"\n')
+    assert read_lesson(folder).form == "first"
+    pattern = begin + rest.partition("\n")[2] + '[exceptions]\n"long cells" = "a U-Net"\n'
+    (folder / "lesson.toml").write_text(pattern)
+    one = read_lesson(folder)
+    assert (one.form, one.goals, dict(one.exceptions)) == ("pattern", (), {"long cells": "a U-Net"})
 
 
 def test_what_is_missing_is_named(folder):

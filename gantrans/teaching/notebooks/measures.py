@@ -128,11 +128,11 @@ def report_rows(paths: Sequence[Path]) -> list[dict[str, object]]:
     found = {p.stem: quantities(nbformat.read(p, 4)) for p in paths if not is_evidence(p)}
     most = {limit.name: f"{limit.most:g}" for limit in LIMITS}
     what = {limit.name: limit.what for limit in LIMITS} | REPORTED
-    return [
-        {"quantity": what[name], "limit": most.get(name, "")}
-        | {stem[:10]: f"{round(values[name], 2):g}" for stem, values in found.items()}
-        for name in what
-    ]
+    rows: list[dict[str, object]] = []
+    for name in what:
+        row = {"quantity": what[name], "limit": most.get(name, "")}
+        rows.append({**row, **{stem[:10]: f"{round(values[name], 2):g}" for stem, values in found.items()}})
+    return rows
 
 
 def gaps(cells: Sequence[NotebookNode]) -> tuple[int, float, int]:
