@@ -21,6 +21,7 @@ ex = Exercise(
     the power (squared magnitude) and average it over everything but the frequency: images, channels and
     lines. The last frequency has period 2, because the axis is even. Return its power divided by the mean
     power of the *two* frequencies before it: about 1 for white noise, much more with a checkerboard.
+    Tensors that you make must be on the device of `images`.
     """,
     hints=(
         "`torch.fft.rfft(images, dim=axis).abs().square()` is the power; its axis has n // 2 + 1 "
@@ -274,3 +275,9 @@ ex.breach("Fourier-transform every line", "lines_averaged_first")
 ex.breach("take the power (squared magnitude) and average it", "amplitude")
 ex.breach("The last frequency has period 2", "full_transform")
 ex.breach("Return its power divided by the mean power of the *two* frequencies", "one_neighbour")
+
+
+ex.breach(
+    "Tensors that you make must be on the device of `images`.",
+    lambda images, axis: ex.function(images * torch.ones(1, 1, 1, 1), axis),
+)

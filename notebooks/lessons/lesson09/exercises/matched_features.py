@@ -24,9 +24,9 @@ ex = Exercise(
     - D_k(\text{condition}, \text{fake}) \right|.$$
 
     Each layer has a mean of its own, over everything in it. With `convention` `"mean"`, $w = 1$; with
-    `"sum"`, as in pix2pixHD, $w = 4$. The real features count as constants: no gradient goes to the real
-    image, or from its features to D; it goes to the fake. The logits are not compared. Another convention
-    raises a `ValueError`.
+    `"sum"`, as in pix2pixHD, $w = 4$. The real features count as constants: no gradient goes from them
+    to the real image or to D. The fake's features keep theirs. The logits are not compared. Another
+    convention raises a `ValueError`.
     """,
     hints=(
         "Two passes, one for the real image and one for the fake: `_, fakes = critic(condition, fake)`.",
@@ -319,9 +319,9 @@ ex.breach(r"$$L_\text{FM} = ", "signed")
 ex.breach("Each layer has a mean of its own", "one_mean")
 ex.breach("With `convention` `", "conventions_swapped")
 ex.breach("The real features count as constants", "real_not_constant")
-ex.breach("it goes to the fake", "fake_constant")
+ex.breach("The fake's features keep theirs.", "fake_constant")
 ex.breach("The logits are not compared.", "logits_too")
 ex.breach("Another convention raises a `ValueError`.", "unknown_accepted")
 
 
-ex.breach("or from its features to D", "image_detached_only")
+ex.breach("to the real image or to D", "image_detached_only")

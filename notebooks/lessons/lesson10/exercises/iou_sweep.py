@@ -17,7 +17,8 @@ ex = Exercise(
     spec="""
     An IoU at 0.5 hides what another threshold would have shown. The prediction is grey, the target is a mask
     of booleans. Cut the *prediction* at each threshold (drawn where the value is above it) and give IoU per
-    image and threshold, float32. Two empty masks agree perfectly: their IoU is 1.
+    image and threshold, float32. Two empty masks agree perfectly: their IoU is 1. Tensors that you make must
+    be on the device of `prediction`.
     """,
     hints=(
         "A new axis for the thresholds lets one comparison do all: `prediction[:, None] > cuts`.",
@@ -256,3 +257,9 @@ ex.breach("give IoU per image and threshold, float32", "transposed")
 ex.breach("give IoU per image and threshold, float32", "float64")
 ex.breach("Two empty masks agree perfectly", "empty_zero")
 ex.breach("their IoU is 1", "empty_nan")
+
+
+ex.breach(
+    "Tensors that you make must be on the device of `prediction`.",
+    lambda p, t, cuts: ex.function(p * torch.ones(1, 1, 1, 1), t, cuts),
+)

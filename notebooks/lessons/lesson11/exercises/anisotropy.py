@@ -19,7 +19,8 @@ ex = Exercise(
     $$g_x = \tfrac12 (I_{y,x+1} - I_{y,x-1}), \qquad g_y = \tfrac12 (I_{y+1,x} - I_{y-1,x}),$$
 
     with $J_{xx}$ the mean of $g_x^2$ and $J_{yy}$ that of $g_y^2$ over the inner pixels, the anisotropy is
-    $(J_{xx} - J_{yy}) / (J_{xx} + J_{yy})$: 1 for vertical lines, -1 for horizontal ones.
+    $(J_{xx} - J_{yy}) / (J_{xx} + J_{yy})$: 1 for vertical lines, -1 for horizontal ones. Tensors
+    that you make must be on the device of `images`.
     """,
     hints=(
         "Inner pixels only: both differences live on `image[1:-1, 1:-1]`, one row and column less on each "
@@ -225,3 +226,9 @@ ex.breach(r"$$g_x = \tfrac12", "forward")
 ex.breach("the anisotropy is", "not_normalised")
 ex.breach("with $J_{xx}$ the mean of $g_x^2$", "absolute")
 ex.breach("1 for vertical lines, -1 for horizontal ones.", "axes_exchanged")
+
+
+ex.breach(
+    "Tensors that you make must be on the device of `images`.",
+    lambda images: ex.function(images * torch.ones(1, 1, 1)),
+)

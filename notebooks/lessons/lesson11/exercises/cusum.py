@@ -18,7 +18,8 @@ ex = Exercise(
     $$U_t = \max(0, U_{t-1} + z_t - k), \qquad D_t = \max(0, D_{t-1} - z_t - k).$$
 
     $z_t$ is a mean in standard deviations, $k$ the *slack*: deviations smaller than it wear the sums down,
-    lasting larger ones pile up. Return both sums after every value.
+    lasting larger ones pile up. Return both sums after every value. Tensors that you make
+    must be on the device of `z`.
     """,
     hints=(
         "A loop over the values with two running sums is fine; append both after every step.",
@@ -263,3 +264,8 @@ ex.breach("Page's CUSUM keeps two sums, both at 0 before the first value", "firs
 ex.breach(r"$$U_t = \max(0, U_{t-1}", "no_floor")
 ex.breach("$k$ the *slack*", "no_slack")
 ex.breach("Return both sums after every value.", "one_late")
+
+
+ex.breach(
+    "Tensors that you make must be on the device of `z`.", lambda z, k: ex.function(z * torch.ones(1), k)
+)

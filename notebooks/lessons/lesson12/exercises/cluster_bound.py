@@ -17,6 +17,7 @@ ex = Exercise(
     says which layout (0, 1, ..., G - 1) the image shows. `drawn` are resamples: each row holds G numbers of
     layouts, drawn with replacement. A resample consists of all images of its layouts, a layout that was drawn
     twice twice. Return the `alpha` quantile of the resamples' means (over images), linearly interpolated.
+    Tensors that you make must be on the device of `differences`.
     """,
     hints=(
         "Sums and numbers of images per layout are all you need: `zeros(G).index_add(0, cluster, ...)`.",
@@ -248,3 +249,9 @@ ex.breach("`drawn` are resamples", "own_draw")
 ex.breach("A resample consists of all images of its layouts", "each_once")
 ex.breach("Return the `alpha` quantile of the resamples' means (over images)", "mean_of_means")
 ex.breach("linearly interpolated", "not_interpolated")
+
+
+ex.breach(
+    "Tensors that you make must be on the device of `differences`.",
+    lambda differences, *rest: ex.function(differences * torch.ones(1), *rest),
+)
