@@ -1,4 +1,4 @@
-"""Slips that can happen in any exercise: right numbers in another type, another shape, or without their graph.
+"""Slips that can happen in any exercise: right numbers in another type or shape, or without their graph.
 
 Each is built from the reference, so an answer that is right but for this one slip behaves exactly like it.
 """
@@ -31,7 +31,7 @@ SLIPS: dict[str, tuple[str, Change]] = {
         lambda value: None,
     ),
     "float64_result": (
-        "You return float64 where float32 was asked for: somewhere a float64 tensor or NumPy decides the type.",
+        "You return float64 where float32 was asked for: a float64 tensor or NumPy decides the type.",
         _each(Tensor.double),
     ),
     "float32_result": (
