@@ -1,4 +1,4 @@
-"""For tests that hold a lesson's page and the library equal: the functions and classes that a page defines."""
+"""For tests that compare a lesson's page with the library: functions and classes that a page defines."""
 
 import ast
 from pathlib import Path

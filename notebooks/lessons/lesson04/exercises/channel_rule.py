@@ -12,8 +12,8 @@ ex = Exercise(
     difficulty=1,
     minutes=4,
     spec=r"""
-    Every level of the encoder halves height and width and doubles the channels, so that cost per level falls
-    only slowly while the network can say more about each place. Doubling for ever would be too dear: from
+    Every level of the encoder halves height and width and doubles the channels, so that the cost per level
+    stays the same while the network can say more about each place. Doubling for ever would be too dear: from
     some level on the number stays at a cap. Level $k$ has $\min(\text{base} \cdot 2^k, \text{cap})$
     channels. Return a whole number.
     """,
@@ -130,3 +130,8 @@ def _(level: int, base: int, cap: int) -> int:
         channels += channels
         level -= 1
     return channels if channels < cap else cap
+
+ex.background("Every level of the encoder halves")
+ex.breach("Doubling for ever would be too dear", "no_cap")
+ex.breach("Level $k$ has", "linear")
+ex.breach("Return a whole number", "float")
