@@ -55,7 +55,7 @@ def test_every_loop_ends(twice, monkeypatch, answer):
     result = twice.judge(answer)
     assert result.state is State.CANNOT_CHECK
     assert "ran for over 1 s; does a loop never end?\nInput: x = " in result.message
-    assert time.monotonic() - began < 15
+    assert time.monotonic() - began < watched.WALL_SECONDS + 10
     assert ("float64" in result.message) == (answer is late_loop)
 
 

@@ -45,7 +45,8 @@ def judge(ex: Task, answer: Any) -> Result:
         if any(faults):
             return refused(ex, faults, seen, printed.getvalue())
     if beyond:
-        return Result(State.INCORRECT, ex.id, beyond)
+        cause, sentence = beyond
+        return Result(State.INCORRECT, ex.id, sentence, cause)
     remarks = sorted({remark for got in seen for remark in got.remarks})
     noted = f" (Your code changes {' and '.join(remarks)}; that has been put back.)" if remarks else ""
     return Result(State.CORRECT, ex.id, f"it agrees with the reference on all {len(seen)} inputs.{noted}")

@@ -15,9 +15,17 @@ from gantrans.teaching.exercises.task import Answer, Task
 from gantrans.teaching.exercises.words import error_text
 
 
-def beyond_the_inputs(ex: Task, answer: Answer, seen: Sequence[Observation]) -> str | None:
-    """One sentence on what is wrong with an answer that gives the right values, or None."""
-    return _shares_memory(ex, seen) or _needs_contiguous(ex, answer) or _leaves_device(ex, answer)
+def beyond_the_inputs(ex: Task, answer: Answer, seen: Sequence[Observation]) -> tuple[str, str] | None:
+    """What is wrong with an answer that gives the right values: a short name and a sentence; or None."""
+    for name, fault in (
+        ("shared_memory", lambda: _shares_memory(ex, seen)),
+        ("contiguous", lambda: _needs_contiguous(ex, answer)),
+        ("device", lambda: _leaves_device(ex, answer)),
+    ):
+        reason = fault()
+        if reason:
+            return name, reason
+    return None
 
 
 def _shares_memory(ex: Task, seen: Sequence[Observation]) -> str | None:

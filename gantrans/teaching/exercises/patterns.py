@@ -5,13 +5,14 @@ All of it is arithmetic: a sentence is given only if it is true of every failing
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gantrans.teaching.exercises.conditions import FEW, where
 from gantrans.teaching.exercises.differential import Observation, difference
 from gantrans.teaching.exercises.elements import part
 from gantrans.teaching.exercises.inputs import Args, parts
@@ -31,6 +32,7 @@ SAID = {
     "seeded": "global random generator",
     "random": "depends on the global random state",
     "no_return": "is a `return` missing",
+    "no_tensor": "expected a tensor",
     "generator": "contains `yield`",
     "numpy": "got a NumPy",
 }
@@ -52,7 +54,7 @@ def pattern(
     """
     pairs = [(expected[i], seen[i]) for i in failing]
     for name, words in SAID.items():
-        if all(words in (faults[i] or "") for i in failing):
+        if all(words in (faults[i] or "") for i in failing) and (name != "no_return" or _never(seen)):
             return name, ""
     return (
         _same_kind(pairs)
@@ -60,8 +62,14 @@ def pattern(
         or _a_size(pairs, [cases[i] for i in failing], names)
         or _given_back(pairs, names)
         or part(pairs, [args for i, args in enumerate(cases) if i not in failing], names, tolerance)
-        or _where(failing, cases, names)
+        or where(failing, cases, names)
+        or _one_side(pairs)
     )
+
+
+def _never(seen: Sequence[Observation]) -> bool:
+    """Whether nothing was ever returned."""
+    return all(got.value is None for got in seen)
 
 
 def _same_kind(pairs: Sequence[tuple[Observation, Observation]]) -> tuple[str, str] | None:
@@ -76,7 +84,11 @@ def _same_kind(pairs: Sequence[tuple[Observation, Observation]]) -> tuple[str, s
             e.error is None and isinstance(g.error, (ValueError, AssertionError)) for e, g in pairs
         )
         own = too_many and all(_raised_by_itself(g.error) for _, g in pairs)
-        return ("refused", "some inputs are refused that have an answer.") if own else None
+        if own:
+            return "refused", "some inputs are refused that have an answer."
+        raised = {type(g.error) for _, g in pairs}
+        alike = len(raised) == 1 and all(g.error is not None for _, g in pairs)
+        return ("raised", "") if alike else None
     tensors = [(e, g) for e, g in values if isinstance(e, Tensor) and isinstance(g, Tensor)]
     if len(tensors) < len(values):
         return None
@@ -149,7 +161,8 @@ def _one_relation(pairs: Sequence[tuple[Observation, Observation]]) -> tuple[str
         if not flat[1].any():
             return "zero", "your result is 0."
         for name, words, change in RELATIONS:
-            if all(_close(change(e), g) for e, g in both):
+            moved = [(change(e), e, g) for e, g in both]
+            if all(_close(c, g) for c, _, g in moved) and not all(_close(c, e) for c, e, _ in moved):
                 return name, f"{words}."
         factor, offset = _constant(flat[1], flat[0], np.divide), _constant(flat[1], flat[0], np.subtract)
     if factor is not None and abs(factor - 1) > 1e-3:
@@ -232,71 +245,18 @@ def _given_back(
     return None
 
 
-def _where(failing: Sequence[int], cases: Sequence[Args], names: Sequence[str]) -> tuple[str, str] | None:
-    """A condition that holds for all failing inputs and for none of the others; the simplest one."""
-    wrong, count = set(failing), len(cases)
-    if len(wrong) < 2 or count - len(wrong) < 2:
+def _one_side(pairs: Sequence[tuple[Observation, Observation]]) -> tuple[str, str] | None:
+    """Always too large, or always too small."""
+    both = _as_numbers(pairs)
+    if both is None or len(both) < FEW:
         return None
-    tables = [dict(_features(args, names)) for args in cases]
-    for name in {key: None for table in tables for key in table}:
-        if {i for i in range(count) if tables[i].get(name)} == wrong:
-            return (
-                "where",
-                f"it is wrong exactly where {name}: on these {len(wrong)} inputs, and on no other.",
-            )
-    return None
-
-
-def _features(args: Args, names: Sequence[str]) -> Iterator[tuple[str, bool]]:
-    for name, arg in zip(names, args, strict=True):
-        if isinstance(arg, (str, bool, type(None))):
-            yield f"`{name}` is {arg!r}", True
-        elif isinstance(arg, (int, float)):
-            yield from _of_number(f"`{name}`", arg)
-        elif isinstance(arg, Tensor):
-            yield from _of_tensor(name, arg)
-        elif isinstance(arg, (list, tuple, Mapping)):
-            yield f"`{name}` is empty", not arg
-            yield f"`{name}` has one entry", len(arg) == 1
-            yield f"`{name}` has more than one entry", len(arg) > 1
-            yield f"`{name}` has more than two entries", len(arg) > 2
-
-
-def _of_number(name: str, value: float) -> Iterator[tuple[str, bool]]:
-    yield f"{name} is {value!r}", True
-    yield f"{name} is above 0", value > 0
-    yield f"{name} is negative", value < 0
-    yield f"{name} is above 1", value > 1
-    yield f"{name} is below 1", value < 1
-    if isinstance(value, int):
-        yield f"{name} is odd", value % 2 == 1
-        yield f"{name} is even", value % 2 == 0
-    else:
-        yield f"{name} is no whole number", not float(value).is_integer()
-        yield f"{name} is not finite", not math.isfinite(value)
-
-
-def _of_tensor(name: str, value: Tensor) -> Iterator[tuple[str, bool]]:
-    yield f"`{name}` is {str(value.dtype)[6:]}", True
-    yield f"`{name}` is empty", value.numel() == 0
-    yield f"`{name}` has one element", value.numel() == 1
-    if value.dim() > 1:
-        yield f"`{name}` has a batch of more than one", value.shape[0] > 1
-        yield f"`{name}` has a batch of one", value.shape[0] == 1
-        yield f"`{name}` is not square", value.shape[-1] != value.shape[-2]
-        for axis, size in enumerate(value.shape[-2:], -2):
-            yield f"`{name}.shape[{axis}]` is odd", size % 2 == 1
-            yield f"`{name}.shape[{axis}]` is even", size % 2 == 0
-            yield f"`{name}.shape[{axis}]` is 1", size == 1
-            yield f"`{name}.shape[{axis}]` is above 1", size > 1
-    if value.numel() and not value.is_complex():
-        plain = value.double()
-        yield f"`{name}` has a NaN or an infinity", not bool(plain.isfinite().all())
-        yield f"all of `{name}` is the same", bool((plain == plain.flatten()[0]).all())
-        yield f"`{name}` has a zero", bool((plain == 0).any())
-        yield f"`{name}` has a negative value", bool((plain < 0).any())
-        yield f"`{name}` has a value above 1", bool((plain > 1).any())
-        yield f"`{name}` has a value beyond [-1, 1]", bool((plain.abs() > 1).any())
+    gaps = np.concatenate([g - e for e, g in both])
+    gaps = gaps[np.abs(gaps) > 1e-4 * max(1e-3, np.abs(gaps).max())]
+    if len(gaps) <= DISTINCT or not np.isfinite(gaps).all() or not ((gaps > 0).all() or (gaps < 0).all()):
+        return None
+    sizes = np.abs(gaps)
+    side = "large" if gaps[0] > 0 else "small"
+    return f"too_{side}", f"your result is too {side}, by {sizes.min():.3g} to {sizes.max():.3g}."
 
 
 def _as_numbers(pairs: Sequence[tuple[Observation, Observation]]) -> list[tuple[Numbers, Numbers]] | None:

@@ -21,6 +21,8 @@ def refused(ex: Task, faults: Sequence[str | None], seen: Sequence[Observation],
     shown = most_telling(failing, ex.cases, ex.expected, seen)
     error = seen[shown].error
     message = faults[shown] or ""
+    if any(got.value is not None for got in seen):  # None is one of its answers
+        message = message.replace(": is a `return` missing?", ".")
     if error is not None and ex.expected[shown].error is None:
         message += learner_line(error)
     message += f"\n{describe(ex, ex.cases[shown])}"
