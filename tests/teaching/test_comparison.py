@@ -10,11 +10,16 @@ import pytest
 import torch
 from torch import nn
 
-from gantrans.teaching.exercises import State, exercises
+from gantrans.teaching.exercises import State, exercises, watched
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.differential import difference, observe
 from gantrans.teaching.exercises.fragile import fragile_cases
 from gantrans.teaching.exercises.inputs import duplicate
+
+
+@pytest.fixture(autouse=True)
+def no_child(monkeypatch):
+    monkeypatch.setattr(watched, "enabled", False)
 
 
 def made(reference, inputs, edges=lambda: [], **options):

@@ -23,8 +23,10 @@ from typing import Any, Literal
 from gantrans.teaching.exercises import checker
 from gantrans.teaching.exercises.checker import Answer, Wrong
 from gantrans.teaching.exercises.differential import Observation
-from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, duplicate, kept_generators
+from gantrans.teaching.exercises.example import Example
+from gantrans.teaching.exercises.inputs import SEEDS, Args, Case, kept_generators
 from gantrans.teaching.exercises.results import Card, Result, State
+from gantrans.teaching.exercises.session import standard_settings
 from gantrans.teaching.learner import progress
 
 Probe = Callable[..., Any]
@@ -57,6 +59,7 @@ class Exercise:
     importance: Literal["must", "may"] = "must"
     patience: float = 60.0  # seconds that one call of an accepted answer may take in a lesson
     gradients: tuple[str, ...] = ()
+    fresh: bool = False  # the text asks for new tensors: no result may share an argument's memory
     tolerance: float | None = None  # relative; only where it must be wider than that of the dtype
     equivalent: dict[str, str] = field(default_factory=dict)
     wrongs: list[Wrong] = field(default_factory=list, init=False)
@@ -116,9 +119,17 @@ class Exercise:
             f"```python\n{self.reference_source}\n```\n\nSource: {self.source}\n\n</details>"
         )
 
-    def example(self, number: int) -> Args:
-        """The arguments of input `number`, as a message names it, to try by hand: `f(*ex.example(3))`."""
-        return duplicate(self.cases[number])
+    def example(self, number: int) -> Example:
+        """Input `number`, as a message names it, to try by hand: `.args`, and what is `.expected` of it.
+
+        Raises:
+            IndexError: if there are not so many inputs; the message says how many there are.
+        """
+        with kept_generators(), standard_settings():
+            count = len(self.cases)
+            if not 0 <= number < count:
+                raise IndexError(f"`{self.id}` has {count} inputs, numbered 0 to {count - 1}; got {number}.")
+            return Example(self.name, number, self.parameters, self.cases[number], self.expected[number])
 
     # ---- how an exercise file adds to it
 

@@ -1,32 +1,18 @@
 """What is asked of a whole answer once its values are right: its memory is its own, any view will do as an
 input, and everything stays on the device of the inputs."""
 
-from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from gantrans.teaching.exercises.differential import Observation, difference, observe
+from gantrans.teaching.exercises.elsewhere import Elsewhere, another_device
+from gantrans.teaching.exercises.guard import TimeUp
 from gantrans.teaching.exercises.inputs import Args, changed_tensors, duplicate, parts, with_gaps
+from gantrans.teaching.exercises.task import Answer, Task
 from gantrans.teaching.exercises.words import error_text
-
-Answer = Callable[..., Any]
-
-
-class Task(Protocol):
-    """What is read of an exercise here."""
-
-    @property
-    def function(self) -> Answer: ...
-    @property
-    def parameters(self) -> tuple[str, ...]: ...
-    @property
-    def cases(self) -> Sequence[Args]: ...
-    @property
-    def expected(self) -> Sequence[Observation]: ...
-    @property
-    def tolerance(self) -> float | None: ...
-    def called(self, answer: Answer) -> Answer: ...
 
 
 def beyond_the_inputs(ex: Task, answer: Answer, seen: Sequence[Observation]) -> str | None:
@@ -37,12 +23,14 @@ def beyond_the_inputs(ex: Task, answer: Answer, seen: Sequence[Observation]) -> 
 def _shares_memory(ex: Task, seen: Sequence[Observation]) -> str | None:
     """A result that is part of an argument: who changes it later changes the input.
 
-    Only where it is the rule: a shortcut for a special case (`if scale == 0: return x`) is fine.
+    Only where it is the rule: a shortcut for a special case (`if scale == 0: return x`) is fine, unless the
+    exercise is `fresh`: its text asks for new tensors.
     """
     for i, name in enumerate(ex.parameters):
         if any(i in wanted.shares for wanted in ex.expected):
             continue
-        if 2 * sum(i in got.shares for got in seen) > len(seen):
+        count = sum(i in got.shares for got in seen)
+        if 2 * count > len(seen) or (ex.fresh and count):
             return (
                 f"the values are right, but your result shares its memory with `{name}`: whoever changes it "
                 f"in place later changes the input, too. Return a copy (`.clone()`, `list(...)`)."
@@ -82,25 +70,44 @@ def _largest(ex: Task) -> list[Args]:
 
 
 def _leaves_device(ex: Task, answer: Answer) -> str | None:
-    """One run on the meta device shows whether results stay where inputs are, without a GPU.
+    """Runs as on a GPU, without one, where the reference takes them; see `elsewhere`.
 
-    Code that needs values (`.item()`, NumPy) cannot run there; nothing is held against it.
+    An answer that reads values out (`.item()`, NumPy) and returns them on the CPU is not held to it.
     """
-    args = tuple(_on_meta(a) for a in ex.cases[-1])
-    if not any(isinstance(a, Tensor) for a in args):
-        return None
     stays = "the values are right, but everything must stay on the device of the inputs, and {}."
-    expected, got = observe(ex.called(ex.function), args), observe(ex.called(answer), args)
-    if got.error is not None:
-        mixed = "expected device" in str(got.error) or "same device" in str(got.error)
-        return stays.format("your code mixes them with a tensor that it made on the CPU") if mixed else None
-    left = expected.error is None and difference(expected.value, got.value)
-    return stays.format("your result comes back on the CPU") if left and "device" in left else None
+    for args in [*_largest(ex), ex.cases[-1]]:
+        expected = _on_another_device(ex.called(ex.function), args)
+        if not isinstance(expected, _Placed) or True not in expected.places.values():
+            continue
+        got = _on_another_device(ex.called(answer), args)
+        if isinstance(got, BaseException):
+            if "same device" in str(got):
+                return stays.format("your code mixes them with a tensor that it made on the CPU")
+            continue
+        left = [w for w, there in expected.places.items() if there and got.places.get(w) is False]
+        if left and not got.values_taken:
+            which = f"entry {left[0]} of your result" if left[0] else "your result"
+            return stays.format(f"{which} comes back on the CPU")
+    return None
 
 
-def _on_meta(value: Any) -> Any:
-    if isinstance(value, Tensor):
-        return value.to("meta")
-    if isinstance(value, (list, tuple)):
-        return type(value)(_on_meta(v) for v in value)
-    return duplicate(value).to("meta") if isinstance(value, nn.Module) else duplicate(value)
+@dataclass(frozen=True)
+class _Placed:
+    """For each tensor of a result whether it is on the other device."""
+
+    places: dict[str, bool]
+    values_taken: bool
+
+
+def _on_another_device(function: Answer, args: Args) -> _Placed | BaseException:
+    """Where the results of a call are, or what it raised."""
+    inputs = changed_tensors(duplicate(args), Elsewhere)
+    try:
+        with another_device() as log:
+            value = function(*inputs)
+    except (KeyboardInterrupt, TimeUp):
+        raise
+    except BaseException as error:  # also what this device cannot do
+        return error
+    places = {where: isinstance(tensor, Elsewhere) for where, tensor in parts(value, Tensor)}
+    return _Placed(places, log.values_taken)

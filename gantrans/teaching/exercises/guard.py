@@ -6,6 +6,7 @@ import linecache
 import signal
 import sysconfig
 import threading
+import time
 import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout
@@ -17,6 +18,9 @@ _LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(P
 _TRIVIAL = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS"}
 
 
+AGAIN = 0.05  # seconds between alarms
+
+
 class TimeUp(BaseException):
     """Raised in code that ran past its limit; a BaseException, so `except Exception` cannot swallow it."""
 
@@ -26,7 +30,8 @@ def time_limit(seconds: float) -> Iterator[None]:
     """Raise TimeUp in the block after `seconds` of wall clock.
 
     It rests on SIGALRM: on Windows, or outside the main thread, there is no limit. An alarm that was running
-    before is set again afterwards with what is left of it.
+    before is set again afterwards with what is left of it. The alarm is repeated, for code that catches
+    everything and goes on.
     """
     if not hasattr(signal, "SIGALRM") or threading.current_thread() is not threading.main_thread():
         yield
@@ -36,11 +41,13 @@ def time_limit(seconds: float) -> Iterator[None]:
         raise TimeUp
 
     before = signal.signal(signal.SIGALRM, ring)
-    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds)
+    began = time.monotonic()
+    left, interval = signal.setitimer(signal.ITIMER_REAL, seconds, AGAIN)
     try:
         yield
     finally:
-        spent = seconds - signal.setitimer(signal.ITIMER_REAL, 0)[0]
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        spent = time.monotonic() - began
         signal.signal(signal.SIGALRM, before)
         if left:
             signal.setitimer(signal.ITIMER_REAL, max(left - spent, 0.001), interval)

@@ -2,7 +2,8 @@
 
 import html
 import re
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 
@@ -29,7 +30,8 @@ class Result:
     """The outcome of a check: `str(result)` is plain, a notebook shows it with a coloured bar.
 
     `cause` is the name of the known wrong answer that behaves the same, and `misconception` what it stands
-    for.
+    for; or `cause` alone names what all failing inputs have in common, and `message` says it. `picture` makes
+    HTML for a value that is an image, when it is shown.
     """
 
     state: State
@@ -37,6 +39,7 @@ class Result:
     message: str
     cause: str = ""
     misconception: str = ""
+    picture: Callable[[], str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def passed(self) -> bool:
@@ -58,6 +61,8 @@ class Result:
         body += "".join(f"<br><small>{line}</small>" for line in rest)
         if self.misconception:
             body += f"<br><em>This is what happens when {_html(_lower(self.misconception))}</em>"
+        shown = self.picture() if self.picture is not None else ""
+        body += f"<br>{shown}" if shown else ""
         return f'<div role="status" style="border-left:4px solid {colour};padding:.3em .8em">{body}</div>'
 
 

@@ -29,6 +29,7 @@ ex = Exercise(
     ),
     source="Polyak, Juditsky 1992; warm-up as in TensorFlow's ExponentialMovingAverage (`num_updates`); Ho, "
     "Jain, Abbeel 2020, appendix B (decay .9999).",
+    fresh=True,
     equivalent={
         "strict=True": "the lists are equally long",
         "`True` -> `False`": "the lists are equally long",
