@@ -2,6 +2,7 @@
 
 import numpy as np
 import torch
+from scipy.stats import ks_2samp
 from torch import Tensor
 
 from gantrans.teaching.exercises.core import Exercise
@@ -199,8 +200,6 @@ def _(a: Tensor, b: Tensor) -> Tensor:
 
 @ex.right
 def _(a: Tensor, b: Tensor) -> Tensor:
-    from scipy.stats import ks_2samp
-
     return torch.tensor(float(ks_2samp(a.numpy(), b.numpy()).statistic), dtype=torch.float64)
 
 
