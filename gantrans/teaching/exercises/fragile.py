@@ -11,6 +11,7 @@ from gantrans.teaching.exercises.inputs import Args, changed_tensors, duplicate
 from gantrans.teaching.exercises.values import difference
 
 LARGE = 1e-3  # relative; rounding alone moves no result that far
+FLOAT64 = 1e-8  # relative change of float64 numbers, far above their rounding
 
 
 class Task(Protocol):
@@ -56,7 +57,7 @@ def _result(ex: Task, args: Args) -> list[Any]:
 
 def _moved(value: Any, seed: int) -> Any:
     if isinstance(value, float):
-        return _beside(value, seed, 1e-7)
+        return _beside(value, seed, FLOAT64)
     if isinstance(value, Tensor):
         return changed_tensors(value, lambda t: _beside_all(t, seed))
     if type(value) in (list, tuple):
@@ -75,7 +76,7 @@ def _beside(value: float, seed: int, size: float) -> float:
 def _beside_all(tensor: Tensor, seed: int) -> Tensor:
     if not tensor.is_floating_point():
         return tensor
-    size = 1e-7 if tensor.dtype == torch.float64 else 3e-7
+    size = FLOAT64 if tensor.dtype == torch.float64 else 3e-7
     values = [_beside(v, seed, size) for v in tensor.flatten().tolist()]
     return torch.tensor(values, dtype=tensor.dtype).view(tensor.shape)
 

@@ -131,6 +131,7 @@ def _(level: int, base: int, cap: int) -> int:
         level -= 1
     return channels if channels < cap else cap
 
+
 ex.background("Every level of the encoder halves")
 ex.breach("Doubling for ever would be too dear", "no_cap")
 ex.breach("Level $k$ has", "linear")
