@@ -49,13 +49,11 @@ def loop_with(
                     chosen = torch.randint(len(x0), (batch,), generator=own, device=place)
                     drawn["x"] = x0 if whole else x0[chosen]
                 elif what == "t":
-                    count = len(drawn["x"]) if "x" in drawn else batch
-                    low = min(first_t, len(bars) - 1)
+                    low, count = min(first_t, len(bars) - 1), len(drawn.get("x", range(batch)))
                     t = torch.randint(low, len(bars), (1 if one_t else count,), generator=own, device=place)
                     drawn["t"] = t.expand(count)
                 else:
-                    shape = (batch, *x0.shape[1:]) if "x" not in drawn else drawn["x"].shape
-                    drawn["n"] = torch.randn(shape, generator=own, device=place)
+                    drawn["n"] = torch.randn(drawn["x"].shape, generator=own, device=place)
             loss = own_loss(net, drawn["x"], drawn["t"], drawn["n"], bars)
             if fresh_target:
                 x_t = q_sample(drawn["x"], drawn["t"], drawn["n"], bars)
