@@ -33,7 +33,7 @@ INSTEAD = {
 """Expressions for words we do not use in prose (code spans and quotations apart), and what we say."""
 
 _SKIPPED = re.compile(
-    r"```.*?```|`[^`]*`|\"[^\"\n]*\"|\u201c[^\u201d]*\u201d|<!--.*?-->|\$[^$]*\$"
+    r"```.*?```|`[^`]*`|\"[^\"\n]*\"|\u201c[^\u201d]*\u201d|<!--.*?-->|\$\$.*?\$\$|\$[^$]*\$"
     r"|\[[^\]]*\]\(https?://[^)]*\)|https?://\S+|\]\([^)]*\)",  # a linked title is a quotation
     re.S,
 )

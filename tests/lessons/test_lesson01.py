@@ -202,7 +202,7 @@ def test_every_arm_is_scored_and_drawn(row):
     words = alt_text(race.loss_figure(curves, {arm: t.config.steps for arm, t in trained.items()}))
     assert "linear, T = 100, not scaled from log-SNR 9.2 to -0.6" in words
     made = {arm: schedules.draw(t, "DDIM", 14) for arm, t in trained.items()}
-    assert f"cosine: mean pixel {float(made['cosine'].mean()):.2f}" in alt_text(drawing.digits_figure(made))
+    assert f"cosine: mean pixel {float(made['cosine'].mean()):.2f}" in alt_text(drawing.samples_figure(made))
 
 
 def test_race_figure_says_each_ratio_with_its_interval():

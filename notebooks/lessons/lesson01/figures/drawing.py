@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.teaching.plots import COLOURS, describe, image_axes, new_figure, styled
+from gantrans.teaching.plots import COLOURS, describe, image_grid, new_figure, styled
 
 RANGE = (-3.0, 3.0)
 BUMPS = (-1.5, -0.5, 0.5, 1.5)
@@ -86,17 +86,19 @@ def table_figure(table: Tensor) -> Figure:
 
 
 @styled
-def digits_figure(rows: Mapping[str, Tensor], count: int = 11) -> Figure:
-    """A row of 8 x 8 digits (N, 64) in [-1, 1] for each name, smoothed for the eye."""
-    figure = new_figure(9.4, 0.8 * len(rows) + 0.1)
-    axes = figure.subplots(len(rows), count, squeeze=False)
-    for line, (name, x) in zip(axes, rows.items(), strict=True):
-        for ax, digit in zip(line, x[:count], strict=True):
-            image_axes(digit.view(1, 8, 8).clamp(-1, 1).cpu(), ax=ax, limits=(-1.0, 1.0))
+def samples_figure(samples: Mapping[str, Tensor], count: int = 10, *, smooth: bool = False) -> Figure:
+    """A row of 8 x 8 digits (N, 64) in [-1, 1] per name; `smooth` blends neighbouring pixels for the eye."""
+    rows = [list(x[:count].cpu().view(-1, 1, 8, 8).clamp(-1, 1)) for x in samples.values()]
+    names = [name.replace(", ", ",\n") for name in samples]
+    figure = image_grid(rows, row_titles=names, limits=(-1.0, 1.0), size=0.92)
+    for ax, name in zip(figure.axes[:: len(rows[0])], samples, strict=True):
+        ax.set_ylabel(ax.get_ylabel(), rotation=0, ha="right", va="center")
+        describe(ax, f"{name}: mean pixel {float(samples[name].mean()):.2f}.")
+    for i, ax in enumerate(figure.axes):
+        if smooth:
             ax.images[0].set_interpolation("bicubic")
+        if i % len(rows[0]):
             describe(ax, "")
-        line[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        describe(line[0], f"{name}: mean pixel {float(x.mean()):.2f}.")
     return figure
 
 
