@@ -1,4 +1,4 @@
-"""Slips that can happen in any exercise: right numbers in another type or shape, or without their graph.
+"""Slips that can happen in any exercise: right numbers of another type or shape, or without their graph.
 
 Each is built from the reference, so an answer that is right but for this one slip behaves exactly like it.
 """
@@ -38,10 +38,6 @@ SLIPS: dict[str, tuple[str, Change]] = {
         "You return float32 where the inputs are float64: half of the digits are gone.",
         _each(Tensor.float),
     ),
-    "computed_in_float32": (
-        "You go through float32 although the inputs are float64: half of the digits are gone.",
-        _each(lambda value: value.float().to(value.dtype)),
-    ),
     "graph_cut": (
         "You cut the graph (`detach`, `no_grad`, `item`, NumPy or a new tensor): no gradient arrives.",
         _each(Tensor.detach),
@@ -66,10 +62,6 @@ SLIPS: dict[str, tuple[str, Change]] = {
         "You drop the axes of length 1 (`squeeze` does that): the result then has fewer axes than asked for.",
         _each(torch.squeeze),
     ),
-    "rounded": (
-        "You round the result to whole numbers.",
-        _each(torch.round),
-    ),
     "batch_averaged": (
         "You average over the batch; every image keeps its own result.",
         _each(lambda value: value.mean(0)),
@@ -77,14 +69,6 @@ SLIPS: dict[str, tuple[str, Change]] = {
     "first_of_the_batch": (
         "You return the result of the first image only.",
         _each(lambda value: value[:1]),
-    ),
-    "values_clipped": (
-        "You cut the result to [-1, 1]; nothing in the task does.",
-        _each(lambda value: value.clamp(-1, 1)),
-    ),
-    "sign_turned": (
-        "Your result has the wrong sign.",
-        _each(torch.neg),
     ),
 }
 """Name -> (what is said, what it does to the reference's value)."""
@@ -94,10 +78,6 @@ REFUSALS: dict[str, tuple[str, Callable[[], Any]]] = {
     "assertion": (
         "You stop with an `assert`; a `ValueError` was asked for (and `python -O` drops assertions).",
         lambda: _raise(AssertionError),
-    ),
-    "type_error": (
-        "You raise a `TypeError`; a `ValueError` was asked for.",
-        lambda: _raise(TypeError),
     ),
     "none_for_an_error": (
         "You return nothing where a `ValueError` was asked for.",
