@@ -280,6 +280,14 @@ def _(values: Tensor, stored: str, bits: int | None) -> Tensor | None:
     return values / 65536 if found is not None and stored == "uint16" and bits is None else found
 
 
+@ex.wrong(
+    "eight_of_eight_pass",
+    "You let 8 bits pass that were stated for an 8-bit image; refuse any statement there.",
+)
+def _(values: Tensor, stored: str, bits: int | None) -> Tensor | None:
+    return _right(values, stored, None if stored == "uint8" and bits == 8 else bits)
+
+
 @ex.right
 def _(values: Tensor, stored: str, bits: int | None) -> Tensor | None:
     top = float(values.max())
