@@ -11,7 +11,7 @@ from gantrans.teaching.exercises.elsewhere import Elsewhere, another_device
 
 @pytest.fixture
 def smoothed():
-    ex = Exercise("smoothed", "00", "Smoothed", 1, 1, "Smooth it.", ("a", "b", "c"), "-")
+    ex = Exercise("smoothed", "00", "Smoothed", 1, 1, "Smooth it, on its device.", ("a", "b", "c"), "-")
 
     @ex.reference
     def smoothed(x):

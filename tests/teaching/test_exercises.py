@@ -82,7 +82,9 @@ def test_cases_vary_in_all_that_matters():
 @pytest.fixture
 def toy():
     """The smallest exercise: y = 2 x."""
-    ex = Exercise("twice", "00", "Twice", 1, 1, "Double it.", ("a", "b", "c"), "-", gradients=("x",))
+    ex = Exercise(
+        "twice", "00", "Twice", 1, 1, "Double it, on its device.", ("a", "b", "c"), "-", gradients=("x",)
+    )
 
     @ex.reference
     def twice(x):
@@ -172,6 +174,13 @@ def test_a_known_misconception_is_named(toy):
     result = toy.result
     assert result.cause == "square"
     assert str(result).endswith("This is what happens when you square it.")
+
+
+def test_where_the_text_asks_for_no_device_it_is_a_remark(toy):
+    toy.spec = "Double it."
+    result = toy.judge(stray)
+    assert result.passed
+    assert "On a GPU it would mix devices" in result.message
 
 
 def test_endless_loop_cannot_be_checked(toy, monkeypatch):

@@ -4,7 +4,7 @@ import inspect
 from typing import Any
 
 from gantrans.teaching.exercises.differential import Observation, show
-from gantrans.teaching.exercises.extras import beyond_the_inputs
+from gantrans.teaching.exercises.extras import beyond_the_inputs, on_a_gpu
 from gantrans.teaching.exercises.guard import TimeUp, is_stub, quiet, time_limit
 from gantrans.teaching.exercises.inputs import kept_generators
 from gantrans.teaching.exercises.refusal import refused
@@ -37,6 +37,7 @@ def judge(ex: Task, answer: Any) -> Result:
                         return Result(State.NOT_ATTEMPTED, ex.id, _unwritten(ex, len(seen) > 1))
                 faults = [fault(ex, i, got) for i, got in enumerate(seen)]
                 beyond = None if any(faults) else beyond_the_inputs(ex, answer, seen)
+                gpu = "" if any(faults) or beyond else on_a_gpu(ex, answer)
         except Ended as end:
             return _endless(ex, end.number, end.how)
         except TimeUp:
@@ -49,7 +50,9 @@ def judge(ex: Task, answer: Any) -> Result:
         return Result(State.INCORRECT, ex.id, sentence, cause)
     remarks = sorted({remark for got in seen for remark in got.remarks})
     noted = f" (Your code changes {' and '.join(remarks)}; that has been put back.)" if remarks else ""
-    return Result(State.CORRECT, ex.id, f"it agrees with the reference on all {len(seen)} inputs.{noted}")
+    return Result(
+        State.CORRECT, ex.id, f"it agrees with the reference on all {len(seen)} inputs.{noted}{gpu}"
+    )
 
 
 def accepts(ex: Task, answer: Answer) -> bool:
@@ -77,9 +80,7 @@ def _refusal(ex: Task, answer: Any) -> str:
 
 
 def _unwritten(ex: Task, in_part: bool = False) -> str:
-    return (
-        f"{'a part of ' if in_part else ''}`{ex.name}` is still to be written; the lesson goes on without it."
-    )
+    return f"{'a part of ' if in_part else ''}`{ex.name}` is still to be written."
 
 
 def _is_unwritten(seen: Observation) -> bool:

@@ -20,12 +20,23 @@ def beyond_the_inputs(ex: Task, answer: Answer, seen: Sequence[Observation]) -> 
     for name, fault in (
         ("shared_memory", lambda: _shares_memory(ex, seen)),
         ("contiguous", lambda: _needs_contiguous(ex, answer)),
-        ("device", lambda: _leaves_device(ex, answer)),
+        ("device", lambda: _leaves_device(ex, answer) if _asks_for_device(ex) else None),
     ):
         reason = fault()
         if reason:
             return name, reason
     return None
+
+
+def on_a_gpu(ex: Task, answer: Answer) -> str:
+    """A remark on a right answer that needs the CPU, where the text does not ask for a device; or nothing."""
+    if _asks_for_device(ex) or not _leaves_device(ex, answer):
+        return ""
+    return " (On a GPU it would mix devices: make your tensors on the device of the inputs.)"
+
+
+def _asks_for_device(ex: Task) -> bool:
+    return "device" in ex.spec
 
 
 def _shares_memory(ex: Task, seen: Sequence[Observation]) -> str | None:

@@ -29,6 +29,7 @@ class Task(Protocol):
     """What the checker reads of an exercise (`core.Exercise`)."""
 
     id: str
+    spec: str
 
     @property
     def name(self) -> str: ...

@@ -101,7 +101,7 @@ def actions(cells: list[NotebookNode]) -> Iterator[str]:
         idle = 0 if tasked else idle + 1
         answers = tasked or cell.get("outputs") or "parameters" in cell.metadata.get("tags", [])
         passive = 0 if answers else passive + 1
-        if passive == PASSIVE_CELLS + 1 and number < len(cells) - 4:  # the last screen is read
+        if passive == PASSIVE_CELLS + 1 and number < len(cells) - 5:  # the last screen is read
             yield f"{cell_name(number, cell)} is the third in a row with nothing to do or see."
         if idle == CELLS_WITHOUT_A_TASK + 1:
             yield f"{cell_name(number, cell)} is the eleventh in a row without a task for the learner."

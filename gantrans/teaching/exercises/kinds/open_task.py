@@ -177,7 +177,7 @@ class OpenTask(Exercise):
     # ---- words
 
     def _unwritten(self) -> Result:
-        text = f"`{self.name}` is still to be written; the lesson goes on without it."
+        text = f"`{self.name}` is still to be written."
         return Result(State.NOT_ATTEMPTED, self.id, text)
 
     def _refusal(self, answer: Any) -> str:

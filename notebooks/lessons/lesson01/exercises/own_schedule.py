@@ -56,8 +56,8 @@ ex = OpenTask(
         "-> `(value.diff()": "a truth value all the same",
         "-> `value.isfinite()": "a truth value all the same",
         "-> `value[": "a tensor of one number is compared like a number",
-        "-> `value[1]`": "with 2 steps the second is the last",
-        "16.4": "with 2 steps the second is the last",
+        "14.41 `-1` -> `1`": "with 2 steps the second is the last",
+        "14.42 `1` -> `-1`": "a number after the minus sign: the same place",
         "-> `torch.stack(distances).mean()`": "the score is made a number again",
         "- data).abs()`": "the mean of a mean is the mean",
         "-> `data - walked": "a distance is symmetric",
@@ -93,8 +93,6 @@ def _(value: Any, steps: int) -> str | None:
         return "other_length"
     if not bool(value.isfinite().all()):
         return "not_finite"
-    if bool((value.diff() > 0).all()):
-        return "rising"
     if not bool((value.diff() < 0).all()):
         return "not_falling"
     if float(value[0]) >= 1:
@@ -177,14 +175,9 @@ for name, misconception, answer in (
         lambda steps: torch.log(torch.linspace(1, 0, steps, dtype=torch.float64)),
     ),
     (
-        "rising",
-        "The curve rises. Betas do, and so does the share of noise; alpha-bar, the share of the image, falls "
-        "from the timestep with the least noise to the one with the most.",
-        lambda steps: cosine_betas(steps, 0.999),
-    ),
-    (
         "not_falling",
-        "The curve has to fall strictly: each timestep has more noise than the one before.",
+        "The curve does not fall strictly. Betas rise, and so does the share of noise; alpha-bar, the share of the "
+        "image, falls from each timestep to the next.",
         _curve(lambda bars: bars.clamp(max=float(bars[1]))),
     ),
     (
@@ -238,7 +231,7 @@ ex.background(
 )
 ex.breach("Return it as a float64 tensor of shape `(steps,)`", "other_length")
 ex.breach("float64 tensor", "float32")
-ex.breach("from the timestep with the least noise", "rising")
+ex.breach("from the timestep with the least noise", lambda steps: cosine_betas(steps, 0.999))
 ex.breach("It has to fall strictly", "not_falling")
 ex.breach("It has to fall strictly", lambda steps: torch.full((steps,), 0.5, dtype=torch.float64))
 ex.breach("both excluded", "starts_at_one")
