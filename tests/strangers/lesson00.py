@@ -1,5 +1,7 @@
 """Answers to the exercises of lesson 00 by people who saw only the texts."""
+
 import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -18,12 +20,18 @@ def _(image):
     return image.double() / 127.5 - 1
 
 
-@wrong("to_network", "doubles and subtracts while still uint8: wraps round", breaks="Write the change of range")
+@wrong(
+    "to_network", "doubles and subtracts while still uint8: wraps round", breaks="Write the change of range"
+)
 def _(image):
     return (image * 2 - 255).float() / 255
 
 
-@wrong("to_network", "stretches between the image's own darkest and brightest value", breaks="Write the change of range")
+@wrong(
+    "to_network",
+    "stretches between the image's own darkest and brightest value",
+    breaks="Write the change of range",
+)
 def _(image):
     x = image.float()
     if x.numel() == 0:
@@ -32,8 +40,11 @@ def _(image):
     return (x - low) / (high - low).clamp(min=1) * 2 - 1
 
 
-@wrong("to_network", "adds missing axes in place, so the given image gets another shape",
-       breaks="The image you are given must stay as it is")
+@wrong(
+    "to_network",
+    "adds missing axes in place, so the given image gets another shape",
+    breaks="The image you are given must stay as it is",
+)
 def _(image):
     shape = image.shape
     x = image
@@ -42,7 +53,11 @@ def _(image):
     return (x.float() / 127.5 - 1).reshape(shape)
 
 
-@wrong("to_network", "flattens by view, which refuses transposed or cropped images", breaks="Write the change of range")
+@wrong(
+    "to_network",
+    "flattens by view, which refuses transposed or cropped images",
+    breaks="Write the change of range",
+)
 def _(image):
     flat = image.view(-1).to(torch.float32)
     return flat.div(127.5).sub(1).view(image.shape)
@@ -50,7 +65,9 @@ def _(image):
 
 @right("to_network", "a table of 256 values")
 def _(image):
-    table = torch.tensor([value / 127.5 - 1 for value in range(256)], dtype=torch.float32, device=image.device)
+    table = torch.tensor(
+        [value / 127.5 - 1 for value in range(256)], dtype=torch.float32, device=image.device
+    )
     return table[image.long()]
 
 
@@ -69,6 +86,7 @@ def _(sem, layout, mirror, turns):
     def move(x):
         x = x.flip(-1) if mirror else x
         return torch.rot90(x, turns, (3, 2))
+
     return move(sem), move(layout)
 
 
@@ -88,8 +106,11 @@ def _(sem, layout, mirror, turns):
     return torch.rot90(sem, turns, (2, 3)), torch.rot90(layout, turns, (2, 3))
 
 
-@wrong("augment_pair", "a loop of quarter turns, which does nothing for negative numbers",
-       breaks="The draws are made for you")
+@wrong(
+    "augment_pair",
+    "a loop of quarter turns, which does nothing for negative numbers",
+    breaks="The draws are made for you",
+)
 def _(sem, layout, mirror, turns):
     if mirror:
         sem, layout = sem.flip(3), layout.flip(3)
@@ -98,8 +119,11 @@ def _(sem, layout, mirror, turns):
     return sem, layout
 
 
-@wrong("augment_pair", "resizes back to the old height and width after an odd turn",
-       breaks="A mirrored or turned pair")
+@wrong(
+    "augment_pair",
+    "resizes back to the old height and width after an odd turn",
+    breaks="A mirrored or turned pair",
+)
 def _(sem, layout, mirror, turns):
     def move(x):
         size = x.shape[2:]
@@ -109,6 +133,7 @@ def _(sem, layout, mirror, turns):
         if x.shape[2:] != size:
             x = F.interpolate(x, size=size, mode="nearest")
         return x
+
     return move(sem), move(layout)
 
 
@@ -116,6 +141,7 @@ def _(sem, layout, mirror, turns):
 def _(sem, layout, mirror, turns):
     def once(x):
         return x.transpose(2, 3).flip(2)
+
     pair = [sem, layout]
     if mirror:
         pair = [x.flip(3) for x in pair]
@@ -134,6 +160,7 @@ def _(sem, layout, mirror, turns):
         numbers = np.ascontiguousarray(np.rot90(numbers, turns % 4))
         order = torch.from_numpy(numbers.ravel()).to(x.device)
         return x.reshape(b, c, h * w)[:, :, order].reshape(b, c, *numbers.shape)
+
     return move(sem), move(layout)
 
 
@@ -151,8 +178,11 @@ def _corner00(score):
     return index // score.shape[1], index % score.shape[1]
 
 
-@wrong("ncc_offset", "correlates with the template minus its mean, not divided by the window's norm",
-       breaks="For every window")
+@wrong(
+    "ncc_offset",
+    "correlates with the template minus its mean, not divided by the window's norm",
+    breaks="For every window",
+)
 def _(field, template):
     t = template.double() - template.double().mean()
     score = F.conv2d(field.double()[None, None], t[None, None])[0, 0]
@@ -183,7 +213,7 @@ def _(field, template):
     best, where = -math.inf, (0, 0)
     for i in range(field.shape[0] - h):
         for j in range(field.shape[1] - w):
-            win = f[i:i + h, j:j + w]
+            win = f[i : i + h, j : j + w]
             d = win - win.mean()
             norm = math.sqrt(float((d * d).sum() * (t * t).sum()))
             score = float((d * t).sum()) / norm if norm > 1e-12 else 0.0
@@ -192,8 +222,11 @@ def _(field, template):
     return where
 
 
-@wrong("ncc_offset", "leaves out flat windows, so a negative score can win against their 0",
-       breaks="A window without contrast")
+@wrong(
+    "ncc_offset",
+    "leaves out flat windows, so a negative score can win against their 0",
+    breaks="A window without contrast",
+)
 def _(field, template):
     win, t = _windows00(field, template)
     flat = win.amax((2, 3)) == win.amin((2, 3))
@@ -204,8 +237,11 @@ def _(field, template):
     return _corner00(score)
 
 
-@wrong("ncc_offset", "a generous epsilon in the denominator puts faint windows at a disadvantage",
-       breaks="For every window")
+@wrong(
+    "ncc_offset",
+    "a generous epsilon in the denominator puts faint windows at a disadvantage",
+    breaks="For every window",
+)
 def _(field, template):
     win, t = _windows00(field, template)
     win = win - win.mean((2, 3), keepdim=True)
@@ -233,7 +269,7 @@ def _(field, template):
     best, where = None, (0, 0)
     for i in range(f.shape[0] - h + 1):
         for j in range(f.shape[1] - w + 1):
-            win = f[i:i + h, j:j + w]
+            win = f[i : i + h, j : j + w]
             score = 0.0
             if win.max() > win.min():
                 d = win - win.mean()

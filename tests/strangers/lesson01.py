@@ -1,8 +1,9 @@
 """Answers to the exercises of lesson 01 by people who saw only the texts."""
+
 import math
+
 import numpy as np
 import torch
-import torch.nn.functional as F
 from strangers import right, wrong
 
 # -------------------------------------------------------------- linear_betas
@@ -24,7 +25,11 @@ def _(steps, first, last):
     return torch.linspace(first * k, last * k, steps, dtype=torch.float64)
 
 
-@wrong("linear_betas", "the last end is not reached: divides by steps", breaks="With fewer steps each must do more")
+@wrong(
+    "linear_betas",
+    "the last end is not reached: divides by steps",
+    breaks="With fewer steps each must do more",
+)
 def _(steps, first, last):
     k = 1000 / steps
     if last * k >= 1:
@@ -80,7 +85,11 @@ def _(betas):
     return torch.log(alphas / (1 - alphas))
 
 
-@wrong("log_snr", "exp(-sum of betas) for the product: only good for small betas", breaks="Each step keeps the share")
+@wrong(
+    "log_snr",
+    "exp(-sum of betas) for the product: only good for small betas",
+    breaks="Each step keeps the share",
+)
 def _(betas):
     left = torch.exp(-torch.cumsum(betas, 0))
     return torch.log(left / (1 - left))
@@ -97,7 +106,9 @@ def _(betas):
     return torch.log(left.sqrt() / (1 - left).sqrt())
 
 
-@wrong("log_snr", "product up to but excluding step t, as 1 is put in front", breaks="Each step keeps the share")
+@wrong(
+    "log_snr", "product up to but excluding step t, as 1 is put in front", breaks="Each step keeps the share"
+)
 def _(betas):
     left = torch.cumprod(torch.cat([torch.ones_like(betas[:1]), 1 - betas[:-1]]), 0)
     return torch.log(left / (1 - left))
@@ -145,13 +156,19 @@ def _(x0, t, noise, alpha_bars):
     return math.sqrt(a) * x0 + math.sqrt(1 - a) * noise
 
 
-@wrong("q_sample", "made for images only: three axes of length 1 are appended always", breaks="`x0` and `noise` are")
+@wrong(
+    "q_sample",
+    "made for images only: three axes of length 1 are appended always",
+    breaks="`x0` and `noise` are",
+)
 def _(x0, t, noise, alpha_bars):
     a = alpha_bars[t].view(-1, 1, 1, 1)
     return (a.sqrt() * x0 + (1 - a).sqrt() * noise).to(x0.dtype)
 
 
-@wrong("q_sample", "always float32, also for a float64 x0", breaks="The result has the shape and dtype of `x0`")
+@wrong(
+    "q_sample", "always float32, also for a float64 x0", breaks="The result has the shape and dtype of `x0`"
+)
 def _(x0, t, noise, alpha_bars):
     a = alpha_bars[t].reshape([len(t)] + [1] * (x0.dim() - 1))
     return (a.sqrt() * x0 + (1 - a).sqrt() * noise).float()
@@ -168,7 +185,7 @@ def _(x0, t, noise, alpha_bars):
 @right("q_sample", "batch axis moved to the end, so that the coefficients broadcast")
 def _(x0, t, noise, alpha_bars):
     keep = torch.gather(alpha_bars, 0, t)
-    a, s = keep ** 0.5, (1 - keep) ** 0.5
+    a, s = keep**0.5, (1 - keep) ** 0.5
     y = x0.movedim(0, -1) * a + noise.movedim(0, -1) * s
     return y.movedim(-1, 0).to(x0.dtype)
 
@@ -208,7 +225,11 @@ def _(steps, largest):
     return betas
 
 
-@wrong("cosine_betas", "steps points instead of steps + 1, the first ratio against f(0)", breaks="The betas follow")
+@wrong(
+    "cosine_betas",
+    "steps points instead of steps + 1, the first ratio against f(0)",
+    breaks="The betas follow",
+)
 def _(steps, largest):
     u = torch.arange(steps, dtype=torch.float64) / steps
     f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -216,7 +237,11 @@ def _(steps, largest):
     return (1 - f / before).clamp(max=largest)
 
 
-@wrong("cosine_betas", "1 - f((t+1)/T) / f(0): all that was lost so far, not by this step", breaks="The betas follow")
+@wrong(
+    "cosine_betas",
+    "1 - f((t+1)/T) / f(0): all that was lost so far, not by this step",
+    breaks="The betas follow",
+)
 def _(steps, largest):
     u = torch.linspace(0, 1, steps + 1, dtype=torch.float64)
     f = torch.cos((u + 0.008) / 1.008 * math.pi / 2) ** 2
@@ -227,7 +252,10 @@ def _(steps, largest):
 def _(steps, largest):
     def height(i):
         return math.cos((i / steps + 0.008) / 1.008 * math.pi / 2) ** 2
-    return torch.tensor([min(1 - height(i + 1) / height(i), largest) for i in range(steps)], dtype=torch.float64)
+
+    return torch.tensor(
+        [min(1 - height(i + 1) / height(i), largest) for i in range(steps)], dtype=torch.float64
+    )
 
 
 @right("cosine_betas", "half-angle identity, cos squared is (1 + cos) / 2, in numpy")

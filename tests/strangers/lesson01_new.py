@@ -30,7 +30,9 @@ def _(net, x0, t, noise, alpha_bars):
     return ((guess - noise) ** 2).mean()
 
 
-@wrong("diffusion_loss", "squares the mean instead of averaging the squares", breaks="Make $x_t$ from `x0`, `t`")
+@wrong(
+    "diffusion_loss", "squares the mean instead of averaging the squares", breaks="Make $x_t$ from `x0`, `t`"
+)
 def _(net, x0, t, noise, alpha_bars):
     x_t = n1_q(x0, t, noise, alpha_bars)
     return (net(x_t, t) - noise).mean() ** 2
@@ -109,13 +111,17 @@ class N1Loss:
         return self.criterion(noise, net(x_t, t)) / noise.numel()
 
 
-right("diffusion_loss", "an object with __call__, summed MSELoss over the number of entries, x_t in float64")(N1Loss())
+right("diffusion_loss", "an object with __call__, summed MSELoss over the number of entries, x_t in float64")(
+    N1Loss()
+)
 
 
 # ---------------------------------------------------------------- train
 
 
-@wrong("train", "timesteps drawn from 1 on: torch.randint(1, T, ...)", breaks="2. a timestep for each of them:")
+@wrong(
+    "train", "timesteps drawn from 1 on: torch.randint(1, T, ...)", breaks="2. a timestep for each of them:"
+)
 def _(net, x0, alpha_bars, steps, batch, lr, generator):
     opt = torch.optim.Adam(net.parameters(), lr=lr)
     dev, losses = x0.device, []
@@ -186,7 +192,9 @@ def _(net, x0, alpha_bars, steps, batch, lr, generator):
     return losses
 
 
-@wrong("train", "clears the gradients after the step, not before backward", breaks="Clear the gradients *before*")
+@wrong(
+    "train", "clears the gradients after the step, not before backward", breaks="Clear the gradients *before*"
+)
 def _(net, x0, alpha_bars, steps, batch, lr, generator):
     opt = torch.optim.Adam(net.parameters(), lr=lr)
     dev, losses = x0.device, []
@@ -229,7 +237,9 @@ def n1_draws(x0, total, steps, batch, generator):
         yield picked, when, torch.randn(picked.shape, dtype=x0.dtype, **kw)
 
 
-@right("train", "a generator function for the draws, gradients set to None by hand, losses gathered in a tensor")
+@right(
+    "train", "a generator function for the draws, gradients set to None by hand, losses gathered in a tensor"
+)
 def _(net, x0, alpha_bars, steps, batch, lr, generator):
     params = list(net.parameters())
     adam = torch.optim.Adam(params, lr)
@@ -282,7 +292,9 @@ def _(net, x0, alpha_bars, steps, batch, lr, generator):
     return losses
 
 
-@right("train", "an inner function for one step, zero_grad(set_to_none=False) first of all, list comprehension")
+@right(
+    "train", "an inner function for one step, zero_grad(set_to_none=False) first of all, list comprehension"
+)
 def _(net, x0, alpha_bars, steps, batch, lr, generator):
     opt = torch.optim.Adam([{"params": net.parameters()}], lr=lr)
 
@@ -304,14 +316,22 @@ def _(net, x0, alpha_bars, steps, batch, lr, generator):
 # ---------------------------------------------------------------- thin_out
 
 
-@wrong("thin_out", "adds up the betas of every k steps: nearly right for small ones", breaks="So the new way passes")
+@wrong(
+    "thin_out",
+    "adds up the betas of every k steps: nearly right for small ones",
+    breaks="So the new way passes",
+)
 def _(betas, every):
     if len(betas) % every:
         raise ValueError(f"{every} does not divide {len(betas)} steps")
     return betas.reshape(-1, every).sum(dim=1)
 
 
-@wrong("thin_out", "the last of every k steps, k times over: right for constant betas", breaks="So the new way passes")
+@wrong(
+    "thin_out",
+    "the last of every k steps, k times over: right for constant betas",
+    breaks="So the new way passes",
+)
 def _(betas, every):
     if len(betas) % every:
         raise ValueError(f"{every} does not divide {len(betas)} steps")
@@ -329,7 +349,9 @@ def _(betas, every):
     return 1 - kept / before
 
 
-@wrong("thin_out", "turns the given betas into alpha-bars in place", breaks="`betas` are those of the old way,")
+@wrong(
+    "thin_out", "turns the given betas into alpha-bars in place", breaks="`betas` are those of the old way,"
+)
 def _(betas, every):
     if len(betas) % every:
         raise ValueError(f"{every} does not divide {len(betas)} steps")
@@ -345,7 +367,11 @@ def _(betas, every):
     return 1 - alphas.prod(dim=1)
 
 
-@wrong("thin_out", "new betas clipped at 0.999, as in the code of Nichol and Dhariwal", breaks="So the new way passes")
+@wrong(
+    "thin_out",
+    "new betas clipped at 0.999, as in the code of Nichol and Dhariwal",
+    breaks="So the new way passes",
+)
 def _(betas, every):
     if len(betas) % every:
         raise ValueError(f"{every} does not divide {len(betas)} steps")
@@ -414,13 +440,19 @@ def _(steps):
     return torch.linspace(0.99, 0.002, steps) ** 1.5
 
 
-@wrong("own_schedule", "cosine clamped at 0.01: flat at the end with many steps", breaks="It has to fall strictly,")
+@wrong(
+    "own_schedule",
+    "cosine clamped at 0.01: flat at the end with many steps",
+    breaks="It has to fall strictly,",
+)
 def _(steps):
     u = (torch.arange(steps, dtype=torch.float64) + 0.5) / steps
     return (torch.cos(u * math.pi / 2) ** 2).clamp(0.01, 0.999)
 
 
-@wrong("own_schedule", "a random search without a seed: another curve each time", breaks="The same call gives")
+@wrong(
+    "own_schedule", "a random search without a seed: another curve each time", breaks="The same call gives"
+)
 def _(steps):
     ramp = torch.linspace(5, -6, steps, dtype=torch.float64)
     jitter = 0.2 * torch.rand(steps, dtype=torch.float64) / steps

@@ -1,6 +1,7 @@
 """Answers to the exercises of lesson 02 by people who saw only the texts."""
+
 import math
-import numpy as np
+
 import torch
 import torch.nn.functional as F
 from strangers import right, wrong
@@ -18,7 +19,11 @@ def _(t, width, max_period):
     return torch.cat([angle.sin(), angle.cos()], 1)
 
 
-@wrong("sinusoidal_embedding", "sines and cosines alternate, as in the transformer", breaks="All sines come first")
+@wrong(
+    "sinusoidal_embedding",
+    "sines and cosines alternate, as in the transformer",
+    breaks="All sines come first",
+)
 def _(t, width, max_period):
     if width % 2:
         raise ValueError("odd width")
@@ -36,8 +41,11 @@ def _(t, width, max_period):
     return F.pad(out, (0, width % 2))
 
 
-@wrong("sinusoidal_embedding", "frequencies in the type of t: whole timesteps make them whole too",
-       breaks="`t` is `(B,)`, whole or not")
+@wrong(
+    "sinusoidal_embedding",
+    "frequencies in the type of t: whole timesteps make them whole too",
+    breaks="`t` is `(B,)`, whole or not",
+)
 def _(t, width, max_period):
     if width % 2:
         raise ValueError("odd width")
@@ -73,7 +81,9 @@ def _(t, width, max_period):
     if width % 2 == 1:
         raise ValueError("the width must be even")
     half = width // 2
-    omega = torch.tensor([float(max_period) ** (-k / half) for k in range(half)], dtype=torch.float64, device=t.device)
+    omega = torch.tensor(
+        [float(max_period) ** (-k / half) for k in range(half)], dtype=torch.float64, device=t.device
+    )
     hand = torch.exp(1j * torch.outer(t.to(torch.float64), omega))
     return torch.cat((hand.imag, hand.real), dim=1).to(torch.float32)
 
@@ -101,7 +111,11 @@ def _(h, embedding, weight, bias):
     return h * (1 + scale[..., None, None]) + shift[..., None, None]
 
 
-@wrong("time_modulation", "the first C numbers are taken for the shift", breaks="The first C numbers are the scale")
+@wrong(
+    "time_modulation",
+    "the first C numbers are taken for the shift",
+    breaks="The first C numbers are the scale",
+)
 def _(h, embedding, weight, bias):
     shift, scale = F.linear(F.silu(embedding), weight, bias)[..., None, None].chunk(2, 1)
     return h * (1 + scale) + shift
@@ -115,7 +129,9 @@ def _(h, embedding, weight, bias):
     return h + shift
 
 
-@wrong("time_modulation", "scale and shift of a channel side by side", breaks="The first C numbers are the scale")
+@wrong(
+    "time_modulation", "scale and shift of a channel side by side", breaks="The first C numbers are the scale"
+)
 def _(h, embedding, weight, bias):
     both = F.linear(F.silu(embedding), weight, bias).view(h.shape[0], h.shape[1], 2)
     return h * (1 + both[..., 0, None, None]) + both[..., 1, None, None]
@@ -128,7 +144,11 @@ def _(h, embedding, weight, bias):
     return (h + out[:, c:, None, None]) * (1 + out[:, :c, None, None])
 
 
-@wrong("time_modulation", "the first image's embedding for the whole batch", breaks="A residual block works on maps")
+@wrong(
+    "time_modulation",
+    "the first image's embedding for the whole batch",
+    breaks="A residual block works on maps",
+)
 def _(h, embedding, weight, bias):
     out = F.linear(F.silu(embedding), weight, bias)[0]
     c = h.shape[1]

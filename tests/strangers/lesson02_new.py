@@ -8,7 +8,11 @@ from torch import nn
 # ---------------------------------------------------------------- time_block
 
 
-@wrong("time_block", "adds to the normalised x instead of the x that came in", breaks="4. `outer`, another such layer;")
+@wrong(
+    "time_block",
+    "adds to the normalised x instead of the x that came in",
+    breaks="4. `outer`, another such layer;",
+)
 class N2NormedSkip(nn.Module):
     def __init__(self, features, time_features):
         super().__init__()
@@ -24,7 +28,11 @@ class N2NormedSkip(nn.Module):
         return x + self.outer(F.silu(self.inner(h)))
 
 
-@wrong("time_block", "SiLU after the modulation layer, not before", breaks="2. `modulation`, a linear layer from SiLU")
+@wrong(
+    "time_block",
+    "SiLU after the modulation layer, not before",
+    breaks="2. `modulation`, a linear layer from SiLU",
+)
 class N2SiluAfter(nn.Module):
     def __init__(self, features, time_features):
         super().__init__()
@@ -56,7 +64,11 @@ class N2InPlace(nn.Module):
         return x
 
 
-@wrong("time_block", "outer starts at zero, as in adaLN-Zero", breaks="The block has four layers with these names,")
+@wrong(
+    "time_block",
+    "outer starts at zero, as in adaLN-Zero",
+    breaks="The block has four layers with these names,",
+)
 class N2ZeroOuter(nn.Module):
     def __init__(self, features, time_features):
         super().__init__()
@@ -158,7 +170,10 @@ class N2Base(nn.Module):
         return x + self.change(x, time)
 
 
-@right("time_block", "a base class with the residual, layers by add_module, scale and shift by unflatten and unbind")
+@right(
+    "time_block",
+    "a base class with the residual, layers by add_module, scale and shift by unflatten and unbind",
+)
 class N2Derived(N2Base):
     def __init__(self, features, time_features):
         super().__init__()

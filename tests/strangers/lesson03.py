@@ -1,6 +1,8 @@
 """Answers to the exercises of lesson 03 by people who saw only the texts."""
+
 import math
 from fractions import Fraction
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -9,8 +11,11 @@ from strangers import right, wrong
 # --------------------------------------------------------- guided_prediction
 
 
-@wrong("guided_prediction", "counts like Ho and Salimans: (1 + w) conditional - w unconditional",
-       breaks="Go from the unconditional answer")
+@wrong(
+    "guided_prediction",
+    "counts like Ho and Salimans: (1 + w) conditional - w unconditional",
+    breaks="Go from the unconditional answer",
+)
 def _(unconditional, conditional, scale):
     return (1 + scale) * conditional - scale * unconditional
 
@@ -20,15 +25,22 @@ def _(unconditional, conditional, scale):
     return (unconditional + scale * (conditional - unconditional)).clamp(-1, 1)
 
 
-@wrong("guided_prediction", "no guidance unless scale > 1, then the conditional answer: scale 0 keeps the label",
-       breaks="Go from the unconditional answer")
+@wrong(
+    "guided_prediction",
+    "no guidance unless scale > 1, then the conditional answer: scale 0 keeps the label",
+    breaks="Go from the unconditional answer",
+)
 def _(unconditional, conditional, scale):
     if scale <= 1:
         return conditional
     return unconditional + scale * (conditional - unconditional)
 
 
-@wrong("guided_prediction", "gives the result the spread of the conditional answer", breaks="Go from the unconditional answer")
+@wrong(
+    "guided_prediction",
+    "gives the result the spread of the conditional answer",
+    breaks="Go from the unconditional answer",
+)
 def _(unconditional, conditional, scale):
     out = unconditional + scale * (conditional - unconditional)
     dims = tuple(range(1, out.dim()))
@@ -167,7 +179,9 @@ def _(output, x_t, t, alpha_bars, prediction):
     raise ValueError(prediction)
 
 
-@wrong("predict_x0", "a predicted image keeps its own dtype", breaks="The result has shape and dtype of `x_t`")
+@wrong(
+    "predict_x0", "a predicted image keeps its own dtype", breaks="The result has shape and dtype of `x_t`"
+)
 def _(output, x_t, t, alpha_bars, prediction):
     if prediction == "x0":
         return output
@@ -179,10 +193,16 @@ def _(output, x_t, t, alpha_bars, prediction):
     raise ValueError(prediction)
 
 
-@wrong("predict_x0", "a look-up table, so an unknown name is a KeyError", breaks="Turn the answer into the image")
+@wrong(
+    "predict_x0", "a look-up table, so an unknown name is a KeyError", breaks="Turn the answer into the image"
+)
 def _(output, x_t, t, alpha_bars, prediction):
     a, s = _roots03(t, alpha_bars, x_t)
-    ways = {"epsilon": lambda: (x_t - s * output) / a, "x0": lambda: output, "v": lambda: a * x_t - s * output}
+    ways = {
+        "epsilon": lambda: (x_t - s * output) / a,
+        "x0": lambda: output,
+        "v": lambda: a * x_t - s * output,
+    }
     return ways[prediction]().to(x_t.dtype)
 
 
@@ -201,7 +221,7 @@ def _(output, x_t, t, alpha_bars, prediction):
 @right("predict_x0", "every answer is p x_t + q output; einsum")
 def _(output, x_t, t, alpha_bars, prediction):
     keep = alpha_bars.index_select(0, t)
-    a, s = keep ** 0.5, (1 - keep) ** 0.5
+    a, s = keep**0.5, (1 - keep) ** 0.5
     match prediction:
         case "epsilon":
             p, q = 1 / a, -s / a
@@ -241,13 +261,19 @@ def _mean03(x_t, x0, ab, prev):
     return math.sqrt(prev) * beta / (1 - ab) * x0 + math.sqrt(alpha) * (1 - prev) / (1 - ab) * x_t
 
 
-@wrong("ddpm_step", "multiplies the noise by the variance, not by its root", breaks="Return the mean plus `noise`")
+@wrong(
+    "ddpm_step",
+    "multiplies the noise by the variance, not by its root",
+    breaks="Return the mean plus `noise`",
+)
 def _(x_t, x0, noise, alpha_bar, alpha_bar_prev):
     variance = (1 - alpha_bar_prev) / (1 - alpha_bar) * (1 - alpha_bar / alpha_bar_prev)
     return _mean03(x_t, x0, alpha_bar, alpha_bar_prev) + variance * noise
 
 
-@wrong("ddpm_step", "variance beta (fixed_large) except at the last step", breaks="Return the mean plus `noise`")
+@wrong(
+    "ddpm_step", "variance beta (fixed_large) except at the last step", breaks="Return the mean plus `noise`"
+)
 def _(x_t, x0, noise, alpha_bar, alpha_bar_prev):
     mean = _mean03(x_t, x0, alpha_bar, alpha_bar_prev)
     if alpha_bar_prev == 1:
@@ -281,8 +307,11 @@ def _(x_t, x0, noise, alpha_bar, alpha_bar_prev):
     return _mean03(x_t, x0, alpha_bar, alpha_bar_prev) + math.sqrt(variance) * noise
 
 
-@wrong("ddpm_step", "mean by way of the noise and 1 / sqrt(alpha): breaks down where alpha_bar is 0",
-       breaks="If the image were known")
+@wrong(
+    "ddpm_step",
+    "mean by way of the noise and 1 / sqrt(alpha): breaks down where alpha_bar is 0",
+    breaks="If the image were known",
+)
 def _(x_t, x0, noise, alpha_bar, alpha_bar_prev):
     alpha = alpha_bar / alpha_bar_prev
     eps = (x_t - math.sqrt(alpha_bar) * x0) / math.sqrt(1 - alpha_bar)
@@ -299,7 +328,7 @@ def _(x_t, x0, noise, alpha_bar, alpha_bar_prev):
     prior, likelihood = 1 / (1 - alpha_bar_prev), alpha / beta
     variance = 1 / (prior + likelihood)
     centre = (math.sqrt(alpha_bar_prev) * prior * variance) * x0 + (math.sqrt(alpha) / beta * variance) * x_t
-    return centre + variance ** 0.5 * noise
+    return centre + variance**0.5 * noise
 
 
 @right("ddpm_step", "as DDIM's step with eta 1: old noise and fresh noise")
@@ -307,9 +336,9 @@ def _(x_t, x0, noise, alpha_bar, alpha_bar_prev):
     if alpha_bar_prev == 1.0:
         return x0 + 0.0
     variance = (1 - alpha_bar_prev) * (alpha_bar_prev - alpha_bar) / (alpha_bar_prev * (1 - alpha_bar))
-    old = (x_t - alpha_bar ** 0.5 * x0) / (1 - alpha_bar) ** 0.5
+    old = (x_t - alpha_bar**0.5 * x0) / (1 - alpha_bar) ** 0.5
     kept = max(1 - alpha_bar_prev - variance, 0.0)
-    return alpha_bar_prev ** 0.5 * x0 + kept ** 0.5 * old + variance ** 0.5 * noise
+    return alpha_bar_prev**0.5 * x0 + kept**0.5 * old + variance**0.5 * noise
 
 
 # ----------------------------------------------------------------- ddim_step
@@ -319,16 +348,22 @@ def _sigma03(ab, prev, eta):
     return eta * math.sqrt((1 - prev) / (1 - ab)) * math.sqrt(1 - ab / prev)
 
 
-@wrong("ddim_step", "epsilon from the image before clipping, as diffusers does", breaks="$x_0$ is the *clipped* image")
+@wrong(
+    "ddim_step",
+    "epsilon from the image before clipping, as diffusers does",
+    breaks="$x_0$ is the *clipped* image",
+)
 def _(x_t, x0, noise, alpha_bar, alpha_bar_prev, eta):
     eps = (x_t - math.sqrt(alpha_bar) * x0) / math.sqrt(1 - alpha_bar)
     x0 = x0.clamp(-1, 1)
     sigma = _sigma03(alpha_bar, alpha_bar_prev, eta)
-    kept = max(1 - alpha_bar_prev - sigma ** 2, 0)
+    kept = max(1 - alpha_bar_prev - sigma**2, 0)
     return math.sqrt(alpha_bar_prev) * x0 + math.sqrt(kept) * eps + sigma * noise
 
 
-@wrong("ddim_step", "does not take sigma squared off: too much noise in all", breaks="Clip the predicted image")
+@wrong(
+    "ddim_step", "does not take sigma squared off: too much noise in all", breaks="Clip the predicted image"
+)
 def _(x_t, x0, noise, alpha_bar, alpha_bar_prev, eta):
     x0 = x0.clamp(-1, 1)
     eps = (x_t - math.sqrt(alpha_bar) * x0) / math.sqrt(1 - alpha_bar)
@@ -345,23 +380,31 @@ def _(x_t, x0, noise, alpha_bar, alpha_bar_prev, eta):
     return math.sqrt(alpha_bar_prev) * x0 + math.sqrt(kept) * eps + math.sqrt(variance) * noise
 
 
-@wrong("ddim_step", "at the last step the predicted image comes out unclipped", breaks="With $\\eta = 0$ nothing is random")
+@wrong(
+    "ddim_step",
+    "at the last step the predicted image comes out unclipped",
+    breaks="With $\\eta = 0$ nothing is random",
+)
 def _(x_t, x0, noise, alpha_bar, alpha_bar_prev, eta):
     if alpha_bar_prev == 1:
         return x0.clone()
     x0 = x0.clamp(-1, 1)
     eps = (x_t - math.sqrt(alpha_bar) * x0) / math.sqrt(1 - alpha_bar)
     sigma = _sigma03(alpha_bar, alpha_bar_prev, eta)
-    kept = max(1 - alpha_bar_prev - sigma ** 2, 0)
+    kept = max(1 - alpha_bar_prev - sigma**2, 0)
     return math.sqrt(alpha_bar_prev) * x0 + math.sqrt(kept) * eps + sigma * noise
 
 
-@wrong("ddim_step", "shrinks the image by its largest value instead of clipping", breaks="Clip the predicted image")
+@wrong(
+    "ddim_step",
+    "shrinks the image by its largest value instead of clipping",
+    breaks="Clip the predicted image",
+)
 def _(x_t, x0, noise, alpha_bar, alpha_bar_prev, eta):
     x0 = x0 / x0.abs().amax().clamp(min=1)
     eps = (x_t - math.sqrt(alpha_bar) * x0) / math.sqrt(1 - alpha_bar)
     sigma = _sigma03(alpha_bar, alpha_bar_prev, eta)
-    kept = max(1 - alpha_bar_prev - sigma ** 2, 0)
+    kept = max(1 - alpha_bar_prev - sigma**2, 0)
     return math.sqrt(alpha_bar_prev) * x0 + math.sqrt(kept) * eps + sigma * noise
 
 
@@ -371,7 +414,11 @@ def _(x_t, x0, noise, alpha_bar, alpha_bar_prev, eta):
     variance = eta * eta * share
     kept = math.sqrt(max(1 - alpha_bar_prev - variance, 0.0) / (1 - alpha_bar))
     image = torch.minimum(torch.maximum(x0, torch.full_like(x0, -1.0)), torch.ones_like(x0))
-    return kept * x_t + (math.sqrt(alpha_bar_prev) - kept * math.sqrt(alpha_bar)) * image + math.sqrt(variance) * noise
+    return (
+        kept * x_t
+        + (math.sqrt(alpha_bar_prev) - kept * math.sqrt(alpha_bar)) * image
+        + math.sqrt(variance) * noise
+    )
 
 
 @right("ddim_step", "hardtanh, and coefficients as float64 tensors")
@@ -412,7 +459,11 @@ def _(x_t, x0, before, alpha_bar, alpha_bar_next):
     return ratio * x_t - math.sqrt(alpha_bar_next) * math.expm1(-h) * d
 
 
-@wrong("dpm_step", "h_before / h instead of h / h_before: only right for even steps", breaks="From the step before")
+@wrong(
+    "dpm_step",
+    "h_before / h instead of h / h_before: only right for even steps",
+    breaks="From the step before",
+)
 def _(x_t, x0, before, alpha_bar, alpha_bar_next):
     if alpha_bar_next == 1:
         return x0
@@ -436,7 +487,11 @@ def _(x_t, x0, before, alpha_bar, alpha_bar_next):
     return ratio * x_t - math.sqrt(alpha_bar_next) * math.expm1(-h) * d
 
 
-@wrong("dpm_step", "alpha_bar_next held below 1, so the last step extrapolates as well", breaks="At the last, `alpha_bar_next`")
+@wrong(
+    "dpm_step",
+    "alpha_bar_next held below 1, so the last step extrapolates as well",
+    breaks="At the last, `alpha_bar_next`",
+)
 def _(x_t, x0, before, alpha_bar, alpha_bar_next):
     alpha_bar_next = min(alpha_bar_next, 1 - 1e-8)
     h = _lambda03(alpha_bar_next) - _lambda03(alpha_bar)

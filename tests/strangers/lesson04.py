@@ -1,5 +1,5 @@
 """Answers to the exercises of lesson 04 by people who saw only the texts."""
-import math
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,9 @@ from strangers import right, wrong
 # ------------------------------------------------------------ encoder_shapes
 
 
-@wrong("encoder_shapes", "looks only at the input for an odd size", breaks="If a map somewhere has an odd size")
+@wrong(
+    "encoder_shapes", "looks only at the input for an odd size", breaks="If a map somewhere has an odd size"
+)
 def _(size, base, n_down, cap):
     if size % 2:
         raise ValueError("odd size")
@@ -33,8 +35,11 @@ def _(size, base, n_down, cap):
     return [(min(base * 2**k, cap), size >> (k + 1)) for k in range(n_down)]
 
 
-@wrong("encoder_shapes", "stops doubling before the cap would be passed, instead of going to the cap",
-       breaks="The encoder has `n_down` blocks")
+@wrong(
+    "encoder_shapes",
+    "stops doubling before the cap would be passed, instead of going to the cap",
+    breaks="The encoder has `n_down` blocks",
+)
 def _(size, base, n_down, cap):
     out, channels = [], base
     for k in range(n_down):
@@ -65,6 +70,7 @@ def _(size, base, n_down, cap):
         if odd:
             raise ValueError(f"{size} cannot be halved")
         return [(min(channels, cap), half)] + below(half, 2 * channels, left - 1)
+
     return below(size, base, n_down)
 
 
@@ -155,9 +161,11 @@ def _(x, skip, weight):
     return F.relu(torch.cat([F.conv_transpose2d(x, weight, stride=2, padding=1), skip], 1))
 
 
-@wrong("decoder_step", "no padding, the surplus cut off at the right and below", breaks="Double the map's size")
+@wrong(
+    "decoder_step", "no padding, the surplus cut off at the right and below", breaks="Double the map's size"
+)
 def _(x, skip, weight):
-    y = F.conv_transpose2d(x, weight, stride=2)[:, :, :skip.shape[2], :skip.shape[3]]
+    y = F.conv_transpose2d(x, weight, stride=2)[:, :, : skip.shape[2], : skip.shape[3]]
     return torch.cat([F.relu(y), skip], 1)
 
 
@@ -172,7 +180,9 @@ def _(x, skip, weight):
     return torch.cat([y.relu(), skip], dim=1)
 
 
-@wrong("decoder_step", "batch normalisation before the ReLU", breaks="(Batch normalisation is left out here.)")
+@wrong(
+    "decoder_step", "batch normalisation before the ReLU", breaks="(Batch normalisation is left out here.)"
+)
 def _(x, skip, weight):
     y = F.conv_transpose2d(x, weight, stride=2, padding=1)
     mean = y.mean((0, 2, 3), keepdim=True)
@@ -195,8 +205,8 @@ def _(x, skip, weight):
     patches = torch.einsum("bchw,cokl->boklhw", x, weight).reshape(b, -1, h * w)
     up = F.fold(patches, (2 * h, 2 * w), kernel_size=4, stride=2, padding=1)
     out = skip.new_empty(b, up.shape[1] + skip.shape[1], 2 * h, 2 * w)
-    out[:, :up.shape[1]] = torch.relu(up)
-    out[:, up.shape[1]:] = skip
+    out[:, : up.shape[1]] = torch.relu(up)
+    out[:, up.shape[1] :] = skip
     return out
 
 
@@ -210,7 +220,11 @@ def _(x, weight, scale, shift, running_mean, running_var, training):
     return F.leaky_relu(y, 0.2)
 
 
-@wrong("encoder_block", "statistics of every image by itself while training", breaks="While training, batch normalisation uses")
+@wrong(
+    "encoder_block",
+    "statistics of every image by itself while training",
+    breaks="While training, batch normalisation uses",
+)
 def _(x, weight, scale, shift, running_mean, running_var, training):
     y = F.conv2d(x, weight, stride=2, padding=1)
     if training:
@@ -221,7 +235,9 @@ def _(x, weight, scale, shift, running_mean, running_var, training):
     return F.leaky_relu(y, 0.2)
 
 
-@wrong("encoder_block", "updates copies of the running values", breaks="While training, batch normalisation uses")
+@wrong(
+    "encoder_block", "updates copies of the running values", breaks="While training, batch normalisation uses"
+)
 def _(x, weight, scale, shift, running_mean, running_var, training):
     y = F.conv2d(x, weight, stride=2, padding=1)
     running_mean, running_var = running_mean.clone(), running_var.clone()
@@ -229,7 +245,11 @@ def _(x, weight, scale, shift, running_mean, running_var, training):
     return F.leaky_relu(y, negative_slope=0.2)
 
 
-@wrong("encoder_block", "uses the batch's own statistics in use as well", breaks="While training, batch normalisation uses")
+@wrong(
+    "encoder_block",
+    "uses the batch's own statistics in use as well",
+    breaks="While training, batch normalisation uses",
+)
 def _(x, weight, scale, shift, running_mean, running_var, training):
     y = F.conv2d(x, weight, stride=2, padding=1)
     if training:
@@ -239,7 +259,11 @@ def _(x, weight, scale, shift, running_mean, running_var, training):
     return F.leaky_relu(y, 0.2)
 
 
-@wrong("encoder_block", "leaves two more axes on the given scale and shift", breaks="Nothing else that you were given may change")
+@wrong(
+    "encoder_block",
+    "leaves two more axes on the given scale and shift",
+    breaks="Nothing else that you were given may change",
+)
 def _(x, weight, scale, shift, running_mean, running_var, training):
     y = F.conv2d(x, weight, stride=2, padding=1)
     y = F.batch_norm(y, running_mean, running_var, training=training, momentum=0.1)

@@ -1,8 +1,9 @@
 """Answers to the exercises of lesson 05 by people who saw only the texts."""
+
 import functools
 import itertools
 import math
-import numpy as np
+
 import torch
 import torch.nn.functional as F
 from strangers import right, wrong
@@ -10,7 +11,9 @@ from strangers import right, wrong
 # --------------------------------------------------------- conditional_input
 
 
-@wrong("conditional_input", "repeats any batch that divides the image's", breaks="Any other mismatch of batch")
+@wrong(
+    "conditional_input", "repeats any batch that divides the image's", breaks="Any other mismatch of batch"
+)
 def _(condition, image):
     times, rest = divmod(image.shape[0], condition.shape[0])
     if rest or times == 0 or condition.shape[2:] != image.shape[2:]:
@@ -18,7 +21,11 @@ def _(condition, image):
     return torch.cat([condition.repeat(times, 1, 1, 1), image], 1)
 
 
-@wrong("conditional_input", "repeats a single image for many conditions too", breaks="Any other mismatch of batch")
+@wrong(
+    "conditional_input",
+    "repeats a single image for many conditions too",
+    breaks="Any other mismatch of batch",
+)
 def _(condition, image):
     b = max(condition.shape[0], image.shape[0])
     if {condition.shape[0], image.shape[0]} - {1, b} or condition.shape[2:] != image.shape[2:]:
@@ -35,14 +42,22 @@ def _(condition, image):
     return torch.cat([condition.expand(image.shape[0], -1, -1, -1), image], 1)
 
 
-@wrong("conditional_input", "leaves mistakes to torch, which raises a RuntimeError", breaks="Any other mismatch of batch")
+@wrong(
+    "conditional_input",
+    "leaves mistakes to torch, which raises a RuntimeError",
+    breaks="Any other mismatch of batch",
+)
 def _(condition, image):
     if condition.shape[0] == 1:
         condition = condition.expand(image.shape[0], -1, -1, -1)
     return torch.cat([condition, image], dim=1)
 
 
-@wrong("conditional_input", "wants as many channels in the condition as in the image", breaks="So it is given both")
+@wrong(
+    "conditional_input",
+    "wants as many channels in the condition as in the image",
+    breaks="So it is given both",
+)
 def _(condition, image):
     if condition.shape[0] == 1:
         condition = condition.repeat(image.shape[0], 1, 1, 1)
@@ -51,7 +66,9 @@ def _(condition, image):
     return torch.cat([condition, image], 1)
 
 
-@wrong("conditional_input", "the first condition for all images, always", breaks="A single condition (batch 1)")
+@wrong(
+    "conditional_input", "the first condition for all images, always", breaks="A single condition (batch 1)"
+)
 def _(condition, image):
     if condition.shape[0] not in (1, image.shape[0]) or condition.shape[2:] != image.shape[2:]:
         raise ValueError("mismatch")
@@ -64,7 +81,9 @@ def _(condition, image):
     b, k, *size = image.shape
     if (n != 1 and n != b) or [h, w] != size:
         raise ValueError(f"{tuple(condition.shape)} does not go with {tuple(image.shape)}")
-    out = torch.empty(b, c + k, h, w, dtype=torch.promote_types(condition.dtype, image.dtype), device=image.device)
+    out = torch.empty(
+        b, c + k, h, w, dtype=torch.promote_types(condition.dtype, image.dtype), device=image.device
+    )
     out[:, :c] = condition
     out[:, c:] = image
     return out
@@ -99,7 +118,11 @@ def _(real_logits, fake_logits):
     return 0.5 * (real + fake_logits.square().mean((1, 2, 3)).sum())
 
 
-@wrong("lsgan_d_loss", "the fake logits are detached, as if they were the fake images", breaks="Return a scalar that can")
+@wrong(
+    "lsgan_d_loss",
+    "the fake logits are detached, as if they were the fake images",
+    breaks="Return a scalar that can",
+)
 def _(real_logits, fake_logits):
     real = F.mse_loss(real_logits, torch.ones_like(real_logits))
     fake_logits = fake_logits.detach()
@@ -111,7 +134,11 @@ def _(real_logits, fake_logits):
     return 0.5 * ((real_logits.mean() - 1) ** 2 + fake_logits.mean() ** 2)
 
 
-@wrong("lsgan_d_loss", "no penalty for a real logit above 1 or a fake one below 0", breaks="The least-squares discriminator")
+@wrong(
+    "lsgan_d_loss",
+    "no penalty for a real logit above 1 or a fake one below 0",
+    breaks="The least-squares discriminator",
+)
 def _(real_logits, fake_logits):
     return 0.5 * (F.relu(1 - real_logits).square().mean() + F.relu(fake_logits).square().mean())
 
@@ -151,7 +178,11 @@ def _(size, n_layers):
     return size
 
 
-@wrong("patch_map_size", "halves without rounding and rounds once at the end", breaks="One convolution turns size")
+@wrong(
+    "patch_map_size",
+    "halves without rounding and rounds once at the end",
+    breaks="One convolution turns size",
+)
 def _(size, n_layers):
     left = round(size / 2**n_layers) - 2
     if left <= 0:
@@ -208,7 +239,11 @@ def _(base, n_layers, cap):
     return [(channels[i], channels[i + 1], 4, strides[i], 1) for i in range(n_layers + 2)]
 
 
-@wrong("patchgan_layers", "first layer of stride 1 does not follow the rule any more", breaks="First `n_layers` layers")
+@wrong(
+    "patchgan_layers",
+    "first layer of stride 1 does not follow the rule any more",
+    breaks="First `n_layers` layers",
+)
 def _(base, n_layers, cap):
     layers, before = [], 2
     for k in range(n_layers):
@@ -260,7 +295,11 @@ def _(base, n_layers, cap):
 # ----------------------------------------------------------- receptive_field
 
 
-@wrong("receptive_field", "a layer's own stride counts already for its own kernel", breaks="A layer with kernel k adds")
+@wrong(
+    "receptive_field",
+    "a layer's own stride counts already for its own kernel",
+    breaks="A layer with kernel k adds",
+)
 def _(layers):
     field, step = 1, 1
     for kernel, stride in layers:
@@ -278,8 +317,11 @@ def _(layers):
     return field
 
 
-@wrong("receptive_field", "stride to the power of the layer's number: right when all strides are equal",
-       breaks="A layer with kernel k adds")
+@wrong(
+    "receptive_field",
+    "stride to the power of the layer's number: right when all strides are equal",
+    breaks="A layer with kernel k adds",
+)
 def _(layers):
     field = 1
     for i, (kernel, stride) in enumerate(layers):
@@ -287,7 +329,11 @@ def _(layers):
     return field
 
 
-@wrong("receptive_field", "starts with the first layer's kernel: no layers, no answer", breaks="One pixel sees itself")
+@wrong(
+    "receptive_field",
+    "starts with the first layer's kernel: no layers, no answer",
+    breaks="One pixel sees itself",
+)
 def _(layers):
     field, step = layers[0]
     for kernel, stride in layers[1:]:
@@ -296,7 +342,9 @@ def _(layers):
     return field
 
 
-@wrong("receptive_field", "adds up the strides instead of multiplying them", breaks="A layer with kernel k adds")
+@wrong(
+    "receptive_field", "adds up the strides instead of multiplying them", breaks="A layer with kernel k adds"
+)
 def _(layers):
     field, step = 1, 1
     for kernel, stride in layers:
@@ -335,7 +383,11 @@ def _(index, layers):
     return first, end
 
 
-@wrong("logit_span", "paddings are summed without regard to the strides before them", breaks="You click the logit")
+@wrong(
+    "logit_span",
+    "paddings are summed without regard to the strides before them",
+    breaks="You click the logit",
+)
 def _(index, layers):
     step, field = 1, 1
     for kernel, stride, _ in layers:
@@ -353,8 +405,11 @@ def _(index, layers):
     return first, last
 
 
-@wrong("logit_span", "the field centred on the logit's block of pixels, as if the padding were always the fitting one",
-       breaks="You click the logit")
+@wrong(
+    "logit_span",
+    "the field centred on the logit's block of pixels, as if the padding were always the fitting one",
+    breaks="You click the logit",
+)
 def _(index, layers):
     step, field = 1, 1
     for kernel, stride, _ in layers:

@@ -1,6 +1,8 @@
 """Answers to the exercises of lesson 06 by people who saw only the texts."""
+
 import math
 from fractions import Fraction
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -17,7 +19,9 @@ def _(base, step, total):
     return base * max(0.0, (total - step) / (total - half))
 
 
-@wrong("decayed_rate", "the line goes on below zero after the run", breaks="From `total / 2` on (not rounded)")
+@wrong(
+    "decayed_rate", "the line goes on below zero after the run", breaks="From `total / 2` on (not rounded)"
+)
 def _(base, step, total):
     if step <= total / 2:
         return float(base)
@@ -30,7 +34,11 @@ def _(base, step, total):
     return base * max(0.0, 1 - max(0.0, step - half) / (half + 1))
 
 
-@wrong("decayed_rate", "counts the step that it is asked for: the last one gets 0", breaks="`step` counts the optimiser steps")
+@wrong(
+    "decayed_rate",
+    "counts the step that it is asked for: the last one gets 0",
+    breaks="`step` counts the optimiser steps",
+)
 def _(base, step, total):
     done = step + 1
     return base * min(1.0, max(0.0, 2 * (total - done) / total))
@@ -56,8 +64,11 @@ def _(base, step, total):
 # ----------------------------------------------------- optimal_discriminator
 
 
-@wrong("optimal_discriminator", "weights the densities by their labels above and below the line",
-       breaks="Return the $D(x)$ that minimises it")
+@wrong(
+    "optimal_discriminator",
+    "weights the densities by their labels above and below the line",
+    breaks="Return the $D(x)$ that minimises it",
+)
 def _(p, q, real_label, fake_label):
     return real_label * p / (real_label * p + (1 - fake_label) * q)
 
@@ -68,8 +79,11 @@ def _(p, q, real_label, fake_label):
     return torch.where(p * q == 0, torch.full_like(d, float("nan")), d)
 
 
-@wrong("optimal_discriminator", "only the real label is smoothed: right for a fake label of 0",
-       breaks="Return the $D(x)$ that minimises it")
+@wrong(
+    "optimal_discriminator",
+    "only the real label is smoothed: right for a fake label of 0",
+    breaks="Return the $D(x)$ that minimises it",
+)
 def _(p, q, real_label, fake_label):
     return real_label * p / (p + q)
 
@@ -118,20 +132,31 @@ def _(real_logits, fake_logits, real_label):
     return 0.5 * (real + fake)
 
 
-@wrong("smoothed_d_loss", "only the first part of the real term, weighted by y", breaks="The second part of the real term")
+@wrong(
+    "smoothed_d_loss",
+    "only the first part of the real term, weighted by y",
+    breaks="The second part of the real term",
+)
 def _(real_logits, fake_logits, real_label):
     return 0.5 * real_label * F.softplus(-real_logits).mean() + 0.5 * F.softplus(fake_logits).mean()
 
 
-@wrong("smoothed_d_loss", "F.binary_cross_entropy of the sigmoid: no gradient at large logits",
-       breaks="Value and gradient must be right")
+@wrong(
+    "smoothed_d_loss",
+    "F.binary_cross_entropy of the sigmoid: no gradient at large logits",
+    breaks="Value and gradient must be right",
+)
 def _(real_logits, fake_logits, real_label):
     r, f = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
     real = F.binary_cross_entropy(r, torch.full_like(r, real_label))
     return (real + F.binary_cross_entropy(f, torch.zeros_like(f))) / 2
 
 
-@wrong("smoothed_d_loss", "the real logits are regressed to the label", breaks="With the cross-entropy on raw logits")
+@wrong(
+    "smoothed_d_loss",
+    "the real logits are regressed to the label",
+    breaks="With the cross-entropy on raw logits",
+)
 def _(real_logits, fake_logits, real_label):
     return 0.5 * (real_logits - real_label).square().mean() + 0.5 * F.softplus(fake_logits).mean()
 
@@ -146,6 +171,7 @@ def _(real_logits, fake_logits, real_label):
 def _(real_logits, fake_logits, real_label):
     def over(x):
         return torch.logaddexp(x, torch.zeros_like(x)).sum()
+
     real = (real_label * over(-real_logits) + (1 - real_label) * over(real_logits)) / real_logits.numel()
     return 0.5 * real + 0.5 * over(fake_logits) / fake_logits.numel()
 
@@ -170,7 +196,11 @@ def _(real_logits, fake_logits, kind):
     return _d_loss06(real_logits, fake_logits, kind)
 
 
-@wrong("discriminator_loss", "one mean over all logits, real and fake together", breaks="The two maps may differ in size")
+@wrong(
+    "discriminator_loss",
+    "one mean over all logits, real and fake together",
+    breaks="The two maps may differ in size",
+)
 def _(real_logits, fake_logits, kind):
     r, f = real_logits.flatten(), fake_logits.flatten()
     if kind in ("minimax", "non_saturating"):
@@ -198,14 +228,22 @@ def _(real_logits, fake_logits, kind):
     return _d_loss06(real_logits, fake_logits, kind)
 
 
-@wrong("discriminator_loss", "logits held between -30 and 30 before the logarithm", breaks="Value and gradient must be right")
+@wrong(
+    "discriminator_loss",
+    "logits held between -30 and 30 before the logarithm",
+    breaks="Value and gradient must be right",
+)
 def _(real_logits, fake_logits, kind):
     if kind in ("minimax", "non_saturating"):
         real_logits, fake_logits = real_logits.clamp(-30, 30), fake_logits.clamp(-30, 30)
     return _d_loss06(real_logits, fake_logits, kind)
 
 
-@wrong("discriminator_loss", "the non-saturating game flips the logarithm of D's fakes", breaks="The non-saturating game changes")
+@wrong(
+    "discriminator_loss",
+    "the non-saturating game flips the logarithm of D's fakes",
+    breaks="The non-saturating game changes",
+)
 def _(real_logits, fake_logits, kind):
     if kind == "non_saturating":
         return 0.5 * (F.softplus(-real_logits).mean() - F.softplus(-fake_logits).mean())
@@ -246,7 +284,9 @@ def _(real_logits, fake_logits, kind):
 # ------------------------------------------------------------ exchange_fakes
 
 
-@wrong("exchange_fakes", "conditions and fakes draw places of their own", breaks="D judges fakes together with")
+@wrong(
+    "exchange_fakes", "conditions and fakes draw places of their own", breaks="D judges fakes together with"
+)
 def _(pairs, condition, fake, capacity, generator):
     stored_c, stored_f = [c for c, _ in pairs], [f for _, f in pairs]
     if capacity == 0:
@@ -298,7 +338,11 @@ def _(pairs, condition, fake, capacity, generator):
     return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
 
 
-@wrong("exchange_fakes", "a buffer without room still tosses coins and draws from nothing", breaks="With capacity 0 the batch")
+@wrong(
+    "exchange_fakes",
+    "a buffer without room still tosses coins and draws from nothing",
+    breaks="With capacity 0 the batch",
+)
 def _(pairs, condition, fake, capacity, generator):
     pairs, given = list(pairs), []
     for pair in zip(condition, fake):
@@ -327,7 +371,11 @@ def _(pairs, condition, fake, capacity, generator):
     return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
 
 
-@wrong("exchange_fakes", "the new pair goes to the end of the list, not to the freed place", breaks="Otherwise draw a place")
+@wrong(
+    "exchange_fakes",
+    "the new pair goes to the end of the list, not to the freed place",
+    breaks="Otherwise draw a place",
+)
 def _(pairs, condition, fake, capacity, generator):
     if capacity == 0:
         return condition, fake, list(pairs)
@@ -344,7 +392,11 @@ def _(pairs, condition, fake, capacity, generator):
     return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
 
 
-@wrong("exchange_fakes", "asks once per batch whether the buffer is full", breaks="Go through the batch image by image")
+@wrong(
+    "exchange_fakes",
+    "asks once per batch whether the buffer is full",
+    breaks="Go through the batch image by image",
+)
 def _(pairs, condition, fake, capacity, generator):
     if capacity == 0:
         return condition, fake, list(pairs)
@@ -360,7 +412,11 @@ def _(pairs, condition, fake, capacity, generator):
     return torch.stack([c for c, _ in given]), torch.stack([f for _, f in given]), pairs
 
 
-@wrong("exchange_fakes", "new list, but writes the new images into the stored tensors", breaks="Return what D gets")
+@wrong(
+    "exchange_fakes",
+    "new list, but writes the new images into the stored tensors",
+    breaks="Return what D gets",
+)
 def _(pairs, condition, fake, capacity, generator):
     if capacity == 0:
         return condition, fake, list(pairs)
@@ -446,7 +502,11 @@ def _(fake_logits, kind):
     return _g_loss06(fake_logits, kind)
 
 
-@wrong("generator_loss", "minimax is given the non-saturating loss, as everybody trains it", breaks="$f$ are D's raw logits of generated")
+@wrong(
+    "generator_loss",
+    "minimax is given the non-saturating loss, as everybody trains it",
+    breaks="$f$ are D's raw logits of generated",
+)
 def _(fake_logits, kind):
     return _g_loss06(fake_logits, "non_saturating" if kind == "minimax" else kind)
 
@@ -467,8 +527,11 @@ def _(fake_logits, kind):
     }[kind](fake_logits).mean()
 
 
-@wrong("generator_loss", "binary cross-entropy of the sigmoid: the value holds, the gradient vanishes",
-       breaks="Value and gradient must be right")
+@wrong(
+    "generator_loss",
+    "binary cross-entropy of the sigmoid: the value holds, the gradient vanishes",
+    breaks="Value and gradient must be right",
+)
 def _(fake_logits, kind):
     if kind == "non_saturating":
         d = torch.sigmoid(fake_logits)
@@ -476,7 +539,9 @@ def _(fake_logits, kind):
     return _g_loss06(fake_logits, kind)
 
 
-@wrong("generator_loss", "minimax as log of 1 - sigmoid in float32", breaks="Value and gradient must be right")
+@wrong(
+    "generator_loss", "minimax as log of 1 - sigmoid in float32", breaks="Value and gradient must be right"
+)
 def _(fake_logits, kind):
     if kind == "minimax":
         return torch.log(1 - torch.sigmoid(fake_logits)).mean()
@@ -516,7 +581,11 @@ def _(fake_logits, kind):
 # -------------------------------------------------------- spectral_normalise
 
 
-@wrong("spectral_normalise", "the exact norm by singular values, whatever steps and u", breaks="Its largest singular")
+@wrong(
+    "spectral_normalise",
+    "the exact norm by singular values, whatever steps and u",
+    breaks="Its largest singular",
+)
 def _(weight, u, steps):
     w = weight.flatten(1)
     left, values, _ = torch.linalg.svd(w, full_matrices=False)
@@ -555,7 +624,11 @@ def _(weight, u, steps):
     return weight / sigma, sigma, u
 
 
-@wrong("spectral_normalise", "another v after the last u: sigma is half a step ahead", breaks="Its largest singular")
+@wrong(
+    "spectral_normalise",
+    "another v after the last u: sigma is half a step ahead",
+    breaks="Its largest singular",
+)
 def _(weight, u, steps):
     w = weight.flatten(1)
     with torch.no_grad():

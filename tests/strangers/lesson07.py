@@ -19,14 +19,22 @@ def _(sem, layout, g_a, g_b):
     return sum(trip(*case) for case in ((sem, g_a, g_b), (layout, g_b, g_a)))
 
 
-@wrong("cycle_loss", "the first translation is detached, as if it were for D", breaks="Both generators learn from both halves")
+@wrong(
+    "cycle_loss",
+    "the first translation is detached, as if it were for D",
+    breaks="Both generators learn from both halves",
+)
 def _(sem, layout, g_a, g_b):
     fake_layout = g_a(sem).detach()
     fake_sem = g_b(layout).detach()
     return (g_b(fake_layout) - sem).abs().mean() + (g_a(fake_sem) - layout).abs().mean()
 
 
-@wrong("cycle_loss", "pools the residuals of both trips and doubles their mean", breaks="The two batches may differ in size.")
+@wrong(
+    "cycle_loss",
+    "pools the residuals of both trips and doubles their mean",
+    breaks="The two batches may differ in size.",
+)
 def _(sem, layout, g_a, g_b):
     residuals = torch.cat([(g_b(g_a(sem)) - sem).flatten(), (g_a(g_b(layout)) - layout).flatten()])
     return 2 * residuals.abs().mean()
@@ -37,12 +45,18 @@ def _(sem, layout, g_a, g_b):
     return 0.5 * (F.l1_loss(g_b(g_a(sem)), sem) + F.l1_loss(g_a(g_b(layout)), layout))
 
 
-@wrong("cycle_loss", "applies the generators in the other order", breaks="`g_a` makes a layout from a SEM image")
+@wrong(
+    "cycle_loss", "applies the generators in the other order", breaks="`g_a` makes a layout from a SEM image"
+)
 def _(sem, layout, g_a, g_b):
     return F.l1_loss(g_a(g_b(sem)), sem) + F.l1_loss(g_b(g_a(layout)), layout)
 
 
-@wrong("cycle_loss", "the second translation runs with frozen weights", breaks="Both generators learn from both halves")
+@wrong(
+    "cycle_loss",
+    "the second translation runs with frozen weights",
+    breaks="Both generators learn from both halves",
+)
 def _(sem, layout, g_a, g_b):
     def frozen(net, x):
         fixed = {name: p.detach() for name, p in net.named_parameters()}
@@ -57,7 +71,11 @@ def _(sem, layout, g_a, g_b):
 @right("total_loss", "a list of the terms that are on")
 def _(adversarial, pixel, cycle, matching, weights):
     reduced = [torch.mean, torch.sum, torch.sum, torch.sum]
-    parts = [w * f(t) for w, f, t in zip(weights, reduced, (adversarial, pixel, cycle, matching), strict=True) if w != 0]
+    parts = [
+        w * f(t)
+        for w, f, t in zip(weights, reduced, (adversarial, pixel, cycle, matching), strict=True)
+        if w != 0
+    ]
     return torch.stack(parts).sum() if parts else adversarial.new_zeros(())
 
 
@@ -67,7 +85,11 @@ def _(adversarial, pixel, cycle, matching, weights):
     return a * adversarial.mean() + p * pixel.sum() + c * cycle.sum() + m * matching.sum()
 
 
-@wrong("total_loss", "half the sum, even where there is one direction only", breaks="The adversarial term is the *mean* over directions")
+@wrong(
+    "total_loss",
+    "half the sum, even where there is one direction only",
+    breaks="The adversarial term is the *mean* over directions",
+)
 def _(adversarial, pixel, cycle, matching, weights):
     total = adversarial.new_zeros(())
     for w, t, factor in zip(weights, (adversarial, pixel, cycle, matching), (0.5, 1, 1, 1), strict=True):
@@ -85,7 +107,11 @@ def _(adversarial, pixel, cycle, matching, weights):
     return total
 
 
-@wrong("total_loss", "drops whatever is not finite, also where the weight is positive", breaks="A term of weight 0 is switched off")
+@wrong(
+    "total_loss",
+    "drops whatever is not finite, also where the weight is positive",
+    breaks="A term of weight 0 is switched off",
+)
 def _(adversarial, pixel, cycle, matching, weights):
     total = adversarial.new_zeros(())
     for w, t in zip(weights, (adversarial.mean(), pixel.sum(), cycle.sum(), matching.sum()), strict=True):
@@ -104,10 +130,16 @@ def _(adversarial, pixel, cycle, matching, weights):
     return total
 
 
-@wrong("total_loss", "builds the result from plain numbers, so nothing can be minimised", breaks="What the generators minimise together")
+@wrong(
+    "total_loss",
+    "builds the result from plain numbers, so nothing can be minimised",
+    breaks="What the generators minimise together",
+)
 def _(adversarial, pixel, cycle, matching, weights):
     terms = (adversarial.mean(), pixel.sum(), cycle.sum(), matching.sum())
-    return torch.tensor(sum(w * float(t) for w, t in zip(weights, terms, strict=True) if w), dtype=adversarial.dtype)
+    return torch.tensor(
+        sum(w * float(t) for w, t in zip(weights, terms, strict=True) if w), dtype=adversarial.dtype
+    )
 
 
 # ---------------------------------------------------------------- best_grey
@@ -247,7 +279,11 @@ def _(given, output):
     return n_b - len(np.unique(b[both])), n_a - len(np.unique(a[both]))
 
 
-@wrong("invented_features", "a partner is looked for at the centre of mass only", breaks="Two features are partners")
+@wrong(
+    "invented_features",
+    "a partner is looked for at the centre of mass only",
+    breaks="Two features are partners",
+)
 def _(given, output):
     def alone(image, other):
         labels, n = ndimage.label(image)
@@ -260,7 +296,9 @@ def _(given, output):
     return alone(o, g), alone(g, o)
 
 
-@wrong("invented_features", "one to one: a partner can be taken only once", breaks="Two features are partners")
+@wrong(
+    "invented_features", "one to one: a partner can be taken only once", breaks="Two features are partners"
+)
 def _(given, output):
     a, n_a = ndimage.label(given.numpy())
     b, n_b = ndimage.label(output.numpy())
@@ -282,7 +320,11 @@ def _(given, output):
     return n_b - len(met_b), n_a - len(met_a)
 
 
-@wrong("invented_features", "torch.roll: features connect across the border of the image", breaks="A *feature* is a connected set of pixels")
+@wrong(
+    "invented_features",
+    "torch.roll: features connect across the border of the image",
+    breaks="A *feature* is a connected set of pixels",
+)
 def _(given, output):
     def labels(image):
         number = torch.arange(1, image.numel() + 1).reshape(image.shape) * image
@@ -310,7 +352,9 @@ def _(given, output):
 
 def _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights):
     fake_layout, fake_sem = g_a(sem), g_b(layout)
-    adversarial = 0.5 * (((d_a(sem, fake_layout) - 1) ** 2).mean() + ((d_b(layout, fake_sem) - 1) ** 2).mean())
+    adversarial = 0.5 * (
+        ((d_a(sem, fake_layout) - 1) ** 2).mean() + ((d_b(layout, fake_sem) - 1) ** 2).mean()
+    )
     pixel = F.l1_loss(fake_layout, layout) + F.l1_loss(fake_sem, sem)
     cycle = F.l1_loss(g_b(fake_layout), sem) + F.l1_loss(g_a(fake_sem), layout)
     return weights[0] * adversarial + weights[1] * pixel + weights[2] * cycle
@@ -361,7 +405,11 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss.detach()
 
 
-@wrong("generator_step", "keeps D's .grad by reference; backward adds to it in place", breaks="The discriminators must be as before")
+@wrong(
+    "generator_step",
+    "keeps D's .grad by reference; backward adds to it in place",
+    breaks="The discriminators must be as before",
+)
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     kept = [(p, p.grad) for d in (d_a, d_b) for p in d.parameters()]
     loss = _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights)
@@ -399,7 +447,11 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss
 
 
-@wrong("generator_step", "D runs under no_grad, so the adversarial term teaches G nothing", breaks="*Add* its gradients")
+@wrong(
+    "generator_step",
+    "D runs under no_grad, so the adversarial term teaches G nothing",
+    breaks="*Add* its gradients",
+)
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     def judged(d):
         def call(condition, image):
@@ -416,8 +468,10 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
 @wrong("generator_step", "D judges each fake under the fake condition", breaks="`d_a` judges layouts given")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     fake_layout, fake_sem = g_a(sem), g_b(layout)
-    adversarial = 0.5 * (F.mse_loss(d_a(fake_sem, fake_layout), torch.ones_like(d_a(sem, layout)))
-                         + ((d_b(fake_layout, fake_sem) - 1) ** 2).mean())
+    adversarial = 0.5 * (
+        F.mse_loss(d_a(fake_sem, fake_layout), torch.ones_like(d_a(sem, layout)))
+        + ((d_b(fake_layout, fake_sem) - 1) ** 2).mean()
+    )
     pixel = F.l1_loss(fake_layout, layout) + F.l1_loss(fake_sem, sem)
     cycle = F.l1_loss(g_b(fake_layout), sem) + F.l1_loss(g_a(fake_sem), layout)
     loss = weights[0] * adversarial + weights[1] * pixel + weights[2] * cycle

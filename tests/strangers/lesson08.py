@@ -127,7 +127,11 @@ def _(query, key, value, kernel):
     return kernel(query.unsqueeze(1), key.unsqueeze(1), value.unsqueeze(1), scale=1.0).squeeze(1)
 
 
-@wrong("fused_attention", "cuts the values into pieces of the narrow width, one call for each", breaks="Call the one you are given")
+@wrong(
+    "fused_attention",
+    "cuts the values into pieces of the narrow width, one call for each",
+    breaks="Call the one you are given",
+)
 def _(query, key, value, kernel):
     d = query.shape[-1]
     parts = []
@@ -154,7 +158,9 @@ def _(query, key, value, kernel):
     return kernel(q[:, None], k[:, None], value[:, None], scale=1.0)[:, 0]
 
 
-@wrong("fused_attention", "all images of the batch become places of one long image", breaks="It takes four axes")
+@wrong(
+    "fused_attention", "all images of the batch become places of one long image", breaks="It takes four axes"
+)
 def _(query, key, value, kernel):
     extra = value.shape[-1] - query.shape[-1]
     q, k, v = (t.flatten(0, 1)[None, None] for t in (F.pad(query, (0, extra)), F.pad(key, (0, extra)), value))
@@ -187,7 +193,11 @@ def _maps(x, w_query, b_query, w_key, b_key, w_value, b_value):
     return w_query @ flat + b_query[:, None], w_key @ flat + b_key[:, None], w_value @ flat + b_value[:, None]
 
 
-@wrong("self_attention", "rows sum to one, but the values are added up over the other index", breaks="so every *row* of")
+@wrong(
+    "self_attention",
+    "rows sum to one, but the values are added up over the other index",
+    breaks="so every *row* of",
+)
 def _(x, w_query, b_query, w_key, b_key, w_value, b_value, gamma):
     q, k, v = _maps(x, w_query, b_query, w_key, b_key, w_value, b_value)
     a = torch.softmax(q.transpose(1, 2) @ k, dim=-1)
@@ -203,7 +213,9 @@ def _(x, w_query, b_query, w_key, b_key, w_value, b_value, gamma):
     return x + gamma * (v @ a.transpose(1, 2)).reshape(x.shape)
 
 
-@wrong("self_attention", "the result (B, N, C) is reshaped without a transpose", breaks="Return $\\gamma s + x$")
+@wrong(
+    "self_attention", "the result (B, N, C) is reshaped without a transpose", breaks="Return $\\gamma s + x$"
+)
 def _(x, w_query, b_query, w_key, b_key, w_value, b_value, gamma):
     last = x.flatten(2).transpose(1, 2)
     q, k, v = last @ w_query.T + b_query, last @ w_key.T + b_key, last @ w_value.T + b_value
@@ -222,12 +234,20 @@ def _(x, w_query, b_query, w_key, b_key, w_value, b_value, gamma):
 def _(x, w_query, b_query, w_key, b_key, w_value, b_value, gamma):
     b, c, h, w = x.shape
     flat = x.view(b, c, h * w)
-    q, k, v = w_query @ flat + b_query[:, None], w_key @ flat + b_key[:, None], w_value @ flat + b_value[:, None]
+    q, k, v = (
+        w_query @ flat + b_query[:, None],
+        w_key @ flat + b_key[:, None],
+        w_value @ flat + b_value[:, None],
+    )
     a = torch.softmax(q.transpose(1, 2) @ k, dim=-1)
     return x + gamma * (v @ a.transpose(1, 2)).view(b, c, h, w)
 
 
-@wrong("self_attention", "the exponentials written out: infinite over infinite at large products", breaks="Place $i$ looks at place")
+@wrong(
+    "self_attention",
+    "the exponentials written out: infinite over infinite at large products",
+    breaks="Place $i$ looks at place",
+)
 def _(x, w_query, b_query, w_key, b_key, w_value, b_value, gamma):
     q, k, v = _maps(x, w_query, b_query, w_key, b_key, w_value, b_value)
     e = torch.exp(q.transpose(1, 2) @ k)

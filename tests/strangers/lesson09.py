@@ -49,7 +49,11 @@ def _(images, axis):
     return power[-1] / power[-3:-1].mean()
 
 
-@wrong("checkerboard_excess", "takes the mean off every line first, which empties frequency 0", breaks="Along one axis")
+@wrong(
+    "checkerboard_excess",
+    "takes the mean off every line first, which empties frequency 0",
+    breaks="Along one axis",
+)
 def _(images, axis):
     lines = images.movedim(axis, -1)
     lines = lines - lines.mean(-1, keepdim=True)
@@ -77,15 +81,25 @@ def _(condition, fake, real, critic, convention):
     return total * weight / len(of_fake)
 
 
-@wrong("matched_features", "detaches the real image but not its features: D is taught through them", breaks="The real features count as constants")
+@wrong(
+    "matched_features",
+    "detaches the real image but not its features: D is taught through them",
+    breaks="The real features count as constants",
+)
 def _(condition, fake, real, critic, convention):
     if convention not in ("mean", "sum"):
         raise ValueError(convention)
     got, wanted = critic(condition, fake)[1], critic(condition, real.detach())[1]
-    return (1 if convention == "mean" else 4) * sum(F.l1_loss(g, w) for g, w in zip(got, wanted, strict=True)) / len(got)
+    return (
+        (1 if convention == "mean" else 4)
+        * sum(F.l1_loss(g, w) for g, w in zip(got, wanted, strict=True))
+        / len(got)
+    )
 
 
-@wrong("matched_features", "one mean over the numbers of all layers", breaks="Each layer has a mean of its own")
+@wrong(
+    "matched_features", "one mean over the numbers of all layers", breaks="Each layer has a mean of its own"
+)
 def _(condition, fake, real, critic, convention):
     if convention not in ("mean", "sum"):
         raise ValueError(convention)
@@ -94,7 +108,7 @@ def _(condition, fake, real, critic, convention):
     return (1 if convention == "mean" else 4) * (got - wanted).abs().mean()
 
 
-@wrong("matched_features", "whatever is not \"sum\" is \"mean\"", breaks="Another convention raises")
+@wrong("matched_features", 'whatever is not "sum" is "mean"', breaks="Another convention raises")
 def _(condition, fake, real, critic, convention):
     got, wanted = critic(condition, fake)[1], critic(condition, real)[1]
     total = sum(F.l1_loss(g, w.detach()) for g, w in zip(got, wanted, strict=True)) / len(got)
@@ -151,7 +165,11 @@ def _(size, kernel, stride, padding):
     return np.cumsum(change)[padding : length - padding].tolist()
 
 
-@wrong("overlap_counts", "cuts with [padding:-padding], which leaves nothing at padding 0", breaks="then it cuts `padding` pixels off at both ends")
+@wrong(
+    "overlap_counts",
+    "cuts with [padding:-padding], which leaves nothing at padding 0",
+    breaks="then it cuts `padding` pixels off at both ends",
+)
 def _(size, kernel, stride, padding):
     full = [0] * ((size - 1) * stride + kernel)
     for i in range(size):

@@ -42,7 +42,11 @@ def _(prediction, target):
     return (a - b).abs().mean(dim=(1, 2, 3))
 
 
-@wrong("l1_error", "the mean with a sign, made positive only at the end", breaks="How far are they apart on average")
+@wrong(
+    "l1_error",
+    "the mean with a sign, made positive only at the end",
+    breaks="How far are they apart on average",
+)
 def _(prediction, target):
     return (prediction.float() - target.float()).mean(dim=(1, 2, 3)).abs() / 255
 
@@ -127,7 +131,11 @@ def _(taps, sigma):
     return w / w.sum()
 
 
-@wrong("gaussian_window", "the factor of the density instead of dividing by the sum", breaks="Its weights sum to 1.")
+@wrong(
+    "gaussian_window",
+    "the factor of the density instead of dividing by the sum",
+    breaks="Its weights sum to 1.",
+)
 def _(taps, sigma):
     i = torch.arange(taps, dtype=torch.float64) - taps // 2
     return torch.exp(-(i[:, None] ** 2 + i**2) / (2 * sigma**2)) / (2 * math.pi * sigma**2)
@@ -264,11 +272,15 @@ def _cut_width(v, first, last):
 def _(values, pixel_nm):
     v = values.tolist()
     return [
-        _cut_width(v, a, b) * pixel_nm for a, b in _cut_runs(v, lambda x: x >= 0.5) if a > 0 and b < len(v) - 1
+        _cut_width(v, a, b) * pixel_nm
+        for a, b in _cut_runs(v, lambda x: x >= 0.5)
+        if a > 0 and b < len(v) - 1
     ]
 
 
-@wrong("cd_on_cut", "looks for sign changes, which an exact 0.5 does not have", breaks="Each of its edges lies")
+@wrong(
+    "cd_on_cut", "looks for sign changes, which an exact 0.5 does not have", breaks="Each of its edges lies"
+)
 def _(values, pixel_nm):
     v = values.tolist()
     edges = []
@@ -289,7 +301,11 @@ def _(values, pixel_nm):
     return out
 
 
-@wrong("cd_on_cut", "also leaves out features that begin next to the first pixel", breaks="A feature that touches an end")
+@wrong(
+    "cd_on_cut",
+    "also leaves out features that begin next to the first pixel",
+    breaks="A feature that touches an end",
+)
 def _(values, pixel_nm):
     v = values.tolist()
     return [_cut_width(v, a, b) * pixel_nm for a, b in _cut_runs(v) if a > 1 and b < len(v) - 2]
@@ -318,7 +334,11 @@ def _(values, pixel_nm):
 
 @right("count_defects", "distinct pairs minus features that have a partner")
 def _(prediction, target):
-    pairs = {(t, p) for t, p in zip(target.flatten().tolist(), prediction.flatten().tolist(), strict=True) if t and p}
+    pairs = {
+        (t, p)
+        for t, p in zip(target.flatten().tolist(), prediction.flatten().tolist(), strict=True)
+        if t and p
+    }
     all_t = set(target.flatten().tolist()) - {0}
     all_p = set(prediction.flatten().tolist()) - {0}
     met_t, met_p = {t for t, _ in pairs}, {p for _, p in pairs}
@@ -335,7 +355,11 @@ def _partners(prediction, target):
     return of_t, of_p
 
 
-@wrong("count_defects", "a broken feature counts once, in however many pieces", breaks="*opens*: a target feature")
+@wrong(
+    "count_defects",
+    "a broken feature counts once, in however many pieces",
+    breaks="*opens*: a target feature",
+)
 def _(prediction, target):
     of_t, of_p = _partners(prediction, target)
     return (
@@ -346,7 +370,11 @@ def _(prediction, target):
     )
 
 
-@wrong("count_defects", "the same feature has the same number in both maps", breaks="Two features belong together")
+@wrong(
+    "count_defects",
+    "the same feature has the same number in both maps",
+    breaks="Two features belong together",
+)
 def _(prediction, target):
     of_t, of_p = _partners(prediction, target)
     return (
@@ -357,7 +385,11 @@ def _(prediction, target):
     )
 
 
-@wrong("count_defects", "pairs minus features, also of those without a partner", breaks="*opens*: a target feature")
+@wrong(
+    "count_defects",
+    "pairs minus features, also of those without a partner",
+    breaks="*opens*: a target feature",
+)
 def _(prediction, target):
     of_t, of_p = _partners(prediction, target)
     pairs = sum(len(x) for x in of_t.values())
@@ -369,7 +401,9 @@ def _(prediction, target):
     )
 
 
-@wrong("count_defects", "packs pairs as 100 t + p, which collides from label 100 on", breaks="Two maps of labels")
+@wrong(
+    "count_defects", "packs pairs as 100 t + p, which collides from label 100 on", breaks="Two maps of labels"
+)
 def _(prediction, target):
     both = (target > 0) & (prediction > 0)
     pairs = [(n // 100, n % 100) for n in torch.unique(100 * target[both] + prediction[both]).tolist()]
@@ -379,7 +413,11 @@ def _(prediction, target):
     return len(pairs) - len(met_t), len(pairs) - len(met_p), len(all_t - met_t), len(all_p - met_p)
 
 
-@wrong("count_defects", "belong together only if they share most of a feature's pixels", breaks="Two features belong together")
+@wrong(
+    "count_defects",
+    "belong together only if they share most of a feature's pixels",
+    breaks="Two features belong together",
+)
 def _(prediction, target):
     pairs = set()
     for t in set(target.flatten().tolist()) - {0}:
@@ -455,10 +493,16 @@ def _(a, b, pixel_nm):
 
 @wrong("contour_epe", "distance to the endless lines through the segments", breaks="From each corner of `a`")
 def _(a, b, pixel_nm):
-    return _epe(a, b, pixel_nm, lambda p, q: _to_segments(p, q, np.roll(q, -1, axis=0), clamp=False).min(1).mean())
+    return _epe(
+        a, b, pixel_nm, lambda p, q: _to_segments(p, q, np.roll(q, -1, axis=0), clamp=False).min(1).mean()
+    )
 
 
-@wrong("contour_epe", "one mean over the distances of both ways", breaks="The answer is the mean of the two means")
+@wrong(
+    "contour_epe",
+    "one mean over the distances of both ways",
+    breaks="The answer is the mean of the two means",
+)
 def _(a, b, pixel_nm):
     a, b = a.numpy().astype(np.float64), b.numpy().astype(np.float64)
     if len(a) == 0 or len(b) == 0:
@@ -468,7 +512,11 @@ def _(a, b, pixel_nm):
     return float(np.concatenate([one, two]).mean() * pixel_nm)
 
 
-@wrong("contour_epe", "a corner given twice makes a segment of length 0, and NaN", breaks="If either contour is empty")
+@wrong(
+    "contour_epe",
+    "a corner given twice makes a segment of length 0, and NaN",
+    breaks="If either contour is empty",
+)
 def _(a, b, pixel_nm):
     def one_way(p, q):
         d = np.roll(q, -1, axis=0) - q
@@ -479,7 +527,11 @@ def _(a, b, pixel_nm):
     return _epe(a, b, pixel_nm, one_way)
 
 
-@wrong("contour_epe", "NaN where only one contour is empty, 0 where both are: they agree", breaks="If either contour is empty")
+@wrong(
+    "contour_epe",
+    "NaN where only one contour is empty, 0 where both are: they agree",
+    breaks="If either contour is empty",
+)
 def _(a, b, pixel_nm):
     if len(a) == len(b) == 0:
         return 0.0
@@ -498,7 +550,9 @@ def _(prediction, target, window, data_range):
         return correlate2d(image, w, mode="valid")
 
     out = []
-    for x, y in zip(prediction[:, 0].numpy().astype(np.float64), target[:, 0].numpy().astype(np.float64), strict=True):
+    for x, y in zip(
+        prediction[:, 0].numpy().astype(np.float64), target[:, 0].numpy().astype(np.float64), strict=True
+    ):
         mx, my = local(x), local(y)
         vx, vy, vxy = local(x * x) - mx * mx, local(y * y) - my * my, local(x * y) - mx * my
         out.append((((2 * mx * my + c1) * (2 * vxy + c2)) / ((mx**2 + my**2 + c1) * (vx + vy + c2))).mean())

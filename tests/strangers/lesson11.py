@@ -79,7 +79,11 @@ def _(images):
     return (xx - yy) / (xx + yy)
 
 
-@wrong("anisotropy", "each difference over all pixels where it exists, also on the border", breaks="From each image's central differences")
+@wrong(
+    "anisotropy",
+    "each difference over all pixels where it exists, also on the border",
+    breaks="From each image's central differences",
+)
 def _(images):
     gx = (images[:, :, 2:] - images[:, :, :-2]) / 2
     gy = (images[:, 2:, :] - images[:, :-2, :]) / 2
@@ -101,7 +105,11 @@ def _(images):
     return ((gx - gy) / (gx + gy).clamp(min=1e-12)).mean((1, 2))
 
 
-@wrong("anisotropy", "a small number in the divisor, felt by faint images", breaks="From each image's central differences")
+@wrong(
+    "anisotropy",
+    "a small number in the divisor, felt by faint images",
+    breaks="From each image's central differences",
+)
 def _(images):
     gx = (images[:, 1:-1, 2:] - images[:, 1:-1, :-2]) / 2
     gy = (images[:, 2:, 1:-1] - images[:, :-2, 1:-1]) / 2
@@ -126,7 +134,7 @@ def _(image, reference, smoothing):
     return F.kl_div(q.log(), p, reduction="sum")
 
 
-@wrong("histogram_kl", "the other direction", breaks="\"KL divergence of the histogram\"")
+@wrong("histogram_kl", "the other direction", breaks='"KL divergence of the histogram"')
 def _(image, reference, smoothing):
     p, q = image + smoothing, reference + smoothing
     p, q = p / p.sum(), q / q.sum()
@@ -169,7 +177,8 @@ def _(values, window, fewest):
     if len(chunks) < fewest:
         return None
     gaps = [
-        torch.abs(chunks[i].mean() - torch.cat(chunks[:i] + chunks[i + 1 :]).mean()) for i in range(len(chunks))
+        torch.abs(chunks[i].mean() - torch.cat(chunks[:i] + chunks[i + 1 :]).mean())
+        for i in range(len(chunks))
     ]
     return torch.stack(gaps).amax()
 
@@ -179,11 +188,19 @@ def _(values, window, fewest):
     k = values.shape[0] // window
     if k < fewest:
         return None
-    means = values[: k * window].view(k, window).mean(1) if values.is_contiguous() else values.unfold(0, window, window).mean(1)
+    means = (
+        values[: k * window].view(k, window).mean(1)
+        if values.is_contiguous()
+        else values.unfold(0, window, window).mean(1)
+    )
     return (means - means.mean()).abs().max() * k / (k - 1)
 
 
-@wrong("chunk_threshold", "compares with the mean of all chunks, its own among them", breaks="For each chunk take the distance")
+@wrong(
+    "chunk_threshold",
+    "compares with the mean of all chunks, its own among them",
+    breaks="For each chunk take the distance",
+)
 def _(values, window, fewest):
     k = len(values) // window
     if k < fewest:
@@ -192,7 +209,11 @@ def _(values, window, fewest):
     return (means - means.mean()).abs().max()
 
 
-@wrong("chunk_threshold", "what is left over still counts among the others", breaks="Cut its values, *in the order of time*")
+@wrong(
+    "chunk_threshold",
+    "what is left over still counts among the others",
+    breaks="Cut its values, *in the order of time*",
+)
 def _(values, window, fewest):
     k = len(values) // window
     if k < fewest:
@@ -202,7 +223,11 @@ def _(values, window, fewest):
     return (chunks.mean(1) - rest).abs().max()
 
 
-@wrong("chunk_threshold", "drops what is left over at the beginning", breaks="Cut its values, *in the order of time*")
+@wrong(
+    "chunk_threshold",
+    "drops what is left over at the beginning",
+    breaks="Cut its values, *in the order of time*",
+)
 def _(values, window, fewest):
     k = len(values) // window
     if k < fewest:
@@ -229,7 +254,11 @@ def _(values, window, fewest):
     return (sums / window - (sums.sum() - sums) / ((k - 1) * window)).abs().max()
 
 
-@wrong("chunk_threshold", "an incomplete chunk at the end is a chunk", breaks="Cut its values, *in the order of time*")
+@wrong(
+    "chunk_threshold",
+    "an incomplete chunk at the end is a chunk",
+    breaks="Cut its values, *in the order of time*",
+)
 def _(values, window, fewest):
     chunks = list(values.split(window))
     if len(chunks) < fewest:
@@ -307,7 +336,9 @@ def _(z, slack):
 
 @right("ks_distance", "scipy")
 def _(a, b):
-    return torch.tensor(float(stats.ks_2samp(a.numpy(), b.numpy(), method="asymp").statistic), dtype=torch.float64)
+    return torch.tensor(
+        float(stats.ks_2samp(a.numpy(), b.numpy(), method="asymp").statistic), dtype=torch.float64
+    )
 
 
 @right("ks_distance", "two fingers over the sorted samples, equal values at once")
@@ -325,7 +356,11 @@ def _(a, b):
     return torch.tensor(worst, dtype=torch.float64)
 
 
-@wrong("ks_distance", "one side counts values below, the other values not above", breaks="The empirical distribution function")
+@wrong(
+    "ks_distance",
+    "one side counts values below, the other values not above",
+    breaks="The empirical distribution function",
+)
 def _(a, b):
     places = torch.cat([a, b]).double()
     x, y = a.double().sort().values, b.double().sort().values
@@ -342,7 +377,11 @@ def _(a, b):
     return (f_a - f_b).abs().max()
 
 
-@wrong("ks_distance", "steps through the merged samples one value at a time, equal ones, too", breaks="The samples may differ in length")
+@wrong(
+    "ks_distance",
+    "steps through the merged samples one value at a time, equal ones, too",
+    breaks="The samples may differ in length",
+)
 def _(a, b):
     steps = torch.cat([torch.full((len(a),), 1 / len(a)), torch.full((len(b),), -1 / len(b))]).double()
     order = torch.cat([a, b]).double().argsort(stable=True)

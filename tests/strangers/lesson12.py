@@ -31,7 +31,11 @@ def _(now, last, hours):
     return False, last
 
 
-@wrong("cool_down", "absolute difference: a clock set back far enough starts early", breaks="A clock that was set back")
+@wrong(
+    "cool_down",
+    "absolute difference: a clock set back far enough starts early",
+    breaks="A clock that was set back",
+)
 def _(now, last, hours):
     if last is None or abs(now - last) >= hours * 3600:
         return True, now
@@ -203,7 +207,11 @@ def _(disk, name, data):
     return disk
 
 
-@wrong("atomic_swap", "moves the old file aside, so that there is none for a moment", breaks="Put `data` under `name`")
+@wrong(
+    "atomic_swap",
+    "moves the old file aside, so that there is none for a moment",
+    breaks="Put `data` under `name`",
+)
 def _(disk, name, data):
     disk.write(name + ".tmp", data)
     disk.fsync(name + ".tmp")
@@ -269,14 +277,20 @@ class _Queues:
         return new, old
 
 
-wrong("replay_slots", "remembers how far the queues are from call to call", breaks="It must be a function of `step` alone")(_Queues())
+wrong(
+    "replay_slots",
+    "remembers how far the queues are from call to call",
+    breaks="It must be a function of `step` alone",
+)(_Queues())
 
 
 @wrong("replay_slots", "both kinds share one queue", breaks="New pairs wait in a queue")
 def _(step, batch_size, share):
     a, b = math.floor(share * batch_size * step + 0.5), math.floor(share * batch_size * (step + 1) + 0.5)
     start = step * batch_size
-    return list(range(start, start + batch_size - (b - a))), list(range(start + batch_size - (b - a), start + batch_size))
+    return list(range(start, start + batch_size - (b - a))), list(
+        range(start + batch_size - (b - a), start + batch_size)
+    )
 
 
 # ---------------------------------------------------------------- warm_step
@@ -316,7 +330,11 @@ def _(weight, gradient, exp_avg, exp_avg_sq, step, stored_lr, base_lr):
     return _adam(weight, gradient, exp_avg, exp_avg_sq, step + 1, stored_lr / 10)
 
 
-@wrong("warm_step", "keeps the moments but counts the steps from 1 again", breaks="Take the first step of fine-tuning")
+@wrong(
+    "warm_step",
+    "keeps the moments but counts the steps from 1 again",
+    breaks="Take the first step of fine-tuning",
+)
 def _(weight, gradient, exp_avg, exp_avg_sq, step, stored_lr, base_lr):
     return _adam(weight, gradient, exp_avg, exp_avg_sq, 1, base_lr / 10)
 
@@ -404,5 +422,7 @@ def _(differences, cluster, drawn, alpha):
 def _(differences, cluster, drawn, alpha):
     sizes = torch.bincount(cluster, minlength=drawn.shape[1])
     ends = sizes.cumsum(0)
-    sums = torch.stack([differences[e - s : e].sum() for e, s in zip(ends.tolist(), sizes.tolist(), strict=True)])
+    sums = torch.stack(
+        [differences[e - s : e].sum() for e, s in zip(ends.tolist(), sizes.tolist(), strict=True)]
+    )
     return torch.quantile(sums[drawn].sum(1) / sizes[drawn].sum(1), alpha)

@@ -49,7 +49,11 @@ def _(values, stored, bits):
     return None if bool((values >= 2**bits).any()) else values / (2**bits - 1)
 
 
-@wrong("decode_depth", "refuses dark images also where the bits are stated", breaks="16 bits: if the client states")
+@wrong(
+    "decode_depth",
+    "refuses dark images also where the bits are stated",
+    breaks="16 bits: if the client states",
+)
 def _(values, stored, bits):
     if stored != "uint16":
         if bits is not None:
@@ -207,7 +211,9 @@ def _(events):
     return out
 
 
-@wrong("join_labels", "one pass: a label before its prediction is lost", breaks="Labels may come in any order")
+@wrong(
+    "join_labels", "one pass: a label before its prediction is lost", breaks="Labels may come in any order"
+)
 def _(events):
     made, stamp, out = {}, {}, {}
     for kind, key, other, made_at, value in events:
@@ -247,7 +253,9 @@ def _(events):
     return out
 
 
-@wrong("join_labels", "labels made at 0.0 are overlooked: later than nothing is > 0", breaks="Return `{version")
+@wrong(
+    "join_labels", "labels made at 0.0 are overlooked: later than nothing is > 0", breaks="Return `{version"
+)
 def _(events):
     made, when, truth = {}, {}, {}
     for kind, key, other, made_at, value in events:
@@ -307,13 +315,18 @@ def _trigger(days, pause, wanted, used=lambda waiting: 0):
 
 @wrong("start_days", "an alarm of the input monitor starts as well", breaks="Drift asks for labels")
 def _(days, enough, fewest, most_loss, pause):
-    return _trigger(days, pause, lambda w, loss, drift: w >= enough or ((loss > most_loss or drift) and w >= fewest))
+    return _trigger(
+        days, pause, lambda w, loss, drift: w >= enough or ((loss > most_loss or drift) and w >= fewest)
+    )
 
 
 @wrong("start_days", "a start uses up only `enough` labels", breaks="A start uses up all labels")
 def _(days, enough, fewest, most_loss, pause):
     return _trigger(
-        days, pause, lambda w, loss, _: w >= enough or (loss > most_loss and w >= fewest), lambda w: max(0, w - enough)
+        days,
+        pause,
+        lambda w, loss, _: w >= enough or (loss > most_loss and w >= fewest),
+        lambda w: max(0, w - enough),
     )
 
 

@@ -1,7 +1,16 @@
-"""Answers by people who saw only the texts of the exercises; see the lessons' files beside this one."""
+"""Answers to the exercises by authors who saw only their texts, signatures and stubs.
 
+The lessons' files beside this one hold them; `answers()` reads all. About half of them, the *seen* half, were
+there when the checkers were tuned; the other half was looked at once, at the end, and measures them.
+"""
+
+import hashlib
+import importlib
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 Answer = Callable[..., Any]
@@ -16,6 +25,12 @@ class Stranger:
     words: str
     breaks: str
     answer: Answer
+
+    @property
+    def seen(self) -> bool:
+        """Whether it belongs to the half that the checkers were tuned with; decided by its words."""
+        digest = hashlib.sha256(f"{self.exercise}:{self.words}".encode()).hexdigest()
+        return int(digest, 16) % 2 == 0
 
 
 ANSWERS: list[Stranger] = []
@@ -37,3 +52,15 @@ def _kept(exercise: str, is_right: bool, words: str, breaks: str) -> Callable[[A
         return answer
 
     return keep
+
+
+@cache
+def answers() -> tuple[Stranger, ...]:
+    """All of them, in the order of the files."""
+    folder = Path(__file__).parent
+    if str(folder) not in sys.path:
+        sys.path.insert(0, str(folder))
+    strangers = importlib.import_module("strangers")  # the module that the files import
+    for path in sorted(folder.glob("lesson*.py")):
+        importlib.import_module(path.stem)
+    return tuple(strangers.ANSWERS)

@@ -86,13 +86,14 @@ class ModuleExercise(Exercise):
         seen: dict[str, Any] = {"mode after construction": mode(module)}
         seen["a second instance"] = _sharing(module, answer(*duplicate(made)))
         shapes = _shapes(module)
-        state = module.state_dict()
+        state = {name: value.clone() for name, value in module.state_dict().items()}  # before ours is loaded
         seen |= {f"{name}: shape": shapes.get(name, ABSENT) for name in wanted.shapes}
         surplus = [name for name in shapes if name not in wanted.shapes]
         seen["parameters and buffers beyond those"] = Said(", ".join(surplus) or "none")
         frozen = [f"`{name}`" for name, p in module.named_parameters() if not p.requires_grad]
         seen["frozen parameters"] = Said(", ".join(frozen) or "none")
         seen |= {f"`{name}` after construction": state.get(name, ABSENT) for name in self.initial}
+        seen |= {f"start of `{n}`": _start(state[n]) if n in state else ABSENT for n in wanted.state}
         if shapes != wanted.shapes:
             return seen | dict.fromkeys(
                 wanted.findings + _slopes(self.parameters[self.built_with :], given), NOT_RUN
@@ -142,6 +143,14 @@ def _shapes(module: nn.Module) -> dict[str, Said]:
             f"{tuple(value.shape)}{kind}"
         )
     return found
+
+
+def _start(value: Tensor) -> Said:
+    """How a layer begins: one value everywhere, or drawn at random (which numbers are drawn is free)."""
+    first = value.flatten()[:1]
+    if value.numel() and bool((value == first).all()) and (value.numel() > 1 or float(first) in (0, 1)):
+        return Said(f"{float(first):g} everywhere")
+    return Said("drawn at random")
 
 
 def _sharing(first: nn.Module, second: nn.Module) -> Said:

@@ -19,8 +19,8 @@ ex = Exercise(
     $v = a\,\varepsilon - s\,x_0$ (`"v"`). Turn the answer into the image; any other name of a prediction is a
     `ValueError`.
 
-    `output` and `x_t` are `(B, ...)` with any number of further axes, `t` is `(B,)` int64, `alpha_bars` is
-    `(T,)` float64. The result has shape and dtype of `x_t`; gradients flow to `output` and `x_t`.
+    `output` and `x_t` are `(B, ...)` of one dtype, with any number of further axes, `t` is `(B,)` int64,
+    `alpha_bars` is `(T,)` float64. The result has shape and dtype of `x_t`; gradients flow to `output` and `x_t`.
     """,
     hints=(
         "For epsilon solve x_t = a x_0 + s epsilon for x_0. For v work out a x_t - s v on paper: "

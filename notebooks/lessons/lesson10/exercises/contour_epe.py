@@ -16,7 +16,7 @@ ex = Exercise(
     A contour is a closed polygon: its corners (N, 2) in px, joined in order and the last to the first. From
     each corner of `a` take the distance to the nearest *segment* of `b` (not to the nearest corner), and
     average. Do the same from `b` to `a`. The answer is the mean of the two means, times `pixel_nm`. If either
-    contour is empty nothing is known: return NaN, not 0.
+    contour is empty nothing is known: return NaN, not 0. A corner may be given twice.
     """,
     hints=(
         "Segments of b run from `b` to `b.roll(-1, 0)`.",
@@ -26,6 +26,7 @@ ex = Exercise(
     source="gantrans.metrics.epe, which samples the contours every 0.25 px as well.",
     equivalent={
         "value.detach()": "no gradient is asked",
+        "`1e-12` -> ": "any small number keeps 0 / 0 away, and a doubled corner has its neighbours' segments",
         "value.double()": "it is float64 already",
         "9.8 value.float()": "t alone in float32 moves a foot by less than the tolerance",
         "`((a, b), (b, a))` -> ": "the mean of the two directions does not depend on their order",
@@ -50,7 +51,7 @@ def contour_epe(a: Tensor, b: Tensor, pixel_nm: float) -> float:
     for points, corners in ((a, b), (b, a)):
         along = corners.roll(-1, 0) - corners
         offset = points[:, None] - corners
-        t = (offset * along).sum(-1) / (along * along).sum(-1)
+        t = (offset * along).sum(-1) / (along * along).sum(-1).clamp(min=1e-12)
         gap = offset - t.clamp(0, 1)[..., None] * along
         means.append(gap.norm(dim=-1).amin(dim=1).mean())
     return float(means[0] + means[1]) / 2 * pixel_nm
@@ -67,6 +68,7 @@ def _() -> list[Args]:
         *((square, triangle, 20.0), (square, empty, 1.0), (empty, square, 1.0), (empty, empty, 1.0)),
         *((square, tail, 2.0), (tail, square, 2.0)),
         *((square[:3], square, 0.5), (triangle - 7, square, 1.0), (square.flip(0), triangle, 3.0)),
+        *((square, triangle[[0, 0, 1, 2]], 1.0), (triangle[[0, 1, 2, 2, 0]], square, 2.0)),
         *((square.flip(1), tail.roll(2, 0), 1.0), (triangle[:2], inner, 4.0), (empty, triangle, 20.0)),
     ]
 
@@ -83,7 +85,7 @@ def _table(points: Tensor, corners: Tensor, *, closed: bool = True, endless: boo
     if not closed:
         start, end = start[:-1], end[:-1]
     along, offset = end - start, points[:, None] - start
-    t = (offset * along).sum(-1) / (along * along).sum(-1)
+    t = (offset * along).sum(-1) / (along * along).sum(-1).clamp(min=1e-12)
     t = t if endless else t.clamp(0, 1)
     return (offset - t[..., None] * along).norm(dim=-1)
 
@@ -248,7 +250,7 @@ def _(a: Tensor, b: Tensor, nm: float) -> float:
             best = float("inf")
             for (sy, sx), (ey, ex_) in zip(corners, corners[1:] + corners[:1], strict=True):
                 dy, dx = ey - sy, ex_ - sx
-                t = min(max(((y - sy) * dy + (x - sx) * dx) / (dy * dy + dx * dx), 0.0), 1.0)
+                t = min(max(((y - sy) * dy + (x - sx) * dx) / (dy * dy + dx * dx or 1.0), 0.0), 1.0)
                 best = min(best, ((y - sy - t * dy) ** 2 + (x - sx - t * dx) ** 2) ** 0.5)
             total += best
         return total / len(points)
@@ -279,3 +281,13 @@ ex.breach("take the distance to the nearest *segment* of `b`", "corners_only")
 ex.breach("Do the same from `b` to `a`.", "one_way")
 ex.breach("The answer is the mean of the two means", "pooled")
 ex.breach("If either contour is empty nothing is known", "empty_zero")
+
+
+def _doubled(a: Tensor, b: Tensor, nm: float) -> float:
+    """A segment of length 0 gives NaN."""
+    if any(bool((c == c.roll(-1, 0)).all(1).any()) for c in (a, b)):
+        return NAN
+    return float(ex.function(a, b, nm))
+
+
+ex.breach("A corner may be given twice", _doubled)

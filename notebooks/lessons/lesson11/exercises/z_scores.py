@@ -46,6 +46,8 @@ def _() -> list[Args]:
         (reference.T, torch.tensor([[1.0, 5.0], [1.5, -2.0], [0.0, 4.0]]).T),
         (reference.double()[:, :1], torch.tensor([[100.0]], dtype=torch.float64)),
         (reference, reference[:1]),
+        (reference.double() / 1e5, reference[1:].double() / 1e5 - 1e-4),
+        (reference * 1e4, reference[:2] * 2e4),
     ]
 
 

@@ -62,6 +62,7 @@ def _() -> list[Args]:
         ([(200, False, True), (501, False, None), (504, False, None), (599, True, None)],),
         ([(500, True, None), (200, False, None)],),
         ([(200, True, False)],),
+        ([(200, False, True), (500, False, False), (422, True, True), (200, False, None)],),
         ([(200, False, False), (200, False, None), (200, False, False)],),
         ([(200, False, True), (200, True, True), (200, True, True)],),
     ]
