@@ -176,8 +176,8 @@ for name, misconception, answer in (
     ),
     (
         "not_falling",
-        "The curve does not fall strictly. Betas rise, and so does the share of noise; alpha-bar, the share of "
-        "the image, falls from each timestep to the next.",
+        "The curve does not fall strictly. Betas rise, and so does the share of noise; alpha-bar, the share "
+        "of the image, falls from each timestep to the next.",
         _curve(lambda bars: bars.clamp(max=float(bars[1]))),
     ),
     (

@@ -20,7 +20,7 @@ ex = Exercise(
     `ValueError`.
 
     `output` and `x_t` are `(B, ...)` of one dtype, with any number of further axes, `t` is `(B,)` int64,
-    `alpha_bars` is `(T,)` float64. The result has shape and dtype of `x_t`; gradients flow to `output` and `x_t`.
+    `alpha_bars` is `(T,)` float64. The result is like `x_t`; gradients flow to `output` and `x_t`.
     """,
     hints=(
         "For epsilon solve x_t = a x_0 + s epsilon for x_0. For v work out a x_t - s v on paper: "
@@ -346,5 +346,5 @@ ex.breach("any other name", "first_letter")
 ex.breach("any number of further axes", "always_images")
 ex.breach("any number of further axes", "broadcast_from_the_right")
 ex.breach("`t` is `(B,)` int64", "first_t_for_all")
-ex.breach("The result has shape and dtype", "float64")
+ex.breach("The result is like", "float64")
 ex.breach("gradients flow to", "detached")
