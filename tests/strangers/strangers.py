@@ -1,7 +1,8 @@
 """Answers to the exercises by authors who saw only their texts, signatures and stubs.
 
-The lessons' files beside this one hold them; `answers()` reads all. About half of them, the *seen* half, were
-there when the checkers were tuned; the other half was looked at once, at the end, and measures them.
+The files beside this one hold them; `answers()` reads all. Of the first round (the lessons' files) about
+half, the *seen* half, was there when the checkers were tuned; the other half was looked at once, at the end.
+What it showed was mended, and then the second round was written, by another author, to measure again.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 Answer = Callable[..., Any]
+SECOND_ROUND = "second_round"
 
 
 @dataclass(frozen=True)
@@ -30,7 +32,7 @@ class Stranger:
     def seen(self) -> bool:
         """Whether it belongs to the half that the checkers were tuned with; decided by its words."""
         digest = hashlib.sha256(f"{self.exercise}:{self.words}".encode()).hexdigest()
-        return int(digest, 16) % 2 == 0
+        return self.answer.__module__ != SECOND_ROUND and int(digest, 16) % 2 == 0
 
 
 ANSWERS: list[Stranger] = []
@@ -61,6 +63,6 @@ def answers() -> tuple[Stranger, ...]:
     if str(folder) not in sys.path:
         sys.path.insert(0, str(folder))
     strangers = importlib.import_module("strangers")  # the module that the files import
-    for path in sorted(folder.glob("lesson*.py")):
-        importlib.import_module(path.stem)
+    for name in [*sorted(path.stem for path in folder.glob("lesson*.py")), SECOND_ROUND]:
+        importlib.import_module(name)
     return tuple(strangers.ANSWERS)

@@ -33,6 +33,7 @@ def test_a_strangers_answer_is_judged_rightly(stranger):
 
 def test_there_are_hundreds_of_them_and_about_half_was_seen():
     wrong = [s for s in answers() if not s.right]
-    assert len(wrong) >= 300
-    assert len(answers()) - len(wrong) >= 100
-    assert 0.4 < sum(s.seen for s in answers()) / len(answers()) < 0.6
+    assert len(wrong) >= 500
+    assert len(answers()) - len(wrong) >= 170
+    first = [s for s in answers() if s.answer.__module__ != "second_round"]
+    assert 0.4 < sum(s.seen for s in first) / len(first) < 0.6
