@@ -189,5 +189,5 @@ def test_machine_table_hides_what_differs_between_machines():
 def test_every_lesson_is_on_the_map():
     shown = welcome.course_map()
     assert [row[0] for row in shown.rows] == [path.name[:2] for path in find_lessons()]
-    assert "| 01 | Noise schedules | five schedules, noising in one step, log-SNR | 70 |" in str(shown)
+    assert "| 01 | Noise schedules | a diffusion model on one page | 85 |" in str(shown)
     assert "0.4" in str(welcome.scale_table())

@@ -62,7 +62,7 @@ def test_an_accepted_answer_is_what_the_lesson_goes_on_with_and_what_later_lesso
     answer = written()
     going = EX.check(answer)
     assert EX.result.passed
-    assert capsys.readouterr().out.endswith("on all 29 inputs.\nFrom here on the lesson runs yours.\n")
+    assert capsys.readouterr().out.endswith(" inputs.\nFrom here on the lesson runs yours.\n")
     assert going(*ARGS).equal(answer(*ARGS))
     assert mine.q_sample is going
     assert pickle.loads(pickle.dumps(going)) is going
