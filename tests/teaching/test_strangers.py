@@ -28,7 +28,9 @@ def test_a_strangers_answer_is_judged_rightly(stranger):
     wanted = stranger.right
     if f"{stranger.exercise}: {stranger.words}" in OTHERWISE:
         wanted = not wanted
-    assert result.state is (State.CORRECT if wanted else State.INCORRECT), str(result)
+    assert result.passed == wanted, str(result)
+    if not wanted:  # a loop that never ends cannot be checked, and says so
+        assert result.state is State.INCORRECT or "does a loop never end?" in result.message, str(result)
 
 
 def test_there_are_hundreds_of_them_and_about_half_was_seen():

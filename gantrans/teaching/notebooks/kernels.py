@@ -20,6 +20,9 @@ LOOK_AGAIN = 0.5
 START_SECONDS = 180
 """How long a kernel may take to start; on a busy machine a minute is not enough."""
 
+END_SECONDS = 60.0
+"""How long a kernel may take to end by itself; on a busy machine five seconds, the default, cut it off."""
+
 
 class LookingChannel(AsyncZMQSocketChannel):
     """A channel that does not rely on the signal alone."""
@@ -54,7 +57,7 @@ def kernel_config() -> Config:
     client = f"{LookingClient.__module__}.{LookingClient.__qualname__}"
     return Config(
         {
-            "KernelManager": {"transport_encryption": "auto"},
+            "KernelManager": {"transport_encryption": "auto", "shutdown_wait_time": END_SECONDS},
             "AsyncKernelManager": {"client_class": client},
         }
     )
