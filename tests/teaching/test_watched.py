@@ -10,7 +10,7 @@ import time
 import pytest
 import torch
 
-from gantrans.teaching.exercises import State, checker, watched
+from gantrans.teaching.exercises import State, checker, guard, watched
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.guard import TimeUp, time_limit
 
@@ -89,6 +89,17 @@ def test_the_alarm_rings_until_it_is_answered():
     assert after[0] <= left
     assert after[1] == interval
     assert bool(after[0]) == bool(left)
+
+
+def test_the_alarm_rings_again_for_code_that_catches_it():
+    rung = 0
+    with time_limit(0.1):
+        for _ in range(2):
+            try:
+                time.sleep(guard.AGAIN + 1)  # where the signal arrives, so inside of the `try`
+            except TimeUp:
+                rung += 1
+    assert rung == 2
 
 
 def test_code_that_waits_is_left_to_the_alarm(twice, monkeypatch):
