@@ -1,6 +1,7 @@
 """A bug hunt and an open task: slips named, symptoms shown; scores, rules and the table of attempts."""
 
 import inspect
+import itertools
 import re
 
 import pytest
@@ -197,3 +198,18 @@ def test_the_ranking_of_schedules_does_not_depend_on_the_seeds():
         )
         assert max(a, b, e) < 0.9 * c < 0.9 * 0.9 * d
     assert max(map(ex.scored, (cosine, sigmoid, found))) < ex.target < ex.scored(straight) < ex.baseline
+
+
+def test_an_open_task_ends_and_leaves_the_session_alone():
+    """A loop inside of C, which no alarm ends, and an answer that changes the default dtype."""
+    ex = exercise("own_schedule")
+    result = ex.judge(lambda steps: sum(itertools.repeat(1)))
+    assert result.state is State.CANNOT_CHECK
+    assert "does a loop never end?" in result.message
+
+    def double(steps):
+        torch.set_default_dtype(torch.float64)
+        return ex.function(steps)
+
+    assert ex.judge(double).passed
+    assert torch.get_default_dtype() is torch.float32

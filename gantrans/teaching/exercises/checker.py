@@ -21,10 +21,10 @@ SECONDS = 30.0  # for one check of code that came back from its first run in a c
 def judge(ex: Task, answer: Any) -> Result:
     """The state of `answer` and, unless it is right, what was expected, what came, and on which input."""
     if answer is None or answer is ... or is_stub(answer):
-        return Result(State.NOT_ATTEMPTED, ex.id, _unwritten(ex))
+        return Result(State.NOT_ATTEMPTED, ex.id, unwritten(ex))
     seen: list[Observation] = []
     with kept_generators(), standard_settings():
-        refusal = _refusal(ex, answer)
+        refusal = refusal_of(ex, answer)
         if refusal:
             return Result(State.CANNOT_CHECK, ex.id, refusal)
         expected = ex.expected  # before the clock starts
@@ -33,16 +33,16 @@ def judge(ex: Task, answer: Any) -> Result:
             with time_limit(SECONDS), quiet() as printed:
                 for args, wanted in zip(ex.cases, expected, strict=True):
                     seen.append(watch(ex, answer, args, wanted))
-                    if _is_unwritten(seen[-1]):
-                        return Result(State.NOT_ATTEMPTED, ex.id, _unwritten(ex, len(seen) > 1))
+                    if is_unwritten(seen[-1]):
+                        return Result(State.NOT_ATTEMPTED, ex.id, unwritten(ex, len(seen) > 1))
                 faults = [fault(ex, i, got) for i, got in enumerate(seen)]
                 beyond = None if any(faults) else beyond_the_inputs(ex, answer, seen)
                 gpu = "" if any(faults) or beyond else on_a_gpu(ex, answer)
         except Ended as end:
-            return _endless(ex, end.number, end.how)
+            return endless(ex, end.number, end.how)
         except TimeUp:
             slow = f"ran for over {SECONDS:g} s; does a loop never end?"
-            return _endless(ex, min(len(seen), len(expected) - 1), slow)
+            return endless(ex, min(len(seen), len(expected) - 1), slow)
         if any(faults):
             return refused(ex, faults, seen, printed.getvalue())
     if beyond:
@@ -66,7 +66,7 @@ def accepts(ex: Task, answer: Answer) -> bool:
         return beyond_the_inputs(ex, answer, seen) is None
 
 
-def _refusal(ex: Task, answer: Any) -> str:
+def refusal_of(ex: Task, answer: Any) -> str:
     """Why this cannot be checked at all, or nothing."""
     if not callable(answer):
         return f"`check` needs the function itself, as in `ex.check({ex.name})`; it was given {show(answer)}."
@@ -79,14 +79,17 @@ def _refusal(ex: Task, answer: Any) -> str:
     return ""
 
 
-def _unwritten(ex: Task, in_part: bool = False) -> str:
+def unwritten(ex: Task, in_part: bool = False) -> str:
+    """What is said of a stub, or of an answer with a part that is one."""
     return f"{'a part of ' if in_part else ''}`{ex.name}` is still to be written."
 
 
-def _is_unwritten(seen: Observation) -> bool:
+def is_unwritten(seen: Observation) -> bool:
+    """Whether a call came to a part that is still to be written."""
     # with a text it is the answer's own refusal of an input, or PyTorch's
     return (isinstance(seen.error, NotImplementedError) and not str(seen.error)) or seen.value is ...
 
 
-def _endless(ex: Task, number: int, how: str) -> Result:
+def endless(ex: Task, number: int, how: str) -> Result:
+    """The result for an answer that does not come back from input `number`."""
     return Result(State.CANNOT_CHECK, ex.id, f"your code {how}\n{describe(ex, ex.cases[number])}")

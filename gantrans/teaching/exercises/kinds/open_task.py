@@ -1,6 +1,5 @@
 """An open task: any valid answer counts; a score and a table of one's own attempts say how good it is."""
 
-import inspect
 import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -16,6 +15,9 @@ from gantrans.teaching.exercises.differential import Observation, observe, show
 from gantrans.teaching.exercises.guard import TimeUp, is_stub, learner_line, quiet, time_limit
 from gantrans.teaching.exercises.inputs import Args, kept_generators
 from gantrans.teaching.exercises.results import Card, Result, State
+from gantrans.teaching.exercises.session import standard_settings
+from gantrans.teaching.exercises.task import describe
+from gantrans.teaching.exercises.watched import Ended, try_first
 from gantrans.teaching.learner import progress
 
 CHANGES = "changes"
@@ -73,30 +75,37 @@ class OpenTask(Exercise):
     def judge(self, answer: Any) -> Result:
         """Valid or not, and the score; nothing is stored."""
         if answer is None or answer is ... or is_stub(answer):
-            return self._unwritten()
-        refusal = self._refusal(answer)
-        if refusal:
-            return Result(State.CANNOT_CHECK, self.id, refusal)
-        try:
-            with kept_generators(), time_limit(checker.SECONDS), quiet():
-                flaw = self._flaw(answer)
-                if flaw:
-                    return flaw
-                score = self.scored(answer)
-        except TimeUp:
-            slow = f"your code ran for over {checker.SECONDS:g} s; does a loop never end?"
-            return Result(State.CANNOT_CHECK, self.id, slow)
+            return self._open()
+        with kept_generators(), standard_settings():
+            refusal = checker.refusal_of(self, answer)
+            if refusal:
+                return Result(State.CANNOT_CHECK, self.id, refusal)
+            try:
+                try_first(self.function, answer, self.cases)
+                with time_limit(checker.SECONDS), quiet():
+                    flaw = self._flaw(answer)
+                    if flaw:
+                        return flaw
+                    score = self.scored(answer)
+            except Ended as end:
+                return checker.endless(self, end.number, end.how)
+            except TimeUp:
+                slow = f"ran for over {checker.SECONDS:g} s; does a loop never end?"
+                return checker.endless(self, 0, slow)
         return Scored(State.CORRECT, self.id, self._verdict(score), score=score)
+
+    def _open(self) -> Result:
+        return Result(State.NOT_ATTEMPTED, self.id, checker.unwritten(self))
 
     def _flaw(self, answer: Answer) -> Result | None:
         """What makes an answer invalid, or None."""
         for args in self.cases:
             seen = observe(answer, args)
-            if isinstance(seen.error, NotImplementedError) or seen.value is ...:
-                return self._unwritten()
+            if checker.is_unwritten(seen):
+                return self._open()
             broken = self._broken(args, seen)
             if broken:
-                return Result(State.INCORRECT, self.id, f"{broken[1]}\n{self._input(args)}", broken[0])
+                return Result(State.INCORRECT, self.id, f"{broken[1]}\n{describe(self, args)}", broken[0])
         return None
 
     # ---- how an exercise file adds to it
@@ -176,21 +185,6 @@ class OpenTask(Exercise):
 
     # ---- words
 
-    def _unwritten(self) -> Result:
-        text = f"`{self.name}` is still to be written."
-        return Result(State.NOT_ATTEMPTED, self.id, text)
-
-    def _refusal(self, answer: Any) -> str:
-        if not callable(answer):
-            return f"`check` needs the function itself, as in `ex.check({self.name})`."
-        try:
-            inspect.signature(answer).bind(*self.cases[0])
-        except TypeError:
-            return f"your function must take ({', '.join(self.parameters)}), in this order."
-        except ValueError:  # a built-in without a signature: the call will tell
-            pass
-        return ""
-
     def _broken(self, args: Args, seen: Observation) -> tuple[str, str] | None:
         """Name and words of the rule that was broken."""
         assert self._valid is not None
@@ -202,13 +196,6 @@ class OpenTask(Exercise):
             return None
         reason = next(wrong.misconception for wrong in self.wrongs if wrong.name == name)
         return name, f"{reason} It gave {show(seen.value)}."
-
-    def _input(self, args: Args) -> str:
-        return (
-            "Input: "
-            + ", ".join(f"{n} = {show(a)}" for n, a in zip(self.parameters, args, strict=True))
-            + "."
-        )
 
     def _verdict(self, score: float) -> str:
         earlier = [self._place(row["score"]) for row in self._table()]

@@ -147,10 +147,3 @@ class Lowered(Base):
 
     def forward(self, x: Tensor, time: Tensor) -> Tensor:
         return super().float().forward(x.float(), time.float())
-
-
-class NotDerived:
-    """Not a module."""
-
-    def __init__(self, features: int, time_features: int) -> None:
-        self.features = features
