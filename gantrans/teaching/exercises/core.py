@@ -17,7 +17,7 @@ import inspect
 import re
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from typing import Any, Literal
@@ -250,8 +250,9 @@ class Exercise:
             return [checker.watch(self, self.function, args) for args in self.cases]
 
 
-def stub_lines(source: str) -> list[str]:
-    """The lines of a function or a class with every body replaced; docstrings and class attributes stay."""
+def stub_lines(source: str, given: Collection[str] = ()) -> list[str]:
+    """The lines of a function or a class with every body replaced; docstrings and class attributes stay, and
+    so do the methods named in `given`."""
     lines = source.splitlines()
     tree = ast.parse(source).body[0]
     assert isinstance(tree, (ast.FunctionDef, ast.ClassDef))
@@ -259,14 +260,14 @@ def stub_lines(source: str) -> list[str]:
     kept: list[str] = []
     done = 0
     for function in functions:
-        if not isinstance(function, ast.FunctionDef):
+        if not isinstance(function, ast.FunctionDef) or function.name in given:
             continue
         documented = ast.get_docstring(function) is not None
         end = function.body[0].end_lineno if documented else function.body[0].lineno - 1
         indent = " " * (function.col_offset + 4)
         kept += [*lines[done:end], f"{indent}raise NotImplementedError"]
         done = function.end_lineno or len(lines)
-    return kept
+    return [*kept, *lines[done:]] if given else kept
 
 
 def globals_of(answer: Answer) -> dict[str, Any]:

@@ -25,6 +25,8 @@ def show(value: Any) -> str:
         return f"a module {type(value).__name__}"
     if isinstance(value, FunctionType):
         return f"the function {value.__name__}"
+    if isinstance(value, type):
+        return f"the class {value.__name__}"
     if isinstance(value, Mapping):
         return _cut("{" + ", ".join(f"{key!r}: {show(entry)}" for key, entry in value.items()) + "}")
     if isinstance(value, (list, tuple)) and any(

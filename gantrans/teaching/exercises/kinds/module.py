@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from gantrans.teaching.exercises import checker
 from gantrans.teaching.exercises.checker import Answer
-from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.core import Exercise, stub_lines
 from gantrans.teaching.exercises.inputs import Args, duplicate, seed_globals
 from gantrans.teaching.exercises.kinds.probing import Said, directions, mode, probed, with_graph
 from gantrans.teaching.exercises.results import Result, State
@@ -25,12 +25,14 @@ class ModuleExercise(Exercise):
 
     An input is the constructor's arguments, then those of `forward`. Every answer is given the same state,
     drawn so that no layer starts at zero; `initial` names entries of the state whose first values are part
-    of the task (a layer that starts at zero).
+    of the task (a layer that starts at zero). `given` names methods that the stub has whole, such as an
+    `__init__` that makes the layers; the learner writes the others.
     """
 
     kind: str = "class"
     draws: int = 8  # each runs a whole network several times
     initial: tuple[str, ...] = ()
+    given: tuple[str, ...] = ()
     _known: dict[str, "_Wanted"] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -46,6 +48,11 @@ class ModuleExercise(Exercise):
         """Names of an input's entries: those of the constructor, then those of `forward`."""
         forward = list(inspect.signature(self.function.forward).parameters)[1:]  # type: ignore[attr-defined]
         return (*inspect.signature(self.function).parameters, *forward)
+
+    @cached_property
+    def stub(self) -> str:
+        """What the learner starts from: as for a function, with what is given."""
+        return "\n".join(stub_lines(self.reference_source, self.given))
 
     def judge(self, answer: Any) -> Result:
         """As for a function, after a look at whether this is a class at all."""
