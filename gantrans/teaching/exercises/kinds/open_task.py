@@ -105,6 +105,11 @@ class OpenTask(Exercise):
                     if flaw:
                         return flaw
                     score = self.scored(answer, seed)
+            except RuleBroken as broken:
+                text = (
+                    f"{self._told(broken)}\nThat was where the score is taken; on smaller inputs it is valid."
+                )
+                return Result(State.INCORRECT, self.id, text, broken.rule)
             except Ended as end:
                 return checker.endless(self, end.number, end.how)
             except TimeUp:
@@ -214,7 +219,7 @@ class OpenTask(Exercise):
         """Name and words of the rule that was broken."""
         assert self._valid is not None
         if isinstance(seen.error, RuleBroken):
-            return seen.error.rule, f"{self._reason(seen.error.rule)}{learner_line(seen.error)}"
+            return seen.error.rule, self._told(seen.error)
         if seen.error is not None:
             text = f"your code raised {type(seen.error).__name__} ({seen.error}).{learner_line(seen.error)}"
             return "", text
@@ -222,6 +227,9 @@ class OpenTask(Exercise):
         if name is None:
             return None
         return name, f"{self._reason(name)} It gave {show(seen.value)}."
+
+    def _told(self, broken: RuleBroken) -> str:
+        return f"{self._reason(broken.rule)}{learner_line(broken, calling=True)}"
 
     def _reason(self, rule: str) -> str:
         return next(wrong.misconception for wrong in self.wrongs if wrong.name == rule)

@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import ModuleExercise
 from lessons.lesson02.exercises.sinusoidal_embedding import sinusoidal_embedding
-from lessons.lesson03.exercises._unets import ConvBlock, Dropping, Mixing
+from lessons.lesson03.exercises import _unets as unets
+from lessons.lesson03.exercises._unets import Base, ConvBlock, Dropping, Mixing, with_layers, with_method
 
 ex = ModuleExercise(
     id="unet_denoiser",
@@ -123,3 +124,289 @@ def _(case: Case) -> Args:
     labels, height, width = case.integer(1, 5), 4 * case.integer(1, 2), 4 * case.integer(1, 3)
     images = min(case.batch, 3)
     return Mixing, 16, labels, *_inputs(images, height, width, labels, 100 + case.seed)
+
+
+def _swapped(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
+    """The two blocks of equal shape used for each other's level."""
+    for level, number in ((2, 1), (1, 2), (0, 0)):
+        h = self.up[number](torch.cat([h, skips.pop()], dim=1), time)
+        h = self.grow[level - 1](h) if level else h
+    return h
+
+
+for name, misconception, answer in (
+    (
+        "no_label",
+        "You leave the label out: the network could not be told which kind of clip to draw.",
+        with_method(vector=lambda self, t, label: self.time(self.embedded(t))),
+    ),
+    (
+        "no_time",
+        "You leave the timestep out: the network would not be told how much noise there is.",
+        with_method(vector=lambda self, t, label: self.label(label)),
+    ),
+    (
+        "label_before_the_time_layers",
+        "You add the label before `self.time`; it is added to the result.",
+        with_method(
+            vector=lambda self, t, label: self.time(self.embedded(t) + self.label(label)[:, : self.width])
+        ),
+    ),
+    (
+        "label_concatenated",
+        "You put time and label side by side; they are added.",
+        with_method(
+            vector=lambda self, t, label: torch.cat([self.time(self.embedded(t)), self.label(label)], dim=1)
+        ),
+    ),
+    (
+        "time_times_label",
+        "You multiply time and label; they are added.",
+        with_method(vector=lambda self, t, label: self.time(self.embedded(t)) * self.label(label)),
+    ),
+    (
+        "raw_time",
+        "You give `self.time` the timestep itself; it takes the sines and cosines of `sinusoidal_embedding`.",
+        with_method(embedded=lambda self, t: t.float()[:, None].expand(-1, self.width)),
+    ),
+    (
+        "share_of_the_time",
+        "You divide the timestep by 1000; `sinusoidal_embedding` takes it as it is.",
+        with_method(embedded=lambda self, t: sinusoidal_embedding(t / 1000, self.width, 10_000.0)),
+    ),
+    (
+        "other_period",
+        "Your slowest sine has another period; `max_period` is 10,000.",
+        with_method(embedded=lambda self, t: sinusoidal_embedding(t, self.width, 1000.0)),
+    ),
+    (
+        "one_time_for_all",
+        "You use the first image's timestep for the whole batch; each has its own.",
+        with_method(
+            vector=lambda self, t, label: self.time(self.embedded(t[:1].expand_as(t))) + self.label(label)
+        ),
+    ),
+    (
+        "one_label_for_all",
+        "You use the first image's label for the whole batch; each has its own.",
+        with_method(
+            vector=lambda self, t, label: self.time(self.embedded(t)) + self.label(label[:1].expand_as(label))
+        ),
+    ),
+    (
+        "label_for_none",
+        "You look up the last row of `self.label` for every image; that row means *no label*.",
+        with_method(vector=unets.without_labels),
+    ),
+    (
+        "silu_on_the_sum",
+        "You apply a SiLU to time plus label; the blocks do that themselves.",
+        with_method(vector=lambda self, t, label: F.silu(Base.vector(self, t, label))),
+    ),
+    (
+        "detached_time",
+        "You cut the graph of time and label: their layers would never learn.",
+        with_method(vector=lambda self, t, label: Base.vector(self, t, label).detach()),
+    ),
+    (
+        "time_only_on_the_way_down",
+        "You give the blocks of the way up zeros in place of the time; every block gets it.",
+        with_method(ascend=lambda self, h, s, time: Base.ascend(self, h, s, torch.zeros_like(time))),
+    ),
+    (
+        "middle_without_time",
+        "You give `self.middle` zeros in place of the time; every block gets it.",
+        with_method(bottom=lambda self, h, time: self.middle(h, torch.zeros_like(time))),
+    ),
+    (
+        "no_middle",
+        "You forget `self.middle`, the block at the bottom.",
+        with_method(bottom=lambda self, h, time: h),
+    ),
+    (
+        "middle_added",
+        "You add the result of `self.middle` to what it was given; it replaces it.",
+        with_method(bottom=lambda self, h, time: h + self.middle(h, time)),
+    ),
+    (
+        "middle_twice",
+        "You use `self.middle` twice.",
+        with_method(bottom=lambda self, h, time: self.middle(self.middle(h, time), time)),
+    ),
+    (
+        "kept_before_the_block",
+        "You keep what each block of the way down was given; keep its result.",
+        with_method(kept=lambda self, before, h: before),
+    ),
+    (
+        "kept_detached",
+        "You cut the graph of what you keep: no gradient would come back through the skip connections.",
+        with_method(kept=lambda self, before, h: h.detach()),
+    ),
+    (
+        "first_kept_first",
+        "You take what was kept first; the way up begins at the lowest level, so it needs the last first "
+        "(`pop()`, not `pop(0)`).",
+        with_method(ascend=lambda self, h, skips, time: Base.ascend(self, h, skips[::-1], time)),
+    ),
+    (
+        "never_popped",
+        "You take the last map of the list at every level and leave it there; `pop()` takes it off.",
+        with_method(ascend=lambda self, h, skips, time: Base.ascend(self, h, [skips[-1]] * 3, time)),
+    ),
+    (
+        "skip_first",
+        "You concatenate what was kept before `h`; `h` comes first.",
+        with_method(joined=lambda self, h, skip: torch.cat([skip, h], dim=1)),
+    ),
+    (
+        "skip_added",
+        "You add what was kept to `h`; they are concatenated, along the channels.",
+        with_method(joined=lambda self, h, skip: h + skip),
+    ),
+    (
+        "h_twice",
+        "You concatenate `h` with itself; the second half is what was kept at this level.",
+        with_method(joined=lambda self, h, skip: torch.cat([h, h], dim=1)),
+    ),
+    (
+        "skip_dropped",
+        "You put zeros in the place of what was kept.",
+        with_method(joined=lambda self, h, skip: torch.cat([h, torch.zeros_like(skip)], dim=1)),
+    ),
+    (
+        "along_the_rows",
+        "You concatenate along the rows (axis 2); channels are axis 1.",
+        with_method(joined=lambda self, h, skip: torch.cat([h, skip], dim=2)),
+    ),
+    (
+        "along_the_batch",
+        "You concatenate along the batch (axis 0); channels are axis 1.",
+        with_method(joined=lambda self, h, skip: torch.cat([h, skip])),
+    ),
+    (
+        "no_shrinking",
+        "You never use `self.shrink`: all levels have the size of the image then.",
+        with_method(lower=lambda self, level, h: h),
+    ),
+    (
+        "pooled",
+        "You halve the sides with a pooling; the layers of `self.shrink` do it.",
+        with_method(lower=lambda self, level, h: unets.pooled(level, h)),
+    ),
+    (
+        "shrunk_before_the_first",
+        "You shrink before the first block; it works at the size of the image.",
+        with_method(lower=lambda self, level, h: self.shrink[max(0, level - 1)](h)),
+    ),
+    (
+        "shrunk_in_a_wrong_order",
+        "You use the layers of `self.shrink` in another order: before the block of `level` stands "
+        "`self.shrink[level - 1]`.",
+        with_method(lower=lambda self, level, h: self.shrink[2 - level](h) if level else h),
+    ),
+    (
+        "grown_before_the_block",
+        "You grow before the block of the level; `self.grow` comes after it.",
+        with_method(ascend=unets.growing_first),
+    ),
+    (
+        "not_grown",
+        "You never use `self.grow`: the maps stay as small as at the bottom.",
+        with_method(ascend=unets.not_growing),
+    ),
+    (
+        "interpolated",
+        "You double the sides by repeating pixels; the layers of `self.grow` do it.",
+        with_method(ascend=unets.interpolating),
+    ),
+    (
+        "up_from_the_top",
+        "You use the blocks of `self.up` from 0 on; the lowest level comes first, and 0 is the top.",
+        with_method(ascend=unets.from_the_top),
+    ),
+    (
+        "two_blocks_swapped",
+        "You use the blocks of `self.up` at each other's level.",
+        with_method(ascend=_swapped),
+    ),
+    (
+        "no_norm",
+        "You forget `self.norm` at the end.",
+        with_method(last=lambda self, h: self.leave(F.silu(h))),
+    ),
+    (
+        "no_silu",
+        "You forget the SiLU between `self.norm` and `self.leave`.",
+        with_method(last=lambda self, h: self.leave(self.norm(h))),
+    ),
+    (
+        "relu",
+        "You use a ReLU at the end; SiLU is x times sigmoid(x).",
+        with_method(last=lambda self, h: self.leave(F.relu(self.norm(h)))),
+    ),
+    (
+        "silu_first",
+        "You apply the SiLU before `self.norm`; it comes after it.",
+        with_method(last=lambda self, h: self.leave(self.norm(F.silu(h)))),
+    ),
+    (
+        "silu_last",
+        "You apply the SiLU to the image at the very end: it could hardly be negative then.",
+        with_method(last=lambda self, h: F.silu(self.leave(self.norm(h)))),
+    ),
+    (
+        "not_left",
+        "You return the maps; `self.leave` makes the image of them.",
+        with_method(last=lambda self, h: F.silu(self.norm(h))),
+    ),
+    (
+        "tanh",
+        "You squeeze the image with a tanh; the network's result is left as it is.",
+        with_method(last=lambda self, h: torch.tanh(Base.last(self, h))),
+    ),
+    (
+        "clipped",
+        "You clip the image; whoever samples does that. In training the gradient would be cut.",
+        with_method(last=lambda self, h: Base.last(self, h).clamp(-1, 1)),
+    ),
+    (
+        "added_to_the_input",
+        "You add `x` to the result; the network predicts the image itself.",
+        with_method(forward=lambda self, x, t, label: x + Base.forward(self, x, t, label)),
+    ),
+    (
+        "without_batch_norm_mode",
+        "You switch the network to eval mode; the mode is up to the caller.",
+        with_method(forward=lambda self, x, t, label: Base.forward(self.eval(), x, t, label)),
+    ),
+    (
+        "no_graph",
+        "You compute without a graph (`no_grad`, `detach`): nothing would learn.",
+        with_method(forward=torch.no_grad()(Base.forward)),
+    ),
+    ("in_place", "You change the `x` that you were given.", unets.InPlace),
+    (
+        "layer_made_in_forward",
+        "You make a layer in `forward`: a new one, with new random numbers, in every call.",
+        with_method(last=lambda self, h: nn.Conv2d(h.shape[1], 1, 3, padding=1)(F.silu(self.norm(h)))),
+    ),
+    (
+        "one_row_too_few",
+        "Your `self.label` has no row for *no label*; `__init__` is given, so leave it as it is.",
+        with_layers(
+            lambda self, block, width, labels: setattr(self, "label", nn.Embedding(labels, 4 * width))
+        ),
+    ),
+    (
+        "surplus",
+        "Your network has a layer more; `__init__` is given, so leave it as it is.",
+        with_layers(lambda self, block, width, labels: setattr(self, "more", nn.Linear(width, width))),
+    ),
+    (
+        "own_block",
+        "You make the blocks yourself; they are made with the `block` that is passed.",
+        unets.OwnBlock,
+    ),
+):
+    ex.wrong(name, misconception, answer)
