@@ -240,10 +240,10 @@ class OpenTask(Exercise):
         reached = (
             "the target is reached" if self._place(score) <= self._place(self.target) else "not reached yet"
         )
-        drawn = f" with the seed {seed}, drawn for this check" if self.seeded else ""
+        drawn = f"\nIt was taken with seed {seed}; `ex.scored({self.name}, {seed})` gives it again."
         return (
-            f"it is valid, and its score is {self._rounded(score)}{drawn} ({self.better} is better): number {rank} of your "
-            f"{len(earlier) + 1} attempts; {reached}.\n{self._marks()}."
+            f"it is valid, and its score is {self._rounded(score)} ({self.better} is better): number {rank} "
+            f"of your {len(earlier) + 1} attempts; {reached}.{drawn if self.seeded else ''}\n{self._marks()}."
         )
 
     def _marks(self) -> str:

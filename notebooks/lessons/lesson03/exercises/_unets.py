@@ -155,12 +155,6 @@ def without_labels(self: Base, t: Tensor, label: Tensor) -> Tensor:
     return Base.vector(self, t, torch.full_like(label, rows - 1))
 
 
-def pooled(level: int, h: Tensor) -> Tensor:
-    """Half the sides by means; at the first level twice the channels, as the layer there has it."""
-    small = F.avg_pool2d(h, 2) if level else h
-    return torch.cat([small, small], dim=1) if level == 1 else small
-
-
 def growing_first(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
     """Larger maps before each block."""
     for level in reversed(range(len(self.up))):
@@ -173,15 +167,6 @@ def not_growing(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Ten
     """The blocks alone."""
     for level in reversed(range(len(self.up))):
         h = self.up[level](self.joined(h, skips.pop()), time)
-    return h
-
-
-def interpolating(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
-    """Repeated pixels; below the top half of the channels, as the layer there has it."""
-    for level in reversed(range(len(self.up))):
-        h = self.up[level](self.joined(h, skips.pop()), time)
-        h = F.interpolate(h, scale_factor=2) if level else h
-        h = h[:, : self.width] if level == 1 else h
     return h
 
 
@@ -201,10 +186,3 @@ class InPlace(Base):
         image = super().forward(x, t, label)
         x.data.add_(1)
         return image
-
-
-class OwnBlock(Base):
-    """Always with the page's block."""
-
-    def __init__(self, block: Block, width: int, labels: int) -> None:
-        super().__init__(ConvBlock, width, labels)

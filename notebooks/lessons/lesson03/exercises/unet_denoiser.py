@@ -126,14 +126,6 @@ def _(case: Case) -> Args:
     return Mixing, 16, labels, *_inputs(images, height, width, labels, 100 + case.seed)
 
 
-def _swapped(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
-    """The two blocks of equal shape used for each other's level."""
-    for level, number in ((2, 1), (1, 2), (0, 0)):
-        h = self.up[number](torch.cat([h, skips.pop()], dim=1), time)
-        h = self.grow[level - 1](h) if level else h
-    return h
-
-
 for name, misconception, answer in (
     (
         "no_label",
@@ -158,11 +150,6 @@ for name, misconception, answer in (
         with_method(
             vector=lambda self, t, label: torch.cat([self.time(self.embedded(t)), self.label(label)], dim=1)
         ),
-    ),
-    (
-        "time_times_label",
-        "You multiply time and label; they are added.",
-        with_method(vector=lambda self, t, label: self.time(self.embedded(t)) * self.label(label)),
     ),
     (
         "raw_time",
@@ -224,16 +211,6 @@ for name, misconception, answer in (
         with_method(bottom=lambda self, h, time: h),
     ),
     (
-        "middle_added",
-        "You add the result of `self.middle` to what it was given; it replaces it.",
-        with_method(bottom=lambda self, h, time: h + self.middle(h, time)),
-    ),
-    (
-        "middle_twice",
-        "You use `self.middle` twice.",
-        with_method(bottom=lambda self, h, time: self.middle(self.middle(h, time), time)),
-    ),
-    (
         "kept_before_the_block",
         "You keep what each block of the way down was given; keep its result.",
         with_method(kept=lambda self, before, h: before),
@@ -265,11 +242,6 @@ for name, misconception, answer in (
         with_method(joined=lambda self, h, skip: h + skip),
     ),
     (
-        "h_twice",
-        "You concatenate `h` with itself; the second half is what was kept at this level.",
-        with_method(joined=lambda self, h, skip: torch.cat([h, h], dim=1)),
-    ),
-    (
         "skip_dropped",
         "You put zeros in the place of what was kept.",
         with_method(joined=lambda self, h, skip: torch.cat([h, torch.zeros_like(skip)], dim=1)),
@@ -288,11 +260,6 @@ for name, misconception, answer in (
         "no_shrinking",
         "You never use `self.shrink`: all levels have the size of the image then.",
         with_method(lower=lambda self, level, h: h),
-    ),
-    (
-        "pooled",
-        "You halve the sides with a pooling; the layers of `self.shrink` do it.",
-        with_method(lower=lambda self, level, h: unets.pooled(level, h)),
     ),
     (
         "shrunk_before_the_first",
@@ -316,19 +283,9 @@ for name, misconception, answer in (
         with_method(ascend=unets.not_growing),
     ),
     (
-        "interpolated",
-        "You double the sides by repeating pixels; the layers of `self.grow` do it.",
-        with_method(ascend=unets.interpolating),
-    ),
-    (
         "up_from_the_top",
         "You use the blocks of `self.up` from 0 on; the lowest level comes first, and 0 is the top.",
         with_method(ascend=unets.from_the_top),
-    ),
-    (
-        "two_blocks_swapped",
-        "You use the blocks of `self.up` at each other's level.",
-        with_method(ascend=_swapped),
     ),
     (
         "no_norm",
@@ -341,29 +298,14 @@ for name, misconception, answer in (
         with_method(last=lambda self, h: self.leave(self.norm(h))),
     ),
     (
-        "relu",
-        "You use a ReLU at the end; SiLU is x times sigmoid(x).",
-        with_method(last=lambda self, h: self.leave(F.relu(self.norm(h)))),
-    ),
-    (
         "silu_first",
         "You apply the SiLU before `self.norm`; it comes after it.",
         with_method(last=lambda self, h: self.leave(self.norm(F.silu(h)))),
     ),
     (
-        "silu_last",
-        "You apply the SiLU to the image at the very end: it could hardly be negative then.",
-        with_method(last=lambda self, h: F.silu(self.leave(self.norm(h)))),
-    ),
-    (
         "not_left",
         "You return the maps; `self.leave` makes the image of them.",
         with_method(last=lambda self, h: F.silu(self.norm(h))),
-    ),
-    (
-        "tanh",
-        "You squeeze the image with a tanh; the network's result is left as it is.",
-        with_method(last=lambda self, h: torch.tanh(Base.last(self, h))),
     ),
     (
         "clipped",
@@ -376,7 +318,7 @@ for name, misconception, answer in (
         with_method(forward=lambda self, x, t, label: x + Base.forward(self, x, t, label)),
     ),
     (
-        "without_batch_norm_mode",
+        "switching",
         "You switch the network to eval mode; the mode is up to the caller.",
         with_method(forward=lambda self, x, t, label: Base.forward(self.eval(), x, t, label)),
     ),
@@ -398,15 +340,106 @@ for name, misconception, answer in (
             lambda self, block, width, labels: setattr(self, "label", nn.Embedding(labels, 4 * width))
         ),
     ),
-    (
-        "surplus",
-        "Your network has a layer more; `__init__` is given, so leave it as it is.",
-        with_layers(lambda self, block, width, labels: setattr(self, "more", nn.Linear(width, width))),
-    ),
-    (
-        "own_block",
-        "You make the blocks yourself; they are made with the `block` that is passed.",
-        unets.OwnBlock,
-    ),
 ):
     ex.wrong(name, misconception, answer)
+
+
+@ex.right
+class _OneAfterAnother(nn.Module):
+    """Without loops, the maps of each level under a name of their own."""
+
+    def __init__(self, block: type[nn.Module], width: int, labels: int) -> None:
+        super().__init__()
+        self.width, length, wide = width, 4 * width, 2 * width
+        self.time = nn.Sequential(nn.Linear(width, length), nn.SiLU(), nn.Linear(length, length))
+        self.label = nn.Embedding(labels + 1, length)
+        self.enter = nn.Conv2d(1, width, 3, padding=1)
+        self.down = nn.ModuleList([block(width, width, length), *(block(wide, wide, length) for _ in "12")])
+        self.shrink = nn.ModuleList([nn.Conv2d(w, wide, 2, stride=2) for w in (width, wide)])
+        self.middle = block(wide, wide, length)
+        self.grow = nn.ModuleList([nn.ConvTranspose2d(wide, w, 2, stride=2) for w in (width, wide)])
+        self.up = nn.ModuleList([block(2 * w, w, length) for w in (width, wide, wide)])
+        self.norm, self.leave = nn.GroupNorm(width // 8, width), nn.Conv2d(width, 1, 3, padding=1)
+        nn.init.constant_(self.leave.weight, 0.0)
+        if self.leave.bias is not None:
+            nn.init.constant_(self.leave.bias, 0.0)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        time = self.label(label) + self.time(sinusoidal_embedding(t, self.width, 10_000.0))
+        top = self.down[0](self.enter(x), time)
+        mid = self.down[1](self.shrink[0](top), time)
+        low = self.down[2](self.shrink[1](mid), time)
+        h = self.up[2](torch.cat((self.middle(low, time), low), 1), time)
+        h = self.up[1](torch.cat((self.grow[1](h), mid), 1), time)
+        h = self.up[0](torch.cat((self.grow[0](h), top), 1), time)
+        image: Tensor = self.leave(nn.functional.silu(self.norm(h)))
+        return image
+
+
+ex.right(Base)
+
+
+@ex.right
+class _Inwards(Base):
+    """By recursion: a level asks the level below."""
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        return self.last(self.inside(0, self.enter(x), self.vector(t, label)))
+
+    def inside(self, level: int, h: Tensor, time: Tensor) -> Tensor:
+        kept = self.down[level](h, time)
+        if level == len(self.down) - 1:
+            h = self.middle(kept, time)
+        else:
+            h = self.grow[level](self.inside(level + 1, self.shrink[level](kept), time))
+        made: Tensor = self.up[level](torch.cat([h, kept], dim=1), time)
+        return made
+
+
+@ex.right
+class _Zipped(Base):
+    """Lists read from both ends, layers of the end by hand."""
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        time = self.label(label).add(self.time(self.embedded(t)))
+        kept = [self.down[0](self.enter(x), time)]
+        for smaller, block in zip(self.shrink, list(self.down)[1:], strict=True):
+            kept.append(block(smaller(kept[-1]), time))
+        h = self.middle(kept[-1], time)
+        growing = [nn.Identity(), *self.grow]
+        for block, skip, larger in zip(
+            *(list(reversed(list(some))) for some in (self.up, kept, growing)), strict=True
+        ):
+            h = larger(block(torch.cat([h, skip], dim=-3), time))
+        h = self.norm(h)
+        image: Tensor = self.leave(h * h.sigmoid())
+        return image
+
+
+ex.background(
+    "Write `forward` of the network",
+    "All layers are there already",
+    "For 16 px and",
+    "| | level 0",
+    "| sides |",
+    "| `shrink`, before",
+    "| block of `down`",
+    "| block of `up`",
+    "| `grow`, after",
+)
+ex.breach("the timesteps `t` `(B,)` and the labels", "one_label_for_all")
+ex.breach("returns one image for each", "not_left")
+ex.breach("The time: `self.time` of `sinusoidal_embedding(t, self.width, 10_000.0)`", "other_period")
+ex.breach("To it you *add* `self.label`", "label_before_the_time_layers")
+ex.breach("Every block is called with this sum", "middle_without_time")
+ex.breach("The way down: `h = self.enter(x)`", "no_shrinking")
+ex.breach("*Before* the second and the third block", "shrunk_before_the_first")
+ex.breach("Keep the result of each of these blocks", "kept_before_the_block")
+ex.breach("At the bottom stands the block `self.middle`", "no_middle")
+ex.breach("The way up goes from the lowest level", "up_from_the_top")
+ex.breach("`h` first", "skip_first")
+ex.breach("what was kept at this level", "first_kept_first")
+ex.breach("*After* it, except at the top", "grown_before_the_block")
+ex.breach("The end: `self.norm`, SiLU, `self.leave`", "no_silu")
+ex.breach("Leave `x` as it is", "in_place")
+ex.breach("do the same in train and eval mode", "switching")
