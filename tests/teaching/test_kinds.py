@@ -175,6 +175,19 @@ def test_the_stub_of_a_class_keeps_what_a_learner_needs():
     ]
 
 
+def test_what_is_given_stands_whole_in_the_stub(centred):
+    centred.given = ("__init__",)
+    assert "        self.rate = rate\n\n    def forward(self, x):" in centred.stub
+    assert centred.stub.endswith('"""Subtract, scale, drop out."""\n        raise NotImplementedError')
+    assert centred.judge(run_stub(centred)).state is State.NOT_ATTEMPTED
+    source = "class A(B):\n    def one(self):\n        return 1\n\n    def two(self):\n        return 2"
+    assert stub_lines(source, ("two",)) == [
+        *source.splitlines()[:2],
+        "        raise NotImplementedError",
+        *source.splitlines()[3:],
+    ]
+
+
 # ---- a step
 
 

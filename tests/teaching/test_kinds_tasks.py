@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from gantrans.teaching.exercises import State, exercise
-from gantrans.teaching.exercises.kinds import BugHunt, OpenTask
+from gantrans.teaching.exercises.kinds import BugHunt, OpenTask, RuleBroken, open_task
 from gantrans.teaching.exercises.kinds.bug_hunt import tree_of
 from gantrans.teaching.exercises.registry import run_stub
 from gantrans.teaching.learner import progress
@@ -149,6 +149,67 @@ def test_a_higher_score_may_be_better(guess):
     guess.better, guess.target = "higher", 3.0
     guess.check(lambda: 9.0)
     assert "number 1 of your 2 attempts; the target is reached" in guess.judge(lambda: 6.0).message
+
+
+@pytest.fixture
+def dice():
+    """Guess a number near ten that is drawn anew at every check; asking for it is refused the second time."""
+
+    class Asked:
+        calls = 0
+
+        def __call__(self):
+            self.calls += 1
+            if self.calls > 1:
+                raise RuleBroken("twice")
+            return self.value
+
+    def asked(value):
+        made = Asked()
+        made.value = value
+        return made
+
+    ex = task(OpenTask, "asked_once", measure="distance", target=0.1, places=1, seeded=True)
+
+    @ex.reference
+    def asked_once(ask):
+        """A function that may be called once -> a number."""
+        return 8.0
+
+    ex.edges(lambda: [(asked(10.0),)])
+    ex.valid(lambda value, ask: None if isinstance(value, float) else "no_number")
+    ex.score(lambda answer, seed: abs(answer(asked(10.0 + seed)) - 10.0 - seed))
+    ex.compare("eight", lambda ask: 8.0, known=2.0)
+    ex.wrong("no_number", "A number is asked for.", lambda ask: "ten")
+    ex.wrong("twice", "You ask twice.", lambda ask: ask() + ask())
+    return ex
+
+
+def test_a_fresh_seed_is_drawn_named_and_repeats_the_score(dice, monkeypatch):
+    prepared = []
+    dice.prepare(lambda: prepared.append(True))
+    monkeypatch.setattr(open_task, "fresh_seed", iter([3, 7]).__next__)
+    for seed in (3, 7):
+        result = dice.judge(lambda ask: 12.0)
+        assert (result.score, result.seed) == (abs(2.0 - seed), seed)
+        assert f"`ex.scored(asked_once, {seed})` gives it again" in result.message
+        assert dice.scored(lambda ask: 12.0, seed) == result.score
+    assert len(prepared) == 2
+    assert "To start from: 2.0 (eight)" in str(dice.show())
+
+
+def test_seeds_differ():
+    assert len({open_task.fresh_seed() for _ in range(5)}) > 1
+
+
+def test_what_an_answer_is_called_with_may_refuse(dice):
+    result = dice.judge(lambda ask: ask() + ask())
+    assert (result.state, result.cause) == (State.INCORRECT, "twice")
+    assert "You ask twice.\nIn your line" in result.message
+    assert "ask() + ask()" in result.message  # and not the line that refuses
+    fine_on_the_input = dice.judge(lambda ask: value if (value := ask()) == 10.0 else ask())
+    assert (fine_on_the_input.state, fine_on_the_input.cause) == (State.INCORRECT, "twice")
+    assert "where the score is taken" in fine_on_the_input.message
 
 
 @pytest.mark.parametrize(

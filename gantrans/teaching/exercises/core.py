@@ -74,6 +74,7 @@ class Exercise:
     _inputs: Callable[[Case], Args] | None = field(default=None, init=False)
     _edges: Callable[[], list[Args]] = field(default=list, init=False)
     result: Result | None = field(default=None, init=False)
+    known_runs: dict[tuple[Answer, int], Observation] = field(default_factory=dict, init=False)
     _hints_shown: int = field(default=0, init=False)
 
     # ---- what a notebook uses

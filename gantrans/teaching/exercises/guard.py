@@ -70,10 +70,14 @@ def is_stub(answer: Any) -> bool:
     return {s.opname for s in steps} <= _TRIVIAL and all(value is None or value is ... for value in returned)
 
 
-def learner_line(error: BaseException) -> str:
-    """Where the learner's own code was when `error` was raised: the deepest frame outside libraries."""
+def learner_line(error: BaseException, *, calling: bool = False) -> str:
+    """Where the learner's own code was when `error` was raised: the deepest frame outside libraries.
+
+    `calling`: the file that raised it is the course's, and the line that called into it is wanted.
+    """
     frames = traceback.extract_tb(error.__traceback__)
-    own = [f for f in frames if not f.filename.startswith((*_LIBRARIES, "<frozen", "<__array_function__"))]
+    foreign = (*_LIBRARIES, "<frozen", "<__array_function__", *([frames[-1].filename] if calling else []))
+    own = [f for f in frames if not f.filename.startswith(foreign)]
     if not own:
         return ""
     text = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno or 0)).strip()

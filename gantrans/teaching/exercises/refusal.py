@@ -72,11 +72,10 @@ def _diagnosis(
 
 
 class _Known:
-    """What the known wrong answers do, each run at most once per input."""
+    """What the known wrong answers do, each run at most once per input (and not again at the next check)."""
 
     def __init__(self, ex: Task, seen: Sequence[Observation]) -> None:
         self._ex, self._seen = ex, seen
-        self._runs: dict[tuple[str, int], Observation] = {}
 
     def alike(self, wrong: Wrong, number: int) -> bool:
         """Whether the slip does on this input what the answer does."""
@@ -89,8 +88,8 @@ class _Known:
         return len(its & set(failing)) / max(1, len(its | set(failing)))
 
     def _run(self, wrong: Wrong, number: int) -> Observation:
-        key = wrong.name, number
-        if key not in self._runs:
+        runs, key = self._ex.known_runs, (wrong.answer, number)
+        if key not in runs:
             args, expected = self._ex.cases[number], self._ex.expected[number]
-            self._runs[key] = watch(self._ex, wrong.answer, args, expected)
-        return self._runs[key]
+            runs[key] = watch(self._ex, wrong.answer, args, expected)
+        return runs[key]

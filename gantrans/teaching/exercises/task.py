@@ -30,6 +30,7 @@ class Task(Protocol):
 
     id: str
     spec: str
+    known_runs: dict[tuple[Answer, int], Observation]
 
     @property
     def name(self) -> str: ...

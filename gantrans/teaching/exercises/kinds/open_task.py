@@ -105,6 +105,11 @@ class OpenTask(Exercise):
                     if flaw:
                         return flaw
                     score = self.scored(answer, seed)
+            except RuleBroken as broken:
+                text = (
+                    f"{self._told(broken)}\nThat was where the score is taken; on smaller inputs it is valid."
+                )
+                return Result(State.INCORRECT, self.id, text, broken.rule)
             except Ended as end:
                 return checker.endless(self, end.number, end.how)
             except TimeUp:
@@ -214,7 +219,7 @@ class OpenTask(Exercise):
         """Name and words of the rule that was broken."""
         assert self._valid is not None
         if isinstance(seen.error, RuleBroken):
-            return seen.error.rule, f"{self._reason(seen.error.rule)}{learner_line(seen.error)}"
+            return seen.error.rule, self._told(seen.error)
         if seen.error is not None:
             text = f"your code raised {type(seen.error).__name__} ({seen.error}).{learner_line(seen.error)}"
             return "", text
@@ -222,6 +227,9 @@ class OpenTask(Exercise):
         if name is None:
             return None
         return name, f"{self._reason(name)} It gave {show(seen.value)}."
+
+    def _told(self, broken: RuleBroken) -> str:
+        return f"{self._reason(broken.rule)}{learner_line(broken, calling=True)}"
 
     def _reason(self, rule: str) -> str:
         return next(wrong.misconception for wrong in self.wrongs if wrong.name == rule)
@@ -232,10 +240,10 @@ class OpenTask(Exercise):
         reached = (
             "the target is reached" if self._place(score) <= self._place(self.target) else "not reached yet"
         )
-        drawn = f" with the seed {seed}, drawn for this check" if self.seeded else ""
+        drawn = f"\nIt was taken with seed {seed}; `ex.scored({self.name}, {seed})` gives it again."
         return (
-            f"it is valid, and its score is {self._rounded(score)}{drawn} ({self.better} is better): number {rank} of your "
-            f"{len(earlier) + 1} attempts; {reached}.\n{self._marks()}."
+            f"it is valid, and its score is {self._rounded(score)} ({self.better} is better): number {rank} "
+            f"of your {len(earlier) + 1} attempts; {reached}.{drawn if self.seeded else ''}\n{self._marks()}."
         )
 
     def _marks(self) -> str:

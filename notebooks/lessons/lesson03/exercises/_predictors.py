@@ -25,13 +25,16 @@ ALPHA_BARS = TASK.noise_schedule.alpha_bars
 Predict = Callable[[Tensor, Tensor], Tensor]
 
 
-@dataclass
+@dataclass(repr=False)
 class Counted:
     """(x_t (B, 1, S, S), t (B,)) -> the image of `predict`, in [-1, 1]; it refuses the eleventh call."""
 
-    predict: Predict = field(repr=False)
+    predict: Predict
     shape: tuple[int, ...]
     calls: int = field(default=0, init=False)
+
+    def __repr__(self) -> str:
+        return "a predictor that counts its calls"
 
     def __call__(self, x_t: Tensor, t: Tensor) -> Tensor:
         """The predicted image.

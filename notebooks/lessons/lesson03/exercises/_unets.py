@@ -2,7 +2,7 @@
 `unet_denoiser` are made of them."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import torch
 import torch.nn.functional as F
@@ -147,3 +147,42 @@ def with_layers(change: Callable[[Any, Block, int, int], object]) -> type[nn.Mod
         change(self, block, width, labels)
 
     return type("UNet", (Base,), {"__init__": initialised})
+
+
+def without_labels(self: Base, t: Tensor, label: Tensor) -> Tensor:
+    """The row of no label for all."""
+    rows = cast(nn.Embedding, self.label).num_embeddings
+    return Base.vector(self, t, torch.full_like(label, rows - 1))
+
+
+def growing_first(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
+    """Larger maps before each block."""
+    for level in reversed(range(len(self.up))):
+        h = self.grow[level - 1](h) if level else h
+        h = self.up[level](self.joined(h, skips.pop()), time)
+    return h
+
+
+def not_growing(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
+    """The blocks alone."""
+    for level in reversed(range(len(self.up))):
+        h = self.up[level](self.joined(h, skips.pop()), time)
+    return h
+
+
+def from_the_top(self: Base, h: Tensor, skips: list[Tensor], time: Tensor) -> Tensor:
+    """Blocks in the order of the list."""
+    for level, block in enumerate(self.up):
+        h = block(self.joined(h, skips.pop()), time)
+        if level < 2:
+            h = self.grow[level](h)
+    return h
+
+
+class InPlace(Base):
+    """Adds to the x it was given."""
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        image = super().forward(x, t, label)
+        x.data.add_(1)
+        return image

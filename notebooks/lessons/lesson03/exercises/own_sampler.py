@@ -45,9 +45,10 @@ ex = OpenTask(
     places=2,
     seeded=True,
     spec=r"""
-    How many good clips can ten evaluations of a network give? Write a sampler. `x` is the noise to start from,
-    `(B, 1, 16, 16)`; `predict(x_t, t)` gives the predicted image in [-1, 1], with `t` as `(B,)` int64;
-    `alpha_bars` has T = 1000 entries. Return the finished images, like `x`; what lies above 0 counts as drawn.
+    How many good clips can ten evaluations of a network give? Write a sampler. `x` is the noise to start
+    from, `(B, 1, 16, 16)`; `predict(x_t, t)` gives the predicted image in [-1, 1], with `t` as `(B,)` int64;
+    `alpha_bars` has T = 1000 entries. Return the finished images, like `x`; what lies above 0 counts as
+    drawn.
 
     - Call `predict` at most 10 times, always with the whole batch and with timesteps from 0 to T - 1.
     - The images must be those that `predict` leads to: none that you keep in store, none that you mend at the
@@ -69,7 +70,7 @@ ex = OpenTask(
     hints=(
         "Where to look is worth more than how to step: most of the ten evaluations belong to little noise. "
         "Try `t = (T - 1) * u**rho` for `u` from 1 down to 0.1.",
-        "DDPM beats DDIM here, so fresh noise repairs mistakes. DDPM is DDIM with `eta = 1`; what does more do?",
+        "DDPM beats DDIM here, so fresh noise repairs mistakes. DDPM is DDIM with `eta = 1`; try more.",
         "At the noisiest timesteps the prediction is a grey mean whatever `x` is. Does the first one have to "
         "be T - 1? And the data are -1 or 1: grey pixels may be pushed towards them before each step.",
     ),

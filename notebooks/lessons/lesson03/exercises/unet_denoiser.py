@@ -7,7 +7,8 @@ from torch import Tensor, nn
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import ModuleExercise
 from lessons.lesson02.exercises.sinusoidal_embedding import sinusoidal_embedding
-from lessons.lesson03.exercises._unets import ConvBlock, Dropping, Mixing
+from lessons.lesson03.exercises import _unets as unets
+from lessons.lesson03.exercises._unets import Base, ConvBlock, Dropping, Mixing, with_layers, with_method
 
 ex = ModuleExercise(
     id="unet_denoiser",
@@ -123,3 +124,322 @@ def _(case: Case) -> Args:
     labels, height, width = case.integer(1, 5), 4 * case.integer(1, 2), 4 * case.integer(1, 3)
     images = min(case.batch, 3)
     return Mixing, 16, labels, *_inputs(images, height, width, labels, 100 + case.seed)
+
+
+for name, misconception, answer in (
+    (
+        "no_label",
+        "You leave the label out: the network could not be told which kind of clip to draw.",
+        with_method(vector=lambda self, t, label: self.time(self.embedded(t))),
+    ),
+    (
+        "no_time",
+        "You leave the timestep out: the network would not be told how much noise there is.",
+        with_method(vector=lambda self, t, label: self.label(label)),
+    ),
+    (
+        "label_before_the_time_layers",
+        "You add the label before `self.time`; it is added to the result.",
+        with_method(
+            vector=lambda self, t, label: self.time(self.embedded(t) + self.label(label)[:, : self.width])
+        ),
+    ),
+    (
+        "label_concatenated",
+        "You put time and label side by side; they are added.",
+        with_method(
+            vector=lambda self, t, label: torch.cat([self.time(self.embedded(t)), self.label(label)], dim=1)
+        ),
+    ),
+    (
+        "raw_time",
+        "You give `self.time` the timestep itself; it takes the sines and cosines of `sinusoidal_embedding`.",
+        with_method(embedded=lambda self, t: t.float()[:, None].expand(-1, self.width)),
+    ),
+    (
+        "share_of_the_time",
+        "You divide the timestep by 1000; `sinusoidal_embedding` takes it as it is.",
+        with_method(embedded=lambda self, t: sinusoidal_embedding(t / 1000, self.width, 10_000.0)),
+    ),
+    (
+        "other_period",
+        "Your slowest sine has another period; `max_period` is 10,000.",
+        with_method(embedded=lambda self, t: sinusoidal_embedding(t, self.width, 1000.0)),
+    ),
+    (
+        "one_time_for_all",
+        "You use the first image's timestep for the whole batch; each has its own.",
+        with_method(
+            vector=lambda self, t, label: self.time(self.embedded(t[:1].expand_as(t))) + self.label(label)
+        ),
+    ),
+    (
+        "one_label_for_all",
+        "You use the first image's label for the whole batch; each has its own.",
+        with_method(
+            vector=lambda self, t, label: self.time(self.embedded(t)) + self.label(label[:1].expand_as(label))
+        ),
+    ),
+    (
+        "label_for_none",
+        "You look up the last row of `self.label` for every image; that row means *no label*.",
+        with_method(vector=unets.without_labels),
+    ),
+    (
+        "silu_on_the_sum",
+        "You apply a SiLU to time plus label; the blocks do that themselves.",
+        with_method(vector=lambda self, t, label: F.silu(Base.vector(self, t, label))),
+    ),
+    (
+        "detached_time",
+        "You cut the graph of time and label: their layers would never learn.",
+        with_method(vector=lambda self, t, label: Base.vector(self, t, label).detach()),
+    ),
+    (
+        "time_only_on_the_way_down",
+        "You give the blocks of the way up zeros in place of the time; every block gets it.",
+        with_method(ascend=lambda self, h, s, time: Base.ascend(self, h, s, torch.zeros_like(time))),
+    ),
+    (
+        "middle_without_time",
+        "You give `self.middle` zeros in place of the time; every block gets it.",
+        with_method(bottom=lambda self, h, time: self.middle(h, torch.zeros_like(time))),
+    ),
+    (
+        "no_middle",
+        "You forget `self.middle`, the block at the bottom.",
+        with_method(bottom=lambda self, h, time: h),
+    ),
+    (
+        "kept_before_the_block",
+        "You keep what each block of the way down was given; keep its result.",
+        with_method(kept=lambda self, before, h: before),
+    ),
+    (
+        "kept_detached",
+        "You cut the graph of what you keep: no gradient would come back through the skip connections.",
+        with_method(kept=lambda self, before, h: h.detach()),
+    ),
+    (
+        "first_kept_first",
+        "You take what was kept first; the way up begins at the lowest level, so it needs the last first "
+        "(`pop()`, not `pop(0)`).",
+        with_method(ascend=lambda self, h, skips, time: Base.ascend(self, h, skips[::-1], time)),
+    ),
+    (
+        "never_popped",
+        "You take the last map of the list at every level and leave it there; `pop()` takes it off.",
+        with_method(ascend=lambda self, h, skips, time: Base.ascend(self, h, [skips[-1]] * 3, time)),
+    ),
+    (
+        "skip_first",
+        "You concatenate what was kept before `h`; `h` comes first.",
+        with_method(joined=lambda self, h, skip: torch.cat([skip, h], dim=1)),
+    ),
+    (
+        "skip_added",
+        "You add what was kept to `h`; they are concatenated, along the channels.",
+        with_method(joined=lambda self, h, skip: h + skip),
+    ),
+    (
+        "skip_dropped",
+        "You put zeros in the place of what was kept.",
+        with_method(joined=lambda self, h, skip: torch.cat([h, torch.zeros_like(skip)], dim=1)),
+    ),
+    (
+        "along_the_rows",
+        "You concatenate along the rows (axis 2); channels are axis 1.",
+        with_method(joined=lambda self, h, skip: torch.cat([h, skip], dim=2)),
+    ),
+    (
+        "along_the_batch",
+        "You concatenate along the batch (axis 0); channels are axis 1.",
+        with_method(joined=lambda self, h, skip: torch.cat([h, skip])),
+    ),
+    (
+        "no_shrinking",
+        "You never use `self.shrink`: all levels have the size of the image then.",
+        with_method(lower=lambda self, level, h: h),
+    ),
+    (
+        "shrunk_before_the_first",
+        "You shrink before the first block; it works at the size of the image.",
+        with_method(lower=lambda self, level, h: self.shrink[max(0, level - 1)](h)),
+    ),
+    (
+        "shrunk_in_a_wrong_order",
+        "You use the layers of `self.shrink` in another order: before the block of `level` stands "
+        "`self.shrink[level - 1]`.",
+        with_method(lower=lambda self, level, h: self.shrink[2 - level](h) if level else h),
+    ),
+    (
+        "grown_before_the_block",
+        "You grow before the block of the level; `self.grow` comes after it.",
+        with_method(ascend=unets.growing_first),
+    ),
+    (
+        "not_grown",
+        "You never use `self.grow`: the maps stay as small as at the bottom.",
+        with_method(ascend=unets.not_growing),
+    ),
+    (
+        "up_from_the_top",
+        "You use the blocks of `self.up` from 0 on; the lowest level comes first, and 0 is the top.",
+        with_method(ascend=unets.from_the_top),
+    ),
+    (
+        "no_norm",
+        "You forget `self.norm` at the end.",
+        with_method(last=lambda self, h: self.leave(F.silu(h))),
+    ),
+    (
+        "no_silu",
+        "You forget the SiLU between `self.norm` and `self.leave`.",
+        with_method(last=lambda self, h: self.leave(self.norm(h))),
+    ),
+    (
+        "silu_first",
+        "You apply the SiLU before `self.norm`; it comes after it.",
+        with_method(last=lambda self, h: self.leave(self.norm(F.silu(h)))),
+    ),
+    (
+        "not_left",
+        "You return the maps; `self.leave` makes the image of them.",
+        with_method(last=lambda self, h: F.silu(self.norm(h))),
+    ),
+    (
+        "clipped",
+        "You clip the image; whoever samples does that. In training the gradient would be cut.",
+        with_method(last=lambda self, h: Base.last(self, h).clamp(-1, 1)),
+    ),
+    (
+        "added_to_the_input",
+        "You add `x` to the result; the network predicts the image itself.",
+        with_method(forward=lambda self, x, t, label: x + Base.forward(self, x, t, label)),
+    ),
+    (
+        "switching",
+        "You switch the network to eval mode; the mode is up to the caller.",
+        with_method(forward=lambda self, x, t, label: Base.forward(self.eval(), x, t, label)),
+    ),
+    (
+        "no_graph",
+        "You compute without a graph (`no_grad`, `detach`): nothing would learn.",
+        with_method(forward=torch.no_grad()(Base.forward)),
+    ),
+    ("in_place", "You change the `x` that you were given.", unets.InPlace),
+    (
+        "layer_made_in_forward",
+        "You make a layer in `forward`: a new one, with new random numbers, in every call.",
+        with_method(last=lambda self, h: nn.Conv2d(h.shape[1], 1, 3, padding=1)(F.silu(self.norm(h)))),
+    ),
+    (
+        "one_row_too_few",
+        "Your `self.label` has no row for *no label*; `__init__` is given, so leave it as it is.",
+        with_layers(
+            lambda self, block, width, labels: setattr(self, "label", nn.Embedding(labels, 4 * width))
+        ),
+    ),
+):
+    ex.wrong(name, misconception, answer)
+
+
+@ex.right
+class _OneAfterAnother(nn.Module):
+    """Without loops, the maps of each level under a name of their own."""
+
+    def __init__(self, block: type[nn.Module], width: int, labels: int) -> None:
+        super().__init__()
+        self.width, length, wide = width, 4 * width, 2 * width
+        self.time = nn.Sequential(nn.Linear(width, length), nn.SiLU(), nn.Linear(length, length))
+        self.label = nn.Embedding(labels + 1, length)
+        self.enter = nn.Conv2d(1, width, 3, padding=1)
+        self.down = nn.ModuleList([block(width, width, length), *(block(wide, wide, length) for _ in "12")])
+        self.shrink = nn.ModuleList([nn.Conv2d(w, wide, 2, stride=2) for w in (width, wide)])
+        self.middle = block(wide, wide, length)
+        self.grow = nn.ModuleList([nn.ConvTranspose2d(wide, w, 2, stride=2) for w in (width, wide)])
+        self.up = nn.ModuleList([block(2 * w, w, length) for w in (width, wide, wide)])
+        self.norm, self.leave = nn.GroupNorm(width // 8, width), nn.Conv2d(width, 1, 3, padding=1)
+        nn.init.constant_(self.leave.weight, 0.0)
+        if self.leave.bias is not None:
+            nn.init.constant_(self.leave.bias, 0.0)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        time = self.label(label) + self.time(sinusoidal_embedding(t, self.width, 10_000.0))
+        top = self.down[0](self.enter(x), time)
+        mid = self.down[1](self.shrink[0](top), time)
+        low = self.down[2](self.shrink[1](mid), time)
+        h = self.up[2](torch.cat((self.middle(low, time), low), 1), time)
+        h = self.up[1](torch.cat((self.grow[1](h), mid), 1), time)
+        h = self.up[0](torch.cat((self.grow[0](h), top), 1), time)
+        image: Tensor = self.leave(nn.functional.silu(self.norm(h)))
+        return image
+
+
+ex.right(Base)
+
+
+@ex.right
+class _Inwards(Base):
+    """By recursion: a level asks the level below."""
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        return self.last(self.inside(0, self.enter(x), self.vector(t, label)))
+
+    def inside(self, level: int, h: Tensor, time: Tensor) -> Tensor:
+        kept = self.down[level](h, time)
+        if level == len(self.down) - 1:
+            h = self.middle(kept, time)
+        else:
+            h = self.grow[level](self.inside(level + 1, self.shrink[level](kept), time))
+        made: Tensor = self.up[level](torch.cat([h, kept], dim=1), time)
+        return made
+
+
+@ex.right
+class _Zipped(Base):
+    """Lists read from both ends, layers of the end by hand."""
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        time = self.label(label).add(self.time(self.embedded(t)))
+        kept = [self.down[0](self.enter(x), time)]
+        for smaller, block in zip(self.shrink, list(self.down)[1:], strict=True):
+            kept.append(block(smaller(kept[-1]), time))
+        h = self.middle(kept[-1], time)
+        growing = [nn.Identity(), *self.grow]
+        for block, skip, larger in zip(
+            *(list(reversed(list(some))) for some in (self.up, kept, growing)), strict=True
+        ):
+            h = larger(block(torch.cat([h, skip], dim=-3), time))
+        h = self.norm(h)
+        image: Tensor = self.leave(h * h.sigmoid())
+        return image
+
+
+ex.background(
+    "Write `forward` of the network",
+    "All layers are there already",
+    "For 16 px and",
+    "| | level 0",
+    "| sides |",
+    "| `shrink`, before",
+    "| block of `down`",
+    "| block of `up`",
+    "| `grow`, after",
+)
+ex.breach("the timesteps `t` `(B,)` and the labels", "one_label_for_all")
+ex.breach("returns one image for each", "not_left")
+ex.breach("The time: `self.time` of `sinusoidal_embedding(t, self.width, 10_000.0)`", "other_period")
+ex.breach("To it you *add* `self.label`", "label_before_the_time_layers")
+ex.breach("Every block is called with this sum", "middle_without_time")
+ex.breach("The way down: `h = self.enter(x)`", "no_shrinking")
+ex.breach("*Before* the second and the third block", "shrunk_before_the_first")
+ex.breach("Keep the result of each of these blocks", "kept_before_the_block")
+ex.breach("At the bottom stands the block `self.middle`", "no_middle")
+ex.breach("The way up goes from the lowest level", "up_from_the_top")
+ex.breach("`h` first", "skip_first")
+ex.breach("what was kept at this level", "first_kept_first")
+ex.breach("*After* it, except at the top", "grown_before_the_block")
+ex.breach("The end: `self.norm`, SiLU, `self.leave`", "no_silu")
+ex.breach("Leave `x` as it is", "in_place")
+ex.breach("do the same in train and eval mode", "switching")
