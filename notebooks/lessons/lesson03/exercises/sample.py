@@ -43,8 +43,8 @@ ex = Exercise(
     """,
     hints=(
         "Write down the steps for `times = [9, 6, 2]` by hand: which two alpha-bars does each step need?",
-        "`bars = [*(float(alpha_bars[now]) for now in times), 1.0]` holds them all; step i goes from `bars[i]` "
-        "to `bars[i + 1]`. Work inside `with torch.no_grad():`.",
+        "`bars = [*(float(alpha_bars[now]) for now in times), 1.0]` holds them all; step i goes from "
+        "`bars[i]` to `bars[i + 1]`. Work inside `with torch.no_grad():`.",
         "`t = torch.full((len(x),), now, device=x.device)`; and `before = x0, bar` comes after the step, so "
         "that the next one finds it.",
     ),
