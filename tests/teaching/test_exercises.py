@@ -265,6 +265,8 @@ def test_unwritable_progress_is_a_remark(toy, monkeypatch):
         (torch.tensor([1.0]), torch.tensor([1.0 + 1e-6]), True),
         (torch.tensor([1.0], dtype=torch.float64), torch.tensor([1.0 + 1e-6], dtype=torch.float64), False),
         (torch.zeros(20), torch.ones(20), False),
+        (np.arange(3)[::-1], np.array([2, 1, 0]), True),
+        (np.arange(3)[::-1], np.arange(3), False),
     ],
 )
 def test_what_counts_as_equal(expected, got, same):

@@ -262,7 +262,8 @@ def _array_difference(expected: np.ndarray, got: Any, where: str, tolerance: flo
         return (
             None if np.array_equal(expected, got) else f"expected {show(expected)}{where}, got {show(got)}."
         )
-    return _tensor_difference(torch.tensor(expected), torch.tensor(got), where, tolerance)
+    # copies, because a tensor cannot be made of an array that is turned round (`[::-1]`)
+    return _tensor_difference(torch.tensor(expected.copy()), torch.tensor(got.copy()), where, tolerance)
 
 
 def gradient_difference(

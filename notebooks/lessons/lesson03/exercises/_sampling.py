@@ -31,7 +31,7 @@ def toy_step(x: Tensor, x0: Tensor, noise: Any, bar: Any, bar_next: Any, before:
     """A step that depends on all it is given, the whole of `before` included."""
     noise = noise if isinstance(noise, Tensor) else torch.zeros(())
     new = bar_next * x0 + (1 - bar_next) * (0.5 * x + 0.4 * noise) + 0.1 * bar * x
-    if isinstance(before, (tuple, list)) and len(before) == 2:
+    if isinstance(before, (tuple, list)) and len(before) == 2 and before[1] is not None:
         new = new + 0.3 * (1 + before[1]) * (x0 - before[0])
     return new
 

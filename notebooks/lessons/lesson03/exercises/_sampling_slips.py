@@ -1,79 +1,12 @@
-"""The sampling loop with one thing changed, and the slips that are made so."""
+"""Slips in the sampling loop."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
 from typing import Any
 
 import torch
 from torch import Tensor
 
-Step = tuple[Tensor, Tensor, float, float]
-"""x, x0, bar and bar_next of one step."""
-
-
-def _next_in_list(i: int, times: list[int], bars: Tensor) -> Any:
-    return bars[times[i + 1]].item() if i + 1 < len(times) else 1.0
-
-
-def _of_the_step_before(steps: list[Step]) -> Any:
-    return (steps[-2][1], steps[-2][2]) if len(steps) > 1 else None
-
-
-def _every_time(i: int, draw: Callable[[], Tensor], last: bool) -> Tensor:
-    return draw()
-
-
-def loop_with(
-    *,
-    visited: Callable[[list[int], int], list[int]] = lambda times, steps: times,
-    shown: Callable[[int, list[int]], int] = lambda i, times: times[i],
-    t: Callable[[Tensor, int], Any] = lambda x, now: torch.full((len(x),), now, device=x.device),
-    seen_by_network: Callable[[Tensor, Tensor], Tensor] = lambda x, start: x,
-    number: Callable[[Tensor], Any] = lambda bar: bar.item(),
-    bar_next: Callable[[int, list[int], Tensor], Any] = _next_in_list,
-    noises: Callable[[int, Callable[[], Tensor], bool], Any] = _every_time,
-    noise_like: Callable[[Tensor, torch.Generator], Tensor] = lambda x, generator: torch.randn(
-        x.shape, generator=generator, device=x.device, dtype=x.dtype
-    ),
-    generated: Callable[[torch.Generator], Any] = lambda generator: generator,
-    before: Callable[[list[Step]], Any] = _of_the_step_before,
-    start: Callable[[Tensor, torch.Generator], Tensor] = lambda x, generator: x,
-    go: Callable[..., Tensor] = lambda step, *given: step(*given),
-    report: Callable[[list[Tensor], list[Step]], Any] = lambda path, steps: path,
-    mode: Callable[[], AbstractContextManager[Any]] = torch.no_grad,
-) -> Callable[..., Any]:
-    """A sampling loop with one thing changed.
-
-    Args:
-        bar_next: position, times and alpha-bars -> the alpha-bar to go to.
-        noises: position, a function that draws, and whether it is the last step -> the noise.
-        before: all steps so far, this one included -> what the step is told of the one before.
-    """
-
-    def loop(
-        predict: Callable[..., Tensor],
-        x: Tensor,
-        times: list[int],
-        alpha_bars: Tensor,
-        step: Callable[..., Tensor],
-        generator: torch.Generator,
-    ) -> Any:
-        times, own, first = visited(list(times), len(alpha_bars)), generated(generator), x
-        x = start(x, generator)
-        path, steps = [x], list[Step]()
-        with mode():
-            for i, now in enumerate(times):
-                x0 = predict(seen_by_network(x, first), t(x, shown(i, times)))
-                like = x
-                noise = noises(i, lambda: noise_like(like, own), i + 1 == len(times))  # noqa: B023
-                following = torch.tensor(bar_next(i, times, alpha_bars), dtype=torch.float64)
-                bar, later = number(alpha_bars[now]), number(following)
-                steps.append((x, x0, bar, later))
-                x = go(step, x, x0, noise, bar, later, before(steps))
-                path.append(x)
-        return report(path, steps)
-
-    return loop
+from lessons.lesson03.exercises._sampling_loop import loop_with
 
 
 def _drawn(x: Tensor, state: Tensor) -> Tensor:
@@ -85,6 +18,16 @@ def _drawn(x: Tensor, state: Tensor) -> Tensor:
 def _one_for_all(x: Tensor, generator: torch.Generator) -> Tensor:
     noise = torch.randn(x.shape[1:], generator=generator, device=x.device, dtype=x.dtype)
     return noise.expand(x.shape)
+
+
+def _asking_twice(predict: Callable[..., Tensor], *given: Any) -> Any:
+    return loop_with()(lambda x, t: (predict(x, t), predict(x, t))[1], *given)
+
+
+def _using_up(predict: Callable[..., Tensor], x: Tensor, times: list[int], *given: Any) -> Any:
+    path = loop_with()(predict, x, times, *given)
+    times.clear()
+    return path
 
 
 SLIPS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
@@ -180,6 +123,11 @@ SLIPS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
         loop_with(before=lambda steps: (steps[-2][2], steps[-2][1]) if len(steps) > 1 else None),
     ),
     (
+        "pair_of_nothing",
+        "You give the first step `(None, None)`; `None` itself says that there was no step before.",
+        loop_with(before=lambda steps: steps[-2][1:3] if len(steps) > 1 else (None, None)),
+    ),
+    (
         "never_before",
         "You never tell a step of the one before; DPM-Solver++ then is DDIM.",
         loop_with(before=lambda steps: None),
@@ -220,6 +168,11 @@ SLIPS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
         loop_with(t=lambda x, now: now, shown=lambda i, times: i),
     ),
     (
+        "asked_twice",
+        "You ask the network twice in a step; each call costs time, and one is enough.",
+        _asking_twice,
+    ),
+    (
         "asked_at_the_next_time",
         "You ask the network at the time the step goes to; `x` still has the noise of `now`.",
         loop_with(shown=lambda i, times: times[i + 1] if i + 1 < len(times) else 0),
@@ -241,8 +194,9 @@ SLIPS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
     ),
     (
         "one_step_short",
-        "You leave the last step out: it goes from the last time to the clean image.",
-        loop_with(visited=lambda times, steps: times[:-1]),
+        "You leave the last step out, as neighbours in the list alone do: from the last time it goes to the "
+        "clean image.",
+        loop_with(fewer=1),
     ),
     ("only_the_last", "You return the last result only.", loop_with(report=lambda path, steps: path[-1])),
     ("no_start", "You leave the start out of the list.", loop_with(report=lambda path, steps: path[1:])),
@@ -313,6 +267,11 @@ SLIPS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
         loop_with(number=lambda bar: bar.sqrt().item()),
     ),
     (
+        "shares_of_noise",
+        "You give 1 minus alpha-bar, the share of noise; alpha-bar is the share of the image.",
+        loop_with(number=lambda bar: 1 - bar.item()),
+    ),
+    (
         "bars_exchanged",
         "You have `bar` and `bar_next` the wrong way round.",
         loop_with(go=lambda step, x, x0, noise, bar, later, before: step(x, x0, noise, later, bar, before)),
@@ -331,6 +290,16 @@ SLIPS: tuple[tuple[str, str, Callable[..., Any]], ...] = (
         "in_place",
         "You write each result into the `x` you were given, so that all entries are the same.",
         loop_with(go=lambda step, *given: given[0].copy_(step(*given))),
+    ),
+    (
+        "one_tensor",
+        "All entries of your list are one tensor, which every step writes over.",
+        loop_with(start=lambda x, _: x.clone(), go=lambda step, *given: given[0].copy_(step(*given))),
+    ),
+    (
+        "times_used_up",
+        "You take the times out of the list you were given: for the next call it is empty.",
+        _using_up,
     ),
 )
 """Name, misconception and answer of each."""

@@ -12,7 +12,8 @@ from gantrans.teaching.exercises.kinds.probing import Said
 from gantrans.teaching.exercises.kinds.step import kind_of
 from gantrans.teaching.exercises.words import end_of
 from lessons.lesson03.exercises._sampling import Noted, ToyPredict, toy_step
-from lessons.lesson03.exercises._sampling_slips import SLIPS, loop_with
+from lessons.lesson03.exercises._sampling_loop import loop_with
+from lessons.lesson03.exercises._sampling_slips import SLIPS
 
 ex = Exercise(
     id="sample",
@@ -21,7 +22,7 @@ ex = Exercise(
     kind="sampling loop",
     difficulty=3,
     minutes=15,
-    patience=600.0,
+    patience=300.0,
     draws=10,
     spec=r"""
     Write the loop that turns noise into images. It is the same for DDPM, DDIM and DPM-Solver++; only the
@@ -29,7 +30,7 @@ ex = Exercise(
     `times`:
 
     1. Ask the network for the image: `x0 = predict(x, t)`, where `t` holds `now` once per image, `(B,)`
-       int64, on the device of `x`.
+       int64.
     2. Draw fresh noise, once in every step, also in the last one, so that the checker compares with the same
        draws: `torch.randn(x.shape, generator=generator, device=x.device, dtype=x.dtype)`.
     3. Go on with `x = step(x, x0, noise, bar, bar_next, before)`.
@@ -37,18 +38,19 @@ ex = Exercise(
     `bar` is the alpha-bar of `now`, and `bar_next` that of the next time in the list, both plain floats.
     After the last time comes the clean image, so `bar_next` is 1.0 there. `before` is the pair `(x0, bar)` of
     the step before, and `None` in the first step. Return a list of the start and of the result of every
-    step, `len(times) + 1` tensors. Nothing is trained here, so they carry no graph. Leave the `x` you were
-    given as it is.
+    step, `len(times) + 1` tensors. Nothing is trained here, so they carry no graph. Everything stays on the
+    device of `x`. Leave the `x` and the `times` you were given as they are.
     """,
     hints=(
         "Write down the steps for `times = [9, 6, 2]` by hand: which two alpha-bars does each step need?",
-        "`bars = [*alpha_bars[times].tolist(), 1.0]` holds them all; step i goes from `bars[i]` to "
-        "`bars[i + 1]`. Work inside `with torch.no_grad():`.",
+        "`bars = [*(float(alpha_bars[now]) for now in times), 1.0]` holds them all; step i goes from "
+        "`bars[i]` to `bars[i + 1]`. Work inside `with torch.no_grad():`.",
         "`t = torch.full((len(x),), now, device=x.device)`; and `before = x0, bar` comes after the step, so "
         "that the next one finds it.",
     ),
     source="Ho, Jain, Abbeel 2020, algorithm 2; Song, Meng, Ermon 2021, sec. 4.2 (any list of times); Lu et "
     "al. 2022, algorithm 2 (what is kept of the step before).",
+    equivalent={"value.detach()": "inside `no_grad` nothing carries a graph"},
 )
 
 
@@ -63,7 +65,7 @@ def sample(
 ) -> list[Tensor]:
     """Noise x (B, ...), falling times, alpha_bars (T,) float64 -> x and what follows, len(times) + 1."""
     path, before = [x], None
-    bars = [*alpha_bars[times].tolist(), 1.0]  # after the last time comes the clean image
+    bars = [*(float(alpha_bars[now]) for now in times), 1.0]  # after the last time comes the clean image
     with torch.no_grad():
         for i, now in enumerate(times):
             x0 = predict(x, torch.full((len(x),), now, device=x.device))
@@ -230,7 +232,6 @@ ex.breach("Ask the network for the image", "asked_about_the_start")
 ex.breach("`x0 = predict(x, t)`, where `t` holds `now`", "t_counts_steps")
 ex.breach("once per image", "one_t")
 ex.breach("`(B,)` int64", "t_float")
-ex.breach("on the device of `x`", loop_with(t=lambda x, now: torch.full((len(x),), now)))
 ex.breach("Draw fresh noise", "noise_once")
 ex.breach("once in every step", "noise_twice")
 ex.breach("also in the last one", "no_noise_at_the_end")
@@ -251,5 +252,8 @@ ex.breach("`None` in the first step", "before_at_the_start")
 ex.breach("Return a list", "stacked")
 ex.breach("of the start and of the result of every step", "no_start")
 ex.breach("they carry no graph", "graph")
-ex.breach("Leave the `x` you were given", "in_place")
+ex.breach("Everything stays on the device", loop_with(t=lambda x, now: torch.full((len(x),), now)))
+ex.breach("Everything stays on the device", loop_with(report=lambda path, steps: [x.cpu() for x in path]))
+ex.breach("Leave the `x` and the `times` you were given", "in_place")
+ex.breach("Leave the `x` and the `times` you were given", "times_used_up")
 ex.background("Write the loop that turns noise into images")

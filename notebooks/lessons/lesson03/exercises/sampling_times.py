@@ -142,6 +142,12 @@ for name, misconception, answer in (
         _linspace,
     ),
     (
+        "one_timestep_short",
+        "You divide T - 1 by `count`, as if the last step ended at time 0; the clean image counts as "
+        "time -1.",
+        lambda steps, count: [round(steps - 1 - i * (steps - 1) / count) for i in range(count)],
+    ),
+    (
         "before_counting_from_0",
         "You forget that times count from 0: your first time is T, which the schedule does not have.",
         lambda steps, count: [round((i + 1) * steps / count) for i in reversed(range(count))],
