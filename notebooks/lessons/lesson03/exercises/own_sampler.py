@@ -80,7 +80,9 @@ ex = OpenTask(
 
 
 @ex.reference
-def own_sampler(predict: Predict, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> Tensor:
+def own_sampler(
+    predict: Callable[..., Tensor], x: Tensor, alpha_bars: Tensor, generator: torch.Generator
+) -> Tensor:
     """predict(x_t, t (B,) int64) -> image; noise x (B, 1, 16, 16), alpha_bars (T,) -> images like x."""
     steps = len(alpha_bars)
     times = [round((i + 1) * steps / 10) - 1 for i in reversed(range(10))]
