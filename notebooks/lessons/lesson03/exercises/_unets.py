@@ -1,5 +1,5 @@
 """The page's block, blocks to try a U-Net with, and U-Nets with one thing changed: most wrong answers of
-`unet_denoiser` are made of them."""
+`unet_denoiser` are made of them; at the end three right ones."""
 
 from collections.abc import Callable
 from typing import Any, cast
@@ -183,6 +183,77 @@ class InPlace(Base):
     """Adds to the x it was given."""
 
     def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """As `Base`, and what must not be."""
         image = super().forward(x, t, label)
         x.data.add_(1)
+        return image
+
+
+class OneAfterAnother(nn.Module):
+    """Without loops, the maps of each level under a name of their own."""
+
+    def __init__(self, block: type[nn.Module], width: int, labels: int) -> None:
+        super().__init__()
+        self.width, length, wide = width, 4 * width, 2 * width
+        self.time = nn.Sequential(nn.Linear(width, length), nn.SiLU(), nn.Linear(length, length))
+        self.label = nn.Embedding(labels + 1, length)
+        self.enter = nn.Conv2d(1, width, 3, padding=1)
+        self.down = nn.ModuleList([block(width, width, length), *(block(wide, wide, length) for _ in "12")])
+        self.shrink = nn.ModuleList([nn.Conv2d(w, wide, 2, stride=2) for w in (width, wide)])
+        self.middle = block(wide, wide, length)
+        self.grow = nn.ModuleList([nn.ConvTranspose2d(wide, w, 2, stride=2) for w in (width, wide)])
+        self.up = nn.ModuleList([block(2 * w, w, length) for w in (width, wide, wide)])
+        self.norm, self.leave = nn.GroupNorm(width // 8, width), nn.Conv2d(width, 1, 3, padding=1)
+        nn.init.constant_(self.leave.weight, 0.0)
+        if self.leave.bias is not None:
+            nn.init.constant_(self.leave.bias, 0.0)
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """x (B, 1, H, W), t (B,), label (B,) -> like x."""
+        time = self.label(label) + self.time(sinusoidal_embedding(t, self.width, 10_000.0))
+        top = self.down[0](self.enter(x), time)
+        mid = self.down[1](self.shrink[0](top), time)
+        low = self.down[2](self.shrink[1](mid), time)
+        h = self.up[2](torch.cat((self.middle(low, time), low), 1), time)
+        h = self.up[1](torch.cat((self.grow[1](h), mid), 1), time)
+        h = self.up[0](torch.cat((self.grow[0](h), top), 1), time)
+        image: Tensor = self.leave(nn.functional.silu(self.norm(h)))
+        return image
+
+
+class Inwards(Base):
+    """By recursion: a level asks the level below."""
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """x (B, 1, H, W), t (B,), label (B,) -> like x."""
+        return self.last(self.inside(0, self.enter(x), self.vector(t, label)))
+
+    def inside(self, level: int, h: Tensor, time: Tensor) -> Tensor:
+        """What this level and all below it make of `h`."""
+        kept = self.down[level](h, time)
+        if level == len(self.down) - 1:
+            h = self.middle(kept, time)
+        else:
+            h = self.grow[level](self.inside(level + 1, self.shrink[level](kept), time))
+        made: Tensor = self.up[level](torch.cat([h, kept], dim=1), time)
+        return made
+
+
+class Zipped(Base):
+    """Lists read from both ends, layers of the end by hand."""
+
+    def forward(self, x: Tensor, t: Tensor, label: Tensor) -> Tensor:
+        """x (B, 1, H, W), t (B,), label (B,) -> like x."""
+        time = self.label(label).add(self.time(self.embedded(t)))
+        kept = [self.down[0](self.enter(x), time)]
+        for smaller, block in zip(self.shrink, list(self.down)[1:], strict=True):
+            kept.append(block(smaller(kept[-1]), time))
+        h = self.middle(kept[-1], time)
+        growing = [nn.Identity(), *self.grow]
+        for block, skip, larger in zip(
+            *(list(reversed(list(some))) for some in (self.up, kept, growing)), strict=True
+        ):
+            h = larger(block(torch.cat([h, skip], dim=-3), time))
+        h = self.norm(h)
+        image: Tensor = self.leave(h * h.sigmoid())
         return image
