@@ -88,8 +88,8 @@ def own_sampler(
     times = [round((i + 1) * steps / 10) - 1 for i in reversed(range(10))]
     bars = [*alpha_bars[times].tolist(), 1.0]
     for t, (bar, bar_next) in zip(times, pairwise(bars), strict=True):
-        image = predict(x, torch.full((len(x),), t))
-        noise = torch.randn(x.shape, generator=generator)
+        image = predict(x, torch.full((len(x),), t, device=x.device))
+        noise = torch.randn(x.shape, generator=generator, device=x.device)
         x = ddpm_step(x, image, noise, bar, bar_next)
     return x
 
@@ -163,7 +163,7 @@ def walk(
             done = number / max(1, len(times) - 1)
             sharp = sharpness[0] + done * (sharpness[1] - sharpness[0])
             noisy = eta[0] + done * (eta[1] - eta[0])
-            image = torch.tanh(sharp * torch.atanh(0.999 * predict(x, torch.full((len(x),), t))))
+            image = torch.tanh(sharp * torch.atanh(0.999 * predict(x, torch.full((len(x),), t, device=x.device))))
             spread = noisy * math.sqrt((1 - bar_next) / (1 - bar) * (1 - bar / bar_next))
             rest = math.sqrt(max(0.0, 1 - bar_next - spread**2) / (1 - bar))
             x = math.sqrt(bar_next) * image + rest * (x - math.sqrt(bar) * image)
@@ -188,7 +188,7 @@ def _(predict: Predict, x: Tensor, alpha_bars: Tensor, generator: torch.Generato
     before: tuple[Tensor, float] | None = None
     bars = [*alpha_bars[EVEN].tolist(), 1.0]
     for t, (bar, bar_next) in zip(EVEN, pairwise(bars), strict=True):
-        image = predict(x, torch.full((len(x),), t))
+        image = predict(x, torch.full((len(x),), t, device=x.device))
         x = dpm_step(x, image, before, bar, bar_next)
         before = image, bar
     return x
