@@ -1,5 +1,6 @@
 """Lesson 03: its figures over their grids, score and bound, errors that are repaired or kept, its claims."""
 
+import json
 import math
 from functools import partial
 
@@ -10,11 +11,12 @@ import torch
 from gantrans.diffusion import SamplerConfig, build_denoiser, make_schedule
 from gantrans.teaching import claims
 from gantrans.teaching.explorers import Choice, Explorer, Slider
+from gantrans.teaching.places import found
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson03.experiments import analytic, averaging, denoisers, generation, modes
-from lessons.lesson03.figures import sampling, theory
+from lessons.lesson03.figures import order, sampling, theory
 from lessons.shared.denoising import Trained, clips
 
 SIZE, RULE = 16, 2
@@ -74,9 +76,28 @@ def test_the_bound_closes_only_where_no_step_raises_the_snr_much():
     ratio = math.exp(22 / 399)
     even = theory.even_schedule(400)
     torch.testing.assert_close(even.snr[:-1] / even.snr[1:], torch.full((399,), ratio).double())
-    rows = theory.bound_table((25, 50), 50).rows
-    assert [row[0] for row in rows] == ["linear", "cosine", "even log-SNR"]
-    assert all(float(first) > float(second) > 0 for _, first, second in rows)
+
+
+def test_three_terms_make_the_bound_and_one_may_be_negative():
+    """Against the review's independent sums of the weighted errors: 4.63 (T = 100) and 7.35 (T = 1000)."""
+    by_steps = {}
+    for steps, sum_of_errors in ((100, 4.63), (1000, 7.35)):
+        terms = theory.bound_terms(analytic.ring(), make_schedule("cosine", steps), 300)
+        total, exact = analytic.bound(analytic.ring(), make_schedule("cosine", steps), 300)
+        assert terms["prior"] + terms["steps"] + terms["reconstruction"] == pytest.approx(total)
+        assert terms["gap"] == pytest.approx(total - exact)
+        assert terms["steps"] == pytest.approx(sum_of_errors, abs=0.2)
+        assert 0 <= terms["prior"] < 1e-3
+        by_steps[steps] = terms["reconstruction"]
+    assert by_steps == pytest.approx({100: -5.5, 1000: -8.3}, abs=0.06)
+    table = theory.bound_table((25, 50), 50)
+    assert [row[:2] for row in table.rows[::2]] == [
+        ["linear", "25"],
+        ["cosine", "25"],
+        ["even log-SNR", "25"],
+    ]
+    gaps = [float(row[-1]) for row in table.rows]
+    assert all(first > second > 0 for first, second in zip(gaps[::2], gaps[1::2], strict=True))
 
 
 def test_two_ways_from_one_start_part_with_ddpm_alone():
@@ -128,13 +149,19 @@ def test_gradients_of_five_layers(model):
     assert all(np.isfinite(v) and v > 0 for row in rows.values() for v in row.values())
 
 
-def test_modes_are_counted():
+def test_modes_are_counted_and_shown_beside_what_real_and_even_points_reach():
     mixture = analytic.grid()
-    everywhere = mixture.draw(2500, torch.Generator().manual_seed(0))
-    words = alt_text(theory.modes_figure({"all": everywhere, "one": mixture.centres[:1].repeat(100, 1)}))
-    assert "all covers 25 of 25 modes" in words
-    assert "one covers 1 of 25 modes; 100% of its points lie within 2 sd" in words
+    draw = torch.Generator().manual_seed(0)
+    real = mixture.draw(20_000, draw)
+    even = torch.rand(20_000, 2, generator=draw) * 2 - 1
+    for name, points in {"real data": real, "spread evenly": even}.items():
+        count, share = modes.covered(points, mixture)
+        assert count == 25
+        assert share == pytest.approx(theory.AT_A_MODE[name], abs=0.01)
     assert modes.covered(mixture.centres[:1].repeat(100, 1), mixture) == (1, 1.0)
+    words = alt_text(theory.modes_figure(committed("modes")))
+    assert "modes covered over 12 seeds: diffusion 25; GAN 19.8." in words
+    assert "spread evenly 78.5" in words
 
 
 # ---- explorers
@@ -216,12 +243,46 @@ def test_result_figures_and_tables_say_their_means():
         **PANEL, family=0.5, diversity=0.1, **{"one evaluation": 2.0},
     )  # fmt: skip
     assert "DDPM 50.1 at 5, 51.1 at 10" in alt_text(sampling.steps_figure(runs))
-    assert "family asked for (%): 66 at 0" in alt_text(sampling.guidance_figure(runs))
+    assert "family asked for, %: 66 at 0" in alt_text(sampling.guidance_figure(runs))
     rows = {(row[0], row[1]): row[2:] for row in sampling.latency_table(runs).rows}
     one = float(np.mean(runs.values("one evaluation", "latency")["latency"]))
     assert rows["DDPM", "50"][0] == f"{50 * one:.0f}"
     assert "the reference" in rows["DDPM", "50"][1]
     assert rows["DDPM, all steps", "1,000"][1] == "not measured"
+
+
+def test_the_order_of_the_samplers_is_that_of_the_committed_table():
+    """The numbers that lesson and evidence page print, recomputed from the file alone."""
+    (path,) = found("results/generation.json")
+    rows = json.loads(path.read_text("utf-8"))["rows"].values()
+    measured = committed("generation")
+    expected = {
+        ("DDIM", 5): (0.64, 0.44, 0.94),
+        ("DPM++", 5): (0.62, 0.43, 0.89),
+        ("DDIM", 10): (0.90, 0.50, 1.63),
+        ("DDIM", 50): (1.55, 1.03, 2.32),
+    }
+    for (rival, count), numbers in expected.items():
+        logs = [math.log(r[f"{rival} {count}"]["frechet"] / r[f"DDPM {count}"]["frechet"]) for r in rows]
+        half = 4.0321 * np.std(logs, ddof=1) / math.sqrt(len(logs))  # t of 5 degrees, 99 %
+        own = [math.exp(np.mean(logs) + k * half) for k in (0, -1, 1)]
+        assert order.effects(measured, "frechet", count, rival) == pytest.approx(own, rel=1e-4)
+        assert own == pytest.approx(numbers, abs=0.005)
+    leads = {(row[0], row[1]): (row[3], row[5]) for row in order.clips_table(measured).rows}
+    assert leads["5", "DDIM"] == ("open", "DDIM")
+    assert leads["5", "DPM++"] == ("open", "DPM++")
+    assert leads["10", "DDIM"] == ("DDPM", "open")
+    assert leads["50", "DDIM"] == ("DDPM", "DDPM")
+    assert {valid for (count, _), (valid, _) in leads.items() if count != "5"} == {"DDPM"}
+
+
+def test_digits_and_the_literature_have_another_order():
+    table = order.digits_table(committed("schedules"))
+    assert table.rows[0][:3] == ["cosine", "13.3", "28.2"]
+    assert {row[-1] for row in table.rows} == {"DDIM"}
+    assert all(ddim < ddpm for ddim, ddpm, _ in order.CIFAR.values())
+    assert order.CIFAR[1000][2] < order.CIFAR[1000][0]
+    assert [row[0] for row in order.literature_table().rows] == ["10", "20", "50", "100", "1,000"]
 
 
 def test_weights_and_their_average_come_from_one_training():

@@ -216,7 +216,8 @@ def guidance_figure(table: sweep.Table) -> Figure:
             ax.plot([scale] * len(dots), dots, MARKERS[i], color=COLOURS[i], alpha=0.35, markersize=4)
         means = [float(dots.mean()) for dots in values]
         ax.plot(GUIDANCE, means, color=COLOURS[i], marker=MARKERS[i])
-        ax.set(title=label, xlabel="guidance scale", ylabel="%", xticks=GUIDANCE, ylim=(0, None))
+        top = 1.06 * max(float(dots.max()) for dots in values)
+        ax.set(title=label, xlabel="guidance scale", ylabel="%", xticks=GUIDANCE, ylim=(0, top))
         words = ", ".join(f"{m:.0f} at {s:g}" for s, m in zip(GUIDANCE, means, strict=True))
         describe(ax, f"{label}, %: {words}.")
     return figure
