@@ -2,7 +2,6 @@
 
 import json
 import math
-from functools import partial
 
 import numpy as np
 import pytest
@@ -10,12 +9,11 @@ import torch
 
 from gantrans.diffusion import SamplerConfig, build_denoiser, make_schedule
 from gantrans.teaching import claims
-from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.places import found
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import Table, committed
-from lessons.lesson03.experiments import analytic, averaging, denoisers, generation, modes
+from lessons.lesson03.experiments import analytic, denoisers, generation, modes
 from lessons.lesson03.figures import order, sampling, theory
 from lessons.shared.denoising import Trained, clips
 
@@ -100,14 +98,6 @@ def test_three_terms_make_the_bound_and_one_may_be_negative():
     assert all(first > second > 0 for first, second in zip(gaps[::2], gaps[1::2], strict=True))
 
 
-def test_two_ways_from_one_start_part_with_ddpm_alone():
-    words = alt_text(theory.paths_figure())
-    assert "DDIM, eta = 0, twice from the same 2 starts: the ends differ by up to 0." in words
-    ddpm, other = (theory.ways(analytic.PARTS["DDPM"], 2, seed) for seed in (1, 2))
-    torch.testing.assert_close(ddpm.x_t[0], other.x_t[0])
-    assert (ddpm.x_t[-1] - other.x_t[-1]).abs().max() > 0.1
-
-
 def test_fresh_noise_repairs_an_error_that_the_others_keep():
     for kind, (low, high) in {"ddim": (1.0, 2.0), "dpm++": (1.0, 2.0), "ddpm": (-0.2, 0.3)}.items():
         left = theory.offsets(SamplerConfig(kind, 50), 2.0) - theory.offsets(SamplerConfig(kind, 50), 0.0)
@@ -139,16 +129,6 @@ def test_effects_are_ratios_with_intervals():
     assert set(arms) <= set(denoisers.ARMS)
 
 
-def test_gradients_of_five_layers(model):
-    x0 = clips(SIZE, "test", 16).network()[:4]
-    with torch.no_grad():
-        for weight in model.network.parameters():
-            weight.add_(0.02)  # some layers start at zero and pass nothing on
-    rows = theory.gradient_table(model, x0, (10, 900))
-    assert list(rows) == ["first layer", "encoder", "middle", "decoder", "last layer"]
-    assert all(np.isfinite(v) and v > 0 for row in rows.values() for v in row.values())
-
-
 def test_modes_are_counted_and_shown_beside_what_real_and_even_points_reach():
     mixture = analytic.grid()
     draw = torch.Generator().manual_seed(0)
@@ -162,38 +142,6 @@ def test_modes_are_counted_and_shown_beside_what_real_and_even_points_reach():
     words = alt_text(theory.modes_figure(committed("modes")))
     assert "modes covered over 12 seeds: diffusion 25; GAN 19.8." in words
     assert "spread evenly 78.5" in words
-
-
-# ---- explorers
-
-
-def test_the_scrubber_draws_every_state(model):
-    ways = sampling.trajectories(model, SIZE, torch.arange(3), 4, seed=0)
-    assert torch.equal(ways["DDIM"].x_t[0], ways["DDPM"].x_t[0])
-    controls = (
-        Slider("step", "steps taken", 0, 4, 1, 2),
-        Choice("sampler", "sampler", tuple(generation.KINDS), "DDPM"),
-    )
-    draw = partial(sampling.scrubber_figure, ways, ["a", "b", "c"])
-    explorer = Explorer(draw, controls, "way")
-    for state in explorer.grid():
-        assert explorer.problems(state) == []
-    assert "DDIM, 0 of 4 steps taken, t = 999" in alt_text(draw(sampler="DDIM", step=0))
-    assert "DDIM, 4 of 4 steps taken, done" in alt_text(draw(sampler="DDIM", step=4))
-
-
-def test_the_sampler_explorer_draws_every_state(model):
-    controls = (
-        Choice("sampler", "sampler", tuple(generation.KINDS), "DDIM"),
-        Choice("count", "evaluations", (2, 5), 5),
-        Slider("eta", "eta", 0, 1, 0.5, 0),
-    )
-    draw = partial(sampling.sampler_figure, model, SIZE, RULE)
-    explorer = Explorer(draw, controls, "sampler")
-    for state in explorer.grid():
-        assert explorer.problems(state) == []
-    assert "DDIM, 5 evaluations, eta = 0.5:" in alt_text(draw(sampler="DDIM", count=5, eta=0.5))
-    assert "DPM++, 5 evaluations: " in alt_text(draw(sampler="DPM++", count=5, eta=0.5))
 
 
 # ---- clips
@@ -283,18 +231,6 @@ def test_digits_and_the_literature_have_another_order():
     assert all(ddim < ddpm for ddim, ddpm, _ in order.CIFAR.values())
     assert order.CIFAR[1000][2] < order.CIFAR[1000][0]
     assert [row[0] for row in order.literature_table().rows] == ["10", "20", "50", "100", "1,000"]
-
-
-def test_weights_and_their_average_come_from_one_training():
-    both = averaging.train_both("constant rate", 0, "smoke")
-    weights, average = (list(both[name].network.parameters()) for name in averaging.WEIGHTS)
-    assert any(not torch.equal(a, b) for a, b in zip(weights, average, strict=True))
-    rows = averaging.compare(both, "smoke")
-    assert list(rows) == ["weights", "average"]
-    assert all(np.isfinite(v) and v > 0 for row in rows.values() for v in row.values())
-    kept = {rate: averaging.optimisation(rate, 0, "reduced") for rate in averaging.RATES}
-    assert kept["constant rate"].lr_schedule == "constant"
-    assert len({(c.ema_decay, c.steps, c.clip_norm) for c in kept.values()}) == 1
 
 
 # ---- claims

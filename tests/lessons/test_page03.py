@@ -10,7 +10,7 @@ from gantrans.diffusion import sample as library_sample
 from gantrans.networks import Denoiser, DenoiserConfig
 from gantrans.teaching import mine
 from gantrans.teaching.exercises import exercise
-from gantrans.teaching.explorers import Choice, Explorer
+from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
 from gantrans.training.ema import EMA
 from lessons.lesson03.experiments.analytic import ring
@@ -122,10 +122,12 @@ def clips(count=8):
 
 
 def test_the_explorers_draw_every_state():
-    draw = Explorer(
-        lambda **state: drawn.drawn_figure(lambda sampler, count: clips(16), **state),
-        [Choice("sampler", "sampler", ("DDPM", "DDIM"), "DDIM"), Choice("count", "evaluations", (2, 5), 5)],
-        "Sampler",
+    images = torch.randn(5, 3, 1, 16, 16)
+    ways = dict.fromkeys(("DDPM", "DDIM"), ([999, 749, 499, 249], images, images[:4].tanh()))
+    scrub = Explorer(
+        lambda **state: drawn.scrubber_figure(ways, **state),
+        [Slider("step", "steps taken", 0, 4, 1, 2), Choice("sampler", "sampler", tuple(ways), "DDIM")],
+        "From noise to clips",
     )
     made = {scale: clips() for scale in (0, 1, 2)}
     guide = Explorer(
@@ -133,9 +135,12 @@ def test_the_explorers_draw_every_state():
         [Choice("scale", "guidance", tuple(made), 2)],
         "Guidance",
     )
-    for explorer in (draw, guide):
+    for explorer in (scrub, guide):
         for state in explorer.grid():
             assert explorer.problems(state) == []
+    words = alt_text(drawn.scrubber_figure(ways, sampler="DDIM", step=4))
+    assert "DDIM, 4 of 4 steps taken, done" in words
+    assert "t = 999" in alt_text(drawn.scrubber_figure(ways, sampler="DDPM", step=0))
 
 
 def test_what_guidance_is_judged_by():

@@ -163,7 +163,9 @@ def walk(
             done = number / max(1, len(times) - 1)
             sharp = sharpness[0] + done * (sharpness[1] - sharpness[0])
             noisy = eta[0] + done * (eta[1] - eta[0])
-            image = torch.tanh(sharp * torch.atanh(0.999 * predict(x, torch.full((len(x),), t, device=x.device))))
+            image = torch.tanh(
+                sharp * torch.atanh(0.999 * predict(x, torch.full((len(x),), t, device=x.device)))
+            )
             spread = noisy * math.sqrt((1 - bar_next) / (1 - bar) * (1 - bar / bar_next))
             rest = math.sqrt(max(0.0, 1 - bar_next - spread**2) / (1 - bar))
             x = math.sqrt(bar_next) * image + rest * (x - math.sqrt(bar) * image)

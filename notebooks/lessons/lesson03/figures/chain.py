@@ -1,6 +1,7 @@
-"""The figures of lesson 03 that explain: the chain there and back, one jump, and the ways of single points."""
+"""The figures of lesson 03 that explain: the chain there and back, one jump, the ways of single points."""
 
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 
 import torch
 from matplotlib.figure import Figure
@@ -31,7 +32,7 @@ def chain_figure(noisy: Tensor, names: Sequence[str]) -> Figure:
         ax = figure.add_axes((left, 0.22, side, 0.52))
         image_axes(image, name, ax=ax, limits=(-1.6, 1.6))
         describe(ax, "")
-    for i, (left, right) in enumerate(zip(lefts, lefts[1:], strict=False)):
+    for i, (left, right) in enumerate(pairwise(lefts)):
         dots = i % 2 == 0
         for height, start, end, colour in (
             (0.57, left + side + 0.008, right - 0.008, "#333333"),
@@ -50,7 +51,7 @@ def chain_figure(noisy: Tensor, names: Sequence[str]) -> Figure:
     )
     describe(
         figure.axes[0],
-        f"{count} images from a clean one to pure noise; arrows to the right add noise, arrows back remove it.",
+        f"{count} images from a clean one to pure noise; arrows to the right add noise, those back remove it.",
     )
     return figure
 
@@ -110,7 +111,9 @@ def ways_figure(made: Mapping[str, Sequence[Sequence[Tensor]]], centres: Tensor,
         made: {sampler: [the first way, the second way]}; a way is its points (N, 2) after every step.
     """
     figure = new_figure(9.0, 4.6)
-    for ax, (name, twice) in zip(figure.subplots(1, len(made), sharey=True, squeeze=False)[0], made.items(), strict=True):
+    for ax, (name, twice) in zip(
+        figure.subplots(1, len(made), sharey=True, squeeze=False)[0], made.items(), strict=True
+    ):
         ax.plot(*centres.T, "o", color="#BBBBBB", markersize=13, label="data")
         for run, way in enumerate(twice):
             points = torch.stack(list(way))[:, :count]

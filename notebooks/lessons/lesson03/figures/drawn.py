@@ -1,6 +1,7 @@
 """The figures of lesson 03 that show what its networks draw: digits, clips, steps, guidance."""
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import torch
 from matplotlib.figure import Figure
@@ -8,7 +9,7 @@ from torch import Tensor
 
 from gantrans.images import unit_from_network
 from gantrans.metrics import frechet_distance, nearest_distance
-from gantrans.teaching.plots import COLOURS, MARKERS, describe, new_figure, styled
+from gantrans.teaching.plots import COLOURS, MARKERS, describe, image_axes, new_figure, styled
 from gantrans.teaching.plots.style import LINES
 from lessons.lesson03.figures.sampling import clip_axes, valid_share, violations
 from lessons.shared.denoising import clips, clips_judge, digits_distance
@@ -20,7 +21,9 @@ SIDE, RULE = 16, 2
 @styled
 def digits_figure(made: Mapping[str, Tensor], count: int = 14) -> Figure:
     """A row of digits (N, 64) per name, with the distance of all N from real digits."""
-    rows = {f"{name}\ndistance {digits_distance(x):.0f}": x[:count].view(-1, 8, 8) for name, x in made.items()}
+    rows = {
+        f"{name}\ndistance {digits_distance(x):.0f}": x[:count].view(-1, 8, 8) for name, x in made.items()
+    }
     figure = new_figure(9.4, 0.66 * len(rows))
     for row, (axes, (name, digits)) in enumerate(
         zip(figure.subplots(len(rows), count, squeeze=False), rows.items(), strict=True)
@@ -57,9 +60,7 @@ def steps_figure(scores: Mapping[str, Mapping[int, Tensor]]) -> Figure:
     for ax, (label, judge) in zip(axes, judged, strict=True):
         for i, (name, row) in enumerate(scores.items()):
             values = [judge(drawn) for drawn in row.values()]
-            ax.plot(
-                list(row), values, color=COLOURS[i], linestyle=LINES[i], marker=MARKERS[i], label=name
-            )
+            ax.plot(list(row), values, color=COLOURS[i], linestyle=LINES[i], marker=MARKERS[i], label=name)
             words = ", ".join(f"{value:.0f} at {count}" for count, value in zip(row, values, strict=True))
             describe(ax, f"{label}: {name} {words}.")
         counts = list(next(iter(scores.values())))
@@ -72,16 +73,30 @@ def steps_figure(scores: Mapping[str, Mapping[int, Tensor]]) -> Figure:
 
 
 @styled
-def drawn_figure(draw: Callable[[str, int], Tensor], *, sampler: str, count: int) -> Figure:
-    """Sixteen clips, drawn now: `draw(sampler, count)` gives (16, 1, 16, 16)."""
-    made = draw(sampler, count)
-    figure = new_figure(8.6, 2.5)
-    for ax, clip in zip(figure.subplots(2, 8).ravel(), made, strict=True):
-        clip_axes(ax, clip, RULE)
-    broken = float(violations(made, RULE).float().mean())
-    said = f"{valid_share(made, RULE):.0%} valid, {broken:.1%} of the pixels break the rule"
-    figure.suptitle(f"{sampler}, {count} evaluations: {said}")
-    describe(figure.axes[0], f"Sixteen clips by {sampler} with {count} evaluations.")
+def scrubber_figure(
+    ways: Mapping[str, tuple[Sequence[int], Tensor, Tensor]], *, sampler: str, step: int
+) -> Figure:
+    """x_t before a step and the image predicted from it, a column per clip; after the last step the clips.
+
+    Args:
+        ways: {sampler: (the timesteps, x (steps + 1, N, 1, S, S), predicted images (steps, N, 1, S, S))}.
+        step: 0 (noise) to the number of steps (the clips).
+    """
+    times, way, seen = ways[sampler]
+    done = step >= len(times)
+    x_t, x0 = (way[-1], seen[-1]) if done else (way[step], seen[step])
+    figure = new_figure(1.45 * len(x_t) + 0.4, 3.4)
+    axes = figure.subplots(2, len(x_t), squeeze=False)
+    for row, images in zip(axes, (x_t, x0), strict=True):
+        for ax, image in zip(row, images, strict=True):
+            image_axes(image, ax=ax, limits=(-1.6, 1.6))
+            describe(ax, "")
+    axes[0, 0].set_ylabel("the clips" if done else "x_t")
+    axes[1, 0].set_ylabel("last prediction" if done else "predicted image")
+    place = "done" if done else f"t = {times[step]}"
+    figure.suptitle(f"{sampler}, {step} of {len(times)} steps taken, {place}")
+    undecided = float((x0.abs() < 0.8).float().mean())
+    describe(axes[1, 0], f"{place}: {undecided:.0%} of the predicted pixels are undecided.")
     return figure
 
 
@@ -94,7 +109,8 @@ def guidance_figure(made: Mapping[float, Tensor], label: Tensor, *, scale: float
         scale: the one whose clips are shown.
     """
     figure = new_figure(9.4, 3.3)
-    left, right = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    parts: Any = figure.subfigures(1, 2, width_ratios=(1.15, 1))
+    left, right = parts
     for ax, clip in zip(left.subplots(2, 4).ravel(), made[scale], strict=False):
         clip_axes(ax, clip, RULE)
     left.suptitle(f"guidance {scale:g}: two clips of each family")
@@ -103,13 +119,11 @@ def guidance_figure(made: Mapping[float, Tensor], label: Tensor, *, scale: float
         "pixels that differ within a family (%)": lambda drawn: 100 * variety(drawn, label),
         "pixels that break the rule (%)": lambda drawn: 100 * float(violations(drawn, RULE).float().mean()),
     }
-    for i, (ax, (name, measure)) in enumerate(
-        zip(right.subplots(1, 3), quantities.items(), strict=True)
-    ):
+    for i, (ax, (name, measure)) in enumerate(zip(right.subplots(1, 3), quantities.items(), strict=True)):
         values = [measure(drawn) for drawn in made.values()]
         ax.plot(list(made), values, color=COLOURS[i], marker=MARKERS[i], markersize=4)
         ax.plot(scale, values[list(made).index(scale)], "o", color="black", fillstyle="none", markersize=11)
-        ax.set(ylabel=name, ylim=(0, 1.15 * max(values) + 1e-9), xticks=list(made), xlabel="scale")
+        ax.set(ylabel=name, ylim=(0, 1.15 * max(values) + 1e-9), xticks=list(made)[::2], xlabel="scale")
         ax.margins(x=0.12)
         ax.tick_params(labelsize="small")
         words = ", ".join(f"{value:.3g} at {s:g}" for s, value in zip(made, values, strict=True))

@@ -1,15 +1,12 @@
 """The figures of lesson 03 that show clips: samples, the way to them, steps, guidance, copies, latency."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
 
 import numpy as np
-import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.diffusion import Trajectory, denoiser_model, sample
 from gantrans.images import unit_from_network
 from gantrans.metrics import nearest_distance, rule_valid, rule_violations
 from gantrans.teaching.plots import (
@@ -26,7 +23,6 @@ from gantrans.teaching.plots.style import LINES
 from gantrans.teaching.sweeps import sweep
 from lessons.lesson03.experiments.denoisers import ARMS
 from lessons.lesson03.experiments.generation import BEST, COUNTS, GUIDANCE, KINDS, SAMPLERS
-from lessons.shared.denoising import Trained
 
 BROKEN = (0xD5 / 255, 0x5E / 255, 0.0)
 """Colour of pixels that break a rule."""
@@ -94,77 +90,6 @@ def predictions_table(table: sweep.Table) -> dict[str, dict[str, float]]:
         arm: {quantity: factor * row[quantity] for quantity, factor in kept.items()}
         for arm, row in table.means(*arms).items()
     }
-
-
-# ---- the way
-
-
-def trajectories(trained: Trained, size: int, label: Tensor, count: int, seed: int) -> dict[str, Trajectory]:
-    """{sampler: the way of one clip per entry of `label`}, from one x_T and with one noise on the way."""
-    found = {}
-    for name, config in KINDS.items():
-        way = sample(
-            denoiser_model(trained.network, trained.config, label=label),
-            (len(label), 1, size, size),
-            trained.config.noise_schedule,
-            replace(config, count=count),
-            prediction=trained.config.prediction,
-            generator=torch.Generator().manual_seed(20_000 + seed),
-            trajectory=True,
-        )
-        assert isinstance(way, Trajectory)
-        found[name] = way
-    return found
-
-
-@styled
-def scrubber_figure(
-    ways: Mapping[str, Trajectory], names: Sequence[str], *, sampler: str, step: int
-) -> Figure:
-    """x_t before a step and the image predicted from it, a column per clip; after the last step the samples.
-
-    Args:
-        names: of the columns.
-        step: 0 (noise) to the number of steps (the samples).
-    """
-    way = ways[sampler]
-    last = step >= len(way.t)
-    x_t, x0 = (way.x_t[-1], way.x0[-1]) if last else (way.x_t[step], way.x0[step])
-    figure = new_figure(1.35 * len(names) + 0.4, 3.2)
-    axes = figure.subplots(2, len(names), squeeze=False)
-    for ax, clip, name in zip(axes[0], x_t, names, strict=True):
-        image_axes(clip, name, ax=ax, limits=(-1.6, 1.6))
-    for ax, clip in zip(axes[1], x0, strict=True):
-        image_axes(clip, ax=ax, limits=(-1.6, 1.6))
-    for ax in axes.ravel():
-        describe(ax, "")
-    axes[0, 0].set_ylabel("the samples" if last else "x_t")
-    axes[1, 0].set_ylabel("last prediction" if last else "predicted x0")
-    place = f"t = {way.t[step]}" if not last else "done"
-    undecided = float((x0.abs() < 0.8).float().mean())
-    figure.suptitle(f"{sampler}, {step} of {len(way.t)} steps taken, {place}")
-    describe(axes[1, 0], f"{undecided:.0%} of the predicted pixels are undecided.")
-    return figure
-
-
-@styled
-def sampler_figure(
-    trained: Trained, size: int, rule: int, *, sampler: str, count: int, eta: float, seed: int = 0
-) -> Figure:
-    """Sixteen clips, four of each family, by one sampler; `eta` counts for DDIM alone."""
-    config = replace(KINDS[sampler], count=count, eta=eta if sampler == "DDIM" else 0.0)
-    label = torch.arange(16) % 4
-    clips = trained.draw((16, 1, size, size), config, seed, label=label)
-    figure = new_figure(8.6, 2.6)
-    axes = figure.subplots(2, 8)
-    for ax, clip in zip(axes.ravel(), clips, strict=True):
-        clip_axes(ax, clip, rule)
-    used = f", eta = {eta:g}" if sampler == "DDIM" else ""
-    wrong = float(violations(clips, rule).float().mean())
-    said = f"{_score(clips, rule)}, {wrong:.1%} of the pixels break the rule"
-    figure.suptitle(f"{sampler}, {count} evaluations{used}: {said}")
-    describe(axes[0, 0], f"Sixteen clips by {sampler} with {count} evaluations.")
-    return figure
 
 
 # ---- steps, guidance, copies, latency

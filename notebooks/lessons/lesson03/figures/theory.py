@@ -13,18 +13,13 @@ from torch.nn import functional as F
 from gantrans.diffusion import (
     SamplerConfig,
     Schedule,
-    Trajectory,
     make_schedule,
-    q_sample,
-    sample,
     sampler_steps,
     take_step,
-    target,
 )
 from gantrans.networks import Denoiser, DenoiserConfig
 from gantrans.teaching.plots import (
     COLOURS,
-    MARKERS,
     Table,
     bars_with_intervals,
     describe,
@@ -34,8 +29,7 @@ from gantrans.teaching.plots import (
 )
 from gantrans.teaching.plots.style import LINES
 from gantrans.teaching.sweeps import sweep
-from lessons.lesson03.experiments.analytic import PARTS, Mixture, bound, ring, score_by_gradient
-from lessons.shared.denoising import Trained
+from lessons.lesson03.experiments.analytic import Mixture, bound, ring, score_by_gradient
 
 REACH = 1.5
 """Half the side of the plane that is shown."""
@@ -114,43 +108,6 @@ def bound_table(steps: Sequence[int] = (25, 100, 1000), count: int = 500) -> Tab
 
 
 # ---- one way back, and what becomes of an error
-
-
-def ways(sampler: SamplerConfig, count: int, seed: int) -> Trajectory:
-    """The way of `count` points from one fixed x_T, on the ring with the perfect denoiser."""
-    schedule = make_schedule("cosine")
-    start = torch.randn(count, 2, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
-    draw = torch.Generator().manual_seed(seed)
-    way = sample(
-        ring().model(schedule), (count, 2), schedule, sampler, prediction="x0", generator=draw, noise=start,
-        trajectory=True,
-    )  # fmt: skip
-    assert isinstance(way, Trajectory)
-    return way
-
-
-@styled
-def paths_figure(count: int = 2) -> Figure:
-    """Points of noise, sent to the ring twice each: by DDPM and by DDIM with eta = 0."""
-    figure = new_figure(8.4, 4.1)
-    centres = ring().centres
-    made = {name: [ways(sampler, count, seed).x_t for seed in (1, 2)] for name, sampler in PARTS.items()}
-    reach = 1.05 * max(float(x.abs().max()) for twice in made.values() for x in twice)
-    for ax, (name, twice) in zip(figure.subplots(1, 2), made.items(), strict=True):
-        ax.plot(*centres.T, "o", color="#BBBBBB", markersize=10, label="data: a ring of eight")
-        for run, (x, line) in enumerate(zip(twice, LINES, strict=False)):
-            for point in range(count):
-                label = f"way {run + 1}" if point == 0 else None
-                ax.plot(*x[:, point].T, linestyle=line, color=COLOURS[run], linewidth=1.1, label=label)
-            ax.plot(*x[-1].T, MARKERS[run + 1], color=COLOURS[run], markersize=7)
-        ax.plot(*twice[0][0].T, "X", color="black", markersize=8, label="start: x_T")
-        gap = float((twice[0][-1] - twice[1][-1]).norm(dim=1).max())
-        ax.set(title=f"{name}: ends differ by up to {gap:.2g}", xlim=(-reach, reach), ylim=(-reach, reach))
-        ax.set(xlabel="first coordinate", ylabel="second coordinate", aspect="equal")
-        describe(ax, f"{name}, twice from the same {count} starts: the ends differ by up to {gap:.2g}.")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    return figure
 
 
 def offsets(sampler: SamplerConfig, push: float, at: int = 400, count: int = 1000) -> Tensor:
@@ -246,35 +203,6 @@ def effects_figure(table: sweep.Table) -> Axes:
     ax.grid(axis="y", visible=False)
     ax.set_xlabel("held-out loss, ratio (left of 1: the first is better)")
     return describe(ax, f"Ratio of held-out losses, 99 % interval: {'; '.join(words)}.")
-
-
-def gradient_table(
-    trained: Trained, x0: Tensor, t: Sequence[int] = (50, 500, 950)
-) -> dict[str, dict[str, float]]:
-    """Norm of the loss's gradient in weights from the first to the last layer, at several timesteps.
-
-    Args:
-        x0: (N, 1, S, S) in [-1, 1].
-    """
-    network, schedule = trained.network, trained.config.noise_schedule
-    assert isinstance(network, Denoiser)
-    layers = {
-        "first layer": network.entry.weight,
-        "encoder": network.encoder[0][0].conv1.weight,  # type: ignore[index]
-        "middle": network.middle.conv1.weight,
-        "decoder": network.decoder[0][0].conv1.weight,  # type: ignore[index]
-        "last layer": network.exit.weight,
-    }
-    noise = torch.randn(x0.shape, generator=torch.Generator().manual_seed(0))
-    rows: dict[str, dict[str, float]] = {name: {} for name in layers}
-    for now in t:
-        times = torch.full((len(x0),), now)
-        wanted = target(schedule, trained.config.prediction, x0, times, noise)
-        loss = F.mse_loss(network(q_sample(schedule, x0, times, noise), times), wanted)
-        gradients = torch.autograd.grad(loss, list(layers.values()))
-        for name, gradient in zip(layers, gradients, strict=True):
-            rows[name][f"t = {now}"] = float(gradient.norm())
-    return rows
 
 
 @styled
