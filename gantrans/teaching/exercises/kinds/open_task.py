@@ -1,6 +1,7 @@
 """An open task: any valid answer counts; a score and a table of one's own attempts say how good it is."""
 
 import math
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -22,6 +23,16 @@ from gantrans.teaching.learner import progress
 
 CHANGES = "changes"
 """Name of the wrong answer whose value depends on the global random state: the rule of every open task."""
+SEEDS = 1_000_000
+
+
+class RuleBroken(Exception):
+    """Raised by what an answer is called with, when the answer breaks a rule; `rule` as `@ex.valid` has
+    it."""
+
+    def __init__(self, rule: str) -> None:
+        super().__init__(rule)
+        self.rule = rule
 
 
 @dataclass
@@ -30,17 +41,21 @@ class OpenTask(Exercise):
 
     `@ex.valid` names the wrong answer whose rule a value breaks (its misconception is the refusal),
     `@ex.score` gives a number for a valid answer, `ex.compare` names the answer to start from. `scored_with`:
-    further functions that the score rests on, which the mutants of this kind change.
+    further functions that the score rests on, which the mutants of this kind change. `seeded`: the score
+    takes a seed as well, which every check draws anew and names.
     """
 
     kind: str = "open task"
     measure: str = ""  # what the score is, in a few words
     better: Literal["lower", "higher"] = "lower"
     target: float = 0.0
+    places: int = 4  # decimal places of a score
+    seeded: bool = False
     scored_with: list[Answer] = field(default_factory=list, init=False)
     _valid: Callable[..., str | None] | None = field(default=None, init=False)
-    _score: Callable[[Answer], float] | None = field(default=None, init=False)
-    _baseline: tuple[str, Answer] | None = field(default=None, init=False)
+    _score: Callable[..., float] | None = field(default=None, init=False)
+    _baseline: tuple[str, Answer, float | None] | None = field(default=None, init=False)
+    _prepare: Callable[[], object] | None = field(default=None, init=False)
 
     # ---- what a notebook uses
 
@@ -66,7 +81,7 @@ class OpenTask(Exercise):
         lines = ["| attempt | score | note | date |", "|---|---|---|---|"]
         for row in rows:
             note = str(row["note"]).replace("|", "\\|").replace("\n", " ")
-            lines.append(f"| {row['number']} | {row['score']:.4f} | {note} | {row['date']} |")
+            lines.append(f"| {row['number']} | {self._rounded(row['score'])} | {note} | {row['date']} |")
         table = "\n".join(lines) if rows else "No valid attempt yet."
         return Card(
             f"**{self.title}** · {self.measure}, {self.better} is better\n\n{table}\n\n{self._marks()}."
@@ -80,19 +95,22 @@ class OpenTask(Exercise):
             refusal = checker.refusal_of(self, answer)
             if refusal:
                 return Result(State.CANNOT_CHECK, self.id, refusal)
+            seed = fresh_seed() if self.seeded else 0
+            if self._prepare is not None:
+                self._prepare()  # before the clock starts
             try:
                 try_first(self.function, answer, self.cases)
                 with time_limit(checker.SECONDS), quiet():
                     flaw = self._flaw(answer)
                     if flaw:
                         return flaw
-                    score = self.scored(answer)
+                    score = self.scored(answer, seed)
             except Ended as end:
                 return checker.endless(self, end.number, end.how)
             except TimeUp:
                 slow = f"ran for over {checker.SECONDS:g} s; does a loop never end?"
                 return checker.endless(self, 0, slow)
-        return Scored(State.CORRECT, self.id, self._verdict(score), score=score)
+        return Scored(State.CORRECT, self.id, self._verdict(score, seed), score=score, seed=seed)
 
     def _open(self) -> Result:
         return Result(State.NOT_ATTEMPTED, self.id, checker.unwritten(self))
@@ -115,8 +133,8 @@ class OpenTask(Exercise):
         self._valid = function
         return function
 
-    def score(self, function: Callable[[Answer], float]) -> Callable[[Answer], float]:
-        """Decorator: the score of a valid answer, the same in every call."""
+    def score(self, function: Callable[..., float]) -> Callable[..., float]:
+        """Decorator: the score of a valid answer (and a seed), the same in every call with the same."""
         self._score = function
         return function
 
@@ -125,14 +143,19 @@ class OpenTask(Exercise):
         self.scored_with.append(function)
         return function
 
-    def compare(self, words: str, answer: Answer) -> None:
-        """Say what to start from, in words and as an answer."""
-        self._baseline = words, answer
+    def prepare(self, function: Callable[[], object]) -> Callable[[], object]:
+        """Decorator: what takes long the first time (a training), called before the time limit begins."""
+        self._prepare = function
+        return function
 
-    def scored(self, answer: Answer) -> float:
-        """The score of an answer."""
+    def compare(self, words: str, answer: Answer, known: float | None = None) -> None:
+        """Say what to start from, in words and as an answer; `known` is its score where that takes long."""
+        self._baseline = words, answer, known
+
+    def scored(self, answer: Answer, seed: int = 0) -> float:
+        """The score of an answer; the seed counts if the task is `seeded`."""
         assert self._score is not None
-        return float(self._score(answer))
+        return float(self._score(answer, seed) if self.seeded else self._score(answer))
 
     @cached_property
     def cases(self) -> list[Args]:
@@ -143,6 +166,8 @@ class OpenTask(Exercise):
     def baseline(self) -> float:
         """The score to start from."""
         assert self._baseline is not None
+        if self._baseline[2] is not None:
+            return self._baseline[2]
         with kept_generators():
             return self.scored(self._baseline[1])
 
@@ -188,29 +213,38 @@ class OpenTask(Exercise):
     def _broken(self, args: Args, seen: Observation) -> tuple[str, str] | None:
         """Name and words of the rule that was broken."""
         assert self._valid is not None
+        if isinstance(seen.error, RuleBroken):
+            return seen.error.rule, f"{self._reason(seen.error.rule)}{learner_line(seen.error)}"
         if seen.error is not None:
             text = f"your code raised {type(seen.error).__name__} ({seen.error}).{learner_line(seen.error)}"
             return "", text
         name = self._valid(seen.value, *args) if seen.repeatable else CHANGES
         if name is None:
             return None
-        reason = next(wrong.misconception for wrong in self.wrongs if wrong.name == name)
-        return name, f"{reason} It gave {show(seen.value)}."
+        return name, f"{self._reason(name)} It gave {show(seen.value)}."
 
-    def _verdict(self, score: float) -> str:
+    def _reason(self, rule: str) -> str:
+        return next(wrong.misconception for wrong in self.wrongs if wrong.name == rule)
+
+    def _verdict(self, score: float, seed: int) -> str:
         earlier = [self._place(row["score"]) for row in self._table()]
         rank = 1 + sum(place < self._place(score) for place in earlier)
         reached = (
             "the target is reached" if self._place(score) <= self._place(self.target) else "not reached yet"
         )
+        drawn = f" with the seed {seed}, drawn for this check" if self.seeded else ""
         return (
-            f"it is valid, and its score is {score:.4f} ({self.better} is better): number {rank} of your "
+            f"it is valid, and its score is {self._rounded(score)}{drawn} ({self.better} is better): number {rank} of your "
             f"{len(earlier) + 1} attempts; {reached}.\n{self._marks()}."
         )
 
     def _marks(self) -> str:
         assert self._baseline is not None
-        return f"To start from: {self.baseline:.4f} ({self._baseline[0]}). Target: {self.target:.4f}"
+        start, target = self._rounded(self.baseline), self._rounded(self.target)
+        return f"To start from: {start} ({self._baseline[0]}). Target: {target}"
+
+    def _rounded(self, score: float) -> str:
+        return f"{score:.{self.places}f}"
 
     def _place(self, score: float) -> float:
         if math.isnan(score):
@@ -223,9 +257,15 @@ class OpenTask(Exercise):
 
 @dataclass(frozen=True)
 class Scored(Result):
-    """A result with a score."""
+    """A result with a score; `ex.scored(f, seed)` gives it again."""
 
     score: float = math.nan
+    seed: int = 0
+
+
+def fresh_seed() -> int:
+    """A seed that nobody can foresee."""
+    return secrets.randbelow(SEEDS)
 
 
 def _with_row(entry: dict[str, Any], row: dict[str, Any]) -> dict[str, Any]:

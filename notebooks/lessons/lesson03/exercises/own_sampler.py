@@ -1,0 +1,281 @@
+"""Lesson 03: a sampler of one's own, with a score."""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from gantrans.metrics import rule_valid
+from gantrans.teaching.exercises.checker import Answer
+from gantrans.teaching.exercises.inputs import Args
+from gantrans.teaching.exercises.kinds import OpenTask
+from lessons.lesson03.exercises._predictors import (
+    ALPHA_BARS,
+    KNOWN,
+    SIZE,
+    Counted,
+    Nearest,
+    Predict,
+    network,
+    pictures,
+    trained,
+)
+from lessons.lesson03.exercises.ddpm_step import ddpm_step
+from lessons.lesson03.exercises.dpm_step import dpm_step
+from lessons.shared.denoising import clips
+
+COUNT = 256
+RULE = 2
+NEAR = 0.9
+
+ex = OpenTask(
+    id="own_sampler",
+    lesson="03",
+    title="A sampler of your own",
+    difficulty=4,
+    minutes=30,
+    importance="may",
+    measure="the share of 256 clips that keep the rule and are new and different from each other",
+    better="higher",
+    target=0.8,
+    places=2,
+    seeded=True,
+    spec=r"""
+    How many good clips can ten evaluations of a network give? Write a sampler. `x` is the noise to start from,
+    `(B, 1, 16, 16)`; `predict(x_t, t)` gives the predicted image in [-1, 1], with `t` as `(B,)` int64;
+    `alpha_bars` has T = 1000 entries. Return the finished images, like `x`; what lies above 0 counts as drawn.
+
+    - Call `predict` at most 10 times, always with the whole batch and with timesteps from 0 to T - 1.
+    - The images must be those that `predict` leads to: none that you keep in store, none that you mend at the
+      end. The rules are tried with a perfect predictor, whose data are not clips but random pictures.
+    - Different noise leads to different images. All randomness comes from `generator`.
+
+    The first check trains a small U-Net on 1024 clips, once on this machine. Every check then draws a new
+    seed, prints it, and gives you 256 noise images. A clip counts if it keeps the design rule, is none of the
+    clips of the training, and has not been drawn before. With this network we found:
+
+    | timesteps | step | score |
+    |---|---|---|
+    | 10, evenly spaced | DPM++ | 0.26 |
+    | 10, evenly spaced | DDIM | 0.31 |
+    | 10, evenly spaced | DDPM | 0.50 |
+    | 10, dense near 0 (rho = 2) | DDPM | 0.69 |
+    | 10, the best that we know | ? | 0.88 |
+    """,
+    hints=(
+        "Where to look is worth more than how to step: most of the ten evaluations belong to little noise. "
+        "Try `t = (T - 1) * u**rho` for `u` from 1 down to 0.1.",
+        "DDPM beats DDIM here, so fresh noise repairs mistakes. DDPM is DDIM with `eta = 1`; what does more do?",
+        "At the noisiest timesteps the prediction is a grey mean whatever `x` is. Does the first one have to "
+        "be T - 1? And the data are -1 or 1: grey pixels may be pushed towards them before each step.",
+    ),
+    source="Karras et al. 2022 (spacing, and noise that repairs mistakes); Song et al. 2021 (eta); Ho, Jain, "
+    "Abbeel 2020, algorithm 2 (the sampler to start from).",
+)
+
+
+@ex.reference
+def own_sampler(predict: Predict, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> Tensor:
+    """predict(x_t, t (B,) int64) -> image; noise x (B, 1, 16, 16), alpha_bars (T,) -> images like x."""
+    steps = len(alpha_bars)
+    times = [round((i + 1) * steps / 10) - 1 for i in reversed(range(10))]
+    bars = [*alpha_bars[times].tolist(), 1.0]
+    for t, (bar, bar_next) in zip(times, pairwise(bars), strict=True):
+        image = predict(x, torch.full((len(x),), t))
+        noise = torch.randn(x.shape, generator=generator)
+        x = ddpm_step(x, image, noise, bar, bar_next)
+    return x
+
+
+def _start(count: int, seed: int) -> tuple[Tensor, torch.Generator]:
+    draw = torch.Generator().manual_seed(seed)
+    return torch.randn(count, 1, SIZE, SIZE, generator=draw), draw
+
+
+@ex.edges
+def _() -> list[Args]:
+    made = []
+    for images, count, seed in ((24, 6, 1), (1, 1, 2), (16, 5, 3)):
+        x, draw = _start(images, seed)
+        made.append((Counted(Nearest(pictures(count, seed)), tuple(x.shape)), x, ALPHA_BARS.clone(), draw))
+    return made
+
+
+@ex.valid
+def _(value: Any, predict: Counted, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> str | None:
+    if not isinstance(value, Tensor):
+        return "no_tensor"
+    if value.shape != x.shape:
+        return "other_shape"
+    if not bool(value.isfinite().all()):
+        return "not_finite"
+    assert isinstance(predict.predict, Nearest)
+    known = predict.predict.pictures
+    alike = ((value > 0)[:, None] == (known > 0)).double().flatten(2).mean(2)
+    if bool((alike.amax(1) < NEAR).any()):
+        return "not_predicted"
+    found = len(alike.argmax(1).unique())
+    return "one_for_all" if found == 1 and len(x) > 1 else None
+
+
+ex.prepare(trained)
+
+
+@ex.part_of_score
+def new_and_different(drawn: Tensor, known: Tensor) -> Tensor:
+    """Bits (N, P) and (M, P) -> (N,): neither one of `known` nor drawn before."""
+    seen = {tuple(row) for row in known.tolist()}
+    fresh = []
+    for row in map(tuple, drawn.tolist()):
+        fresh.append(row not in seen)
+        seen.add(row)
+    return torch.tensor(fresh)
+
+
+@ex.score
+def score(answer: Answer, seed: int) -> float:
+    """The share of the clips that count."""
+    x, draw = _start(COUNT, seed)
+    made = answer(Counted(network(), tuple(x.shape)), x, ALPHA_BARS.clone(), draw) > 0
+    known = clips(SIZE, "train", KNOWN).unit() > 0.5
+    counts = rule_valid(made.float(), RULE, RULE) & new_and_different(made.flatten(1), known.flatten(1))
+    return float(counts.double().mean())
+
+
+ex.compare("DDPM, evenly spaced", own_sampler, known=0.5)
+
+
+def walk(
+    times: list[int], eta: tuple[float, float] = (1.0, 1.0), sharpness: tuple[float, float] = (1.0, 1.0)
+) -> Answer:
+    """DDIM along `times`; `eta` and the sharpening of the image go from the first value to the last."""
+
+    def sampler(predict: Predict, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> Tensor:
+        bars = [*alpha_bars[times].tolist(), 1.0]
+        for number, (t, (bar, bar_next)) in enumerate(zip(times, pairwise(bars), strict=True)):
+            done = number / max(1, len(times) - 1)
+            sharp = sharpness[0] + done * (sharpness[1] - sharpness[0])
+            noisy = eta[0] + done * (eta[1] - eta[0])
+            image = torch.tanh(sharp * torch.atanh(0.999 * predict(x, torch.full((len(x),), t))))
+            spread = noisy * math.sqrt((1 - bar_next) / (1 - bar) * (1 - bar / bar_next))
+            rest = math.sqrt(max(0.0, 1 - bar_next - spread**2) / (1 - bar))
+            x = math.sqrt(bar_next) * image + rest * (x - math.sqrt(bar) * image)
+            x = x + spread * torch.randn(x.shape, generator=generator)
+        return x
+
+    return sampler
+
+
+def spaced(first: int, last: int, rho: float) -> list[int]:
+    """Ten falling timesteps from `first`, dense near `last` for a large rho; `last` would be the eleventh."""
+    return [round(last + (first - last) * (1 - number / 10) ** rho) for number in range(10)]
+
+
+EVEN = spaced(999, -1, 1.0)
+BEST = walk(spaced(850, 10, 2.5), eta=(1.35, 1.35), sharpness=(1.0, 2.0))
+
+
+@ex.right
+def _(predict: Predict, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> Tensor:
+    """DPM-Solver++(2M)."""
+    before: tuple[Tensor, float] | None = None
+    bars = [*alpha_bars[EVEN].tolist(), 1.0]
+    for t, (bar, bar_next) in zip(EVEN, pairwise(bars), strict=True):
+        image = predict(x, torch.full((len(x),), t))
+        x = dpm_step(x, image, before, bar, bar_next)
+        before = image, bar
+    return x
+
+
+ex.right(walk(EVEN, eta=(0.0, 0.0)))
+ex.right(walk(spaced(999, 0, 2.0)))
+ex.right(BEST)
+
+
+def _after(change: Callable[[Tensor], Any]) -> Answer:
+    """The reference, with its result changed."""
+    return lambda predict, x, bars, draw: change(own_sampler(predict, x, bars, draw))
+
+
+def _before(change: Callable[[Predict], Predict]) -> Answer:
+    """The reference, with another `predict`."""
+    return lambda predict, x, bars, draw: own_sampler(change(predict), x, bars, draw)
+
+
+def _mended(image: Tensor) -> Tensor:
+    """Lone pixels removed: the middle of each 3 x 3 window takes the side of most."""
+    return F.avg_pool2d((image > 0).float(), 3, 1, 1) - 0.5
+
+
+for name, misconception, answer in (
+    ("no_tensor", "A tensor is asked for.", _after(Tensor.tolist)),
+    (
+        "other_shape",
+        "The result has to have the shape of `x`: one finished image for each noise image.",
+        _after(lambda image: image[:, 0]),
+    ),
+    ("not_finite", "The result has to be finite numbers.", _after(lambda image: image / 0)),
+    (
+        "eleven_calls",
+        "You call `predict` for the eleventh time; ten calls are all there is.",
+        walk([round(999 - number * 999 / 10) for number in range(11)]),
+    ),
+    (
+        "other_batch",
+        "You call `predict` with another batch; each call takes the whole batch, in the shape of `x`.",
+        _before(lambda predict: lambda x, t: torch.cat([predict(x[:1], t[:1]), predict(x[1:], t[1:])])),
+    ),
+    (
+        "no_timestep",
+        "You ask `predict` about a timestep that there is not; they are whole numbers from 0 to T - 1.",
+        _before(lambda predict: lambda x, t: predict(x, t + 1)),
+    ),
+    (
+        "not_predicted",
+        "Your images are not those that `predict` leads to. It was given a perfect predictor of random "
+        "pictures, and returned something else than these: are they stored, mended, or still noisy?",
+        _after(_mended),
+    ),
+    (
+        "one_for_all",
+        "All of your images are the same; each noise image leads to one of its own.",
+        lambda predict, x, bars, draw: own_sampler(
+            lambda x_t, t: predict(x_t[:1].expand_as(x_t), t), x, bars, draw
+        ),
+    ),
+    (
+        "changes",
+        "The same call has to give the same images; all randomness comes from `generator`.",
+        lambda predict, x, bars, draw: own_sampler(predict, torch.randn(x.shape), bars, draw),
+    ),
+):
+    ex.wrong(name, misconception, answer)
+
+ex.background(
+    "How many good clips",
+    "Write a sampler",
+    "The rules are tried with a perfect predictor",
+    "The first check trains",
+    "Every check then draws",
+    "A clip counts if",
+    "With this network we found",
+    "| timesteps",
+    "| 10,",
+)
+ex.breach("`x` is the noise to start from", "changes")
+ex.breach("with `t` as `(B,)` int64", _before(lambda predict: lambda x, t: predict(x, t + 0.5)))
+ex.breach("`alpha_bars` has", "no_timestep")
+ex.breach("Return the finished images, like `x`", "other_shape")
+ex.breach("what lies above 0 counts as drawn", _after(lambda image: image.relu() + 0.5))
+ex.breach("Call `predict` at most 10 times", "eleven_calls")
+ex.breach("always with the whole batch", "other_batch")
+ex.breach("timesteps from 0 to T - 1", "no_timestep")
+ex.breach("none that you keep in store", lambda predict, x, bars, draw: -torch.ones_like(x))
+ex.breach("none that you keep in store", lambda predict, x, bars, draw: x)
+ex.breach("none that you mend at the end", "not_predicted")
+ex.breach("Different noise leads to different images", "one_for_all")
+ex.breach("All randomness comes from `generator`", "changes")
