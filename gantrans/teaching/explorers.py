@@ -17,7 +17,12 @@ from matplotlib.figure import Figure
 
 from gantrans.errors import ConfigError, GantransError
 from gantrans.teaching.plots.display import Picture, picture
-from gantrans.teaching.plots.style import alt_text, figure_of, new_figure, styled
+from gantrans.teaching.plots.style import STYLE, alt_text, figure_of, styled
+
+WIDEST_PX = 1000
+"""How wide a row of still pictures may be: a page shrinks what is wider than its column."""
+LINE_PX = 30
+"""Height of the title and of a caption in a strip of still pictures."""
 
 
 @dataclass(frozen=True)
@@ -178,15 +183,13 @@ class Explorer:
         return [{**self.default(), first.name: v} for v in first.states()[:5]]
 
     def strip(self) -> Picture:
-        """Still pictures of 3 to 5 states as one, with words for each."""
+        """Still pictures of 3 to 5 states as one, each as sharp as alone, with words for each."""
         states = self.states_of_strip()
-        pictures = [picture(self.figure(s), dpi=75) for s in states]
+        pictures = [picture(self.figure(s)) for s in states]
         varying = [c for c in self.controls if len({repr(s[c.name]) for s in states}) > 1]
         captions = [", ".join(c.words(s[c.name]) for c in varying) for s in states]
         words = " ".join(f"{c}: {p.alt}" for c, p in zip(captions, pictures, strict=True))
-        tiled = picture(
-            _tiled([p.png for p in pictures], captions, self.title), f"{self.title}. {words}", dpi=75
-        )
+        tiled = picture(_tiled([p.png for p in pictures], captions, self.title), f"{self.title}. {words}")
         return Picture(tiled.png, tiled.alt, folded=f"Still pictures: {self.title}")
 
     def widget(self) -> Any:
@@ -246,20 +249,29 @@ def explore(
 
 @styled
 def _tiled(pngs: Sequence[bytes], captions: Sequence[str], title: str) -> Figure:
-    """PNG pictures side by side when they are upright, one above the other when they are wide."""
+    """PNG pictures side by side when they are upright, one above the other when they are wide.
+
+    Every pixel of a picture is one pixel of the whole: a picture that is scaled has blurred letters.
+    """
     from PIL import Image
 
     images = [np.asarray(Image.open(io.BytesIO(p)).convert("RGB")) for p in pngs]
     height, width = (max(i.shape[k] for i in images) for k in (0, 1))
-    columns = max(1, min(len(images), round(760 / width)))
-    rows = -(-len(images) // columns)
-    figure = new_figure(columns * width / 75, rows * (height / 75 + 0.3) + 0.3)
-    for ax in figure.subplots(rows, columns, squeeze=False).ravel():
-        ax.set_axis_off()
-    for ax, image, caption in zip(figure.axes, images, captions, strict=False):
-        ax.imshow(image, interpolation="antialiased")
-        ax.set_title(caption, fontsize=9)
-    figure.suptitle(title)
+    columns = max(1, min(len(images), WIDEST_PX // width))
+    line = height + LINE_PX
+    all_width, all_height = columns * width, LINE_PX - (-len(images) // columns) * line
+    dpi = STYLE["savefig.dpi"]
+    figure = Figure(figsize=(all_width / dpi, all_height / dpi), dpi=dpi)
+    figure.suptitle(title, y=1 - LINE_PX / 2 / all_height, va="center")
+    for number, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        row, column = divmod(number, columns)
+        top = all_height - LINE_PX - row * line  # of the caption, in pixels from below
+        figure.text(
+            (column + 0.5) * width / all_width, (top - LINE_PX / 2) / all_height, caption,
+            ha="center", va="center",
+        )  # fmt: skip
+        left = column * width + (width - image.shape[1]) // 2
+        figure.figimage(image, left, top - LINE_PX - image.shape[0])
     return figure
 
 

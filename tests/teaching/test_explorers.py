@@ -1,7 +1,10 @@
 """Explorers: pure figures over their grid, a strip for readers without a front end, a widget that redraws."""
 
+import io
+
 import numpy as np
 import pytest
+from PIL import Image
 
 from gantrans.errors import ConfigError, GantransError
 from gantrans.teaching import plots
@@ -58,6 +61,36 @@ def test_strip_shows_three_states_with_words_for_each(monkeypatch):
     assert "cycles 9: 9 cycles" in metadata["image/png"]["alt"]
     own = Explorer(wave, CONTROLS, "Waves", ({"noisy": False}, {"noisy": True}))
     assert "noise on: " in own.strip().alt
+
+
+@pytest.mark.parametrize(("width", "columns"), [(3.0, 3), (4.5, 2), (9.4, 1)])
+def test_stills_of_a_strip_are_as_sharp_as_the_figures_alone(width: float, columns: int):
+    """The strip holds every picture pixel for pixel, in as many columns as a page shows without shrinking."""
+
+    def draw(cycles: int):
+        figure = plots.new_figure(width, 1.5)
+        ax = figure.add_subplot()
+        ax.plot([0, cycles], [0, 1])
+        ax.set(xlabel="time (s)", ylabel="height (nm)")
+        plots.describe(ax, f"{cycles} cycles")
+        return figure
+
+    made = Explorer(draw, CONTROLS[:1], "Waves")
+    whole = pixels(made.strip())
+    places = []
+    for state in made.states_of_strip():
+        alone = pixels(plots.picture(made.figure(state)))
+        height, wide, _ = alone.shape
+        corners = [(y, x) for y in range(len(whole) - height + 1) for x in (0, wide, 2 * wide)]
+        places.append([c for c in corners if np.array_equal(whole[c[0] :, c[1] :][:height, :wide], alone)])
+    assert [len(found) for found in places] == [1, 1, 1]
+    assert len({x for [(_, x)] in places}) == columns
+    assert whole.shape[1] == columns * wide <= 1000
+
+
+def pixels(picture: plots.Picture) -> np.ndarray:
+    """(H, W, 3) uint8."""
+    return np.asarray(Image.open(io.BytesIO(picture.png)).convert("RGB"))
 
 
 def test_controls_redraw_and_an_error_is_visible():

@@ -116,7 +116,7 @@ def race_figure(table: sweep.Table, base: str = "cosine") -> Figure:
             both = table.values(sampler, arm, base)
             mean, low, high = table.ratio(sampler, arm, base)
             ratios = np.divide(both[arm], both[base])
-            ax.plot(ratios, [row] * len(ratios), "o", color=COLOURS[i], alpha=0.35, markersize=4)
+            ax.plot(ratios, [row] * len(ratios), "o", color=COLOURS[i], alpha=0.6, markersize=5, zorder=3)
             spread = [[mean - low], [high - mean]]
             ax.errorbar(mean, row, xerr=spread, fmt="|", color="black", capsize=4, markersize=11)
             words.append(f"{arm} {mean:.2f} ({low:.2f} to {high:.2f})")

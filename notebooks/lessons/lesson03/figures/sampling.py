@@ -204,9 +204,9 @@ def steps_figure(table: sweep.Table) -> Figure:
 def guidance_figure(table: sweep.Table) -> Figure:
     """What guidance buys and costs: family agreement, diversity and valid clips; dots are seeds."""
     quantities = {
-        "family": "family asked for (%)",
-        "diversity": "pixels that differ within a family (%)",
-        "valid": "clips without a violation (%)",
+        "family": "family asked for",
+        "diversity": "pixels that differ within a family",
+        "valid": "clips without a violation",
     }
     figure = new_figure(9.4, 3.0)
     for i, (ax, (quantity, label)) in enumerate(zip(figure.subplots(1, 3), quantities.items(), strict=True)):
@@ -216,9 +216,9 @@ def guidance_figure(table: sweep.Table) -> Figure:
             ax.plot([scale] * len(dots), dots, MARKERS[i], color=COLOURS[i], alpha=0.35, markersize=4)
         means = [float(dots.mean()) for dots in values]
         ax.plot(GUIDANCE, means, color=COLOURS[i], marker=MARKERS[i])
-        ax.set(xlabel="guidance scale", ylabel=label, xticks=GUIDANCE, ylim=(0, None))
+        ax.set(title=label, xlabel="guidance scale", ylabel="%", xticks=GUIDANCE, ylim=(0, None))
         words = ", ".join(f"{m:.0f} at {s:g}" for s, m in zip(GUIDANCE, means, strict=True))
-        describe(ax, f"{label}: {words}.")
+        describe(ax, f"{label}, %: {words}.")
     return figure
 
 

@@ -1,12 +1,12 @@
 """The figures of lesson 03 that need no image: score, bound, paths, repairs, norms, gradients, modes."""
 
+import math
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patches import Circle
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -22,11 +22,19 @@ from gantrans.diffusion import (
     target,
 )
 from gantrans.networks import Denoiser, DenoiserConfig
-from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, new_axes, new_figure, styled
+from gantrans.teaching.plots import (
+    COLOURS,
+    MARKERS,
+    Table,
+    bars_with_intervals,
+    describe,
+    new_axes,
+    new_figure,
+    styled,
+)
 from gantrans.teaching.plots.style import LINES
 from gantrans.teaching.sweeps import sweep
-from lessons.lesson03.experiments.analytic import PARTS, Mixture, bound, grid, ring, score_by_gradient
-from lessons.lesson03.experiments.modes import covered
+from lessons.lesson03.experiments.analytic import PARTS, Mixture, bound, ring, score_by_gradient
 from lessons.shared.denoising import Trained
 
 REACH = 1.5
@@ -37,6 +45,9 @@ EFFECTS: Mapping[str, tuple[str, str]] = {
     "attention / no attention": ("folded, v", "folded, v, no attention"),
 }
 """Ratios of held-out losses: the claims D03 (first) and D09."""
+
+AT_A_MODE = {"real data": 1 - math.exp(-8), "spread evenly": math.pi / 4}
+"""Share of points within four standard deviations of a centre of `analytic.grid`, where the circles touch."""
 
 # ---- the score and the bound
 
@@ -71,19 +82,35 @@ def even_schedule(steps: int, reach: float = 11.0) -> Schedule:
     return Schedule("even log-SNR", 1 - torch.cat([bars[:1], bars[1:] / bars[:-1]]))
 
 
+def bound_terms(mixture: Mixture, schedule: Schedule, count: int = 500, seed: int = 0) -> dict[str, float]:
+    """The bound's three terms with a perfect denoiser, their sum, and -log p(x_0), means in nats per point.
+
+    The prior compares x_T with pure noise, the steps are the weighted squared errors, the reconstruction
+    names x_0 from x_1 to the density of its Gaussian, which may exceed 1: so it may be negative.
+    """
+    total, exact = bound(mixture, schedule, count, seed)
+    x0 = mixture.draw(count, torch.Generator().manual_seed(seed))  # the points that `bound` takes
+    dimensions, last = x0.shape[1], schedule.alpha_bars[-1]
+    prior = 0.5 * (last * x0.square().sum(1).mean() - dimensions * (last + torch.log1p(-last)))
+    names = 0.5 * dimensions * torch.log(2 * torch.pi / schedule.snr[0])
+    steps = total - float(prior) - float(names)
+    return {
+        "prior": float(prior), "steps": steps, "reconstruction": float(names), "bound": total,
+        "-log p(x0)": exact, "gap": total - exact,
+    }  # fmt: skip
+
+
 def bound_table(steps: Sequence[int] = (25, 100, 1000), count: int = 500) -> Table:
-    """How far the bound lies above -log p(x_0) with a perfect denoiser, in nats, by schedule and T."""
-    rows = []
+    """`bound_terms` by schedule and T, on the ring."""
+    rows, header = [], ["schedule", "T"]
     for name in ("linear", "cosine", "even log-SNR"):
-        gaps = []
         for number in steps:
             even = name == "even log-SNR"
             schedule = even_schedule(number) if even else make_schedule(name, number)
-            total, exact = bound(ring(), schedule, count)
-            gaps.append(f"{total - exact:.2f}")
-        rows.append([name, *gaps])
-    header = ["schedule", *(f"T = {number}" for number in steps)]
-    return Table(header, rows, "Bound minus -log p(x0), nats per point; the denoiser is perfect")
+            terms = bound_terms(ring(), schedule, count)
+            header[2:] = list(terms)
+            rows.append([name, f"{number:,}", *(f"{value:.2f}" for value in terms.values())])
+    return Table(header, rows, "Nats per point; a density may exceed 1, so they may be negative")
 
 
 # ---- one way back, and what becomes of an error
@@ -209,9 +236,9 @@ def effects_figure(table: sweep.Table) -> Axes:
         both = table.values("loss", *arms)
         mean, low, high = table.ratio("loss", *arms)
         ratios = np.divide(both[arms[0]], both[arms[1]])
-        ax.plot(ratios, [row] * len(ratios), "o", color=COLOURS[0], alpha=0.4, markersize=5)
+        ax.plot(ratios, [row] * len(ratios), "o", color=COLOURS[0], alpha=0.6, markersize=5, zorder=3)
         spread = [[mean - low], [high - mean]]
-        ax.errorbar(mean, row + 0.22, xerr=spread, fmt="|", color="black", capsize=4, markersize=11)
+        ax.errorbar(mean, row, xerr=spread, fmt="|", color="black", capsize=4, markersize=11)
         words.append(f"{name} {mean:.3f} ({low:.3f} to {high:.3f})")
     ax.axvline(1, color="black", linewidth=0.8, linestyle=":")
     ax.set_yticks(range(len(EFFECTS)), list(EFFECTS))
@@ -251,24 +278,26 @@ def gradient_table(
 
 
 @styled
-def modes_figure(made: Mapping[str, Tensor]) -> Figure:
-    """Points of each maker, (N, 2), over the 25 Gaussians, with the circles in which a point counts.
+def modes_figure(table: sweep.Table) -> Figure:
+    """Modes covered, and the share of points at one, by maker: dots are seeds, joined; bars their means.
 
-    The title counts the modes that are covered, and the points within two standard deviations of a centre.
+    The right panel says what real data reach, and points that are spread evenly over the square.
     """
-    mixture = grid()
-    figure = new_figure(3.7 * len(made), 4.0)
-    for i, (ax, (name, points)) in enumerate(zip(figure.subplots(1, len(made)), made.items(), strict=True)):
-        modes, _ = covered(points, mixture)
-        near = torch.cdist(points.double(), mixture.centres).min(1).values < 2 * mixture.spread
-        sharp = float(near.float().mean())
-        ax.plot(*points.T, ".", color=COLOURS[i], markersize=2, alpha=0.5)
-        for centre in mixture.centres.tolist():
-            ax.add_patch(Circle(centre, 4 * mixture.spread, fill=False, edgecolor="black", linewidth=0.8))
-        ax.set(
-            title=f"{name}: {modes} of {len(mixture.centres)} modes,\n{sharp:.0%} of the points within 2 sd"
-        )
-        ax.set(xlim=(-1.2, 1.2), ylim=(-1.2, 1.2), aspect="equal")
-        ax.set(xlabel="first coordinate", ylabel="second coordinate")
-        describe(ax, f"{name} covers {modes} of 25 modes; {sharp:.0%} of its points lie within 2 sd of one.")
+    figure = new_figure(8.6, 3.3)
+    left, right = figure.subplots(1, 2)
+    bars_with_intervals(table.values("modes"), quantity="modes covered", unit="of 25", ax=left)
+    left.set_ylim(0, 26)
+    shares = {arm: [100 * v for v in values] for arm, values in table.values("at a mode").items()}
+    bars_with_intervals(shares, quantity="points within 4 sd of a mode", unit="%", ax=right)
+    references = {
+        "real data": 100 * AT_A_MODE["real data"],
+        "spread evenly": 100 * AT_A_MODE["spread evenly"],
+    }
+    for i, (name, share) in enumerate(references.items()):
+        right.axhline(share, color=COLOURS[5], linewidth=1, linestyle=LINES[i + 1])
+        place = {"xytext": (0, -3), "textcoords": "offset points", "va": "top", "fontsize": 8.5}
+        right.annotate(f"{name} {share:.1f} %", (-0.55, share), **place)
+    right.set_ylim(70, 102)
+    words = "; ".join(f"{name} {share:.1f}" for name, share in references.items())
+    describe(right, f"{right.gantrans_alt} For comparison: {words}.")  # type: ignore[attr-defined]
     return figure
