@@ -114,9 +114,9 @@ def learn(
 # part: own_sampler
 
 STEPS = {
-    "ddpm": lambda x, x0, noise, bar, later, before: ddpm_step(x, x0, noise, bar, later),
-    "ddim": lambda x, x0, noise, bar, later, before: ddim_step(x, x0, noise, bar, later, 0.0),
-    "dpm": lambda x, x0, noise, bar, later, before: dpm_step(x, x0, before, bar, later),
+    "ddpm": lambda x, x0, noise, bar, bar_next, before: ddpm_step(x, x0, noise, bar, bar_next),
+    "ddim": lambda x, x0, noise, bar, bar_next, before: ddim_step(x, x0, noise, bar, bar_next, 0.0),
+    "dpm": lambda x, x0, noise, bar, bar_next, before: dpm_step(x, x0, before, bar, bar_next),
 }
 
 
@@ -127,11 +127,11 @@ def draw(
     none = torch.full_like(label, o.kinds)
 
     @torch.no_grad()
-    def predict(x: Tensor, t: Tensor) -> Tensor:
-        guess = net(x, t, label)
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        guess = net(x_t, t, label)
         if o.guidance != 1:
-            guess = guided_prediction(net(x, t, none), guess, o.guidance)
-        image: Tensor = predict_x0(guess, x, t, bars, "x0").clamp(-1, 1)
+            guess = guided_prediction(net(x_t, t, none), guess, o.guidance)
+        image: Tensor = predict_x0(guess, x_t, t, bars, "x0").clamp(-1, 1)
         return image
 
     if o.sampler == "own":
