@@ -1,9 +1,10 @@
 """Rule-valid layout clips after 80 core-seconds of training, and the memory of drawing many.
 
-32 px clips of four families, minimum width and space 3 px, one thread, the class-free recipe of lesson 03
-(space-to-depth U-Net, x0, cross-entropy) beside the same network with the usual loss on epsilon, at equal
-core-seconds. Also the share that is valid among real clips (1 by construction) and what the judges say, since
-validity alone is fooled by copies and dropped modes.
+32 px clips of four families, minimum width and space 3 px, one thread: the recipe of `python -m gantrans
+clips train` without its labels (space-to-depth U-Net, x0, cross-entropy, t from the middle, bfloat16 where
+the processor has it), that of lesson 03's tables (t uniform, float32), and the same network with the usual
+loss on epsilon, at equal core-seconds. Also what the judges say, since validity alone is fooled by copies and
+dropped modes.
 """
 
 import resource
@@ -18,6 +19,7 @@ from gantrans.diffusion import (
     DiffusionConfig,
     DiffusionTask,
     SamplerConfig,
+    clip_recipe,
     judge_panel,
     make_schedule,
     random_batches,
@@ -53,12 +55,14 @@ def run(quick: bool) -> list[dict[str, Any]]:
         torch.set_num_threads(threads)
 
 
-def _arms() -> dict[str, DiffusionConfig]:
-    task = SETTINGS["reduced"].task
-    network = task.network
+def _arms() -> dict[str, tuple[DiffusionConfig, FitConfig]]:
+    """What is trained and how, without labels."""
+    quick, tables = (clip_recipe("procedural", "reduced", quick=quick) for quick in (True, False))
+    network = quick.task.network
     assert isinstance(network, DenoiserConfig)
-    ours = replace(task, network=replace(network, classes=0))
-    return {"ours": ours, "epsilon": replace(ours, prediction="epsilon", loss="l2")}
+    ours, uniform = (replace(r.task, network=replace(network, classes=0)) for r in (quick, tables))
+    usual = replace(uniform, prediction="epsilon", loss="l2")
+    return {"ours": (ours, quick.fit), "uniform": (uniform, tables.fit), "epsilon": (usual, tables.fit)}
 
 
 def _quality(quick: bool) -> list[dict[str, Any]]:
@@ -67,13 +71,13 @@ def _quality(quick: bool) -> list[dict[str, Any]]:
     known, held_out = clips(setting.size, "train", setting.clips), clips(setting.size, "test", 512)
     judge = clips_judge(setting.size)
     rows = []
-    for arm, config in _arms().items():
+    for arm, (config, how) in _arms().items():
         panels: dict[str, list[dict[str, float]]] = {name: [] for name in SAMPLERS}
         steps = []
         for seed in range(seeds):
             task = DiffusionTask(config, seed)
             fitting = replace(
-                setting.fitting(seed), steps=10**6, schedule_by="time", clock="cpu", max_seconds=seconds
+                how, seed=seed, steps=10**6, schedule_by="time", clock="cpu", max_seconds=seconds
             )
             steps.append(_train(task, known.network(), fitting, setting.batch, seed))
             for name, sampler in SAMPLERS.items():

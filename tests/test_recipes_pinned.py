@@ -44,6 +44,7 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         for source in ("procedural", "sky130")
         for scale in SCALES
     },
+    **{f"clips quick {scale}": partial(clip_recipe, "procedural", scale, quick=True) for scale in SCALES},
     **{f"imaging {name}": partial(PRESETS.__getitem__, name) for name in PRESETS},
     "FitConfig": partial(FitConfig, 100),
     "VectorDenoiserConfig": partial(VectorDenoiserConfig, 2),
@@ -72,6 +73,9 @@ PINNED = {
     "clips sky130 smoke": "1e15e35c1e00",
     "clips sky130 reduced": "9f37e1fd3c84",
     "clips sky130 full": "da792a33cbdb",
+    "clips quick smoke": "7887f4baa834",
+    "clips quick reduced": "7cdda4e1af68",
+    "clips quick full": "15365ec8e97b",
     "imaging easy": "bb4c2dcf7655",
     "imaging default": "d51b8eb78fee",
     "imaging hard": "b6b62ee07c33",

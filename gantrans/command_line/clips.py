@@ -30,7 +30,7 @@ def train_generator(
     from gantrans.diffusion import clip_recipe, train_clips
     from gantrans.scales import resolve_scale
 
-    recipe = clip_recipe(source.value, resolve_scale(scale.value), seed=seed, layer=layer)
+    recipe = clip_recipe(source.value, resolve_scale(scale.value), seed=seed, layer=layer, quick=True)
     result = train_clips(recipe, out, resume=resume, max_seconds=max_seconds, device=device)
     typer.echo(f"{result.summary()}\nNext: python -m gantrans clips sample --run {out} --out {out}-clips")
 

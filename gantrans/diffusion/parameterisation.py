@@ -6,6 +6,8 @@ errors are not equal: an error e of x_0 is an error e a / s of epsilon and e / s
 of p(x_t) is -epsilon / s (Vincent 2011).
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -13,7 +15,9 @@ from gantrans.diffusion.schedules import Schedule
 from gantrans.errors import ConfigError, DataError
 
 PREDICTIONS = ("epsilon", "x0", "v")
-WEIGHTINGS = ("uniform", "snr", "truncated_snr", "min_snr", "bound")
+WEIGHTINGS = ("uniform", "snr", "truncated_snr", "min_snr", "bound", "middle")
+MIDDLE = (0.4, 0.7)
+"""Mean and standard deviation of log(u / (1 - u)), u = t / T, under the weighting "middle"."""
 
 
 def check_prediction(schedule: Schedule, prediction: str) -> None:
@@ -113,7 +117,10 @@ def loss_weight(schedule: Schedule, prediction: str, weighting: str, t: Tensor) 
     - truncated_snr: w = max(SNR, 1) (Salimans and Ho 2022);
     - min_snr: w = min(SNR, 5) (Hang et al. 2023);
     - bound: w = (SNR(t - 1) - SNR(t)) / 2, the terms of the variational bound (Kingma et al. 2021, eq. 13);
-      at t = 0 it is SNR(0) / 2, the reconstruction by a Gaussian of variance 1 / SNR(0).
+      at t = 0 it is SNR(0) / 2, the reconstruction by a Gaussian of variance 1 / SNR(0);
+    - middle: w = the density of t / T under a logit-normal distribution (Esser et al. 2024, sec. 3.1, for
+      flow matching), `MIDDLE`, where a layout is decided: almost pure noise shows nothing to learn, and an
+      almost clean image leaves nothing to decide.
 
     Raises:
         ConfigError: an unknown prediction or weighting.
@@ -129,6 +136,8 @@ def loss_weight(schedule: Schedule, prediction: str, weighting: str, t: Tensor) 
     if weighting == "bound":
         earlier = torch.where(where > 0, schedule.snr[(where - 1).clamp(min=0)], 2 * snr)
         weight = (earlier - snr) / 2
+    elif weighting == "middle":
+        weight = middle_density(where, schedule.steps)
     elif weighting == "snr":
         weight = snr
     else:
@@ -136,6 +145,26 @@ def loss_weight(schedule: Schedule, prediction: str, weighting: str, t: Tensor) 
     # The error of x0 is s / a times that of epsilon and s times that of v.
     per_output = {"x0": torch.ones_like(snr), "epsilon": 1.0 / snr, "v": 1.0 - schedule.alpha_bars[where]}
     return (weight * per_output[prediction]).to(t.device)
+
+
+def middle_density(t: Tensor, steps: int) -> Tensor:
+    """The density of "middle" at the timesteps (B,) int64, (B,) float64; 1 on average over all timesteps."""
+    u = (t.double() + 0.5) / steps
+    z = (torch.logit(u) - MIDDLE[0]) / MIDDLE[1]
+    return torch.exp(-z.square() / 2) / (MIDDLE[1] * math.sqrt(2 * math.pi) * u * (1 - u))
+
+
+def middle_timesteps(count: int, steps: int, generator: torch.Generator) -> Tensor:
+    """Timesteps (count,) int64 with the density of "middle", one from each of `count` equal shares of it.
+
+    Ascending, on the generator's device.
+    """
+    device = generator.device
+    kind = torch.float32 if device.type == "mps" else torch.float64
+    place = torch.rand(count, generator=generator, device=device, dtype=kind)
+    share = (torch.arange(count, device=device) + place) / count
+    u = torch.sigmoid(MIDDLE[0] + MIDDLE[1] * torch.special.ndtri(share))
+    return (u * steps).long().clamp(0, steps - 1)
 
 
 def signal_and_sigma(schedule: Schedule, t: Tensor, like: Tensor) -> tuple[Tensor, Tensor]:

@@ -54,8 +54,16 @@ _SIZES = {  # scale: side in px, clips, base filters, batch, steps, learning rat
 }
 
 
-def clip_recipe(source: str, scale: str, *, seed: int = 0, layer: str = "li1") -> ClipRecipe:
+def clip_recipe(
+    source: str, scale: str, *, seed: int = 0, layer: str = "li1", quick: bool = False
+) -> ClipRecipe:
     """The course's recipe for a source ("procedural" or "sky130") and a scale.
+
+    Args:
+        quick: the one of `python -m gantrans clips train`, which makes more valid clips in equal time: t is
+            drawn from the middle (`loss_weight`), and bfloat16 is used where the hardware computes it. False:
+            that of lesson 03's tables, equal on every machine. The long training of scale "full" has only
+            one.
 
     Raises:
         ConfigError: an unknown source, scale or layer.
@@ -77,6 +85,9 @@ def clip_recipe(source: str, scale: str, *, seed: int = 0, layer: str = "li1") -
         checkpoint_every=10**6 if scale == "smoke" else 200,
     )
     task = DiffusionConfig(network, prediction="x0", loss="cross_entropy", lr=lr)
+    if quick and scale != "full":
+        fitting = replace(fitting, precision="auto", channels_last=False)
+        task = replace(task, weighting="middle")
     return ClipRecipe(data, task, fitting, count, batch, seed)
 
 

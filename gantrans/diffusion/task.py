@@ -22,6 +22,8 @@ from gantrans.diffusion.parameterisation import (
     WEIGHTINGS,
     check_prediction,
     loss_weight,
+    middle_density,
+    middle_timesteps,
     q_sample,
     target,
 )
@@ -42,7 +44,7 @@ class DiffusionConfig:
         network: configuration of the denoiser; its `steps` must equal those of the schedule.
         schedule, steps, rescale, zero_terminal_snr: see `make_schedule`.
         prediction: "epsilon", "x0" or "v".
-        weighting: of the squared error over t, see `loss_weight`.
+        weighting: of the error over t, see `loss_weight`; for "middle", t is drawn with that density.
         loss: "l2", or for x0 of binary images "cross_entropy": the network's output is then taken as logits,
             and the predicted image is tanh(output / 2), the mean of the two values -1 and 1.
         label_dropout: share of the samples trained without their label, so that the same network is also the
@@ -117,7 +119,11 @@ class DiffusionTask:
         """
         x0 = cast(Tensor, batch["x0"])
         device, generator = x0.device, runtime.generator
-        t = torch.randint(self.schedule.steps, (len(x0),), generator=generator, device=device)
+        middle = self.config.weighting == "middle"  # drawn as often as it counts: less noise than weighting
+        if middle:
+            t = middle_timesteps(len(x0), self.schedule.steps, generator)
+        else:
+            t = torch.randint(self.schedule.steps, (len(x0),), generator=generator, device=device)
         noise = torch.randn(x0.shape, generator=generator, device=device)
         extra = _extra(batch)
         if "label" in extra:
@@ -126,6 +132,8 @@ class DiffusionTask:
         output = self.denoiser(q_sample(self.schedule, x0, t, noise), t, **extra)
         errors = self._errors(output, x0, t, noise)
         weight = loss_weight(self.schedule, self.config.prediction, self.config.weighting, t)
+        if middle:
+            weight = weight / middle_density(t, self.schedule.steps)
         loss = (weight.to(errors) * errors).mean()
         runtime.backward(loss)
         return {"loss": loss.detach()}

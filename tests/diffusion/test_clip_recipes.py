@@ -28,7 +28,8 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("source", ["procedural", "sky130"])
 @pytest.mark.parametrize("scale", ["smoke", "reduced", "full"])
 def test_every_recipe_fits_its_data(source: str, scale: str) -> None:
-    recipe = clip_recipe(source, scale)
+    recipe, quick = clip_recipe(source, scale), clip_recipe(source, scale, quick=True)
+    assert (quick.task.weighting == "middle") == (scale != "full") == (quick != recipe)
     assert recipe.task.network.classes == len(recipe.data.names)
     image = make_clips(recipe.data, "train", 4).network()
     assert image.shape[-1] % recipe.task.network.factor == 0
@@ -48,7 +49,7 @@ def test_draws_are_png_files_of_what_the_seed_names(run: Path, tmp_path: Path) -
 
 
 def test_a_resumed_run_is_the_uninterrupted_one(run: Path, tmp_path: Path) -> None:
-    recipe = clip_recipe("procedural", "smoke")
+    recipe = clip_recipe("procedural", "smoke", quick=True)
     train_clips(recipe, tmp_path / "r", max_seconds=1e-9)
     assert load_checkpoint(tmp_path / "r" / "last.pt")["step"] == 1
     train_clips(recipe, tmp_path / "r", resume=True)

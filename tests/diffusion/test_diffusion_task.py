@@ -16,6 +16,7 @@ from gantrans.diffusion import (
     sample,
     target,
 )
+from gantrans.diffusion.parameterisation import middle_timesteps
 from gantrans.errors import CheckpointError, ConfigError, DataError
 from gantrans.networks import DenoiserConfig, VectorDenoiserConfig
 from gantrans.training import FitConfig, Runtime, fit
@@ -133,6 +134,19 @@ def test_weighting_multiplies_the_error() -> None:
     assert float(plain.step(batch, runtime(2))["loss"]) == 1.0
     expected = plain.schedule.snr[t].clamp(min=1).mean()
     torch.testing.assert_close(weighted.step(batch, runtime(2))["loss"], expected.float())
+
+
+def test_under_middle_t_is_drawn_and_the_error_of_x0_not_weighted() -> None:
+    """A network that answers 0: the error of x0 is 1 everywhere, that of epsilon the noise's square."""
+    batch = {"x0": torch.ones(64, 1, 8, 8)}
+    task = DiffusionTask(DiffusionConfig(SMALL, prediction="x0", weighting="middle"), 0)
+    asked: list[torch.Tensor] = []
+    task.denoiser.register_forward_pre_hook(lambda _, given: asked.append(given[1]))
+    assert float(task.step(batch, runtime(2))["loss"]) == pytest.approx(1.0)
+    assert torch.equal(asked[0], middle_timesteps(64, 1000, torch.Generator().manual_seed(2)))
+    other = DiffusionTask(DiffusionConfig(SMALL, weighting="middle"), 0)
+    snr = other.schedule.snr[asked[0]]
+    assert float(other.step(batch, runtime(2))["loss"]) == pytest.approx(float((1 / snr).mean()), rel=0.2)
 
 
 def test_it_refuses_what_cannot_be_trained() -> None:

@@ -17,6 +17,7 @@ from gantrans.diffusion import (
     to_epsilon,
     to_x0,
 )
+from gantrans.diffusion.parameterisation import middle_density, middle_timesteps
 from gantrans.errors import ConfigError, DataError
 
 
@@ -77,6 +78,22 @@ def test_a_weighting_means_the_same_for_every_prediction(weighting):
         costs.append(loss_weight(schedule, prediction, weighting, t) * error)
     torch.testing.assert_close(costs[1], costs[0], rtol=1e-6, atol=0)
     torch.testing.assert_close(costs[2], costs[0], rtol=1e-6, atol=0)
+
+
+def test_the_middle_is_drawn_as_often_as_it_weighs():
+    t = middle_timesteps(200_000, 50, torch.Generator().manual_seed(0))
+    assert (t.diff() >= 0).all()
+    drawn = torch.bincount(t, minlength=50).double() / 200_000
+    density = middle_density(torch.arange(50), 50)
+    assert float(density.mean()) == pytest.approx(1, abs=1e-3)
+    assert int(density.argmax()) == 31  # the highest is right of the middle
+    torch.testing.assert_close(drawn * 50, density, rtol=0.02, atol=0.01)
+    torch.testing.assert_close(
+        loss_weight(make_schedule("cosine", 50), "x0", "middle", torch.arange(50)), density
+    )
+    few = middle_timesteps(4, 1000, torch.Generator().manual_seed(1))
+    edges = torch.sigmoid(0.4 + 0.7 * torch.special.ndtri(torch.tensor([0.25, 0.5, 0.75]))) * 1000
+    assert torch.bucketize(few.float(), edges).tolist() == [0, 1, 2, 3]  # one of each quarter
 
 
 def test_weights_in_closed_form():

@@ -17,14 +17,17 @@ def stop(sentence: str) -> NoReturn:
 
 
 def grey_array(path: Path) -> np.ndarray:
-    """A grey image (H, W), or several (N, H, W), as stored; colours are averaged."""
+    """A grey image (H, W), or several (N, H, W), as stored."""
     if path.suffix == ".png":
         try:
             from PIL import Image
         except ImportError:
             stop(f"{path} is a PNG, which needs the package Pillow; install it or save the images as .npy.")
-        values = np.asarray(Image.open(path))
-        return values[..., :3].mean(-1).astype(values.dtype) if values.ndim == 3 else values
+        picture = Image.open(path)
+        if picture.mode not in ("1", "L", "I;16", "I"):
+            stop(f"{path} is in colour (its mode is {picture.mode}); store it as a grey image.")
+        values = np.asarray(picture.convert("L") if picture.mode == "1" else picture)
+        return values.astype(np.uint16) if values.dtype.itemsize > 1 else values
     found = np.load(path)
     values = found if isinstance(found, np.ndarray) else found[found.files[0]]
     if values.ndim not in (2, 3) or values.dtype.kind not in "uf" or not np.isfinite(values).all():
@@ -32,24 +35,37 @@ def grey_array(path: Path) -> np.ndarray:
     return values
 
 
-def read_images(folder: Path, size: int) -> Tensor:
-    """Every .png, .npy and .npz of a folder, by name -> (N, 1, size, size) in [-1, 1].
+def read_images(folder: Path, size: int, *patterns: str) -> tuple[Tensor, list[Path]]:
+    """Every .png, .npy and .npz of a folder, by name -> (N, 1, size, size) in [-1, 1], the folder of each.
 
     Whole numbers are divided by their type's largest value; floats must lie in [0, 1].
     """
-    paths = sorted(p for p in folder.glob("*") if p.suffix in (".png", ".npy", ".npz"))
+    if not folder.is_dir():
+        stop(f"There is no folder {folder}.")
+    found = sorted({p for pattern in patterns or ("*",) for p in folder.glob(pattern)})
+    paths = [p for p in found if p.suffix in (".png", ".npy", ".npz")]
     if not paths:
         stop(f"There is no .png, .npy or .npz file in {folder}.")
-    images = []
+    images: list[Tensor] = []
+    homes: list[Path] = []
+    first = (0, 0)
     for path in paths:
         try:
             values = grey_array(path)
-        except (OSError, ValueError) as error:
-            stop(f"{path} cannot be read as an image: {error}.")
+            if not values.size:
+                raise ValueError("it is empty")
+        except Exception as error:  # damaged bytes can make a decoder raise anything
+            stop(f"{path} cannot be read as an image: {' '.join(str(error).split())}.")
+        height, width = values.shape[-2:]
+        first = first if images else (height, width)
+        if (height, width) != first:
+            here = f"{path} has {height} x {width} pixels"
+            stop(f"{here} and {paths[0]} has {first[0]} x {first[1]}; bring all images to one size.")
         scale = np.iinfo(values.dtype).max if values.dtype.kind == "u" else 1.0
         image = torch.from_numpy(values.astype(np.float32) / scale)
         if image.min() < 0 or image.max() > 1:
             stop(f"{path} has values from {image.min():g} to {image.max():g}; floats must lie in [0, 1].")
         image = image.view(-1, 1, *image.shape[-2:])
         images.append(F.interpolate(image, (size, size), mode="area") * 2 - 1)
-    return torch.cat(images)
+        homes += [path.parent] * len(image)
+    return torch.cat(images), homes

@@ -1,213 +1,213 @@
-"""A diffusion model: schedules, loss, training loop and samplers, in one file.
+"""A diffusion model in one file: noise, network, training, samplers.
 
     python my_diffusion.py --help
-    python my_diffusion.py --steps 2000 --sampler ddim --every 10 --out pictures
-    python my_diffusion.py --data folder_of_grey_images --size 32
+    python my_diffusion.py --data FOLDER --size 32 --steps 2000 --out pictures
+    python my_diffusion.py --sampler ddim --evaluations 20 --guidance 2
 
-It needs PyTorch and NumPy. Images are .npy or .npz, and .png where Pillow is installed.
+FOLDER holds grey images of one size (.npy, .npz, and .png where Pillow is installed); subfolders are labels.
+Without --data, discs and squares are drawn. It needs PyTorch and NumPy, and runs on the CPU.
 """
 
 import argparse
+import math
+import tempfile
 from pathlib import Path
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from gantrans.teaching.mine import (
-    TimeBlock,
+    UNet,
     cosine_betas,
     ddim_step,
     ddpm_step,
     dpm_step,
     ema_update,
     guided_prediction,
-    linear_betas,
-    log_snr,
-    own_schedule,
+    own_sampler,
     predict_x0,
-    sinusoidal_embedding,
-    thin_out,
-    train,
+    q_sample,
+    sample,
+    sampling_times,
+    time_modulation,
 )
 from lessons.exports._images import read_images, stop
+from lessons.exports._sheet import sheet, write_png
 
 # ---- how noise comes in
 
-# part: linear_betas
 # part: cosine_betas
-# part: own_schedule
-# part: thin_out
-# part: log_snr
 # part: q_sample
-
-
-def betas_of(schedule: str, steps: int) -> Tensor:
-    """The betas (steps,) float64 of "cosine", "linear" or "own", a schedule that gives alpha-bars."""
-    if schedule == "linear":
-        return linear_betas(steps, 1e-4, 0.02)
-    if schedule == "cosine":
-        return cosine_betas(steps, 0.999)
-    bars = own_schedule(steps)
-    return 1 - bars / torch.cat([bars.new_ones(1), bars[:-1]])
-
 
 # ---- the network
 
 # part: sinusoidal_embedding
-# part: TimeBlock
+# part: time_modulation
 
 
-class Denoiser(nn.Module):
-    """x_t (B, 1, size, size), t (B,) -> a guess of the noise, like x_t."""
+class ConvBlock(nn.Module):
+    """h (B, inputs, H, W), time (B, D) -> (B, outputs, H, W)."""
 
-    def __init__(self, size: int, width: int = 256, blocks: int = 3) -> None:
+    def __init__(self, inputs: int, outputs: int, time: int) -> None:
         super().__init__()
-        self.width = width
-        self.enter = nn.Linear(size * size, width)
-        self.blocks = nn.ModuleList(TimeBlock(width, width) for _ in range(blocks))
-        self.leave = nn.Linear(width, size * size)
+        self.norm1, self.norm2 = nn.GroupNorm(inputs // 8, inputs), nn.GroupNorm(outputs // 8, outputs)
+        self.conv1 = nn.Conv2d(inputs, outputs, 3, padding=1)
+        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1)
+        self.modulation = nn.Linear(time, 2 * outputs)
+        self.shortcut = nn.Identity() if inputs == outputs else nn.Conv2d(inputs, outputs, 1)
+        for parameter in self.conv2.parameters():
+            nn.init.zeros_(parameter)  # so that the block starts as its shortcut
 
-    def forward(self, x: Tensor, t: Tensor) -> Tensor:
-        """Images are taken as vectors; every block is told the time."""
-        time = sinusoidal_embedding(t, self.width, 10_000.0)
-        h = self.enter(x.flatten(1))
-        for block in self.blocks:
-            h = block(h, time)
-        guess: Tensor = self.leave(h).view_as(x)
-        return guess
+    def forward(self, h: Tensor, time: Tensor) -> Tensor:
+        """Two convolutions beside a shortcut; between them the time scales and shifts the channels."""
+        inner = self.norm2(self.conv1(F.silu(self.norm1(h))))
+        inner = time_modulation(inner, time, self.modulation.weight, self.modulation.bias)
+        added: Tensor = self.shortcut(h) + self.conv2(F.silu(inner))
+        return added
 
+
+# part: UNet
 
 # ---- training
 
-# part: diffusion_loss
-# part: train
 # part: ema_update
 
 
-def fit(
-    net: nn.Module, x0: Tensor, alpha_bars: Tensor, steps: int, lr: float, generator: torch.Generator
+def learn(
+    net: nn.Module, x0: Tensor, labels: Tensor, bars: Tensor, steps: int, generator: torch.Generator
 ) -> list[float]:
-    """Train in pieces of 100 steps and average the weights of their ends; the average stays in `net`."""
-    averages = [p.detach().clone() for p in net.parameters()]
-    losses: list[float] = []
-    while len(losses) < steps:
-        piece = min(100, steps - len(losses))
-        losses += train(net, x0, alpha_bars, piece, min(64, len(x0)), lr, generator)
-        averages = ema_update(averages, [p.detach() for p in net.parameters()], 0.8, len(losses) // 10)
-        print(f"step {len(losses)}: loss {np.mean(losses[-piece:]):.4f}")
-    with torch.no_grad():
-        for parameter, average in zip(net.parameters(), averages, strict=True):
-            parameter.copy_(average)
+    """Train `net` to predict x0; a label is withheld for a tenth. Averaged weights stay in it."""
+    none = int(labels.max()) + 1
+    optimizer = torch.optim.Adam(net.parameters(), lr=2e-3)
+    rate = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, steps, pct_start=0.15)
+    averages, losses = [p.detach().clone() for p in net.parameters()], []
+    for step in range(steps):
+        chosen = torch.randint(len(x0), (32,), generator=generator)
+        t = torch.randint(len(bars), (32,), generator=generator)
+        noise = torch.randn(x0[chosen].shape, generator=generator)
+        label = torch.where(torch.rand(32, generator=generator) < 0.1, none, labels[chosen])
+        loss = F.mse_loss(net(q_sample(x0[chosen], t, noise, bars), t, label), x0[chosen])
+        optimizer.zero_grad()
+        loss.backward()
+        optimizer.step()
+        rate.step()
+        averages = ema_update(averages, [p.detach() for p in net.parameters()], 0.99, step)
+        losses.append(loss.item())
+        if (step + 1) % 100 == 0 or step + 1 == steps:
+            print(f"step {step + 1}: loss {np.mean(losses[-100:]):.4f}")
+    for parameter, average in zip(net.parameters(), averages, strict=True):
+        parameter.data = average
     return losses
 
 
 # ---- sampling
 
 # part: predict_x0
+# part: guided_prediction
+# part: sampling_times
+# part: sample
 # part: ddpm_step
 # part: ddim_step
 # part: dpm_step
-# part: guided_prediction
+# part: own_sampler
+
+STEPS = {
+    "ddpm": lambda x, x0, noise, bar, bar_next, before: ddpm_step(x, x0, noise, bar, bar_next),
+    "ddim": lambda x, x0, noise, bar, bar_next, before: ddim_step(x, x0, noise, bar, bar_next, 0.0),
+    "dpm": lambda x, x0, noise, bar, bar_next, before: dpm_step(x, x0, before, bar, bar_next),
+}
 
 
-@torch.no_grad()
-def sample(
-    nets: list[nn.Module],
-    shape: tuple[int, ...],
-    betas: Tensor,
-    every: int,
-    sampler: str,
-    guidance: float,
-    generator: torch.Generator,
+def draw(
+    net: nn.Module, x: Tensor, label: Tensor, bars: Tensor, o: argparse.Namespace, generator: torch.Generator
 ) -> Tensor:
-    """Images (B, 1, H, W) in [-1, 1] from noise, along every `every`-th step of the way.
+    """Images like x from noise x (B, 1, H, W), of the labels (B,), in [-1, 1]."""
+    none = torch.full_like(label, o.kinds)
 
-    A second network, trained on one kind of image, is leaned towards by `guidance`.
-    """  # fmt: skip
-    alpha_bars = torch.cumprod(1 - thin_out(betas, every), dim=0)
-    bars = [1.0, *alpha_bars.tolist()]
-    x = torch.randn(shape, generator=generator)
-    before = None
-    for i in reversed(range(len(alpha_bars))):
-        t = torch.full((shape[0],), (i + 1) * every - 1)
-        guess = nets[0](x, t)
-        if len(nets) == 2:
-            guess = guided_prediction(guess, nets[1](x, t), guidance)
-        x0 = predict_x0(guess, x, torch.full_like(t, i), alpha_bars, "epsilon").clamp(-1, 1)
-        bar, next_bar = bars[i + 1], bars[i]
-        if sampler == "dpm":
-            x, before = dpm_step(x, x0, before, bar, next_bar), (x0, bar)
-            continue
-        noise = torch.randn(shape, generator=generator)
-        if sampler == "ddpm":
-            x = ddpm_step(x, x0, noise, bar, next_bar)
-        else:
-            x = ddim_step(x, x0, noise, bar, next_bar, 0.0)
-    return x.clamp(-1, 1)
+    @torch.no_grad()
+    def predict(x_t: Tensor, t: Tensor) -> Tensor:
+        guess = net(x_t, t, label)
+        if o.guidance != 1:
+            guess = guided_prediction(net(x_t, t, none), guess, o.guidance)
+        image: Tensor = predict_x0(guess, x_t, t, bars, "x0").clamp(-1, 1)
+        return image
+
+    if o.sampler == "own":
+        last: Tensor = own_sampler(predict, x, bars, generator)
+    else:
+        times = sampling_times(len(bars), o.evaluations)
+        last = sample(predict, x, times, bars, STEPS[o.sampler], generator)[-1]
+    return last.clamp(-1, 1)
 
 
-# ---- data and the command line
+# ---- images and the command line
 
 # include: _images
+# include: _sheet
 
 
-def shapes(count: int, size: int, generator: torch.Generator, squares_only: bool = False) -> Tensor:
-    """Bright discs and squares of random place and size on black -> (count, 1, size, size) in [-1, 1]."""
+def shapes(count: int, size: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """Bright discs (label 0) and squares (1) on black -> (count, 1, size, size) in [-1, 1], (count,)."""
     place = torch.arange(size) + 0.5
     centre = size * (0.3 + 0.4 * torch.rand(count, 2, 1, 1, generator=generator))
     radius = size * (0.12 + 0.15 * torch.rand(count, 1, 1, generator=generator))
     dy, dx = (place[:, None] - centre[:, 0]).abs(), (place - centre[:, 1]).abs()
-    square = torch.ones(count, 1, 1) if squares_only else torch.rand(count, 1, 1, generator=generator).round()
-    distance = torch.where(square > 0, torch.maximum(dy, dx), (dy.square() + dx.square()).sqrt())
-    return (radius - distance).clamp(-1, 1)[:, None]
+    label = torch.arange(count) % 2
+    far = torch.where(label[:, None, None] > 0, torch.maximum(dy, dx), (dy.square() + dx.square()).sqrt())
+    return (radius - far).clamp(-1, 1)[:, None], label
 
 
-def main() -> None:
-    """Train, sample, and write `samples.npy` (uint8) and `losses.npy` into the folder `--out`."""
+def options() -> argparse.Namespace:
+    """What the command line asks for; a mistake ends the program with a sentence."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", type=Path, help="a folder of grey images; without it discs and squares are drawn"
-    )
-    parser.add_argument("--kind", type=Path, help="a folder of one kind of image, for --guidance")
-    parser.add_argument("--size", type=int, default=16, help="side of the images in pixels")
-    parser.add_argument("--steps", type=int, default=2000, help="training steps")
-    parser.add_argument("--timesteps", type=int, default=200, help="T, the length of the noising")
-    parser.add_argument("--schedule", choices=("cosine", "linear", "own"), default="cosine")
-    parser.add_argument("--sampler", choices=("ddpm", "ddim", "dpm"), default="ddpm")
-    parser.add_argument("--every", type=int, default=1, help="sample along every k-th timestep")
-    parser.add_argument(
-        "--guidance", type=float, default=0.0, help="above 0: train a second network on one kind"
-    )
-    parser.add_argument("--count", type=int, default=16, help="images to draw")
+    parser.error = stop  # type: ignore[assignment, method-assign]
+    parser.add_argument("--data", type=Path, help="a folder of grey images; its subfolders are labels")
+    parser.add_argument("--size", type=int, default=16, help="side of the images in pixels, a multiple of 4")
+    parser.add_argument("--steps", type=int, default=450, help="training steps of 32 images")
+    parser.add_argument("--sampler", choices=(*STEPS, "own"), default="ddpm")
+    parser.add_argument("--evaluations", type=int, default=50, help="calls of the network per image, to 1000")
+    parser.add_argument("--guidance", type=float, default=1.0, help="scale; 1: none, 0: labels are ignored")
+    parser.add_argument("--count", type=int, default=64, help="images to draw")
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("."))
+    parser.add_argument("--out", type=Path, default=Path("."), help="folder of samples.png and the rest")
     o = parser.parse_args()
-    if min(o.size, o.steps, o.timesteps, o.every, o.count) < 1 or o.timesteps % o.every:
-        stop("--size, --steps, --timesteps, --every, --count: at least 1; --every divides --timesteps.")
-    if o.schedule == "linear" and o.timesteps <= 20:
-        stop("--timesteps must be above 20 for the linear schedule: its last beta would reach 1.")
-    torch.manual_seed(o.seed)
+    if min(o.steps, o.count, o.size, o.evaluations) < 1 or o.size % 4 or o.evaluations > 1000:
+        stop("--steps and --count are at least 1, --size is a multiple of 4, --evaluations is 1 to 1000.")
+    if not 0 <= o.guidance < math.inf or not 0 <= o.seed < 2**63:
+        stop("--guidance and --seed are at least 0.")
+    return o
+
+
+def main() -> None:
+    """Train, draw, and write `samples.png`, `losses.npy` and `weights.pt` into the folder `--out`."""
+    o = options()
     generator = torch.Generator().manual_seed(o.seed)
-    betas = betas_of(o.schedule, o.timesteps)
-    alpha_bars = torch.cumprod(1 - betas, dim=0)
-    ends = log_snr(betas)[[0, -1]].tolist()
-    print(f"log-SNR from {ends[0]:.1f} at the first timestep to {ends[1]:.1f} at the last")
-    sets = [read_images(o.data, o.size) if o.data else shapes(512, o.size, generator)]
-    if o.guidance > 0:
-        sets.append(
-            read_images(o.kind, o.size) if o.kind else shapes(512, o.size, generator, squares_only=True)
-        )
-    nets = [Denoiser(o.size) for _ in sets]
-    losses = [fit(net, x0, alpha_bars, o.steps, 2e-3, generator) for net, x0 in zip(nets, sets, strict=True)]
-    shape = (o.count, 1, o.size, o.size)
-    images = sample([net.eval() for net in nets], shape, betas, o.every, o.sampler, o.guidance, generator)
-    o.out.mkdir(parents=True, exist_ok=True)
+    torch.manual_seed(o.seed)
+    x0, labels = shapes(1024, o.size, generator)
+    if o.data:
+        x0, homes = read_images(o.data, o.size, "*", "*/*")
+        labels = torch.tensor([sorted(set(homes)).index(home) for home in homes])
+    o.kinds = int(labels.max()) + 1
+    if o.guidance != 1 and o.kinds == 1:
+        stop(f"--guidance needs labels: put the images of each kind into a subfolder of {o.data}.")
+    try:
+        o.out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=o.out).close()
+    except OSError as error:
+        stop(f"Nothing can be written into {o.out}: {error.strerror}.")
+    bars = torch.cumprod(1 - cosine_betas(1000, 0.999), dim=0)
+    net = UNet(ConvBlock, 16, o.kinds)
+    losses = learn(net, x0, labels, bars, o.steps, generator)
+    start = torch.randn(o.count, 1, o.size, o.size, generator=generator)
+    images = draw(net.eval(), start, torch.arange(o.count) % o.kinds, bars, o, generator)
     np.save(o.out / "losses.npy", np.array(losses))
-    np.save(o.out / "samples.npy", ((images[:, 0] + 1) * 127.5).round().to(torch.uint8).numpy())
-    print(f"{o.count} images by {o.sampler} in {o.timesteps // o.every} steps: {o.out / 'samples.npy'}")
+    torch.save(net.state_dict(), o.out / "weights.pt")
+    write_png(o.out / "samples.png", sheet(images))
+    print(f"{o.count} images by {o.sampler}: {o.out / 'samples.png'}")
 
 
 if __name__ == "__main__":

@@ -308,7 +308,7 @@ def main() -> None:
         stop("--size is at least 8, --per-day at least 2; --days, --first and --steps are at least 1.")
     torch.manual_seed(o.seed)
     if o.data:
-        a, b = (read_images(o.data / name, o.size) for name in ("a", "b"))
+        a, b = (read_images(o.data / name, o.size)[0] for name in ("a", "b"))
         if len(a) != len(b):
             stop(f"{o.data / 'a'} has {len(a)} images and {o.data / 'b'} has {len(b)}; they must be pairs.")
         whole = len(a) // o.per_day * o.per_day

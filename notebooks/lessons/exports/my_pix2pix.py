@@ -301,7 +301,7 @@ def main() -> None:
         stop("--steps and --batch are at least 1, --size is a multiple of 16, --label lies in (0.5, 1].")
     torch.manual_seed(o.seed)
     if o.data:
-        a, b = (read_images(o.data / name, o.size) for name in ("a", "b"))
+        a, b = (read_images(o.data / name, o.size)[0] for name in ("a", "b"))
         if len(a) != len(b):
             stop(f"{o.data / 'a'} has {len(a)} images and {o.data / 'b'} has {len(b)}; they must be pairs.")
     else:
