@@ -39,7 +39,8 @@ def recall_questions(lesson: str) -> list[Recall]:
     further = earlier[:-1]
     picked = further[(len(further) - 1) // 2]  # half way back: the spacing grows with the course
     # the first three of a pool were its own wrap-up; go on behind them, further each time the pool comes back
-    return [*_turn(earlier[-1], 3, 2), *_turn(picked, 3 + len(earlier), 1)]
+    first = picked == earlier[0]  # of whose pool the next lesson asked three, not two
+    return [*_turn(earlier[-1], 3, 2), *_turn(picked, 3 + len(earlier) + first, 1)]
 
 
 def wrap_up_questions(lesson: str) -> list[Recall]:

@@ -1,4 +1,4 @@
-"""Lesson 02: how the time reaches a residual block."""
+"""Lesson 02: how the time enters a residual block."""
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from gantrans.teaching.exercises.slips import common_slips
 ex = Exercise(
     id="time_modulation",
     lesson="02",
-    title="Tell a residual block the time",
+    title="Scale and shift from the time",
     difficulty=3,
     minutes=12,
     spec=r"""

@@ -1,7 +1,6 @@
-"""The figures of lesson 02 on what knowing t is worth: losses, samples, and what a network was told."""
+"""The figures of lesson 02 on what the time is worth to a network: losses and samples."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ from gantrans.teaching.plots import COLOURS, MARKERS, describe, new_axes, new_fi
 from gantrans.teaching.sweeps.tables import Table as Sweep
 from lessons.lesson02.experiments import embeddings, reading_time
 from lessons.lesson02.figures.clocks import LINES, STEPS, coordinates
-from lessons.shared.denoising import Trained, digits_distance
+from lessons.shared.denoising import digits_distance
 
 Curves = Mapping[str, tuple[Sequence[int], Sequence[Sequence[float]]]]
 """{arm: (timesteps, losses by seed)}."""
@@ -55,6 +54,23 @@ def loss_figure(curves: Curves, *, title: str = "") -> Figure:
     right.axhline(1, color="black", linewidth=0.8)
     left.legend()
     figure.suptitle(title)
+    return figure
+
+
+@styled
+def training_figure(losses: Mapping[str, Sequence[float]], smooth: int = 20) -> Figure:
+    """Training losses by name, each a mean over `smooth` steps, on a logarithmic scale."""
+    figure = new_figure(6.4, 2.8)
+    ax = figure.subplots()
+    words = []
+    for i, (name, values) in enumerate(losses.items()):
+        width = max(1, min(smooth, len(values) // 4))
+        mean = np.convolve(values, np.ones(width) / width, mode="valid")
+        ax.plot(np.arange(len(mean)) + width, mean, color=COLOURS[i], linestyle=LINES[i], label=name)
+        words.append(f"{name} ends at {mean[-1]:.2g}")
+    ax.set(xlabel="step", ylabel="training loss", yscale="log")
+    ax.legend(loc="upper right")
+    describe(ax, f"Training loss: {'; '.join(words)}.")
     return figure
 
 
@@ -124,25 +140,28 @@ def points_figure(made: Mapping[str, Tensor]) -> Figure:
     return figure
 
 
+def distance(images: Tensor) -> float:
+    """Frechet distance of digits (N, 64) from the held-out ones; lower is better."""
+    return digits_distance(images.cpu())
+
+
 @styled
-def digits_figure(made: Mapping[str, Tensor], count: int = 12) -> Figure:
-    """A row of digits (N, 64) per label, with the Frechet distance of all of them from held-out ones."""
-    figure = new_figure(0.62 * count + 2.4, 0.68 * len(made) + 0.1)
+def digits_figure(made: Mapping[str, Tensor], count: int = 10) -> Figure:
+    """A row of digits (N, 64) per label, with the Frechet distance of all of them from held-out ones.
+
+    Neighbouring pixels are blended for the eye.
+    """
+    figure = new_figure(0.8 * count + 1.4, 0.86 * len(made) + 0.1)
     axes = figure.subplots(len(made), count, squeeze=False)
     for row, (name, images) in zip(axes, made.items(), strict=True):
-        distance = digits_distance(images)
-        for ax, image in zip(row, images, strict=False):
-            ax.imshow(image.view(8, 8).clamp(-1, 1), cmap="gray", vmin=-1, vmax=1, interpolation="nearest")
+        far = distance(images)
+        for ax, image in zip(row, images.cpu(), strict=False):
+            ax.imshow(image.view(8, 8).clamp(-1, 1), cmap="gray", vmin=-1, vmax=1, interpolation="bicubic")
             ax.set_axis_off()
-        row[0].text(
-            -0.15,
-            0.5,
-            f"{name}\ndistance {distance:.0f}",
-            transform=row[0].transAxes,
-            ha="right",
-            va="center",
-        )
-        describe(row[0], f"{name}: Fréchet distance {distance:.1f} over {len(images)} digits.")
+        words = f"{name}\ndistance {far:.0f}"
+        place: Any = {"transform": row[0].transAxes, "ha": "right", "va": "center"}
+        row[0].text(-0.15, 0.5, words, **place)
+        describe(row[0], f"{name}: Fréchet distance {far:.1f} over {len(images)} digits.")
     return figure
 
 
@@ -162,14 +181,3 @@ def reading_figure(read: Mapping[str, tuple[Tensor, Tensor]]) -> Figure:
         describe(ax, f"{name}: t read off x_t, root mean squared error {error:.0f} timesteps.")
     figure.axes[0].set_ylabel("t read off x_t")
     return figure
-
-
-@styled
-def told_figure(trained: Trained, *, shift: float, sampler: str, count: int = 350) -> Figure:
-    """Digits drawn while the network is told t + shift in place of t, below those of the true t."""
-    lied = embeddings.WrongTime(trained.network, 1, int(shift), trained.config.steps)
-    both = {
-        "true t": trained,
-        f"told t {'-' if shift < 0 else '+'} {abs(shift):.0f}": replace(trained, network=lied),
-    }
-    return digits_figure({name: embeddings.draw(one, "digits", sampler, count) for name, one in both.items()})
