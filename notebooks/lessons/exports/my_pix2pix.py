@@ -37,6 +37,7 @@ from gantrans.teaching.mine import (
     spectral_normalise,
     to_network,
     total_loss,
+    train_translator,
 )
 from lessons.exports._images import read_images, stop
 
@@ -180,6 +181,7 @@ def critic_loss(real: Tensor, fake: Tensor, kind: str, label: float) -> Tensor:
 # ---- training
 
 # part: augment_pair
+# part: train_translator
 # part: exchange_fakes
 # part: decayed_rate
 
@@ -229,6 +231,8 @@ def train_pix2pix(
 ) -> list[tuple[float, float]]:
     """One direction (a -> b), or both with a cycle; gives the losses of G and D at every step."""
     draw = torch.Generator().manual_seed(o.seed)
+    for one, (given, wanted) in zip(players, [(a, b), (b, a)], strict=False):
+        train_translator(one.g, given, wanted, o.warm_up, o.batch, o.lr, draw)  # D then meets no mere noise
     losses = []
     for step in range(o.steps):
         chosen = torch.randint(len(a), (o.batch,), generator=draw)
@@ -287,6 +291,7 @@ def main() -> None:
     )
     parser.add_argument("--size", type=int, default=32, help="side of the images, a multiple of 16")
     parser.add_argument("--steps", type=int, default=500, help="training steps")
+    parser.add_argument("--warm-up", type=int, default=50, help="steps with L1 alone before them")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--loss", choices=("lsgan", "non_saturating", "minimax", "hinge"), default="lsgan")
     parser.add_argument("--label", type=float, default=1.0, help="D's target for real pairs, in (0.5, 1]")
@@ -297,8 +302,11 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("."))
     o = parser.parse_args()
-    if min(o.size, o.steps, o.batch) < 1 or o.size % 16 or not 0.5 < o.label <= 1:
-        stop("--steps and --batch are at least 1, --size is a multiple of 16, --label lies in (0.5, 1].")
+    if min(o.size, o.steps, o.batch, o.warm_up + 1) < 1 or o.size % 16 or not 0.5 < o.label <= 1:
+        stop(
+            "--steps and --batch are at least 1, --warm-up at least 0, --size is a multiple of 16, --label "
+            "lies in (0.5, 1]."
+        )
     torch.manual_seed(o.seed)
     if o.data:
         a, b = (read_images(o.data / name, o.size) for name in ("a", "b"))
