@@ -31,6 +31,7 @@ from gantrans.teaching.mine import (
     iou,
     lsgan_d_loss,
     matched_features,
+    ncc_offset,
     patchgan_layers,
     self_attention,
     smoothed_d_loss,
@@ -266,6 +267,7 @@ def train_pix2pix(
 
 # part: to_network
 # part: iou
+# part: ncc_offset
 # include: _images
 
 
@@ -281,6 +283,16 @@ def drawn_pairs(count: int, size: int, draw: torch.Generator) -> tuple[Tensor, T
     return (0.6 * blurred + 0.2 * torch.randn(layout.shape, generator=draw)).clamp(-1, 1), layout
 
 
+def aligned(a: Tensor, b: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """(N, 1, S, S) twice -> b without `margin` pixels all around, and a cut where it fits b best."""
+    wanted = b[..., margin : b.shape[-2] - margin, margin : b.shape[-1] - margin]
+    given = []
+    for image, template in zip(a[:, 0], wanted[:, 0], strict=True):
+        row, column = ncc_offset(image, template)
+        given.append(image[row : row + template.shape[0], column : column + template.shape[1]])
+    return torch.stack(given)[:, None], wanted
+
+
 def main() -> None:
     """Train, and write `given.npy`, `made.npy` and `wanted.npy` (uint8) of some pairs into `--out`."""
     parser = argparse.ArgumentParser(
@@ -289,6 +301,7 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, help="a folder with the folders a and b; without it bars are drawn"
     )
+    parser.add_argument("--align", type=int, default=0, help="pixels by which a may be off b, with --data")
     parser.add_argument("--size", type=int, default=32, help="side of the images, a multiple of 16")
     parser.add_argument("--steps", type=int, default=500, help="training steps")
     parser.add_argument("--warm-up", type=int, default=50, help="steps with L1 alone before them")
@@ -302,16 +315,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("."))
     o = parser.parse_args()
-    if min(o.size, o.steps, o.batch, o.warm_up + 1) < 1 or o.size % 16 or not 0.5 < o.label <= 1:
+    if min(o.size, o.steps, o.batch, o.warm_up + 1, o.align + 1) < 1 or o.size % 16 or not 0.5 < o.label <= 1:
         stop(
-            "--steps and --batch are at least 1, --warm-up at least 0, --size is a multiple of 16, --label "
-            "lies in (0.5, 1]."
+            "--steps and --batch are at least 1, --warm-up and --align at least 0, --size is a multiple of "
+            "16, --label lies in (0.5, 1]."
         )
     torch.manual_seed(o.seed)
     if o.data:
-        a, b = (read_images(o.data / name, o.size) for name in ("a", "b"))
+        a, b = (read_images(o.data / name, o.size + 2 * o.align) for name in ("a", "b"))
         if len(a) != len(b):
             stop(f"{o.data / 'a'} has {len(a)} images and {o.data / 'b'} has {len(b)}; they must be pairs.")
+        a, b = aligned(a, b, o.align)
     else:
         a, b = drawn_pairs(256, o.size, torch.Generator().manual_seed(o.seed))
     players = [Players(o.lr) for _ in range(2 if o.both else 1)]

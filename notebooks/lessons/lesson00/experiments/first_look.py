@@ -4,12 +4,11 @@ No claim hangs on these tables. The network is the course's recipe (L1 alone) wi
 patterns drawn by rule; real cells are drawn layouts of SKY130, imaged by the same simulator.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 from gantrans.config import to_dict
 from gantrans.data import PRESETS, recovery_table
-from gantrans.teaching.sweeps.sweep import RunSeed, Sweep
+from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from lessons.lesson00.experiments.first_translator import (
     CELLS,
@@ -66,9 +65,9 @@ def _config(scale: str) -> list[Any]:
     return [to_dict(SETTINGS[scale]), to_dict(first_recipe(scale, 0)), to_dict(PRESETS["default"])]
 
 
-_SETTINGS: Mapping[str, RunSeed] = {
-    "thresholds": run_thresholds,
-    "cells": run_cells,
-    "alignment": run_alignment,
-}
-SWEEP = Sweep("first_look", _SETTINGS, {"smoke": 1, "reduced": 3, "full": 6}, _config, {})
+def run_seed(seed: int, scale: str) -> Row:
+    """Everything of one seed."""
+    return {**run_thresholds(seed, scale), **run_cells(seed, scale), **run_alignment(seed, scale)}
+
+
+SWEEP = Sweep("first_look", run_seed, {"smoke": 1, "reduced": 1, "full": 6}, _config, {})
