@@ -70,7 +70,7 @@ def course_map(parts: Sequence[CoursePart] = PARTS) -> Figure:
         if not written:
             below = 9.3 - 1.05 * len(rows)
             ax.text(0.05, below, "not written yet", va="center", fontsize=8.5, style="italic", color=GREY)
-        ax.text(0.05, 2.3, "you will own" if written else "you would own", fontsize=8.5, color=GREY)
+        ax.text(0.05, 2.3, "you will own" if written else "you will own, later", fontsize=8.5, color=GREY)
         mono = {"family": "monospace"} if part.owned.endswith(".py") else {}
         ax.text(0.05, 1.4, part.owned, fontsize=9.5, weight="bold", color=colour, **mono)
         ax.text(0.05, 0.5, part.of, fontsize=7.5, color=INK if written else GREY)
