@@ -116,7 +116,7 @@ def puzzle_figure(made: Puzzle, **answers: Tensor) -> Figure:
     """The SEM image with the spots, and beside it any answers (1, S, S): `puzzle_figure(p, layout=...)`."""
     panels = {"SEM image": made.sem, **{name.replace("_", " "): image for name, image in answers.items()}}
     side = min(3.6, 9.6 / len(panels))
-    figure = new_figure(side * len(panels), side + 0.25)
+    figure = new_figure(side * len(panels), side + 0.4)
     for ax, (name, image) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
