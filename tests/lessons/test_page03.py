@@ -110,7 +110,7 @@ def test_the_perfect_denoiser_of_the_page_is_the_mean():
 
 def test_the_digits_network_is_made_of_lesson_02s_blocks():
     (DigitNet,) = defined_on_page("03", "DigitNet", mine=mine)
-    net = DigitNet(width=16, blocks=2)
+    net = DigitNet(width=16)
     x, t = torch.randn(3, 64), torch.tensor([0, 10, 999])
     assert net(x, t).shape == (3, 64)
     assert not torch.equal(net(x, t), net(x, t.flip(0)))
