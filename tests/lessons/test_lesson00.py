@@ -1,20 +1,31 @@
 """Lesson 00: figures over their grid, the puzzle's answer, thresholds on known images, training at smoke."""
 
+import copy
+
+import nbformat
 import numpy as np
 import pytest
 import torch
-from torch import Tensor
+from matplotlib.text import Text
+from pages import defined_on_page
+from torch import Tensor, nn
 
-from gantrans.data import PRESETS, recovery_table
-from gantrans.images import network_from_unit
+from gantrans.data import PRESETS, make_pairs, recovery_table
+from gantrans.images import network_from_uint8, network_from_unit
 from gantrans.metrics import iou
-from gantrans.networks import UNetGenerator
-from gantrans.teaching.doctor import Check
+from gantrans.networks import ResidualUNet, ResidualUNetConfig, UNetGenerator
+from gantrans.teaching import claims
+from gantrans.teaching.course import lesson
+from gantrans.teaching.exercises import exercise
 from gantrans.teaching.explorers import Choice, Slider, explorer
 from gantrans.teaching.notebooks.run import find_lessons
-from gantrans.teaching.plots import alt_text
-from gantrans.translation import DENOISE_OTSU, denoise, segment, translate
+from gantrans.teaching.plots import alignment_figure, alt_text
+from gantrans.teaching.sweeps.tables import Table, committed
+from gantrans.training import Runtime
+from gantrans.translation import DENOISE_OTSU, Pix2PixConfig, Pix2PixTask, denoise, segment, translate
+from lessons.lesson00.experiments import contrast, first_look
 from lessons.lesson00.experiments.first_translator import (
+    CELLS,
     REVERSED,
     SETTINGS,
     Images,
@@ -23,6 +34,7 @@ from lessons.lesson00.experiments.first_translator import (
     first_recipe,
     held_out,
     imaged,
+    other_setting,
     threshold_scores,
     train_first,
 )
@@ -178,16 +190,141 @@ def test_the_picture_has_a_row_per_source(test):
     assert pipeline.PICTURE.stat().st_size < 200_000
 
 
-def test_machine_table_hides_what_differs_between_machines():
-    checks = [Check("Disk", "7 GiB free"), Check("Python", "3.9", False, "Install 3.12.")]
-    page, live = (str(welcome.machine_table(checks, values=values)) for values in (False, True))
-    assert "7 GiB" not in page
-    assert "7 GiB" in live
-    assert "please mend: Install 3.12." in page
+def test_the_map_offers_the_lessons_there_are_and_greys_the_others():
+    assert {title for part in welcome.PARTS for title, there in welcome.rows_of(part) if there} == {
+        f"{path.name[:2]} {lesson(path.name[:2]).title}" for path in find_lessons()[1:]
+    }
+    figure = welcome.course_map()
+    words, grey = (
+        alt_text(figure),
+        {t.get_text() for t in figure.findobj(Text) if t.get_color() == welcome.GREY},
+    )
+    for part in welcome.PARTS:
+        assert part.owned in words
+        for title, there in welcome.rows_of(part):
+            assert (title in grey, f"{title} (not written yet)" in words) == (not there, not there)
 
 
-def test_every_lesson_is_on_the_map():
-    shown = welcome.course_map()
-    assert [row[0] for row in shown.rows] == [path.name[:2] for path in find_lessons()]
-    assert "| 01 | Noise schedules | a diffusion model on one page | 85 |" in str(shown)
-    assert "0.4" in str(welcome.scale_table())
+def test_a_part_whose_lessons_are_there_is_not_called_unwritten(monkeypatch):
+    one = welcome.CoursePart("X", 1, 1, "my.py", "nothing", {"01": "Earlier", "02": "Later"})
+    assert welcome.rows_of(one) == [("01 Noise schedules", True)]
+    assert "you will own" in [t.get_text() for t in welcome.course_map([one, one]).findobj(Text)]
+
+
+def test_the_loop_of_the_page_is_the_task_of_the_library():
+    """The visible loop against `Pix2PixTask` with L1 alone, on the same batches: losses and weights."""
+    config = Pix2PixConfig(
+        ResidualUNetConfig(base_filters=4, multipliers=(1, 2)), None, weight_l1=1.0, lr_generator=3e-3,
+        betas=(0.9, 0.999),
+    )  # fmt: skip
+    task = Pix2PixTask(config, seed=2)
+    pairs = make_pairs("procedural", count=6, size=16, seed=0, progress=False)
+    sem, layout = network_from_uint8(pairs.sem), network_from_uint8(pairs.layout)
+    given = {
+        "steps": 4, "sem": sem, "layout": layout, "seed": 5, "net": copy.deepcopy(task.generator),
+        "clip": Images(pairs.sem[:1] / 255, pairs.layout[:1] / 255, []), "torch": torch,
+        "augment_pair": exercise("augment_pair").function, "read": lambda net, sem: [None],
+    }  # fmt: skip
+    again = copy.deepcopy(task.generator)
+    exec(loop_of_the_page(), given)
+    stream, losses = Runtime(torch.device("cpu"), "fp32", 1, torch.Generator()), []
+    draws = torch.Generator().manual_seed(5)
+    for _ in range(4):
+        chosen = torch.randint(6, (8,), generator=draws)
+        move = int(torch.randint(8, (1,), generator=draws))
+        images = torch.stack([sem[chosen], layout[chosen]])
+        x, y = torch.rot90(images.flip(-1) if move >= 4 else images, move % 4, (-2, -1))
+        task.optimizers["generator"].zero_grad()
+        log = task.step({"input": x, "target": y}, stream)
+        task.optimizers["generator"].step()
+        losses.append(float(log["loss_l1"]))
+    assert given["losses"] == pytest.approx(losses, rel=1e-4)
+    for mine, theirs in zip(given["net"].parameters(), task.generator.parameters(), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-3, atol=1e-4)
+    train = exercise("train_translator").function
+    assert train(again, sem, layout, 4, 8, 3e-3, torch.Generator().manual_seed(5)) == given["losses"]
+
+
+def loop_of_the_page() -> str:
+    """The cell of the page with the loop."""
+    cells = nbformat.read(lesson("00").notebook, 4).cells
+    (loop,) = [c.source for c in cells if ".backward(" in c.source and c.cell_type == "code"]
+    return loop
+
+
+def test_the_detector_of_the_page_is_that_of_the_sweep():
+    (Detector,) = defined_on_page("00", "Detector")
+    x = torch.rand(3, 1, 8, 8) * 2 - 1
+    both = [kind(nn.Identity(), torch.Generator().manual_seed(1)) for kind in (Detector, contrast.Detector)]
+    assert torch.equal(both[0](x), both[1](x))
+    assert not torch.equal(both[0](x), x)
+    assert all(torch.equal(one.eval()(x), x) for one in both)
+
+
+def test_a_positive_gain_keeps_the_order_of_bars_and_spaces(test):
+    """What section 5 of the page says, for the images of another setting and for those in training."""
+    net = contrast.Detector(nn.Identity(), torch.Generator().manual_seed(0))
+    for images in (other_setting(test.sem, 3), net(network_from_unit(test.sem))):
+        for before, after in zip(test.sem.flatten(1), images.flatten(1), strict=True):
+            order = before.argsort()
+            assert (after[order].diff() >= -1e-6).all()
+    assert float(contrast.flat(test.sem).std()) == pytest.approx(0.3 * float(test.sem.std()), rel=1e-4)
+
+
+def test_the_arms_share_their_first_weights_and_draws(monkeypatch):
+    """Nothing but the SEM images differs; half of those of the last arm have darker bars."""
+    seen = []
+
+    def keep(net, sem, layout, steps, batch, lr, draws):
+        inner = net.net if isinstance(net, contrast.Detector) else net
+        weights = torch.cat([p.detach().flatten() for p in inner.parameters()])
+        seen.append((sem, layout, weights, draws.get_state(), type(net)))
+
+    monkeypatch.setattr(contrast, "train_translator", keep)
+    for arm in contrast.ARMS:
+        contrast.train_arm(arm, 1, "smoke")
+    plain, jitter, both = seen[::2]
+    assert all(torch.equal(a, b) for one in (jitter, both) for a, b in zip(plain[1:4], one[1:4], strict=True))
+    assert torch.equal(plain[0], jitter[0])
+    assert [bool((a == b).all()) for a, b in zip(plain[0], both[0], strict=True)] == [False, True] * 8
+    assert [one[4] is contrast.Detector for one in (plain, jitter, both)] == [False, True, False]
+
+
+def test_g41_is_judged_by_the_two_arms():
+    rows = {s: {arm: {contrast.OTHER: 0.1 * i + s / 100, contrast.ORDINARY: 0.8 - 0.01 * i}
+                for i, arm in enumerate(contrast.ARMS)} for s in range(6)}  # fmt: skip
+    data = contrast.judged(Table({}, rows))["data"]
+    assert data["another setting"][contrast.JITTER][2] == pytest.approx(0.12)
+    assert data["ordinary images"] == pytest.approx([-0.01] * 6)
+    assert (
+        claims.judge_part(claims.get("G41").part("ordinary images"), [-0.01, -0.011] * 3).verdict == "holds"
+    )
+
+
+def test_the_committed_tables_are_those_that_the_evidence_page_reads():
+    table = committed("contrast")
+    assert table.arms == contrast.ARMS
+    assert len(table.seeds) >= 6
+    assert table.about["scale"] == "reduced"
+    assert claims.read(claims.COMMITTED)["G41"]["verdict"] in ("holds", "excluded", "open")
+    look = committed("first_look")
+    assert list(first_look.of_kind(look, "threshold")) == list(PRESETS)
+    assert list(first_look.of_kind(look, "clips")) == ["procedural", *CELLS]
+    rows = first_look.recovery(look)
+    assert [row["dose"] for row in rows["real cells"]] == list(SETTINGS["reduced"].doses)
+    assert max(row["silent"] for row in rows["real cells"]) == 0
+
+
+def test_learning_is_shown_from_the_first_step():
+    losses = [1.0, 0.5, 0.25, 0.25]
+    image = torch.zeros(1, 4, 4)
+    figure = pipeline.learning_figure(losses, {0: image, 4: image}, image, image, smooth=2)
+    assert "L1 loss from 1.00 at the first step to 0.25 at the end" in alt_text(figure)
+    titles = [ax.get_title() for ax in figure.axes[1:]]
+    assert titles == ["SEM image", "after 0 steps", "after 4 steps", "drawn layout"]
+
+
+def test_ncc_is_drawn_over_its_own_range():
+    score = np.linspace(0.2, 0.6, 25).reshape(5, 5)
+    ax = alignment_figure(np.zeros((9, 9)), np.zeros((5, 5)), score, (4, 4)).axes[2]
+    assert ax.images[0].get_clim() == pytest.approx((0.2, 0.6))

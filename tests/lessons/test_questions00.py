@@ -1,9 +1,14 @@
 """The recall questions of lesson 00: what the right answers are, computed."""
 
+from fractions import Fraction
+
+import nbformat
 import pytest
 import torch
 from answers import questions_of
 
+from gantrans.metrics import iou
+from gantrans.teaching.course import lesson
 from gantrans.teaching.exercises import exercise
 
 
@@ -22,6 +27,30 @@ def _symmetries() -> str:
         tuple(move(image, image, m, t)[0].flatten().tolist()) for m in (False, True) for t in range(-4, 5)
     }
     return str(len(seen))
+
+
+def _order_under_gain() -> str:
+    low, high = torch.rand(2, 1000, generator=torch.Generator().manual_seed(0)).sort(dim=0).values
+    gain, offset = torch.rand(2, 1000, generator=torch.Generator().manual_seed(1))
+    kept = ((gain * high + offset - 0.5) >= (gain * low + offset - 0.5)).all()
+    return "No, a positive gain keeps the order" if kept else "Yes, if the offset is large"
+
+
+def _iou() -> str:
+    called, drawn = torch.zeros(2, 1, 1, 10)
+    called[0, 0, :6], drawn[0, 0, 3:7] = 1, 1
+    value = Fraction(float(iou(called[None], drawn[None])[0])).limit_denominator(20)
+    return f"{value.numerator}/{value.denominator}"
+
+
+def _order_of_the_loop() -> str:
+    cells = nbformat.read(lesson("00").notebook, 4).cells
+    (loop,) = [c.source for c in cells if ".backward(" in c.source and c.cell_type == "code"]
+    marks = {
+        "forward": "net(x)", "loss": ".mean()", "zero_grad": ".zero_grad()", "backward": ".backward()",
+        "step": ".step()",
+    }  # fmt: skip
+    return ", ".join(sorted(marks, key=lambda name: loop.index(marks[name])))
 
 
 def _ncc_under_gain() -> str:
@@ -48,12 +77,15 @@ ANSWERS = {
     "basics_detach": lambda: _detach(),
     "00_range": lambda: f"{float(exercise('to_network').function(torch.tensor([0], dtype=torch.uint8))):g}",
     "00_symmetries": _symmetries,
+    "00_five_steps": _order_of_the_loop,
+    "00_jitter": _order_under_gain,
+    "00_iou": _iou,
     "00_gain": _ncc_under_gain,
     "00_positions": lambda: str(torch.zeros(304).unfold(0, 250, 1).shape[0]),
     "00_resize": lambda: f"{250 * 10 / 256:.2f} nm",
 }
 
-BY_HAND = {"00_low_score", "00_photometric"}  # no computation decides these
+BY_HAND = {"00_low_score", "00_side"}  # no computation decides these
 
 
 @pytest.mark.parametrize("name", ANSWERS)

@@ -30,7 +30,7 @@ from gantrans.teaching.course import lessons
 from gantrans.teaching.exercises import exercise, exercises
 from gantrans.teaching.learner import recall
 from gantrans.teaching.notebooks.run import find_lessons
-from lessons.lesson00.figures.welcome import course_map
+from lessons.lesson00.figures.welcome import PARTS, rows_of
 from lessons.lesson90.figures.waves import wave_figure
 
 def kill(ex):
@@ -43,7 +43,7 @@ print(json.dumps({
     "root": str(lessons()[-1].folder),
     "lessons": [one.number for one in lessons()],
     "notebooks": [path.name for path in find_lessons(["90"])],
-    "map": course_map().rows[-1],
+    "map": rows_of(PARTS[-1])[-1],
     "exercises": [ex.id for ex in exercises("90")],
     "all exercises": len(exercises()),
     "kinds": {ex.id: ex.kind for ex in exercises("90")},
@@ -110,7 +110,7 @@ def test_map_exercises_recall_and_figures_find_the_lesson(fork):
     assert found.pop("recall later")[:2] == ["90", "90"]
     assert found == {
         "notebooks": ["90_small_waves.ipynb"],
-        "map": ["90", "Small waves", "a wave of three numbers, and the step that fits it to data", "30"],
+        "map": ["90 Small waves", True],
         "exercises": ["wave", "fit_step", "squared_error", "wave_module"],
         "kinds": {
             "wave": "function",

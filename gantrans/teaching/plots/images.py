@@ -125,7 +125,7 @@ def alignment_figure(
     describe(left, f"The template lies at row {row:g}, column {column:g} of the raw field.")
     image_axes(template, "template", ax=middle)
     values = pixels(score)
-    shown = right.imshow(values, vmin=-1, vmax=1, cmap="cividis", interpolation="nearest")
+    shown = right.imshow(values, cmap="cividis", interpolation="nearest")
     right.plot(column, row, "+", color="white", markersize=12, markeredgewidth=1.8)
     right.set(title="NCC", xlabel="offset x (px)", ylabel="offset y (px)")
     right.grid(False)

@@ -31,12 +31,14 @@ from gantrans.teaching.mine import (
     iou,
     lsgan_d_loss,
     matched_features,
+    ncc_offset,
     patchgan_layers,
     self_attention,
     smoothed_d_loss,
     spectral_normalise,
     to_network,
     total_loss,
+    train_translator,
 )
 from lessons.exports._images import read_images, stop
 
@@ -180,6 +182,7 @@ def critic_loss(real: Tensor, fake: Tensor, kind: str, label: float) -> Tensor:
 # ---- training
 
 # part: augment_pair
+# part: train_translator
 # part: exchange_fakes
 # part: decayed_rate
 
@@ -229,6 +232,8 @@ def train_pix2pix(
 ) -> list[tuple[float, float]]:
     """One direction (a -> b), or both with a cycle; gives the losses of G and D at every step."""
     draw = torch.Generator().manual_seed(o.seed)
+    for one, (given, wanted) in zip(players, [(a, b), (b, a)], strict=False):
+        train_translator(one.g, given, wanted, o.warm_up, o.batch, o.lr, draw)  # D then meets no mere noise
     losses = []
     for step in range(o.steps):
         chosen = torch.randint(len(a), (o.batch,), generator=draw)
@@ -262,6 +267,7 @@ def train_pix2pix(
 
 # part: to_network
 # part: iou
+# part: ncc_offset
 # include: _images
 
 
@@ -277,6 +283,16 @@ def drawn_pairs(count: int, size: int, draw: torch.Generator) -> tuple[Tensor, T
     return (0.6 * blurred + 0.2 * torch.randn(layout.shape, generator=draw)).clamp(-1, 1), layout
 
 
+def aligned(a: Tensor, b: Tensor, margin: int) -> tuple[Tensor, Tensor]:
+    """(N, 1, S, S) twice -> b without `margin` pixels all around, and a cut where it fits b best."""
+    wanted = b[..., margin : b.shape[-2] - margin, margin : b.shape[-1] - margin]
+    given = []
+    for image, template in zip(a[:, 0], wanted[:, 0], strict=True):
+        row, column = ncc_offset(image, template)
+        given.append(image[row : row + template.shape[0], column : column + template.shape[1]])
+    return torch.stack(given)[:, None], wanted
+
+
 def main() -> None:
     """Train, and write `given.npy`, `made.npy` and `wanted.npy` (uint8) of some pairs into `--out`."""
     parser = argparse.ArgumentParser(
@@ -285,8 +301,10 @@ def main() -> None:
     parser.add_argument(
         "--data", type=Path, help="a folder with the folders a and b; without it bars are drawn"
     )
+    parser.add_argument("--align", type=int, default=0, help="pixels by which a may be off b, with --data")
     parser.add_argument("--size", type=int, default=32, help="side of the images, a multiple of 16")
     parser.add_argument("--steps", type=int, default=500, help="training steps")
+    parser.add_argument("--warm-up", type=int, default=50, help="steps with L1 alone before them")
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--loss", choices=("lsgan", "non_saturating", "minimax", "hinge"), default="lsgan")
     parser.add_argument("--label", type=float, default=1.0, help="D's target for real pairs, in (0.5, 1]")
@@ -297,13 +315,17 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("."))
     o = parser.parse_args()
-    if min(o.size, o.steps, o.batch) < 1 or o.size % 16 or not 0.5 < o.label <= 1:
-        stop("--steps and --batch are at least 1, --size is a multiple of 16, --label lies in (0.5, 1].")
+    if min(o.size, o.steps, o.batch, o.warm_up + 1, o.align + 1) < 1 or o.size % 16 or not 0.5 < o.label <= 1:
+        stop(
+            "--steps and --batch are at least 1, --warm-up and --align at least 0, --size is a multiple of "
+            "16, --label lies in (0.5, 1]."
+        )
     torch.manual_seed(o.seed)
     if o.data:
-        a, b = (read_images(o.data / name, o.size)[0] for name in ("a", "b"))
+        a, b = (read_images(o.data / name, o.size + 2 * o.align)[0] for name in ("a", "b"))
         if len(a) != len(b):
             stop(f"{o.data / 'a'} has {len(a)} images and {o.data / 'b'} has {len(b)}; they must be pairs.")
+        a, b = aligned(a, b, o.align)
     else:
         a, b = drawn_pairs(256, o.size, torch.Generator().manual_seed(o.seed))
     players = [Players(o.lr) for _ in range(2 if o.both else 1)]

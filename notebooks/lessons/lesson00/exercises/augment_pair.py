@@ -30,8 +30,7 @@ ex = Exercise(
         "`torch.rot90(image, turns, dims=(-2, -1))` turns counter-clockwise. Write the move "
         "once, apply it to both.",
     ),
-    source="The eight symmetries of the square; geometric augmentation only, because SEM intensity "
-    "carries physics.",
+    source="The eight symmetries of the square.",
     equivalent={
         "`-2` -> `2`": "of four axes, 2 and -2 are the same",
         "`2` -> `-2`": "see above",
@@ -123,7 +122,7 @@ def _(sem: Tensor, layout: Tensor, mirror: bool, turns: int) -> Pair:
 
 @ex.wrong(
     "brightness",
-    "You also change the brightness of the SEM image; its grey values carry physics, leave them.",
+    "You also change the brightness of the SEM image; this function moves pixels and does nothing else.",
 )
 def _(sem: Tensor, layout: Tensor, mirror: bool, turns: int) -> Pair:
     return _moved(sem, mirror, turns) * 1.1, _moved(layout, mirror, turns)

@@ -14,6 +14,7 @@ ex = Exercise(
     title="Find the template in the field",
     difficulty=3,
     minutes=15,
+    importance="may",
     spec=r"""
     The raw field is larger than the template, and nobody knows where the template lies in it. For every
     window $w$ of the template's size compute the normalised cross-correlation with the template $t$,

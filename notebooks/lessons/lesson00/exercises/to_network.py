@@ -3,11 +3,12 @@
 import torch
 from torch import Tensor
 
-from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.kinds import BugHunt
 from gantrans.teaching.exercises.slips import common_slips
 
-ex = Exercise(
+ex = BugHunt(
     id="to_network",
     lesson="00",
     title="From pixels to network values",
@@ -17,14 +18,15 @@ ex = Exercise(
     On disk a grey image is `uint8`: whole numbers from 0 (black) to 255 (white). Inside the networks of this
     course it is `float32` from -1 to +1, because the generator ends in a tanh. Write the change of range,
     $x / 127.5 - 1$, for an image of any shape, a transposed one as well. The image you are
-    given must stay as it is.
+    given must stay as it is. The code below runs, and has one slip. Find it and mend it.
     """,
     hints=(
-        "Which type does `image / 127.5` have, and which type does `image - 1` have when the "
-        "image is all zeros?",
+        "Print `2 * image` for an image of one pixel of value 200. Which type has it?",
         "Change the type first, then do arithmetic: `image.to(torch.float32)` makes a new tensor.",
         "0 must become -1, 255 must become +1: divide by 127.5, then subtract 1.",
     ),
+    slip="Arithmetic in `uint8` wraps around at 256: change the type first, then do arithmetic.",
+    slip_code="2 * image - 255",
     source="gantrans.images.network_from_uint8; the range of tanh as in Isola et al. 2017 (pix2pix).",
     equivalent={
         "value.detach()": "the input is uint8, so there is no gradient to cut",
@@ -39,6 +41,19 @@ ex = Exercise(
 def to_network(image: Tensor) -> Tensor:
     """uint8 [0, 255], any shape -> float32 [-1, 1], the same shape."""
     return image.to(torch.float32) / 127.5 - 1
+
+
+@ex.bug
+def _(image: Tensor) -> Tensor:
+    """uint8 [0, 255], any shape -> float32 [-1, 1], the same shape."""
+    centred = 2 * image - 255  # from -255 to 255
+    return centred.to(torch.float32) / 255
+
+
+@ex.symptom
+def _(answer: Answer) -> str:
+    made = answer(torch.tensor([0, 100, 200, 255], dtype=torch.uint8)).tolist()
+    return f"the grey values 0, 100, 200 and 255 become {', '.join(f'{v:.2f}' for v in made)}."
 
 
 @ex.edges
@@ -75,9 +90,8 @@ ex.wrong(
 )
 ex.wrong(
     "own_extremes",
-    "You stretch each image from its own darkest to its own brightest pixel; grey levels "
-    "then mean something else in "
-    "every image, and SEM intensity carries physics.",
+    "You stretch each image from its own darkest to its own brightest pixel; one grey level then means "
+    "something else in every image.",
     lambda image: (image.float() - image.min()) / (image.max() - image.min()) * 2 - 1,
 )
 ex.wrong(
@@ -183,6 +197,13 @@ ex.wrong(
 )
 
 
+ex.wrong(
+    "still_in_bytes",
+    "Your doubling still happens in `uint8`, where 2 x 200 is 144: change the type before it.",
+    lambda image: (2 * image).float() / 255 - 1,
+)
+
+
 @ex.wrong("given_image_changed", "You change the image that you were given; make a new tensor.")
 def _(image: Tensor) -> Tensor:
     result = image / 127.5 - 1
@@ -210,3 +231,5 @@ ex.breach("Write the change of range", "shifted_first")
 ex.breach("for an image of any shape", "fails_on_a_view")
 ex.breach("for an image of any shape", lambda image: (image.float() / 127.5 - 1)[None])
 ex.breach("must stay as it is", "given_image_changed")
+ex.breach("The code below runs", "still_in_bytes")
+ex.background("Find it and mend it")

@@ -1,7 +1,8 @@
 """Lesson 00: thresholds against a first network on SEM -> layout, then real cells and reversed contrast.
 
-The network is the course's recipe (L1 alone) with fewer steps; the denoise + Otsu variant it is compared with
-is chosen on validation pairs. No claim hangs on this experiment: it shows what the course is about.
+The network of the evidence page is the course's recipe (L1 alone) with fewer steps; the denoise + Otsu
+variant it is compared with is chosen on validation pairs. No claim hangs on it: it shows what the course is
+about. The lesson's page trains its own network in a loop of its own.
 """
 
 from collections.abc import Mapping, Sequence
@@ -100,6 +101,18 @@ def imaged(conditions: ImagingConfig, scale: str, seed: int) -> Images:
             "procedural", split="test", count=count, size=size, seed=seed, imaging=conditions, progress=False
         )
     )
+
+
+def with_contrast(level: float) -> ImagingConfig:
+    """The default conditions with one contrast between bars and spaces; below 0 bars are darker."""
+    return replace(PRESETS["default"], contrast=(level, level))
+
+
+def other_setting(sem: Tensor, seed: int) -> Tensor:
+    """SEM images (N, 1, S, S) in [0, 1], each with a gain (0.5 to 1.5) and an offset (-0.2 to 0.2) of
+    its own, as after a change of the detector's setting; what leaves the range is cut off."""
+    gain, offset = torch.rand(2, len(sem), 1, 1, 1, generator=torch.Generator().manual_seed(seed))
+    return ((0.5 + gain) * (sem - 0.5) + 0.5 + 0.4 * offset - 0.2).clamp(0, 1)
 
 
 def _size(scale: str) -> int:

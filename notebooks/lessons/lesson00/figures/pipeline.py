@@ -6,6 +6,7 @@ The picture of the README is made here as well: `python -m lessons.lesson00.figu
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -224,6 +225,36 @@ def symmetries_figure(sem: Tensor, layout: Tensor) -> Figure:
     names = [f"{90 * (k % 4)}°" + (", mirrored" if k >= 4 else "") for k in range(8)]
     rows = [[dihedral(image, k) for k in range(8)] for image in (sem, layout)]
     return image_grid(rows, names, row_titles=["SEM image", "layout"], size=1.2)
+
+
+@styled
+def learning_figure(
+    losses: Sequence[float], answers: Mapping[int, Tensor], sem: Tensor, layout: Tensor, smooth: int = 20
+) -> Figure:
+    """The loss of every step from the first on, and beneath it what the network made of one clip.
+
+    Args:
+        answers: {steps taken: the network's answer (1, S, S) in [0, 1]}. sem, layout: the clip, (1, S, S).
+        smooth: the line is the mean of so many steps.
+    """
+    figure = new_figure(9.4, 4.3)
+    parts: Any = figure.subfigures(2, 1, height_ratios=(1.35, 1))
+    ax = parts[0].subplots()
+    width = min(smooth, len(losses))
+    mean = np.convolve(losses, np.ones(width) / width, mode="valid")
+    ax.plot(np.arange(1, len(losses) + 1), losses, color="#BBBBBB", linewidth=0.7, label="each step")
+    ax.plot(np.arange(width, len(losses) + 1), mean, color=COLOURS[0], label=f"mean of {width} steps")
+    for step in answers:
+        ax.axvline(max(step, 1), color=COLOURS[1], linewidth=0.9, linestyle=":")
+    ax.set(xlabel="training step", ylabel="L1 loss", ylim=(0, None), xlim=(0.9, len(losses) * 1.05))
+    ax.set_xscale("log")
+    ax.legend(loc="upper right")
+    describe(ax, f"L1 loss from {losses[0]:.2f} at the first step to {mean[-1]:.2f} at the end.")
+    panels = {"SEM image": sem, **{f"after {n} steps": image for n, image in answers.items()}}
+    panels["drawn layout"] = layout
+    for panel, (name, image) in zip(parts[1].subplots(1, len(panels)), panels.items(), strict=True):
+        image_axes(image, name, ax=panel)
+    return figure
 
 
 def reversed_figure(test: Images, answer: Tensor, picked: Sequence[int]) -> Figure:

@@ -1,6 +1,7 @@
-"""What welcomes a learner in lesson 00: the machine, the scales, the map of the course, and a puzzle."""
+"""What welcomes a learner in lesson 00: a puzzle, and the map of the course."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import numpy as np
@@ -9,41 +10,73 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from gantrans.metrics import iou
-from gantrans.teaching.course import MOST_MINUTES, lesson, lessons
-from gantrans.teaching.doctor import Check
-from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_figure, styled
+from gantrans.teaching.course import lessons
+from gantrans.teaching.plots import COLOURS, describe, image_axes, new_figure, styled
 from gantrans.translation import segment
 from lessons.lesson00.experiments.first_translator import PIXEL_NM, Images
 
 SPOTS = "AB"
+INK, GREY = "#222222", "#8A8A8A"
 
 
-def machine_table(checks: Sequence[Check], *, values: bool) -> Table:
-    """The doctor's report; without `values` (a page that is not live) only the verdicts."""
-    rows = []
-    for check in checks:
-        verdict = "✓ ready" if check.ok else "✗ please mend"
-        advice = f": {check.advice}" if check.advice and (values or not check.ok) else ""
-        rows.append([check.name, check.value if values else "(run the cell)", verdict + advice])
-    return Table(["", "this machine", "verdict"], rows, "Is this machine ready?")
+@dataclass(frozen=True)
+class CoursePart:
+    """A part of the course: the numbers of its first and last lesson, and what one owns at its end.
+
+    `planned` are titles of lessons that may not be written yet.
+    """
+
+    name: str
+    first: int
+    last: int
+    owned: str
+    of: str
+    planned: Mapping[str, str] = field(default_factory=dict)
 
 
-def scale_table() -> Table:
-    """What the three scales are for, and minutes: of this lesson, and the most that any lesson may take."""
-    minutes = lesson("00").minutes
-    purpose = {
-        "smoke": "proves that everything runs; numbers mean nothing",
-        "reduced": "teaches, on two CPU cores",
-        "full": "real sizes, on one GPU",
-    }
-    rows = [[s, purpose[s], f"{minutes[s]:g}", f"{MOST_MINUTES[s]:g}"] for s in purpose]
-    return Table(["scale", "what for", "minutes, this lesson", "minutes, any lesson"], rows)
+PARTS = (
+    CoursePart("I  a diffusion model", 1, 3, "my_diffusion.py", "noise in, images out"),
+    CoursePart("II  a translator", 4, 9, "my_pix2pix.py", "a folder of pairs in, a translator out"),
+    CoursePart("III  a system", 10, 13, "my_loop.py", "metrics, a monitor, a gate, days"),
+    CoursePart(
+        "IV  a choice", 14, 99, "a table for your data", "quality, interval, latency",
+        {"14": "GAN or diffusion?", "15": "Faster", "16": "Beyond images"},
+    ),
+)  # fmt: skip
 
 
-def course_map() -> Table:
-    """The lessons, what is built in each, and the minutes that a person needs."""
-    rows = [[one.number, one.title, one.builds, f"{one.person_minutes:g}"] for one in lessons()]
-    return Table(["", "lesson", "you build", "minutes"], rows)
+def rows_of(part: CoursePart) -> list[tuple[str, bool]]:
+    """The lessons of a part, "01 Noise schedules", each with whether there is such a page."""
+    there = {one.number: one.title for one in lessons()}
+    titles = {n: title for n, title in {**part.planned, **there}.items() if part.first <= int(n) <= part.last}
+    return [(f"{n} {titles[n]}", n in there) for n in sorted(titles)]
+
+
+@styled
+def course_map(parts: Sequence[CoursePart] = PARTS) -> Figure:
+    """The parts side by side: lessons, and at the foot what one owns. What is not written yet is grey."""
+    figure = new_figure(9.6, 3.5)
+    for i, (ax, part) in enumerate(zip(figure.subplots(1, len(parts)), parts, strict=True)):
+        rows = rows_of(part)
+        written = any(there for _, there in rows)
+        colour = COLOURS[i] if written else GREY
+        ax.set(xlim=(0, 1), ylim=(0, 10), xticks=[], yticks=[])
+        ax.grid(visible=False)
+        for spine in ax.spines.values():
+            spine.set(visible=True, color=colour)
+        ax.set_title(part.name, color=colour, loc="left", weight="bold")
+        for row, (title, there) in enumerate(rows):
+            ax.text(0.05, 9.3 - 1.05 * row, title, va="center", fontsize=8.5, color=INK if there else GREY)
+        if not written:
+            below = 9.3 - 1.05 * len(rows)
+            ax.text(0.05, below, "not written yet", va="center", fontsize=8.5, style="italic", color=GREY)
+        ax.text(0.05, 2.3, "you will own" if written else "you will own, later", fontsize=8.5, color=GREY)
+        mono = {"family": "monospace"} if part.owned.endswith(".py") else {}
+        ax.text(0.05, 1.4, part.owned, fontsize=9.5, weight="bold", color=colour, **mono)
+        ax.text(0.05, 0.5, part.of, fontsize=7.5, color=INK if written else GREY)
+        said = "; ".join(title + ("" if there else " (not written yet)") for title, there in rows)
+        describe(ax, f"Part {part.name}: {said}. You will own {part.owned}.")
+    return figure
 
 
 class Puzzle(NamedTuple):
@@ -81,8 +114,9 @@ def puzzle(test: Images) -> Puzzle:
 @styled
 def puzzle_figure(made: Puzzle, **answers: Tensor) -> Figure:
     """The SEM image with the spots, and beside it any answers (1, S, S): `puzzle_figure(p, layout=...)`."""
-    figure = new_figure(3.6 * (1 + len(answers)), 3.8)
     panels = {"SEM image": made.sem, **{name.replace("_", " "): image for name, image in answers.items()}}
+    side = min(3.6, 9.6 / len(panels))
+    figure = new_figure(side * len(panels), side + 0.4)
     for ax, (name, image) in zip(
         figure.subplots(1, len(panels), squeeze=False)[0], panels.items(), strict=True
     ):
