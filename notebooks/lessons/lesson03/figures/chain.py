@@ -51,7 +51,7 @@ def chain_figure(noisy: Tensor, names: Sequence[str]) -> Figure:
     )
     describe(
         figure.axes[0],
-        f"{count} images from a clean one to pure noise; arrows to the right add noise, those back remove it.",
+        f"{count} images from a clean one to noise; arrows to the right add noise, those back remove it.",
     )
     return figure
 
