@@ -116,15 +116,18 @@ def haste(values: Tensor, lag: int = 20) -> float:
 
 @styled
 def scales_figure(scales: Mapping[str, Tensor], count: int = 8) -> Figure:
-    """The scales (T, features) that a block makes of every timestep: the features that move most, per arm."""
+    """The scales (T, features) that a block makes of every timestep, for `count` features: from the one that
+    moves most down to the middle one, in even ranks.
+    """
     figure = new_figure(4.6 * len(scales), 3.0)
     axes = figure.subplots(1, len(scales), sharey=True, squeeze=False)[0]
     for ax, (arm, values) in zip(axes, scales.items(), strict=True):
-        most = (values.amax(0) - values.amin(0)).argsort(descending=True)[:count]
-        for i, k in enumerate(most.tolist()):
+        ranked = (values.amax(0) - values.amin(0)).argsort(descending=True)
+        chosen = ranked[torch.linspace(0, len(ranked) // 2, count).long()]
+        for i, k in enumerate(chosen.tolist()):
             ax.plot(1 + values[:, k], color=COLOURS[i % len(COLOURS)], linestyle=LINES[i % len(LINES)])
         ax.set(title=arm, xlabel="timestep t")
-        moved = haste(values[:, most])
+        moved = haste(values[:, chosen])
         describe(ax, f"{arm}: in 20 timesteps these features move by {moved:.0%} of all they ever do.")
     axes[0].set_ylabel("1 + scale")
     return figure
