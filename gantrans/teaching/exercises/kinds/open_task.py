@@ -96,14 +96,15 @@ class OpenTask(Exercise):
             if refusal:
                 return Result(State.CANNOT_CHECK, self.id, refusal)
             seed = fresh_seed() if self.seeded else 0
-            if self._prepare is not None:
-                self._prepare()  # before the clock starts
             try:
                 try_first(self.function, answer, self.cases)
                 with time_limit(checker.SECONDS), quiet():
                     flaw = self._flaw(answer)
-                    if flaw:
-                        return flaw
+                if flaw:
+                    return flaw
+                if self._prepare is not None:
+                    self._prepare()  # what may take long, so outside of the time limits
+                with time_limit(checker.SECONDS), quiet():
                     score = self.scored(answer, seed)
             except RuleBroken as broken:
                 text = (
