@@ -73,10 +73,10 @@ def is_stub(answer: Any) -> bool:
 def learner_line(error: BaseException, *, calling: bool = False) -> str:
     """Where the learner's own code was when `error` was raised: the deepest frame outside libraries.
 
-    `calling`: the file that raised it is the course's, and the line that called into it is wanted.
+    `calling`: the function that raised it is the course's, and the line that called it is wanted.
     """
-    frames = traceback.extract_tb(error.__traceback__)
-    foreign = (*_LIBRARIES, "<frozen", "<__array_function__", *([frames[-1].filename] if calling else []))
+    frames = traceback.extract_tb(error.__traceback__)[: -1 if calling else None]
+    foreign = (*_LIBRARIES, "<frozen", "<__array_function__")
     own = [f for f in frames if not f.filename.startswith(foreign)]
     if not own:
         return ""

@@ -65,7 +65,7 @@ ex = OpenTask(
     | 10, evenly spaced | DPM++ | 0.42 |
     | 10, evenly spaced | DDPM | 0.48 |
     | 10, dense near 0 (rho = 2) | DDPM | 0.69 |
-    | 10, the best that we know | ? | 0.88 |
+    | 10, the best that we know | ? | 0.86 |
     """,
     hints=(
         "Where to look is worth more than how to step: most of the ten evaluations belong to little noise. "

@@ -292,6 +292,10 @@ for answer in (unets.OneAfterAnother, Base, unets.Inwards, unets.Zipped):
 ex.background(
     "Write `forward` of the network",
     "All layers are there already",
+    "`__init__` is given.",
+    "The time:",
+    "The way down:",
+    "The end:",
     "For 16 px and",
     "| | level 0",
     "| sides |",
@@ -302,10 +306,10 @@ ex.background(
 )
 ex.breach("the timesteps `t` `(B,)` and the labels", "one_label_for_all")
 ex.breach("returns one image for each", "not_left")
-ex.breach("The time: `self.time` of `sinusoidal_embedding(t, self.width, 10_000.0)`", "other_period")
+ex.breach("`self.time` of `sinusoidal_embedding(t, self.width, 10_000.0)`", "other_period")
 ex.breach("To it you *add* `self.label`", "label_before_the_time_layers")
 ex.breach("Every block is called with this sum", "middle_without_time")
-ex.breach("The way down: `h = self.enter(x)`", with_method(lower=lambda self, level, h: h))
+ex.breach("`h = self.enter(x)`", with_method(lower=lambda self, level, h: h))
 ex.breach(
     "*Before* the second and the third block",
     with_method(lower=lambda self, level, h: self.shrink[max(0, level - 1)](h)),
@@ -318,6 +322,6 @@ ex.breach("what was kept at this level", "other_sizes")
 ex.breach("concatenated along the channels", with_method(joined=lambda self, h, skip: h + skip))
 ex.breach("*After* it, except at the top", with_method(ascend=unets.growing_first))
 ex.breach("`self.grow[level - 1]` doubles the sides", with_method(ascend=unets.not_growing))
-ex.breach("The end: `self.norm`, SiLU, `self.leave`", "no_silu")
+ex.breach("`self.norm`, SiLU, `self.leave`", "no_silu")
 ex.breach("Leave `x` as it is", "in_place")
 ex.breach("do the same in train and eval mode", "switching")
