@@ -166,11 +166,6 @@ for name, misconception, answer in (
         loop_with(own_move=lambda sem, layout, move: (sem, layout)),
     ),
     (
-        "never_drawn",
-        "You neither draw nor make a move.",
-        loop_with(draw="p"),
-    ),
-    (
         "never_mirrored",
         "You draw quarter turns only: mirrored pairs never come.",
         loop_with(moves=4),
