@@ -22,6 +22,16 @@ def l1(answer: Tensor, layout: Tensor) -> Tensor:
     return (answer - layout).abs().mean()
 
 
+def l2(answer: Tensor, layout: Tensor) -> Tensor:
+    """The mean squared difference."""
+    return (answer - layout).square().mean()
+
+
+def without_graph(answer: Tensor, layout: Tensor) -> Tensor:
+    """L1 of an answer that has lost its graph."""
+    return (answer.detach() - layout).abs().mean().requires_grad_()
+
+
 def loop_with(
     *,
     optimiser: Callable[..., torch.optim.Optimizer] = torch.optim.Adam,

@@ -34,8 +34,7 @@ ex = Exercise(
         "`divmod(int(score.argmax()), score.shape[1])` turns the flat position of the maximum "
         "into row and column.",
     ),
-    source="Lewis 1995, “Fast normalized cross-correlation”; gantrans.data.alignment does it for a "
-    "batch by FFT.",
+    source="Lewis 1995, “Fast normalized cross-correlation”; by FFT in gantrans.data.alignment.",
     equivalent={
         "value.detach()": "positions have no gradient",
         "value.double()": "more digits, the same maximum",

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import StepExercise
-from lessons.lesson00.exercises._loops import loop_with, moved
+from lessons.lesson00.exercises._loops import l2, loop_with, moved, without_graph
 from lessons.lesson00.exercises._translators import ToyTranslator, frozen, left_behind
 from lessons.lesson00.exercises.augment_pair import augment_pair
 
@@ -117,14 +117,6 @@ def _(case: Case) -> Args:
     )
 
 
-def _l2(answer: Tensor, layout: Tensor) -> Tensor:
-    return (answer - layout).square().mean()
-
-
-def _without_graph(answer: Tensor, layout: Tensor) -> Tensor:
-    return (answer.detach() - layout).abs().mean().requires_grad_()
-
-
 for name, misconception, answer in (
     (
         "no_zero_grad",
@@ -147,7 +139,7 @@ for name, misconception, answer in (
         "You clear the gradients after the step only: what `.grad` held before goes into the first one.",
         loop_with(order=("backward", "step", "zero")),
     ),
-    ("squared", "You square the difference (L2); L1 takes its absolute value.", loop_with(own_loss=_l2)),
+    ("squared", "You square the difference (L2); L1 takes its absolute value.", loop_with(own_loss=l2)),
     (
         "signed",
         "You average the difference with its sign: too bright here and too dark there then cancel.",
@@ -172,11 +164,6 @@ for name, misconception, answer in (
         "not_moved",
         "You draw the move and do not use it.",
         loop_with(own_move=lambda sem, layout, move: (sem, layout)),
-    ),
-    (
-        "never_drawn",
-        "You neither draw nor make a move.",
-        loop_with(draw="p"),
     ),
     (
         "never_mirrored",
@@ -350,7 +337,7 @@ ex.breach("the mean absolute difference", "squared")
 ex.breach("the mean absolute difference", "summed")
 ex.breach("moved layouts", "sem_only")
 ex.breach("`zero_grad`, `backward`, `step`", "no_step")
-ex.breach("`zero_grad`, `backward`, `step`", loop_with(own_loss=_without_graph))
+ex.breach("`zero_grad`, `backward`, `step`", loop_with(own_loss=without_graph))
 ex.breach("`zero_grad`, `backward`, `step`", loop_with(order=("zero", "step")))
 ex.breach("`zero_grad`, `backward`, `step`", loop_with(order=("backward", "zero", "step")))
 ex.breach("Clear the gradients *before* `backward`", "cleared_after")
