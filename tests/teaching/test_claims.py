@@ -18,7 +18,7 @@ from gantrans.teaching.runs import from_scratch, train_or_load
 from gantrans.teaching.sweeps import registry as experiments
 from gantrans.teaching.sweeps.measure import rerun
 
-IDS = [f"D{i:02d}" for i in range(1, 10)] + [f"G{i:02d}" for i in range(1, 41)]
+IDS = [f"D{i:02d}" for i in range(1, 10)] + [f"G{i:02d}" for i in range(1, 42)]
 LATER = datetime.now(UTC) + timedelta(days=1)
 MISMATCH = Path(__file__).parents[1] / "fixtures" / "claim_mismatch.ipynb"
 MADE = {"code": "0" * 12, "commit": current_commit().removesuffix(DIRTY) or "0" * 40, "device": "CPU"}

@@ -119,7 +119,7 @@ def score(net: nn.Module, seed: int, scale: str) -> dict[str, float]:
         DARKER: unit_from_uint8(darker.sem),
     }
     with torch.no_grad():
-        answers = {name: translate(net, images) for name, images in shown.items()}
+        answers = {name: translate(net, images) for name, images in shown.items()}  # type: ignore[arg-type]
     scores = {name: float(iou(answer, layout).mean()) for name, answer in answers.items()}
     return scores | {COMPLEMENT: float(iou(answers[DARKER], 1 - layout).mean())}
 
