@@ -1,6 +1,6 @@
 """Lesson 03's model as the page trains it, beside the library's training of the equal network.
 
-The U-Net of 16 px clips, x0, 400 steps of 32: `learn` of the page, with the course's parts, against
+The U-Net of 16 px clips, x0, 350 steps of 32: `learn` of the page, with the course's parts, against
 `gantrans.training.fit` with the same start weights, rates and average. Batches, timesteps and noise are drawn
 in another order, so that losses agree within their spread and not to the digit. The held-out loss is the
 squared error of x0 at 40 timesteps with equal noise. CPU seconds are those of one thread, the two in turns;
@@ -36,7 +36,7 @@ CONFIG = DiffusionConfig(
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """Per seed the held-out losses, their ratio and the seconds; then the mean with its spread."""
-    steps, seeds = (4, 1) if quick else (400, 4)
+    steps, seeds = (4, 1) if quick else (350, 4)
     known, held_out = clips(16, "train", 1024), clips(16, "test", 256)
     rows, threads, cores = [], torch.get_num_threads(), len(os.sched_getaffinity(0))
     _library(known, 2, 0), _page(known, 2, 0)  # warm up
