@@ -288,6 +288,7 @@ def _(
 
 ex.right(loop_with(report=lambda loss: float(loss.detach())))
 ex.right(loop_with(order=("zero", "backward", "step", "zero")))
+ex.right(loop_with(report=lambda loss: loss.tolist()))
 
 
 @ex.right

@@ -76,6 +76,7 @@ ex = OpenTask(
     ),
     source="Karras et al. 2022 (spacing, and noise that repairs mistakes); Song et al. 2021 (eta); Ho, Jain, "
     "Abbeel 2020, algorithm 2 (the sampler to start from).",
+    equivalent={"`known > 0` -> `known >= 0`": "no pixel of the random pictures is 0"},
 )
 
 
