@@ -170,3 +170,10 @@ def test_the_figures_say_what_they_show():
     same = chain.ways_figure({"DDIM": [way, way]}, centres)
     assert "ends up to 0 apart" in alt_text(same)
     assert "4 images" in alt_text(chain.chain_figure(torch.rand(4, 8, 8), ("a", "b", "c", "d")))
+
+
+def test_the_steps_figure_names_every_sampler():
+    made = {name: {5: clips(64), 10: clips(64)} for name in ("DDPM", "DDIM")}
+    words = alt_text(drawn.steps_figure(made))
+    assert words.count("DDPM") == words.count("DDIM") == 2  # in both panels
+    assert "valid clips (%), more is better: DDPM 0 at 5, 0 at 10; DDIM" in words

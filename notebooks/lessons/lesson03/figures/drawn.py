@@ -58,11 +58,13 @@ def steps_figure(scores: Mapping[str, Mapping[int, Tensor]]) -> Figure:
         ("distance from real, less is better", distance),
     )
     for ax, (label, judge) in zip(axes, judged, strict=True):
+        words = []
         for i, (name, row) in enumerate(scores.items()):
             values = [judge(drawn) for drawn in row.values()]
             ax.plot(list(row), values, color=COLOURS[i], linestyle=LINES[i], marker=MARKERS[i], label=name)
-            words = ", ".join(f"{value:.0f} at {count}" for count, value in zip(row, values, strict=True))
-            describe(ax, f"{label}: {name} {words}.")
+            numbers = ", ".join(f"{value:.0f} at {count}" for count, value in zip(row, values, strict=True))
+            words.append(f"{name} {numbers}")
+        describe(ax, f"{label}: {'; '.join(words)}.")
         counts = list(next(iter(scores.values())))
         ax.set(xscale="log", xlabel="evaluations of the network", ylabel=label, ylim=(0, None))
         ax.set_xticks(counts, [str(count) for count in counts])
