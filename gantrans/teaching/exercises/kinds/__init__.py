@@ -3,7 +3,7 @@
 from gantrans.teaching.exercises.kinds.bug_hunt import BugHunt
 from gantrans.teaching.exercises.kinds.module import ModuleExercise
 from gantrans.teaching.exercises.kinds.open_task import OpenTask, RuleBroken
-from gantrans.teaching.exercises.kinds.probing import ToyNetwork
+from gantrans.teaching.exercises.kinds.probing import ToyNetwork, left_behind
 from gantrans.teaching.exercises.kinds.step import StepExercise
 
-__all__ = ["BugHunt", "ModuleExercise", "OpenTask", "RuleBroken", "StepExercise", "ToyNetwork"]
+__all__ = ["BugHunt", "ModuleExercise", "OpenTask", "RuleBroken", "StepExercise", "ToyNetwork", "left_behind"]

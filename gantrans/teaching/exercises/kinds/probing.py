@@ -4,7 +4,7 @@ import copy
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -72,6 +72,16 @@ class ToyNetwork(nn.Module):
         for name, parameter in self.named_parameters():
             seen[f"{name}.grad"], seen[f"{name} learns"] = parameter.grad, parameter.requires_grad
         return seen | {f"{name} trains": module.training for name, module in self.named_modules()}
+
+
+Toy = TypeVar("Toy", bound=ToyNetwork)
+
+
+def left_behind(net: Toy, value: float = 3.0) -> Toy:
+    """The network with gradients that an earlier use has left in `.grad`."""
+    for parameter in net.parameters():
+        parameter.grad = torch.full_like(parameter, value)
+    return net
 
 
 def directions(value: Any) -> list[Tensor]:

@@ -21,13 +21,6 @@ class ToyTranslator(ToyNetwork):
         return answer if self.training else answer / 2
 
 
-def left_behind(net: ToyTranslator, value: float = 3.0) -> ToyTranslator:
-    """The network with gradients that an earlier use has left in `.grad`."""
-    for parameter in net.parameters():
-        parameter.grad = torch.full_like(parameter, value)
-    return net
-
-
 def frozen(net: ToyTranslator) -> ToyTranslator:
     """The network with its bias frozen, as in a fine-tuning."""
     net.bias.requires_grad_(False)

@@ -6,9 +6,9 @@ import torch
 from torch import Tensor, nn
 
 from gantrans.teaching.exercises.inputs import Args, Case
-from gantrans.teaching.exercises.kinds import StepExercise
+from gantrans.teaching.exercises.kinds import StepExercise, left_behind
 from lessons.lesson00.exercises._loops import l2, loop_with, moved, without_graph
-from lessons.lesson00.exercises._translators import ToyTranslator, frozen, left_behind
+from lessons.lesson00.exercises._translators import ToyTranslator, frozen
 from lessons.lesson00.exercises.augment_pair import augment_pair
 
 ex = StepExercise(

@@ -25,13 +25,6 @@ class ToyDenoiser(ToyNetwork):
         return guess if self.training else guess / 2
 
 
-def left_behind(net: ToyDenoiser, value: float = 3.0) -> ToyDenoiser:
-    """The network with gradients that an earlier use has left in `.grad`."""
-    for parameter in net.parameters():
-        parameter.grad = torch.full_like(parameter, value)
-    return net
-
-
 def frozen(net: ToyDenoiser) -> ToyDenoiser:
     """The network with its time weights frozen, as in a fine-tuning."""
     net.time.requires_grad_(False)

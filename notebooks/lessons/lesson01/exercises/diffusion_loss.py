@@ -9,8 +9,9 @@ from torch import Tensor, nn
 from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.kinds import left_behind
 from gantrans.teaching.exercises.kinds.probing import Said
-from lessons.lesson01.exercises._denoisers import ToyDenoiser, frozen, left_behind
+from lessons.lesson01.exercises._denoisers import ToyDenoiser, frozen
 from lessons.lesson01.exercises.q_sample import q_sample
 
 ex = Exercise(

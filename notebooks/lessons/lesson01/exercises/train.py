@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from gantrans.teaching.exercises.inputs import Args, Case
-from gantrans.teaching.exercises.kinds import StepExercise
-from lessons.lesson01.exercises._denoisers import ToyDenoiser, frozen, left_behind
+from gantrans.teaching.exercises.kinds import StepExercise, left_behind
+from lessons.lesson01.exercises._denoisers import ToyDenoiser, frozen
 from lessons.lesson01.exercises._loops import loop_with
 from lessons.lesson01.exercises.diffusion_loss import diffusion_loss
 from lessons.lesson01.exercises.q_sample import q_sample
