@@ -176,7 +176,7 @@ def test_generators_step_of_both_directions_is_that_of_the_exercise():
     sem, layout = pairs().values()
     log = library.step({"input": sem, "target": layout}, runtime())
     critics = [Logits(canonical.discriminators[name]) for name in ("d_a", "d_b")]
-    loss = answer("generator_step")(sem, layout, canonical.a, canonical.b, *critics, (1.0, 7.0, 3.0))
+    loss = answer("cycle_step")(sem, layout, canonical.a, canonical.b, *critics, (1.0, 7.0, 3.0))
     for name in ("a", "b"):
         got, expected = (gradients(task.networks[name]) for task in (canonical, library))
         assert_close(got, expected, rtol=1e-4, atol=1e-5)

@@ -929,7 +929,7 @@ def sr_gen_loss(sem, layout, g_a, g_b, d_a, d_b, weights):
 
 
 @wrong(
-    "generator_step",
+    "cycle_step",
     "backward fills the discriminators' gradients as well",
     breaks="The discriminators must be as before",
 )
@@ -940,7 +940,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
 
 
 @wrong(
-    "generator_step", "discriminators stay frozen afterwards", breaks="The discriminators must be as before"
+    "cycle_step", "discriminators stay frozen afterwards", breaks="The discriminators must be as before"
 )
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     d_a.requires_grad_(False)
