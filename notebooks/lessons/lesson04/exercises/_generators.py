@@ -112,7 +112,7 @@ class Base(nn.Module):
 
 def with_method(**methods: Callable[..., Any]) -> type[nn.Module]:
     """A U-Net with some steps done in another way."""
-    return type("UNet", (Base,), methods)
+    return type("Translator", (Base,), methods)
 
 
 class InPlace(Base):
