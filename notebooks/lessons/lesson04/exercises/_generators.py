@@ -112,7 +112,7 @@ class Base(nn.Module):
 
 def with_method(**methods: Callable[..., Any]) -> type[nn.Module]:
     """A U-Net with some steps done in another way."""
-    return type("Translator", (Base,), methods)
+    return type("UNetTranslator", (Base,), methods)
 
 
 class InPlace(Base):

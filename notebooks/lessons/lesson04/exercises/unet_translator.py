@@ -51,7 +51,7 @@ ex = ModuleExercise(
 
 
 @ex.reference
-class Translator(nn.Module):
+class UNetTranslator(nn.Module):
     """x (B, 1, H, W) -> the image that is made of it, the same shape; H, W multiples of 2**len(widths)."""
 
     def __init__(
