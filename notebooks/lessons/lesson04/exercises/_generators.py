@@ -134,6 +134,24 @@ def one_map_for_all(self: Base, x: Tensor, maps: list[Tensor]) -> Tensor:
     return x
 
 
+class Looped(Base):
+    """With a loop of its own on the way down."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) -> the same shape."""
+        maps = []
+        for block in self.down:
+            x = block(x)
+            maps.append(x)
+        x = self.middle(maps.pop())
+        for block in self.up:
+            skip = maps.pop()
+            if not self.skips:
+                skip = torch.zeros_like(skip)
+            x = block(x, skip)
+        return torch.tanh(self.last(x))
+
+
 class Zipped(Base):
     """The maps as a list that is read backwards, without taking anything off."""
 

@@ -9,6 +9,7 @@ from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import ModuleExercise
 from lessons.lesson04.exercises import _generators as generators
 from lessons.lesson04.exercises._generators import Base, Doubling, Dropping, Halving, Middle, with_method
+from lessons.lesson04.exercises.encoder_maps import encoder_maps
 
 ex = ModuleExercise(
     id="unet_translator",
@@ -22,8 +23,8 @@ ex = ModuleExercise(
     Write `forward` of the network that translates an image. It gets `x` `(B, 1, H, W)` and returns an image
     of the same shape. All layers are there already: `__init__` is given.
 
-    1. The way down: `x = block(x)` for each block of `self.down`. Keep the result of every block in a list,
-       `maps`. The last one is the bottleneck: take it off the list and give it to `self.middle`.
+    1. The way down: the blocks of `self.down`, one after the other. Keep what every block makes, as
+       `encoder_maps` does. The last map is the bottleneck: take it off the list and give it to `self.middle`.
     2. The way up: `x = block(x, skip)` for each block of `self.up`, where `skip` is the map that was kept at
        the size the block makes. What comes back holds both already, so there is nothing to concatenate.
     3. If `self.skips` is false, every block gets zeros of the same shape in place of its map.
@@ -38,10 +39,9 @@ ex = ModuleExercise(
     | `up` | 512 x 16 | 384 x 32 | 192 x 64 | 96 x 128 | |
     """,
     hints=(
-        "The map that was kept last is needed first: `maps.append(x)` on the way down, `maps.pop()` on the "
-        "way up.",
-        "After the loop over `self.down`: `x = self.middle(maps.pop())`. Then one map is left for each block "
-        "of `self.up`.",
+        "The map that was kept last is needed first: `maps.pop()` takes it off the end of the list.",
+        "The way down is `maps = encoder_maps(self.down, x)`, and then `x = self.middle(maps.pop())`. One "
+        "map is left for each block of `self.up`.",
         "On the way up: `skip = maps.pop()`, then `x = block(x, skip if self.skips else "
         "torch.zeros_like(skip))`. At the end `torch.tanh(self.last(x))`.",
     ),
@@ -75,10 +75,7 @@ class UNetTranslator(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """x (B, 1, H, W) -> the same shape, in [-1, 1]."""
-        maps = []
-        for block in self.down:
-            x = block(x)
-            maps.append(x)
+        maps = encoder_maps(list(self.down), x)
         x = self.middle(maps.pop())
         for block in self.up:
             skip = maps.pop()
@@ -233,9 +230,11 @@ ex.background(
     "| `up` |",
 )
 ex.breach("returns an image of the same shape", with_method(ending=lambda self, x: torch.tanh(x)))
-ex.breach("`x = block(x)` for each block", with_method(encode=lambda self, x: Base.encode(self, x)[:-1]))
-ex.breach("Keep the result of every block", "one_map_for_all")
-ex.breach("take it off the list and give it", "no_middle")
+ex.breach(
+    "the blocks of `self.down`, one after", with_method(encode=lambda self, x: Base.encode(self, x)[:-1])
+)
+ex.breach("Keep what every block makes", "one_map_for_all")
+ex.breach("The last map is the bottleneck", "no_middle")
 ex.breach("`x = block(x, skip)` for each block", "never_skips")
 ex.breach("the map that was kept at the size", "other_sizes")
 ex.breach(
