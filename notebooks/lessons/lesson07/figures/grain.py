@@ -34,8 +34,9 @@ def border_table(
         squares = (one - other).square() / 2
         inside, everything = squares[inner], squares.sum()
         outside = (everything - inside.sum()) / (squares.numel() - inside.numel())
-        spread = {"border": float(outside.sqrt()), "inside": float(inside.mean().sqrt())}
-        rows[name] = {**spread, "border / inside": spread["border"] / spread["inside"]}
+        border, middle = outside.sqrt(), inside.mean().sqrt()
+        spread = {"border": border, "inside": middle, "border / inside": border / middle}
+        rows[name] = {where: float(value) for where, value in spread.items()}
     caption = f"Spread of a pixel between two draws, {BORDER} px from the edge and further in, one seed"
     return metric_table(rows, caption=caption)
 
