@@ -1,7 +1,10 @@
-"""Self-attention over all positions of a feature map, as in SAGAN, in a plain and a fused form.
+"""Self-attention over all positions of a feature map, after SAGAN, in a plain and a fused form.
 
-Source: Zhang et al. 2019, "Self-attention generative adversarial networks", section 3. Queries and keys have
-C/8 channels, values C; there is no output projection and no division by sqrt(d).
+Source: Zhang et al. 2019, "Self-attention generative adversarial networks", section 3. From there are the
+softmax of q k^T without a division by sqrt(d), and gamma. The block is the shorter one that most PyTorch
+versions have: queries and keys of C/8 channels, values of C, and no output projection. The paper gives the
+values C/8 channels too, and a fourth 1 x 1 convolution leads them back to C. The authors' code gives them
+C/2, and pools keys and values by 2 x 2. Lesson 08 counts the parameters of this block and of the paper's.
 """
 
 import torch

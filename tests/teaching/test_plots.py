@@ -97,6 +97,16 @@ def test_scale_bar_has_a_round_length_in_nanometres():
     assert np.ptp(x) * 20.0 == pytest.approx(100.0)
 
 
+@pytest.mark.parametrize("inches", [1.6, 2.6])
+def test_the_label_of_a_scale_bar_stays_inside_its_panel(inches):
+    figure = plots.image_grid([[np.zeros((64, 64))] * 2], pixel_nm=20.0, size=inches)
+    figure.canvas.draw()
+    ax = figure.axes[0]
+    box, panel = ax.texts[0].get_window_extent(), ax.get_window_extent()
+    assert panel.x0 < box.x0
+    assert box.x1 < panel.x1
+
+
 def test_spectrum_of_white_noise_is_flat_and_integrates_to_the_variance():
     noise = np.random.default_rng(0).normal(0, 0.1, (64, 32, 32))
     frequency, density = plots.radial_spectrum(noise, 20.0)

@@ -146,9 +146,9 @@ def scale_bar(ax: Axes, width_px: int, pixel_nm: float) -> None:
             [x1 - length / pixel_nm, x1], [y, y], color=colour, linewidth=thickness, solid_capstyle="butt"
         )
     label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
-    ax.text(
-        x1 - length / pixel_nm / 2, y - width_px * 0.03, label, color="white", ha="center", va="bottom",
-        fontsize=8, bbox={"facecolor": "black", "alpha": 0.7, "pad": 1.2, "linewidth": 0},
+    ax.text(  # flush with the end of the bar, so that a label longer than its bar stays inside
+        x1, y - width_px * 0.03, label, color="white", ha="right", va="bottom", fontsize=8,
+        bbox={"facecolor": "black", "alpha": 0.7, "pad": 1.2, "linewidth": 0},
     )  # fmt: skip
 
 

@@ -1,4 +1,5 @@
-"""The figures of lesson 07 on realism against correctness; `irregular_arrays` has those on hallucination."""
+"""The figures of lesson 07 on realism against correctness; `grain` holds theory against the arms, and
+`irregular_arrays` has those on hallucination."""
 
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
@@ -31,6 +32,8 @@ ERRORS: Mapping[str, tuple[str, bool]] = {
     "EPE": ("EPE, read back (nm)", False),
 }
 """Quantity of the sweep -> its axis, and whether more is better."""
+_APART = {loss_weights.BASELINE: (5, -12), "L1 weight 100": (-24, 5)}
+"""Where the labels of two near neighbours go, in points."""
 
 
 def grain_trade(strength: float | np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -91,10 +94,6 @@ def draws_figure(first: Mapping[str, Tensor], second: Mapping[str, Tensor], imag
     rows.append([(0.5 + first[name][image] - second[name][image]).clamp(0, 1) for name in names])
     labels = ["first draw", "second draw", "difference"]
     return image_grid(rows, names, row_titles=labels, pixel_nm=loss_weights.PIXEL_NM, size=1.8)
-
-
-_APART = {loss_weights.BASELINE: (5, -12), "L1 weight 100": (-24, 5)}
-"""Where the labels of two near neighbours go, in points."""
 
 
 def _front(ax: Axes, table: sweep.Table, error: str) -> str:

@@ -19,7 +19,7 @@ ex = Exercise(
         "`width = max(1, channels // share)`; queries and keys have `width * channels + width` numbers each.",
         "`2 * width * (channels + 1) + channels * (channels + 1) + 1`",
     ),
-    source="Counting; Zhang et al. 2019 (SAGAN), gantrans.networks.attention: share 8.",
+    source="Counting the block of gantrans.networks.attention; share 8 as in Zhang et al. 2019 (SAGAN).",
     equivalent={
         "-> `max(channels // share, 1)`": "a maximum does not care about the order",
     },

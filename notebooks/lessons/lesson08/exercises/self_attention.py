@@ -31,7 +31,7 @@ ex = Exercise(
         "looked at.",
         "`seen = a @ v` is (B, N, C). Back: `seen.mT.reshape(x.shape)`; then `gamma * seen + x`.",
     ),
-    source="Zhang et al. 2019 (SAGAN), eq. 1-3, without its output projection; gantrans.networks.attention.",
+    source="After Zhang et al. 2019 (SAGAN), eq. 1-3, with wider values; gantrans.networks.attention.",
     gradients=("x", "w_query", "b_query", "w_key", "b_key", "w_value", "b_value", "gamma"),
     equivalent={"`2` -> `-2`": "of four axes, the last two start at 2 and at -2"},
 )

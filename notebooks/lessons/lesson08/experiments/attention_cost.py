@@ -211,11 +211,16 @@ def layer_table(table: Table) -> list[list[str]]:
                 size_words(map_bytes(side)) + " (computed)",
                 size_words(plain["peak"]) if plain else f"{size_words(plain_peak_bytes(side))} (computed)",
                 size_words(fused["peak"]),
-                f"{1e3 * plain['seconds']:.3g} ms" if plain else "not run",
-                f"{1e3 * fused['seconds']:.3g} ms",
+                time_words(plain["seconds"]) if plain else "not run",
+                time_words(fused["seconds"]),
             ]
         )
     return rows
+
+
+def time_words(elapsed: float) -> str:
+    """Seconds in the unit that suits them, three figures."""
+    return f"{elapsed:.3g} s" if elapsed >= 1 else f"{1e3 * elapsed:.3g} ms"
 
 
 def size_words(count: float) -> str:

@@ -143,16 +143,20 @@ def positions(image: Tensor) -> Tensor:
     return centre + PERIOD * torch.arange(LINES)
 
 
+def wrong_sites(output: Tensor, lines: Tensor) -> Tensor:
+    """Which lines of an answer stand nearer to the other site: (N, LINES), bool; both (N, 1, H, SIZE)."""
+    return (positions(output) - positions(lines)).abs() > PERIOD / 4
+
+
 def scores(generator: UNetGenerator, scale: str, seed: int) -> dict[str, float]:
     """pitch spread: standard deviation over the 15 pitches of an image, mean over images, nm. wrong site:
     share of the hidden lines nearer to the other site. L1 in [0, 1]. gamma 0, gamma 1: of its attentions.
     """
     images, lines = test_arrays(scale, seed)
     output = translate(generator, images)
-    found, true = positions(output), positions(lines)
-    off = (found - true).abs()[:, SHOWN:] > PERIOD / 4
+    off = wrong_sites(output, lines)[:, SHOWN:]
     return {
-        "pitch spread": float(found.diff(dim=1).std(1, correction=0).mean()) * PIXEL_NM,
+        "pitch spread": float(positions(output).diff(dim=1).std(1, correction=0).mean()) * PIXEL_NM,
         "wrong site": float(off.double().mean()),
         "L1": float((output - lines).abs().mean()),
         **{f"gamma {place}": gamma for place, gamma in generator.gammas.items()},

@@ -177,8 +177,8 @@ def cost_table(table: SweepTable) -> Table:
 def peaks(side: int) -> dict[str, dict[str, float]]:
     """Peak memory of attention on one map of side x side places, in MiB and in stored maps.
 
-    The plain layer without and with gradients; PyTorch's kernel as it is given SAGAN's unequal widths, and
-    with queries and keys filled up with zeros.
+    The plain layer without and with gradients; PyTorch's kernel as it is given unequal widths (queries
+    and keys of C/8, values of C), and with queries and keys filled up with zeros.
     """
     channels, device = attention_cost.CHANNELS, pick_device()
     random = torch.Generator().manual_seed(0)

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from gantrans.images import network_from_unit
@@ -24,6 +25,7 @@ from lessons.lesson08.experiments.attention_range import (
     SIZE,
     WIDTH,
     test_arrays,
+    wrong_sites,
 )
 
 PLACES = ("bottleneck", "first decoder block")
@@ -44,14 +46,51 @@ def arrays_figure(images: Tensor, lines: Tensor, outputs: Mapping[str, Tensor] |
         images, lines: (N, 1, H, SIZE) in [0, 1]; the first two are shown.
         outputs: {arm: the same shape}.
     """
-    rows = {"image": images, "drawn": lines, **(outputs or {})}
-    return _array_rows([(f"{name} {k + 1}", row[k, 0]) for k in range(2) for name, row in rows.items()])
+    title = f"{LINES} periods of two sites; the first {SHOWN} lines (left) tell where all lines stand"
+    return _array_rows(_rows(images, lines, outputs or {}), title)
+
+
+def errors_figure(images: Tensor, lines: Tensor, outputs: Mapping[str, Tensor], erring: str) -> Figure:
+    """The two images in which one arm puts most lines on the wrong site, with every arm's wrong lines framed.
+
+    Args:
+        images, lines: (N, 1, H, SIZE) in [0, 1], all that were tested.
+        outputs: {arm: the same shape}; erring: the arm by which the images are chosen.
+    """
+    off = {arm: wrong_sites(output, lines) for arm, output in outputs.items()}
+    picked = off[erring].sum(1).argsort(descending=True, stable=True)[:2]
+    shown = _rows(images[picked], lines[picked], {arm: output[picked] for arm, output in outputs.items()})
+    wrong = {
+        f"{arm} {k + 1}": mask[i].nonzero()[:, 0].tolist()
+        for arm, mask in off.items()
+        for k, i in enumerate(picked)
+    }
+    counts = ", ".join(f"{arm}: {int(mask.any(1).sum())}" for arm, mask in off.items())
+    title = (
+        f"Images with a line on the wrong site, of {len(images)}: {counts}.\n"
+        f"Two of the worst for {erring!r}; wrong lines are framed"
+    )
+    return _array_rows(shown, title, wrong)
+
+
+def _rows(images: Tensor, lines: Tensor, outputs: Mapping[str, Tensor]) -> list[tuple[str, Tensor]]:
+    rows = {"image": images, "drawn": lines, **outputs}
+    return [(f"{name} {k + 1}", row[k, 0]) for k in range(2) for name, row in rows.items()]
 
 
 @styled
-def _array_rows(rows: Sequence[tuple[str, Tensor]]) -> Figure:
+def _array_rows(
+    rows: Sequence[tuple[str, Tensor]], title: str, wrong: Mapping[str, Sequence[int]] | None = None
+) -> Figure:
+    """`wrong`: {name of a row: periods, counted from 0, to frame}."""
     figure = new_figure(8.6, 0.62 * len(rows) + 0.3)
     for ax, (name, row) in zip(figure.subplots(len(rows), 1), rows, strict=True):
+        framed = (wrong or {}).get(name, ())
+        for period in framed:
+            left = period * PERIOD - 0.5
+            ax.add_patch(
+                Rectangle((left, -0.5), PERIOD, len(row), fill=False, edgecolor=COLOURS[1], linewidth=2.2)
+            )
         ax.imshow(row.numpy(), cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
         ax.set_xticks([])
         ax.set_yticks([])
@@ -59,10 +98,11 @@ def _array_rows(rows: Sequence[tuple[str, Tensor]]) -> Figure:
         ax.set_ylabel(name, rotation=0, ha="right", va="center")
         bright = row.mean(0).unflatten(0, (LINES, PERIOD))
         on_a = int((bright[:, : PERIOD // 2].sum(1) > bright[:, PERIOD // 2 :].sum(1)).sum())
-        describe(ax, f"{name}: {on_a} of {LINES} periods are brighter at site A, the others at site B.")
-    figure.suptitle(
-        f"{LINES} periods of two sites; the first {SHOWN} lines (left) tell where all lines stand"
-    )
+        words = f"{name}: {on_a} of {LINES} periods are brighter at site A, the others at site B."
+        if framed:
+            words += f" Wrong: lines {', '.join(str(period + 1) for period in framed)}."
+        describe(ax, words)
+    figure.suptitle(title)
     return figure
 
 
@@ -150,7 +190,8 @@ def query_figure(
     figure = new_figure(8.6, 3.3)
     top, middle, bottom = figure.subplots(3, 1, gridspec_kw={"height_ratios": [1, 1, 1.6]})
     top.imshow(one[0, 0].numpy(), cmap="gray", vmin=0, vmax=1, aspect="auto", interpolation="nearest")
-    top.plot(column, row, "x", color=COLOURS[1], markersize=8, markeredgewidth=2)
+    for colour, width in (("white", 5), (COLOURS[1], 2.4)):  # a white edge, to be seen on any grey
+        top.plot(column, row, "x", color=colour, markersize=11, markeredgewidth=width)
     middle.imshow(weights.numpy(), cmap="cividis", aspect="auto", interpolation="nearest", vmin=0)
     for ax, name in ((top, "image"), (middle, "weights")):
         ax.set_xticks([])
@@ -162,12 +203,18 @@ def query_figure(
     bottom.axhline(100 / LINES, color="#666666", linewidth=0.9, linestyle="--")
     bottom.set(xlabel="line (from the left)", ylabel="% of the weight", xlim=(0.4, LINES + 0.6))
     bottom.set_xticks(range(1, LINES + 1))
-    shown = 100 * float(per_line[:SHOWN].sum())
+    near, most = 100 * float(per_line[: SHOWN + 1].sum()), int(per_line.argmax()) + 1
     side = f"{weights.shape[0]} x {weights.shape[1]}"
     describe(top, f"Query in line {line} of {LINES}, row {row}.")
     describe(middle, f"Attention over {side} places.")
-    describe(bottom, f"{shown:.0f} % of the weight lies on the first {SHOWN} lines; evenly it would be 12 %.")
-    figure.suptitle(f"Line {line} asks; {shown:.0f} % of its weight lies on lines 1 and 2 (dashed: evenly)")
+    even = 100 * (SHOWN + 1) / LINES
+    describe(
+        bottom, f"{near:.0f} % of the weight lies on lines 1 to 3, evenly it would be {even:.0f} %; most "
+        f"lies on line {most}.",
+    )  # fmt: skip
+    figure.suptitle(
+        f"Line {line} asks: most weight on line {most}, {near:.0f} % on lines 1 to 3 (dashed: evenly)"
+    )
     return figure
 
 
