@@ -24,7 +24,7 @@ def article(scale: str) -> tuple[BidirectionalConfig, FitConfig]:
     """
     base, n_down, critic_base, layers, steps, rate = {
         "smoke": (8, 3, 8, 2, 20, 1e-3),
-        "reduced": (16, 4, 16, 2, 2400, 5e-4),
+        "reduced": (16, 4, 16, 2, 1440, 1e-3),
         "full": (48, 5, 48, 3, 20_000, 2e-4),
     }[scale]
     generator = UNetConfig(base_filters=base, n_down=n_down, dropout_blocks=2, attention=(0, 1))

@@ -263,8 +263,8 @@ def _check_fit(name: str, direction: str) -> None:
         raise ConfigError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
     if name == "article" and direction != BOTH:
         raise ConfigError(
-            f"The recipe article trains both directions at once, not {direction} alone; give --direction both "
-            "or --recipe default."
+            f"The recipe article trains both directions at once, not {direction} alone; give "
+            "--direction both, or --recipe default."
         )
     if name == "default" and direction == BOTH:
         raise ConfigError(
