@@ -15,13 +15,15 @@ import typer
 from gantrans.command_line import clips, data, operate
 from gantrans.command_line.options import (
     Device,
-    Direction,
     EvaluationSplit,
     Json,
+    PartDirection,
     PixelNm,
+    RecipeName,
     Run,
     Scale,
     Source,
+    TrainDirection,
 )
 from gantrans.errors import GantransError
 
@@ -39,8 +41,16 @@ def _print_json(value: Any) -> None:
 
 @app.command()
 def train(
-    direction: Direction,
+    direction: TrainDirection,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
+    name: Annotated[
+        RecipeName,
+        typer.Option(
+            "--recipe",
+            help="default: what works best for one direction; article: two attention generators and two"
+            " discriminators with every loss, trained together (--direction both).",
+        ),
+    ] = RecipeName.default,
     source: Source = "procedural",
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
     seed: Annotated[int, typer.Option(help="Seed of data, weights and batches.", min=0)] = 0,
@@ -54,21 +64,33 @@ def train(
     """Train a translator.
 
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
+
+    Both directions at once: python -m gantrans train --recipe article --direction both --out runs/both
     """
     from gantrans.scales import resolve_scale
-    from gantrans.translation import diagnose, recipe, train_recipe
+    from gantrans.translation import diagnose, diagnose_both, recipe, train_recipe
 
-    chosen = recipe(direction, resolve_scale(scale.value), source, seed=seed, pixel_nm=pixel_nm)
+    chosen = recipe(
+        direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm
+    )
     result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
-    if chosen.task.discriminator is not None:
+    further = ""
+    if direction == "both":
+        for one, found in diagnose_both(result.history).items():
+            typer.echo(f"Diagnosis of generator and discriminator, {one}: {found}")
+        further = f" --direction {chosen.directions[0]}"
+    elif chosen.task.discriminator is not None:
         typer.echo(f"Diagnosis of generator and discriminator: {diagnose(result.history)}")
-    typer.echo(f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}")
+    typer.echo(
+        f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}{further}"
+    )
 
 
 @app.command()
 def evaluate(
     run: Run,
     source: Source = "procedural",
+    direction: PartDirection = None,
     split: Annotated[EvaluationSplit, typer.Option(help="Which part of the source; all: a whole folder.")] = (
         EvaluationSplit.test
     ),
@@ -82,7 +104,9 @@ def evaluate(
     """Measure a run on held-out pairs, per family, and a classical baseline on the same pairs."""
     from gantrans.translation import evaluate_run
 
-    report = evaluate_run(run, source, split=split.value, count=count, pixel_nm=pixel_nm, device=device)
+    report = evaluate_run(
+        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, device=device
+    )
     if json_output:
         _print_json(report.to_dict())
     else:
@@ -94,6 +118,7 @@ def predict(
     run: Run,
     input_path: Annotated[Path, typer.Option("--input", help="An image or a folder of images.")],
     output_path: Annotated[Path, typer.Option("--output", help="PNG or folder to write.")],
+    direction: PartDirection = None,
     pixel_nm: PixelNm = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the noise of a generator with noise injection.", min=0)
@@ -105,8 +130,9 @@ def predict(
     from gantrans.translation import predict_files
 
     done = predict_files(
-        run, input_path, output_path, pixel_nm=pixel_nm, seed=seed, overwrite=overwrite, device=device
-    )
+        run, input_path, output_path, direction=direction, pixel_nm=pixel_nm, seed=seed, overwrite=overwrite,
+        device=device,
+    )  # fmt: skip
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 
 

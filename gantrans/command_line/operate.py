@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gantrans.command_line.options import Device, EvaluationSplit, PixelNm, Source
+from gantrans.command_line.options import Device, EvaluationSplit, PartDirection, PixelNm, Source
 
 app = typer.Typer()
 """Its commands are added to the top level."""
@@ -15,6 +15,7 @@ app = typer.Typer()
 def review(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.", show_default=False)],
     source: Source = "procedural",
+    direction: PartDirection = None,
     split: Annotated[EvaluationSplit, typer.Option(help="Which part of the source; all: a whole folder.")] = (
         EvaluationSplit.test
     ),
@@ -49,8 +50,8 @@ def review(
         typer.echo(f"Wrote {write_verdicts(Store(path, create=False), export)} verdicts to {export}.")
         return
     items = Review.open(
-        run, source, split=split.value, count=count, pixel_nm=pixel_nm, seed=None if in_order else seed,
-        device=device,
+        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm,
+        seed=None if in_order else seed, device=device,
     )  # fmt: skip
     verdicts = Store(path)
     items.measured(0)  # load slow imports before the first verdict
@@ -66,8 +67,10 @@ def serve(
         Path, typer.Option(help="SQLite file of predictions, labels and verdicts.", show_default=False)
     ],
     run: Annotated[
-        list[Path] | None, typer.Option("--run", help="Folder of a training run; one per direction.")
+        list[Path] | None,
+        typer.Option("--run", help="Folder of a training run; one per direction, or one of both."),
     ] = None,
+    direction: PartDirection = None,
     registry: Annotated[Path | None, typer.Option(help="Serve the champions of this registry.")] = None,
     host: Annotated[
         str, typer.Option(help="Address to bind; a non-local one requires a token.")
@@ -102,7 +105,17 @@ def serve(
 
     run_service(
         ServeConfig(
-            store, tuple(run or ()), registry, host, port, token, waiting, tuple(drift or ()), browser, device
+            store,
+            tuple(run or ()),
+            registry,
+            host,
+            port,
+            token,
+            waiting,
+            tuple(drift or ()),
+            browser,
+            device,
+            direction,
         ),
         typer.echo,
     )

@@ -18,6 +18,14 @@ def _check_direction(name: str) -> str:
         raise typer.BadParameter(str(error)) from error
 
 
+def _check_part(name: str | None) -> str | None:
+    return None if name is None else _check_direction(name)
+
+
+BOTH = "both"
+"""`gantrans.translation.BOTH`, which this module does not import, because `--help` is to be fast."""
+
+
 class Scale(StrEnum):
     auto = "auto"
     smoke = "smoke"
@@ -49,6 +57,11 @@ class Simulated(StrEnum):
     sky130 = "sky130"
 
 
+class RecipeName(StrEnum):
+    default = "default"
+    article = "article"
+
+
 class Sampler(StrEnum):
     ddpm = "ddpm"
     ddim = "ddim"
@@ -66,6 +79,28 @@ Direction = Annotated[
     ),
 ]
 """Checked against the table when the command runs; `--help` lists what was registered before this import."""
+TrainDirection = Annotated[
+    str,
+    typer.Option(
+        "--direction",
+        help="What to translate into what; both: with a recipe that trains both.",
+        metavar=f"[{'|'.join((*directions(), BOTH))}]",
+        callback=lambda name: name if name == BOTH else _check_direction(name),
+        autocompletion=lambda: [*directions(), BOTH],
+        show_default=False,
+    ),
+]
+PartDirection = Annotated[
+    str | None,
+    typer.Option(
+        "--direction",
+        help="Which direction of a run that trained both.",
+        metavar=f"[{'|'.join(directions())}]",
+        callback=_check_part,
+        autocompletion=lambda: list(directions()),
+        show_default="the run's only one",
+    ),
+]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.", show_default=False)]
 Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with input/ and target/.")]
 PixelNm = Annotated[

@@ -31,6 +31,7 @@ from gantrans.metrics.generative import (
 from gantrans.metrics.image import iou, l1, psnr, ssim, ssim_map
 from gantrans.metrics.metrology import CDError, SignedEPE, cd_error, critical_dimension, signed_epe
 from gantrans.metrics.report import ImageReport, image_report
+from gantrans.metrics.spectrum import radial_spectrum, spectrum_error
 from gantrans.metrics.topology import Topology, compare_topology
 
 __all__ = [
@@ -70,9 +71,11 @@ __all__ = [
     "noise_variance",
     "psd",
     "psnr",
+    "radial_spectrum",
     "rule_valid",
     "rule_violations",
     "signed_epe",
+    "spectrum_error",
     "ssim",
     "ssim_map",
     "topology_counts",

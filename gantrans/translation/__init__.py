@@ -1,9 +1,9 @@
 """Image-to-image translation; the directions are registered in `gantrans.directions`."""
 
 from gantrans.translation.baselines import BASELINES, DENOISE_OTSU, choose_baseline, denoise, segment
-from gantrans.translation.bidirectional import BidirectionalConfig, BidirectionalTask
+from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
 from gantrans.translation.buffer import ImageBuffer
-from gantrans.translation.diagnostics import DIAGNOSES, Diagnosis, Thresholds, diagnose
+from gantrans.translation.diagnostics import DIAGNOSES, Diagnosis, Thresholds, diagnose, diagnose_both
 from gantrans.translation.evaluate import Evaluation, evaluate_pairs, evaluate_run
 from gantrans.translation.feature_matching import FM_CONVENTIONS, feature_matching
 from gantrans.translation.files import predict_files
@@ -12,24 +12,31 @@ from gantrans.translation.losses import ADVERSARIAL_LOSSES, AdversarialLoss
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask, build_generator
 from gantrans.translation.predictor import Predictor
 from gantrans.translation.recipes import (
+    RECIPES,
     DataSpec,
     Recipe,
-    Validation,
+    build_task,
     load_recipe,
     production_recipe,
     recipe,
     train_recipe,
+    validation_of,
 )
+from gantrans.translation.validation import BothValidation, Validation
 
 __all__ = [
     "ADVERSARIAL_LOSSES",
     "BASELINES",
+    "BOTH",
     "DENOISE_OTSU",
     "DIAGNOSES",
     "FM_CONVENTIONS",
+    "GENERATORS",
+    "RECIPES",
     "AdversarialLoss",
     "BidirectionalConfig",
     "BidirectionalTask",
+    "BothValidation",
     "DataSpec",
     "Diagnosis",
     "Evaluation",
@@ -41,9 +48,11 @@ __all__ = [
     "Thresholds",
     "Validation",
     "build_generator",
+    "build_task",
     "choose_baseline",
     "denoise",
     "diagnose",
+    "diagnose_both",
     "evaluate_pairs",
     "evaluate_run",
     "feature_matching",
@@ -54,4 +63,5 @@ __all__ = [
     "segment",
     "train_recipe",
     "translate",
+    "validation_of",
 ]

@@ -20,6 +20,12 @@ from gantrans.translation.gan_gradients import LossWeights, gan_gradients, l1_gr
 from gantrans.translation.losses import AdversarialLoss
 from gantrans.translation.pix2pix import adam, build_generator, check_players
 
+BOTH = "both"
+"""How a recipe and `--direction` call a training of both directions."""
+GENERATORS = {"sem2layout": "a", "layout2sem": "b"}
+"""Direction -> the name of its generator in `BidirectionalTask.networks`; D and the scalars of the log end in
+the same letter."""
+
 
 @dataclass(frozen=True)
 class BidirectionalConfig:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from gantrans.training import History
+from gantrans.translation.bidirectional import GENERATORS
 
 HEALTHY, NON_FINITE, TOO_SHORT = "healthy", "non-finite", "too short"
 DOMINANCE, COLLAPSE, OSCILLATION = "discriminator dominance", "collapse", "oscillation"
@@ -92,6 +93,26 @@ def diagnose(history: History | Records, thresholds: Thresholds | None = None) -
         words = f"{count:.0f} of the {limits.records} records of D's accuracy that a diagnosis needs."
         return Diagnosis(TOO_SHORT, words, {"records": count})
     return judge(_numbers(logged), limits)
+
+
+def diagnose_both(history: History | Records, thresholds: Thresholds | None = None) -> dict[str, Diagnosis]:
+    """By direction, the diagnosis of a bidirectional run; its scalars end in the letter of a direction."""
+    records = history.records if isinstance(history, History) else list(history)
+    ends = {direction: f"_{letter}" for direction, letter in GENERATORS.items()}
+    return {
+        direction: diagnose(
+            [
+                {
+                    key.removesuffix(end): value
+                    for key, value in record.items()
+                    if not key.endswith(tuple(other for other in ends.values() if other != end))
+                }
+                for record in records
+            ],
+            thresholds,
+        )
+        for direction, end in ends.items()
+    }
 
 
 def _numbers(logged: Records) -> dict[str, float]:

@@ -119,6 +119,7 @@ def evaluate_run(
     run: Path,
     source: str = "procedural",
     *,
+    direction: str | None = None,
     split: str = "test",
     count: int | None = None,
     pixel_nm: float | None = None,
@@ -127,6 +128,7 @@ def evaluate_run(
     """Evaluate a run folder on a source ("procedural", "sky130" or a `PairedFolder`).
 
     Args:
+        direction: which of the run's directions; None chooses the only one there is.
         split: "train", "val", "test", or (folders only) "all".
         count: number of pairs, of a folder at most; default 256 simulated, all of a folder.
         pixel_nm: nm per pixel of the images; must be that of the run.
@@ -134,7 +136,7 @@ def evaluate_run(
     Raises:
         DataError, CheckpointError: the source or the run cannot be used.
     """
-    predictor = Predictor.load(Path(run), pick_device(device))
+    predictor = Predictor.load(Path(run), pick_device(device), direction=direction)
     trained = predictor.recipe.data
     simulated = source in SIMULATED
     stated = trained.pixel_nm if simulated and pixel_nm is None else pixel_nm
@@ -142,14 +144,14 @@ def evaluate_run(
         raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
     check_pixel_size(predictor.recipe, pixel_nm)
     spec = replace(trained, source=source, pixel_nm=stated)
-    direction = predictor.recipe.direction
-    pairs = spec.pairs(split, direction, count or TEST_COUNT)
+    chosen = predictor.recipe.direction
+    pairs = spec.pairs(split, chosen, count or TEST_COUNT)
     check_pixel_size(predictor.recipe, pairs.pixel_nm)
     if split != "all":
         spec.check(*({"train", "val", "test"} - {split}))
     if count is not None and len(pairs) > count:
         pairs = pairs.subset(range(count))
-    return evaluate_pairs(predictor, pairs, source, split, baseline=_choose(spec, direction, pairs))
+    return evaluate_pairs(predictor, pairs, source, split, baseline=_choose(spec, chosen, pairs))
 
 
 def _choose(spec: DataSpec, direction: str, pairs: PairedDataset) -> str:

@@ -15,6 +15,7 @@ def predict_files(
     source: Path,
     target: Path,
     *,
+    direction: str | None = None,
     pixel_nm: float | None = None,
     seed: int = 0,
     overwrite: bool = False,
@@ -28,15 +29,16 @@ def predict_files(
     Args:
         run: folder of a training run.
         target: a file or a folder for one image, a folder for a folder.
+        direction: which of the run's directions; None chooses the only one there is.
         pixel_nm: pixel size of the inputs, checked against the run's.
         overwrite: replace existing files; otherwise an existing file is an error.
 
     Raises:
-        DataError: an input cannot be read, two inputs would get the same name, or an output exists or
-            cannot be written.
+        DataError: the run does not translate in this direction, an input cannot be read, two inputs would get
+            the same name, or an output exists or cannot be written.
         CheckpointError: `run` holds no usable network.
     """
-    predictor = Predictor.load(run, pick_device(device))
+    predictor = Predictor.load(run, pick_device(device), direction=direction)
     check_pixel_size(predictor.recipe, pixel_nm)
     pairs = _outputs(Path(source), Path(target))
     _refuse_collisions(pairs, overwrite)

@@ -30,15 +30,22 @@ class Predictor:
         self.device = device
 
     @classmethod
-    def load(cls, run: Path, device: torch.device | None = None) -> "Predictor":
+    def load(
+        cls, run: Path, device: torch.device | None = None, *, direction: str | None = None
+    ) -> "Predictor":
         """Load the best network of a run folder (the last one if the run has no validation yet).
+
+        Args:
+            direction: which of a run's directions; None chooses the only one there is.
 
         Raises:
             CheckpointError: `run` is not a training run, or its checkpoint cannot be read.
+            DataError: the run does not translate in this direction, or in two and none is chosen.
         """
-        recipe = load_recipe(run)
-        generator = build_generator(recipe.task.generator)
-        load_networks(run, {"generator": generator})
+        recipe = load_recipe(run).towards(direction, run)
+        name, config = recipe.generator
+        generator = build_generator(config)
+        load_networks(run, {name: generator})
         return cls(generator, recipe, device or pick_device())
 
     def translate(self, images: Tensor, *, seed: int = NOISE_SEED) -> Tensor:

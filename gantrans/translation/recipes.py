@@ -15,13 +15,16 @@ from gantrans.data import BatchSource, PairedDataset, PairedFolder, make_pairs
 from gantrans.directions import direction as registered
 from gantrans.directions import directions
 from gantrans.errors import CheckpointError, ConfigError, DataError
-from gantrans.images import unit_from_uint8
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
-from gantrans.translation.inference import mean_scores, translate
+from gantrans.translation.article import article
+from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from gantrans.translation.validation import BothValidation, Validation
 
 SIMULATED = ("procedural", "sky130")
+RECIPES = ("default", "article")
+"""`default` trains one direction with what works best at short budgets; `article` trains both."""
 
 
 @dataclass(frozen=True)
@@ -93,18 +96,72 @@ def open_folder(source: str, pixel_nm: float | None = None) -> PairedFolder:
 
 @dataclass(frozen=True)
 class Recipe:
-    """All settings of a training run; stored in its checkpoints."""
+    """All settings of a training run; stored in its checkpoints.
+
+    direction: a registered one, or "both" for a `BidirectionalConfig`, whose run translates both ways. A
+        recipe with such a task and one direction is that run seen as a translator of this direction.
+    """
 
     direction: str
     data: DataSpec
-    task: Pix2PixConfig
+    task: Pix2PixConfig | BidirectionalConfig
     fit: FitConfig
     batch_size: int = 8
     seed: int = 0
 
     def __post_init__(self) -> None:
-        check_choice(self, "direction", directions())
+        both = isinstance(self.task, BidirectionalConfig)
+        check_choice(self, "direction", (BOTH, *GENERATORS) if both else directions())
         check_range(self, "batch_size", 1)
+
+    @property
+    def directions(self) -> tuple[str, ...]:
+        """The directions that its run translates; a batch has the input and target of the first."""
+        return tuple(GENERATORS) if self.direction == BOTH else (self.direction,)
+
+    @property
+    def one_way(self) -> Pix2PixConfig:
+        """The task of a training in one direction.
+
+        Raises:
+            ConfigError: the recipe trains both.
+        """
+        if isinstance(self.task, BidirectionalConfig):
+            raise ConfigError(
+                "This run trained both directions at once, and registry and fine-tuning take runs of one "
+                "direction; train one with the recipe `default`."
+            )
+        return self.task
+
+    def towards(self, direction: str | None, run: Path | str) -> "Recipe":
+        """This recipe as that of one of its directions, by which its run translates.
+
+        Args:
+            direction: None chooses the only one there is.
+            run: named in errors.
+
+        Raises:
+            DataError: the run has no such direction, or two and none is chosen.
+        """
+        if direction is None and len(self.directions) > 1:
+            raise DataError(
+                f"{run} translates in both directions; choose one with --direction "
+                f"{' or --direction '.join(self.directions)}."
+            )
+        if direction is not None and direction not in self.directions:
+            raise DataError(
+                f"{run} translates {' and '.join(self.directions)}, not {direction}; give another run, or "
+                "train this direction."
+            )
+        return replace(self, direction=direction or self.directions[0])
+
+    @property
+    def generator(self) -> tuple[str, UNetConfig | ResidualUNetConfig]:
+        """Name and configuration of the network that translates in `direction`, which must be one."""
+        if isinstance(self.task, Pix2PixConfig):
+            return "generator", self.task.generator
+        name = GENERATORS[self.direction]
+        return name, getattr(self.task, f"generator_{name}")
 
 
 def _l1_only(
@@ -168,24 +225,52 @@ _BATCH = {"smoke": 4, "reduced": 8, "full": 16}
 
 
 def recipe(
-    direction: str, scale: str, source: str = "procedural", *, seed: int = 0, pixel_nm: float | None = None
+    direction: str,
+    scale: str,
+    source: str = "procedural",
+    *,
+    name: str = "default",
+    seed: int = 0,
+    pixel_nm: float | None = None,
 ) -> Recipe:
     """The recipe for a direction, a scale and a source.
 
     Args:
+        direction: a registered one for `default`, "both" for `article`.
+        name: one of `RECIPES`.
         pixel_nm: nm per pixel. None takes the value of a folder's manifest (unknown without one), or the
             pixel size of the scale for simulated images.
 
     Raises:
-        ConfigError: unknown direction or scale. DataError: the source cannot be used.
+        ConfigError: unknown direction, scale or name, or a recipe that does not train this direction.
+        DataError: the source cannot be used.
     """
-    if direction not in directions() or scale not in _DATA:
+    _check_fit(name, direction)
+    if (direction not in directions() and direction != BOTH) or scale not in _DATA:
         raise ConfigError(
             f"There is no recipe for direction {direction!r} at scale {scale!r}; directions are "
             f"{', '.join(directions())}, scales {', '.join(_DATA)}."
         )
+    if name == "article":
+        return _recipe(direction, scale, source, *article(scale), seed, pixel_nm)
     task, fitting = _TRAININGS[registered(direction).target_kind, scale]()
     return _recipe(direction, scale, source, task, fitting, seed, pixel_nm)
+
+
+def _check_fit(name: str, direction: str) -> None:
+    """Raise a `ConfigError` unless the recipe `name` exists and trains `direction`."""
+    if name not in RECIPES:
+        raise ConfigError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
+    if name == "article" and direction != BOTH:
+        raise ConfigError(
+            f"The recipe article trains both directions at once, not {direction} alone; give "
+            "--direction both, or --recipe default."
+        )
+    if name == "default" and direction == BOTH:
+        raise ConfigError(
+            f"The recipe default trains one direction; give --direction {' or '.join(directions())}, or "
+            "--recipe article."
+        )
 
 
 def production_recipe(
@@ -202,7 +287,7 @@ def _recipe(
     direction: str,
     scale: str,
     source: str,
-    task: Pix2PixConfig,
+    task: Pix2PixConfig | BidirectionalConfig,
     fitting: FitConfig,
     seed: int,
     pixel_nm: float | None,
@@ -229,29 +314,30 @@ def train_recipe(
     Raises:
         DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
     """
-    training = chosen.data.pairs("train", chosen.direction)
-    validation = chosen.data.pairs("val", chosen.direction)
-    batches = BatchSource(training, chosen.direction, chosen.batch_size, chosen.seed)
+    first = chosen.directions[0]
+    training = chosen.data.pairs("train", first)
+    validation = chosen.data.pairs("val", first)
+    batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
     chosen.data.check("test")
     fitting = chosen.fit if max_seconds is None else replace(chosen.fit, max_seconds=max_seconds)
     return fit(
-        Pix2PixTask(chosen.task, chosen.seed), batches, fitting, out=out, resume=resume,
-        validate=Validation(validation, chosen.direction), extra={"recipe": to_dict(chosen)},
+        build_task(chosen), batches, fitting, out=out, resume=resume,
+        validate=validation_of(chosen, validation), extra={"recipe": to_dict(chosen)},
         progress=progress,
         device=device,
     )  # fmt: skip
 
 
-class Validation:
-    """Mean scores of a pix2pix task on held-out pairs: L1 in [0, 1] and, for a binary target, IoU."""
+def build_task(chosen: Recipe) -> Pix2PixTask | BidirectionalTask:
+    """The task that a recipe trains, with new weights from its seed."""
+    if isinstance(chosen.task, BidirectionalConfig):
+        return BidirectionalTask(chosen.task, chosen.seed)
+    return Pix2PixTask(chosen.task, chosen.seed)
 
-    def __init__(self, pairs: PairedDataset, direction: str, batch_size: int = 64) -> None:
-        self.direction, self.batch_size = direction, batch_size
-        self.inputs, self.targets = pairs.roles(direction)
 
-    def __call__(self, task: Pix2PixTask) -> dict[str, float]:
-        outputs = translate(task.generator, unit_from_uint8(self.inputs), batch_size=self.batch_size)
-        return mean_scores(outputs, unit_from_uint8(self.targets), registered(self.direction).validation)
+def validation_of(chosen: Recipe, pairs: PairedDataset) -> Validation | BothValidation:
+    """What `train_recipe` validates with, on held-out pairs."""
+    return BothValidation(pairs) if chosen.direction == BOTH else Validation(pairs, chosen.direction)
 
 
 def load_recipe(run: Path) -> Recipe:

@@ -114,7 +114,7 @@ def fine_tune(
     contents = load_checkpoint(champion)
     recipe = from_dict(Recipe, contents["settings"]["extra"]["recipe"])
     fitting = _fit_config(recipe.fit, config, config.steps_per_epoch(len(new)))
-    task = Pix2PixTask(recipe.task, recipe.seed)
+    task = Pix2PixTask(recipe.one_way, recipe.seed)
     warm_start(
         task, contents, rate=config.rate, keep_optimizer=config.keep_optimizer, device=device,
         channels_last=fitting.channels_last,
@@ -179,7 +179,7 @@ def losses_at(
     device: str | None,
 ) -> dict[str, float]:
     """Loss of D and adversarial loss of G at the champion's weights, means over the first batches."""
-    probe = Pix2PixTask(recipe.task, recipe.seed)
+    probe = Pix2PixTask(recipe.one_way, recipe.seed)
     warm_start(probe, contents, device=device, channels_last=fitting.channels_last)
     for optimizer in probe.optimizers.values():
         set_rates(optimizer, [0.0] * len(optimizer.param_groups))  # steps that change no weight

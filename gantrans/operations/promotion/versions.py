@@ -92,7 +92,7 @@ def load_predictor(folder: Path, device: torch.device | None = None) -> Predicto
     from safetensors.torch import load
 
     recipe = from_dict(Recipe, verify_files(folder)["recipe"])
-    generator = build_generator(recipe.task.generator)
+    generator = build_generator(recipe.one_way.generator)
     load_weights(generator, load((folder / WEIGHTS).read_bytes()), str(folder / WEIGHTS))
     return Predictor(generator, recipe, device or pick_device())
 
@@ -107,11 +107,17 @@ def _serving_weights(contents: Mapping[str, Any]) -> bytes:
 
 def _recipe(contents: Mapping[str, Any], path: Path) -> Recipe:
     try:
-        return from_dict(Recipe, contents["settings"]["extra"]["recipe"])
+        recipe = from_dict(Recipe, contents["settings"]["extra"]["recipe"])
     except (KeyError, ConfigError) as error:
         raise RegistryError(
             f"{path} holds no translator with a recipe; train one with a Recipe first."
         ) from error
+    if len(recipe.directions) > 1:
+        raise RegistryError(
+            f"{path} translates in both directions, and a registry keeps runs of one; train one with the "
+            "recipe `default`."
+        )
+    return recipe
 
 
 def digest(data: bytes) -> str:

@@ -12,7 +12,7 @@ from gantrans.errors import ConfigError, GantransError
 from gantrans.operations.promotion.registry import Registry
 from gantrans.operations.serving.review import checkpoint_version
 from gantrans.training import pick_device
-from gantrans.translation import Predictor
+from gantrans.translation import Predictor, load_recipe
 
 
 @dataclass(frozen=True)
@@ -31,38 +31,50 @@ class Models:
     loaded, the previous one stays in use and `problems` has the reason.
 
     Args:
-        runs: folders of training runs, at most one per direction.
+        runs: folders of training runs, at most one per direction; one that trained both serves both.
         registry: its folder; only one of the two is given.
+        direction: serve only this one of the runs' directions.
         device: "cuda", "mps" or "cpu"; None chooses the best one present.
 
     Raises:
         ConfigError: nothing to serve, or two runs of one direction.
+        DataError: a run does not translate in `direction`.
         CheckpointError, RegistryError: a run or a champion cannot be used.
     """
 
     def __init__(
-        self, runs: Sequence[Path] = (), registry: Path | None = None, device: str | None = None
+        self,
+        runs: Sequence[Path] = (),
+        registry: Path | None = None,
+        device: str | None = None,
+        *,
+        direction: str | None = None,
     ) -> None:
         if bool(runs) == (registry is not None):
             raise ConfigError("Give runs to serve, or a registry, and not both.")
+        if registry is not None and direction is not None:
+            raise ConfigError("--direction chooses one of a run's directions; leave it out with a registry.")
         self.device: torch.device = pick_device(device)
         self.registry = None if registry is None else Registry(registry)
         self.problems: dict[str, str] = {}
         self._lock = threading.Lock()
         self._loaded: dict[str, Model] = {}
         for run in runs:
-            predictor = Predictor.load(Path(run), self.device)
-            direction = predictor.recipe.direction
-            if direction in self._loaded:
-                raise ConfigError(f"{run} is a second run for {direction}; serve one per direction.")
-            version = f"{Path(run).resolve().name}-{checkpoint_version(run)}"
-            self._loaded[direction] = Model(direction, version, predictor)
-        for direction in directions() if self.registry else ():
-            self.get(direction)
-            if direction in self.problems:  # at the start there is no earlier model to keep
-                raise ConfigError(self.problems[direction])
+            self._load(Path(run), direction)
+        for name in directions() if self.registry else ():
+            self.get(name)
+            if name in self.problems:  # at the start there is no earlier model to keep
+                raise ConfigError(self.problems[name])
         if not self._loaded:
             raise ConfigError(f"The registry {registry} has no champion; register and promote a version.")
+
+    def _load(self, run: Path, direction: str | None) -> None:
+        """Load one direction of a run, or all that it has."""
+        version = f"{run.resolve().name}-{checkpoint_version(run)}"
+        for name in load_recipe(run).directions if direction is None else (direction,):
+            if name in self._loaded:
+                raise ConfigError(f"{run} is a second run for {name}; serve one per direction.")
+            self._loaded[name] = Model(name, version, Predictor.load(run, self.device, direction=name))
 
     def get(self, direction: str) -> Model | None:
         """The current model of a direction, loaded again if the champion has changed; None without one."""

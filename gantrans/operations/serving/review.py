@@ -88,6 +88,7 @@ class Review:
         run: Path,
         source: str = "procedural",
         *,
+        direction: str | None = None,
         split: str = "test",
         count: int | None = None,
         pixel_nm: float | None = None,
@@ -97,6 +98,7 @@ class Review:
         """Review a run folder on a source ("procedural", "sky130" or a `PairedFolder`).
 
         Args:
+            direction: which of the run's directions; None chooses the only one there is.
             split: "train", "val", "test", or (folders only) "all".
             count: number of pairs (default 50); of a folder at most this number (default all).
             pixel_nm: nm per pixel of the images; must be that of the run.
@@ -104,19 +106,19 @@ class Review:
         Raises:
             DataError, CheckpointError: the source or the run cannot be used.
         """
-        predictor = Predictor.load(Path(run), pick_device(device))
-        trained, direction = predictor.recipe.data, predictor.recipe.direction
+        predictor = Predictor.load(Path(run), pick_device(device), direction=direction)
+        trained, chosen = predictor.recipe.data, predictor.recipe.direction
         simulated = source in SIMULATED
         if simulated and split == "all":
             raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
         check_pixel_size(predictor.recipe, pixel_nm)
         stated = trained.pixel_nm if simulated and pixel_nm is None else pixel_nm
-        pairs = replace(trained, source=source, pixel_nm=stated).pairs(split, direction, count or COUNT)
+        pairs = replace(trained, source=source, pixel_nm=stated).pairs(split, chosen, count or COUNT)
         check_pixel_size(predictor.recipe, pairs.pixel_nm)
         if count is not None and len(pairs) > count:
             pairs = pairs.subset(range(count))
         title = f"{Path(run).resolve().name} on {source if simulated else Path(source).name} ({split})"
-        return cls(predictor.translate, pairs, direction, checkpoint_version(run), seed=seed, title=title)
+        return cls(predictor.translate, pairs, chosen, checkpoint_version(run), seed=seed, title=title)
 
     def __len__(self) -> int:
         return len(self.items)

@@ -31,6 +31,7 @@ class ServeConfig:
     drift: tuple[str, ...] = ()
     browser: bool = False
     device: str | None = None
+    direction: str | None = None
 
     def __post_init__(self) -> None:
         if self.host not in LOOPBACK and not self.token:
@@ -55,7 +56,7 @@ def run_service(config: ServeConfig, echo: Callable[[str], None]) -> None:
     Raises:
         GantransError: a run, the registry, the store or the address cannot be used.
     """
-    models = Models(config.runs, config.registry, config.device)
+    models = Models(config.runs, config.registry, config.device, direction=config.direction)
     files = (text.partition("=") for text in config.drift)
     watch = DriftWatch({direction: Path(file) for direction, _, file in files}) if config.drift else None
     store = Store(config.store)

@@ -1,11 +1,11 @@
 """Figures of the course: one style, alt text made from the data, shown once."""
 
+from gantrans.metrics.spectrum import radial_spectrum
 from gantrans.teaching.plots.curves import (
     Table,
     bars_with_intervals,
     contribution_figure,
     metric_table,
-    radial_spectrum,
     spectrum_figure,
     training_curves,
 )

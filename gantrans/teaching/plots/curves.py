@@ -116,33 +116,6 @@ def contribution_figure(
     return describe(ax, f"{title or quantity} by level: {'; '.join(words)}.")
 
 
-def radial_spectrum(images: Any, pixel_nm: float, bins: int = 32) -> tuple[np.ndarray, np.ndarray]:
-    """Radially averaged power spectral density of square images.
-
-    Args:
-        images: (N, S, S) or (N, 1, S, S) in [0, 1]; each image's mean is removed and a Hann window applied.
-        pixel_nm: pixel size.
-
-    Returns:
-        Spatial frequency in 1/µm (bin centres up to Nyquist) and density in µm^2, mean over the images.
-    """
-    array = np.asarray(images.detach().cpu() if hasattr(images, "detach") else images, dtype=np.float64)
-    array = array.reshape(-1, *array.shape[-2:])
-    side = array.shape[-1]
-    window = np.hanning(side + 1)[:-1]
-    window = window[:, None] * window
-    pixel = pixel_nm / 1000
-    spectrum = np.fft.fft2((array - array.mean((1, 2), keepdims=True)) * window)
-    density = (np.abs(spectrum) ** 2).mean(0) * pixel**2 / (window**2).sum()
-    frequency = np.hypot(*np.meshgrid(np.fft.fftfreq(side, pixel), np.fft.fftfreq(side, pixel)))
-    bins = min(bins, side // 2)
-    edges = np.linspace(0, 0.5 / pixel, bins + 1)
-    place = np.clip(np.digitize(frequency.ravel(), edges[1:-1]), 0, bins - 1)
-    inside = frequency.ravel() <= edges[-1]
-    total = np.bincount(place[inside], density.ravel()[inside], bins)
-    return (edges[:-1] + edges[1:]) / 2, total / np.bincount(place[inside], minlength=bins)
-
-
 @styled
 def spectrum_figure(
     spectra: Mapping[str, tuple[np.ndarray, np.ndarray]], *, title: str = "", ax: Axes | None = None

@@ -1,0 +1,48 @@
+"""Scores of a task's generators on held-out pairs, during training."""
+
+from torch import Tensor
+
+from gantrans.data import PairedDataset
+from gantrans.directions import direction as registered
+from gantrans.images import unit_from_uint8
+from gantrans.metrics import spectrum_error
+from gantrans.translation.bidirectional import GENERATORS, BidirectionalTask
+from gantrans.translation.inference import Generator, mean_scores, translate
+from gantrans.translation.pix2pix import Pix2PixTask
+
+
+class Validation:
+    """Mean scores of a task's generator on held-out pairs: L1 in [0, 1] and, for a binary target, IoU."""
+
+    def __init__(self, pairs: PairedDataset, direction: str, batch_size: int = 64) -> None:
+        self.direction, self.batch_size = direction, batch_size
+        self.inputs, self.targets = pairs.roles(direction)
+
+    def __call__(self, task: Pix2PixTask | BidirectionalTask) -> dict[str, float]:
+        names = registered(self.direction).validation
+        return mean_scores(self.outputs(task.generator), unit_from_uint8(self.targets), names)
+
+    def outputs(self, generator: Generator) -> Tensor:
+        """What a generator makes of the inputs, (N, 1, S, S) in [0, 1]."""
+        return translate(generator, unit_from_uint8(self.inputs), batch_size=self.batch_size)
+
+
+class BothValidation:
+    """Scores of both generators: "iou_sem2layout", "l1_sem2layout", "l1_layout2sem", "spectrum_layout2sem".
+
+    The spectrum is that of `spectrum_error`, in dB, of all held-out images together.
+    """
+
+    def __init__(self, pairs: PairedDataset, batch_size: int = 64) -> None:
+        self.parts = {direction: Validation(pairs, direction, batch_size) for direction in GENERATORS}
+
+    def __call__(self, task: BidirectionalTask) -> dict[str, float]:
+        scores: dict[str, float] = {}
+        for direction, part in self.parts.items():
+            chosen, targets = registered(direction), unit_from_uint8(part.targets)
+            outputs = part.outputs(getattr(task, GENERATORS[direction]))
+            found = mean_scores(outputs, targets, chosen.validation)
+            if chosen.target_kind == "grey":
+                found["spectrum"] = spectrum_error(outputs, targets)
+            scores |= {f"{name}_{direction}": value for name, value in found.items()}
+        return scores
