@@ -7,6 +7,7 @@ kind of target.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from gantrans.directions import directions
 from gantrans.errors import CheckpointError, ConfigError, DataError
 from gantrans.images import unit_from_uint8
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
-from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
+from gantrans.training import FitConfig, FitResult, TimeBudget, fit, load_checkpoint
 from gantrans.translation.inference import mean_scores, translate
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 
@@ -226,19 +227,24 @@ def train_recipe(
 ) -> FitResult:
     """Train a recipe; writes last.pt, best.pt, config.json and history.jsonl to `out`.
 
+    Args:
+        max_seconds: time for everything here, making the pairs included. In a new run it decides the number
+            of steps, and so the schedule (see `TimeBudget`); a resumed run keeps the steps it began with.
+
     Raises:
         DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
     """
+    budget = TimeBudget(chosen.fit, max_seconds)
     training = chosen.data.pairs("train", chosen.direction)
-    validation = chosen.data.pairs("val", chosen.direction)
+    validate = Validation(chosen.data.pairs("val", chosen.direction), chosen.direction)
     batches = BatchSource(training, chosen.direction, chosen.batch_size, chosen.seed)
     chosen.data.check("test")
-    fitting = chosen.fit if max_seconds is None else replace(chosen.fit, max_seconds=max_seconds)
+    make_task = partial(Pix2PixTask, chosen.task, chosen.seed)
+    fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, validate=validate, device=device)
+    chosen = replace(chosen, fit=fitting)
     return fit(
-        Pix2PixTask(chosen.task, chosen.seed), batches, fitting, out=out, resume=resume,
-        validate=Validation(validation, chosen.direction), extra={"recipe": to_dict(chosen)},
-        progress=progress,
-        device=device,
+        make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
+        extra={"recipe": to_dict(chosen), **kept}, progress=progress, device=device,
     )  # fmt: skip
 
 
