@@ -21,6 +21,7 @@ from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import FitConfig, FitResult, TimeBudget, fit, load_checkpoint
 from gantrans.translation.inference import mean_scores, translate
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from gantrans.translation.sizes import check_sizes
 
 SIMULATED = ("procedural", "sky130")
 
@@ -232,9 +233,11 @@ def train_recipe(
             of steps, and so the schedule (see `TimeBudget`); a resumed run keeps the steps it began with.
 
     Raises:
+        ConfigError: a network does not fit the size of the pairs.
         DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
     """
     budget = TimeBudget(chosen.fit, max_seconds)
+    check_sizes(chosen.task, chosen.data.size, chosen.batch_size)
     training = chosen.data.pairs("train", chosen.direction)
     validate = Validation(chosen.data.pairs("val", chosen.direction), chosen.direction)
     batches = BatchSource(training, chosen.direction, chosen.batch_size, chosen.seed)
