@@ -55,7 +55,7 @@ def train(
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
     seed: Annotated[int, typer.Option(help="Seed of data, weights and batches.", min=0)] = 0,
     max_seconds: Annotated[
-        float | None, typer.Option(help="Stop after this time; the run can be resumed.", min=0.0)
+        float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     pixel_nm: PixelNm = None,

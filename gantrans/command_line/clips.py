@@ -18,7 +18,7 @@ def train_generator(
     seed: Annotated[int, typer.Option(help="Seed of data, weights and batches.", min=0)] = 0,
     layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
     max_seconds: Annotated[
-        float | None, typer.Option(help="Stop after this time; the run can be resumed.", min=0.0)
+        float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     device: Device = None,

@@ -291,7 +291,8 @@ def _tiles(pair: Tensor, size: int | None, path: Path) -> tuple[Tensor, list[tup
         return pair.unsqueeze(1), [(0, 0)]
     if min(height, width) < size:
         raise DataError(
-            f"{path} is {width} x {height} px, smaller than the {size} px asked for; nothing is enlarged."
+            f"{path} is {width} x {height} px, smaller than the {size} px asked for; nothing is enlarged: "
+            "give larger images, or ask for smaller ones (--scale)."
         )
     places = [(y, x) for y in tile_starts(height, size) for x in tile_starts(width, size)]
     return torch.stack([pair[:, y : y + size, x : x + size] for y, x in places], dim=1), places

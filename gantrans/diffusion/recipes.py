@@ -6,6 +6,7 @@ generates with and without it.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,15 @@ from gantrans.errors import CheckpointError, ConfigError
 from gantrans.images import unit_from_network
 from gantrans.metrics import measured_rule
 from gantrans.networks import Denoiser, DenoiserConfig
-from gantrans.training import FitConfig, FitResult, fit, load_checkpoint, load_networks, pick_device
+from gantrans.training import (
+    FitConfig,
+    FitResult,
+    TimeBudget,
+    fit,
+    load_checkpoint,
+    load_networks,
+    pick_device,
+)
 
 
 @dataclass(frozen=True)
@@ -105,12 +114,15 @@ def train_clips(
     Raises:
         DataError, CheckpointError, TrainingError: see `make_clips` and `gantrans.training.fit`.
     """
+    budget = TimeBudget(recipe.fit, max_seconds)
     known = make_clips(recipe.data, "train", recipe.count, recipe.seed)
     batches = random_batches(known.network(), recipe.batch, recipe.seed, known.label)
-    fitting = replace(recipe.fit, max_seconds=max_seconds)
+    make_task = partial(DiffusionTask, recipe.task, recipe.seed)
+    fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, device=device)
+    recipe = replace(recipe, fit=fitting)
     return fit(
-        DiffusionTask(recipe.task, recipe.seed), batches, fitting,
-        out=out, resume=resume, extra={"clip_recipe": to_dict(recipe)}, progress=progress, device=device,
+        make_task(), batches, budget.limit(fitting), out=out, resume=resume,
+        extra={"clip_recipe": to_dict(recipe), **kept}, progress=progress, device=device,
     )  # fmt: skip
 
 

@@ -1,5 +1,6 @@
 """Training of any task: one loop, exact resume, atomic checkpoints."""
 
+from gantrans.training.budget import TimeBudget
 from gantrans.training.checkpoint import export_weights, load_checkpoint, load_networks, save_checkpoint
 from gantrans.training.device import Batch, Runtime, pick_device, resolve_precision
 from gantrans.training.ema import EMA
@@ -18,6 +19,7 @@ __all__ = [
     "History",
     "Runtime",
     "Task",
+    "TimeBudget",
     "export_weights",
     "fit",
     "load_checkpoint",

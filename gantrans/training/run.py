@@ -158,7 +158,7 @@ class Run:
         elif last.exists():
             kept = self._restore(last)
         elif description.exists():  # killed before its first checkpoint
-            self._check_identity(description, *_described(description))
+            self._check_identity(description, *read_description(description))
         else:
             raise CheckpointError(f"There is no run to resume in {out}; leave out --resume to start one.")
         if self.processes.rank == 0:
@@ -225,8 +225,12 @@ class Run:
         return EMA({name: networks[name] for name in chosen}, self.config.ema_decay)
 
 
-def _described(path: Path) -> tuple[str, dict[str, Any]]:
-    """Task and settings in a config.json."""
+def read_description(path: Path) -> tuple[str, dict[str, Any]]:
+    """Task and settings in the config.json of a run.
+
+    Raises:
+        CheckpointError: it is damaged or describes something else.
+    """
     try:
         stored = json.loads(path.read_text())
         return stored["task"], stored["settings"]

@@ -7,6 +7,7 @@ kind of target.
 """
 
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,11 @@ from gantrans.directions import direction as registered
 from gantrans.directions import directions
 from gantrans.errors import CheckpointError, ConfigError, DataError
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
-from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
+from gantrans.training import FitConfig, FitResult, TimeBudget, fit, load_checkpoint
 from gantrans.translation.article import article
 from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from gantrans.translation.sizes import check_sizes
 from gantrans.translation.validation import BothValidation, Validation
 
 SIMULATED = ("procedural", "sky130")
@@ -311,20 +313,27 @@ def train_recipe(
 ) -> FitResult:
     """Train a recipe; writes last.pt, best.pt, config.json and history.jsonl to `out`.
 
+    Args:
+        max_seconds: time for everything here, making the pairs included. In a new run it decides the number
+            of steps, and so the schedule (see `TimeBudget`); a resumed run keeps the steps it began with.
+
     Raises:
+        ConfigError: a network does not fit the size of the pairs.
         DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
     """
+    budget = TimeBudget(chosen.fit, max_seconds)
+    check_sizes(chosen.task, chosen.data.size, chosen.batch_size)
     first = chosen.directions[0]
     training = chosen.data.pairs("train", first)
-    validation = chosen.data.pairs("val", first)
+    validate = validation_of(chosen, chosen.data.pairs("val", first))
     batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
     chosen.data.check("test")
-    fitting = chosen.fit if max_seconds is None else replace(chosen.fit, max_seconds=max_seconds)
+    make_task = partial(build_task, chosen)
+    fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, validate=validate, device=device)
+    chosen = replace(chosen, fit=fitting)
     return fit(
-        build_task(chosen), batches, fitting, out=out, resume=resume,
-        validate=validation_of(chosen, validation), extra={"recipe": to_dict(chosen)},
-        progress=progress,
-        device=device,
+        make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
+        extra={"recipe": to_dict(chosen), **kept}, progress=progress, device=device,
     )  # fmt: skip
 
 

@@ -81,15 +81,13 @@ def test_train_evaluate_predict(capsys, run: Path, folder: Path, tmp_path: Path)
     assert {p.name for p in (tmp_path / "all").iterdir()} == {p.name for p in (folder / "input").iterdir()}
 
 
-def test_a_stopped_run_resumes_to_the_same_weights(capsys, run: Path, folder: Path, tmp_path: Path) -> None:
-    arguments = [*TRAIN, "--source", folder, "--out", tmp_path / "again"]
+def test_the_shortest_budget_is_one_step_and_the_whole_schedule(capsys, tmp_path: Path) -> None:
+    arguments = [*TRAIN, "--out", tmp_path / "again"]
     assert call(capsys, *arguments, "--max-seconds", "1e-9")[0] == 0
-    first = load_checkpoint(tmp_path / "again" / "last.pt")
-    assert first["step"] == 1
-    assert call(capsys, *arguments, "--resume")[0] == 0
-    whole, parts = (load_checkpoint(r / "last.pt") for r in (run, tmp_path / "again"))
-    weights = whole["networks"]["generator"]
-    assert all((parts["networks"]["generator"][key] == value).all() for key, value in weights.items())
+    assert load_checkpoint(tmp_path / "again" / "last.pt")["step"] == 1
+    code, out, _ = call(capsys, *arguments, "--resume")
+    assert code == 0
+    assert "Training finished at step 1" in out
 
 
 def test_a_folder_of_sem_and_layout_serves_both_directions(capsys, folder: Path, tmp_path: Path) -> None:

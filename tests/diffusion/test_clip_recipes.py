@@ -1,5 +1,6 @@
 """The clip generator from the command line: train, resume, draw, judge; mistakes are one sentence."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,8 @@ from gantrans.__main__ import app
 from gantrans.data import make_clips
 from gantrans.diffusion import ClipGenerator, SamplerConfig, clip_recipe, train_clips
 from gantrans.errors import CheckpointError, ConfigError, GantransError
-from gantrans.training import load_checkpoint
+from gantrans.training import TimeBudget, load_checkpoint
+from gantrans.training.budget import Costs
 
 
 def call(*arguments: object) -> None:
@@ -48,10 +50,17 @@ def test_draws_are_png_files_of_what_the_seed_names(run: Path, tmp_path: Path) -
     assert not torch.equal(drawn, generator.draw(3, sampler, seed=6))
 
 
-def test_a_resumed_run_is_the_uninterrupted_one(run: Path, tmp_path: Path) -> None:
+def test_a_resumed_run_is_the_uninterrupted_one(
+    run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A budget for three steps, and a kill after the first: the run ends as the one of three steps."""
     recipe = clip_recipe("procedural", "smoke", quick=True)
-    train_clips(recipe, tmp_path / "r", max_seconds=1e-9)
-    assert load_checkpoint(tmp_path / "r" / "last.pt")["step"] == 1
+    monkeypatch.setattr("gantrans.training.budget.measure_costs", lambda *a, **k: Costs(step=1e4))
+    monkeypatch.setattr(TimeBudget, "limit", lambda self, config: replace(config, max_seconds=1e-9))
+    train_clips(recipe, tmp_path / "r", max_seconds=3.9e4)
+    monkeypatch.undo()
+    stored = load_checkpoint(tmp_path / "r" / "last.pt")
+    assert (stored["step"], stored["settings"]["extra"]["budget"]["steps"]) == (1, 3)
     train_clips(recipe, tmp_path / "r", resume=True)
     one, other = (ClipGenerator.load(folder).network.state_dict() for folder in (run, tmp_path / "r"))
     assert all(torch.equal(one[key], other[key]) for key in one)

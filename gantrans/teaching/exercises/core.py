@@ -7,7 +7,7 @@ attempted.
 
     ex = exercise("encoder_shapes")
     ex.show()                   # what to write
-    encoder_shapes = ex.check(encoder_shapes)  # shows how it went; yours, or the course's version, to go on with
+    encoder_shapes = ex.check(encoder_shapes)  # how it went; then yours, or the course's, to go on with
     ex.hint()                   # one hint at a time
     ex.solution()
 """
