@@ -128,15 +128,20 @@ def test_the_networks_are_the_librarys(file, players):
     assert not torch.equal(attention(h), h)
 
 
-def test_spectral_norm_divides_as_pytorch_does(file):
+def test_spectral_norm_comes_to_divide_as_pytorch_does(file):
     torch.manual_seed(0)
     layer, known = torch.nn.Conv2d(2, 3, 4), torch.nn.Conv2d(2, 3, 4)
     known.load_state_dict(layer.state_dict())
     torch.nn.utils.parametrizations.spectral_norm(known)
     file.parametrize.register_parametrization(layer, "weight", file.Spectral(3))
-    layer.parametrizations.weight[0].u = known.parametrizations.weight[0]._u.clone()
-    for _ in range(3):  # each reading in train mode is one power iteration
-        torch.testing.assert_close(layer.weight, known.weight)
+    start = layer.parametrizations.weight[0].u.clone()
+    assert torch.equal(layer.eval().weight, layer.weight)
+    assert torch.equal(layer.parametrizations.weight[0].u, start)
+    layer.train()
+    for _ in range(100):  # each reading in train mode is one power iteration
+        mine, theirs = layer.weight, known.weight
+    torch.testing.assert_close(mine, theirs)
+    assert torch.linalg.svdvals(mine.flatten(1))[0].item() == pytest.approx(1)
 
 
 def test_a_step_with_d_at_rest_has_the_librarys_gradients(file, players):
