@@ -122,7 +122,7 @@ def _(blocks: Blocks, x: Tensor) -> list[Tensor]:
 
 @ex.wrong("restarted", "You cut the graph between the blocks: each block then learns from its own map alone.")
 def _(blocks: Blocks, x: Tensor) -> list[Tensor]:
-    maps = []
+    maps: list[Tensor] = []
     for block in blocks:
         x = block(x.detach() if maps else x)
         maps.append(x)
