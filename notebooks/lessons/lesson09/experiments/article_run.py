@@ -4,8 +4,7 @@
 
 (from the folder `notebooks`) trains the recipe `article`, as `python -m gantrans train --recipe article
 --direction both` does, and writes `results/article_run/`: history.json (where it comes from, log, scores on
-test pairs) and fakes.png, one mosaic of grey images. Without such a file the lesson shows nothing in its
-place.
+test pairs) and fakes.png, one mosaic of grey images.
 """
 
 import argparse
@@ -159,12 +158,10 @@ class Stored:
     rows: Mapping[str, list[list[Tensor]]]
 
 
-def stored(folder: Path = FOLDER) -> Stored:
-    """The committed run.
-
-    Raises:
-        FileNotFoundError: it was never measured.
-    """
+def stored(folder: Path = FOLDER) -> Stored | None:
+    """The committed run; None before it is measured."""
+    if not (folder / "history.json").exists():
+        return None
     record = json.loads((folder / "history.json").read_text("utf-8"))
     size, mosaic = record["about"]["recipe"]["data"]["size"], read_image(folder / "fakes.png")
     lines = [list(line.split(size, -1)) for line in mosaic.split(size, -2)]
