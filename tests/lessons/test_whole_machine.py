@@ -99,7 +99,7 @@ def test_a_run_keeps_its_fakes_and_says_where_it_comes_from(run: article_run.Sto
 
 def test_without_a_run_the_page_says_how_to_make_one(tmp_path: Path) -> None:
     assert article_run.stored(tmp_path) is None
-    assert "python -m lessons.lesson09.experiments.article_run" in machine.source(None)
+    assert "article_run.measure('reduced', 0)" in machine.source(None)
 
 
 def test_the_committed_run_is_of_a_commit_and_of_the_recipe() -> None:

@@ -12,7 +12,7 @@ from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_fi
 from gantrans.teaching.sweeps.tables import Table as SweepTable
 from gantrans.translation import BidirectionalConfig
 from lessons.lesson09.experiments.article import PARTS, REAL, WHOLE, without
-from lessons.lesson09.experiments.article_run import Stored
+from lessons.lesson09.experiments.article_run import COMMAND, Stored
 from lessons.lesson09.experiments.step_cost import STEPS
 
 IMAGE, MAKER, JUDGE = "#F2F2F2", "#CFE3F1", "#F6DCCB"
@@ -163,13 +163,14 @@ def scores_over_training(run: Stored) -> Figure:
 def source(run: Stored | None) -> str:
     """One line on where the committed run comes from, or how to make it."""
     if run is None:
-        return "Not measured yet: `python -m lessons.lesson09.experiments.article_run` (in `notebooks`)."
+        return f"Not measured yet: {COMMAND.format(scale='reduced', seed=0)}"
     about = run.record["about"]
+    again = COMMAND.format(scale=about["scale"], seed=about["seed"])
     healthy = "; ".join(f"{direction}: {name}" for direction, name in run.record["diagnoses"].items())
     return (
         f"{about['steps']} steps in {about['seconds'] / 60:.0f} minutes on {about['device']}, seed "
-        f"{about['seed']}, {about['date'][:10]}, commit {about['commit'][:9]}; again with "
-        f"`{about['command']}`. Diagnosis: {healthy}."
+        f"{about['seed']}, {about['date'][:10]}, commit {about['commit'][:9]}. Diagnosis: "
+        f"{healthy}. Again, in the folder `notebooks`: {again}"
     )
 
 
