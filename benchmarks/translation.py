@@ -65,7 +65,7 @@ Arm = tuple[Pix2PixConfig, FitConfig]
 
 def _ours(seconds: float) -> Arm:
     ours = recipe("sem2layout", "reduced")
-    return ours.task, _budget(ours.fit, seconds)
+    return ours.one_way, _budget(ours.fit, seconds)
 
 
 def _usual(rate: float, seconds: float) -> Arm:

@@ -38,6 +38,7 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         for way in ("sem2layout", "layout2sem")
         for scale in SCALES
     },
+    **{f"article {scale}": partial(recipe, "both", scale, name="article") for scale in SCALES},
     **{f"production {scale}": partial(production_recipe, scale) for scale in SCALES},
     **{
         f"clips {source} {scale}": partial(clip_recipe, source, scale)
@@ -67,6 +68,9 @@ PINNED = {
     "production smoke": "f93a01a98e18",
     "production reduced": "cfe97c9623a5",
     "production full": "4229e1547638",
+    "article smoke": "7c42e695774f",
+    "article reduced": "cadf1b980799",
+    "article full": "61d5fe50ea23",
     "clips procedural smoke": "cd9e4a6482be",
     "clips procedural reduced": "1a74acf97f48",
     "clips procedural full": "15365ec8e97b",

@@ -13,7 +13,6 @@ from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask, build_gener
 from gantrans.translation.predictor import Predictor
 from gantrans.translation.recipes import (
     RECIPES,
-    DataSpec,
     Recipe,
     build_task,
     load_recipe,
@@ -22,6 +21,7 @@ from gantrans.translation.recipes import (
     train_recipe,
     validation_of,
 )
+from gantrans.translation.sources import DataSpec
 from gantrans.translation.validation import BothValidation, Validation
 
 __all__ = [

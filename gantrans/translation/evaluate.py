@@ -24,7 +24,7 @@ from gantrans.metrics import ImageReport, image_report
 from gantrans.training import pick_device
 from gantrans.translation.baselines import DENOISE_OTSU, choose_baseline, segment
 from gantrans.translation.predictor import Predictor, check_pixel_size
-from gantrans.translation.recipes import SIMULATED, DataSpec
+from gantrans.translation.sources import SIMULATED, DataSpec
 
 TEST_COUNT = 256
 UNCHANGED = "input unchanged"

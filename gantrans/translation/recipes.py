@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from gantrans.config import check_choice, check_range, from_dict, to_dict
-from gantrans.data import BatchSource, PairedDataset, PairedFolder, make_pairs
+from gantrans.data import BatchSource, PairedDataset
 from gantrans.directions import direction as registered
 from gantrans.directions import directions
 from gantrans.errors import CheckpointError, ConfigError, DataError
@@ -22,78 +22,11 @@ from gantrans.translation.article import article
 from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.sizes import check_sizes
+from gantrans.translation.sources import SIMULATED, DataSpec, open_folder
 from gantrans.translation.validation import BothValidation, Validation
 
-SIMULATED = ("procedural", "sky130")
 RECIPES = ("default", "article")
 """`default` trains one direction with what works best at short budgets; `article` trains both."""
-
-
-@dataclass(frozen=True)
-class DataSpec:
-    """The pairs to train on.
-
-    source: "procedural", "sky130" or the path of a `PairedFolder`.
-    size: side of the network's images in pixels; larger images of a folder are cut into tiles.
-    pixel_nm: nm per pixel; None for a folder without a stated pixel size (results are then in pixels).
-    count, validation: simulated pairs for training and for choosing the best checkpoint.
-    layer: SKY130 layer.
-    """
-
-    source: str = "procedural"
-    size: int = 64
-    pixel_nm: float | None = 20.0
-    count: int = 2048
-    validation: int = 128
-    difficulty: str = "default"
-    layer: str = "li1"
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        check_range(self, "size", 16, 2048)
-        check_range(self, "count", 1)
-        check_range(self, "validation", 1)
-        if self.pixel_nm is not None:
-            check_range(self, "pixel_nm", 0.0, 1e4, open_low=True)
-
-    def pairs(self, split: str, direction: str, count: int | None = None) -> PairedDataset:
-        """The pairs of a split ("train", "val" or "test"); `count` is used for simulated sources only.
-
-        Raises:
-            DataError: the source is a folder that cannot be used.
-        """
-        if self.source not in SIMULATED:
-            folder = open_folder(self.source, self.pixel_nm)
-            return folder.load(direction, split=split, size=self.size)
-        wanted = count or (self.count if split == "train" else self.validation)
-        return make_pairs(
-            self.source, split=split, size=self.size, pixel_nm=self.pixel_nm or 20.0,
-            difficulty=self.difficulty,
-            count=wanted, seed=self.seed, layer=self.layer,
-        )  # fmt: skip
-
-    def check(self, *splits: str) -> None:
-        """Read a folder's pairs of these splits once, so that damage is reported before the training.
-
-        Raises:
-            DataError: for the first image that cannot be used.
-        """
-        if self.source not in SIMULATED:
-            open_folder(self.source, self.pixel_nm).check(*splits, size=self.size)
-
-
-def open_folder(source: str, pixel_nm: float | None = None) -> PairedFolder:
-    """Open the `PairedFolder` of a source that is not simulated.
-
-    Raises:
-        DataError: there is no such folder, or it cannot be used.
-    """
-    if not Path(source).is_dir():
-        raise DataError(
-            f"There is no source {source!r}: give {', '.join(SIMULATED)} or a folder that holds input/ and "
-            "target/."
-        )
-    return PairedFolder(source, pixel_nm=pixel_nm)
 
 
 @dataclass(frozen=True)

@@ -92,9 +92,9 @@ def test_layer_terms_add_up():
     layers = [row["mean difference"] for name, row in table.items() if name.startswith("layer")]
     assert len(layers) == 3
     assert table["averaged over layers"]["mean difference"] == pytest.approx(np.mean(layers))
-    assert table[f"pix2pixHD: 4/{len(layers)} of the sum"]["mean difference"] == pytest.approx(
-        4 * np.mean(layers)
-    )
+    summed, code = "summed (pix2pixHD, the paper)", f"4/{len(layers)} of the sum (its code)"
+    assert table[summed]["mean difference"] == pytest.approx(3 * np.mean(layers))
+    assert table[code]["mean difference"] == pytest.approx(4 * np.mean(layers))
 
 
 def test_the_features_explorer_draws_every_state_of_its_grid():
@@ -132,7 +132,7 @@ def test_claim_and_figures_from_a_made_up_table():
     figure = noticed.matching_figure(
         made, "layout2sem", {"spectrum": ("distance (dB)", 1.0), "L1": ("L1", 1.0)}
     )
-    assert "sum" in alt_text(figure)
+    assert "pix2pixHD (4 x mean)" in alt_text(figure)
     told = noticed.differences({"part": (made, "L1", "layout2sem, L1 only", "layout2sem, without")})
     assert told.rows[0][-1] == "yes"
     same = noticed.differences({"part": (made, "spectrum", "layout2sem, L1 only", "layout2sem, without")})
@@ -153,7 +153,7 @@ def test_larger_images_have_two_arms_and_the_same_rule():
     assert told.rows[1][1:] == ["1.00 (1.00 to 1.00)", "excluded"]
     figure = noticed.matching_figure(made, "layout2sem", {"spectrum": ("distance (dB)", 1.0)})
     assert "without 4.5; mean 2.25" in alt_text(figure)
-    assert "sum" not in alt_text(figure)
+    assert "pix2pixHD" not in alt_text(figure)
     setting, larger = matching.SETTINGS["reduced"], matching_larger.SETTINGS["reduced"]
     assert larger.size**2 == 4 * setting.size**2
 

@@ -12,22 +12,23 @@ import torch
 from torch import nn
 
 from gantrans.config import to_dict
-from gantrans.data import make_pairs, write_image
+from gantrans.data import BatchSource, make_pairs, write_image
 from gantrans.errors import DataError
 from gantrans.images import unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.training import FitConfig, fit
 from gantrans.translation import (
+    DataSpec,
     Pix2PixConfig,
     Pix2PixTask,
     Predictor,
     Recipe,
+    Validation,
     evaluate_pairs,
     evaluate_run,
     predict_files,
     recipe,
 )
-from gantrans.translation.recipes import BatchSource, DataSpec, Validation
 
 NETWORK = UNetConfig(base_filters=4, n_down=3, dropout=0.5, dropout_blocks=2)
 DATA = DataSpec(size=32, count=8, validation=4)

@@ -22,7 +22,7 @@ from gantrans.operations.feedback.pictures import difference_map, encode_png, ou
 from gantrans.training import pick_device
 from gantrans.translation import DENOISE_OTSU, Predictor, segment
 from gantrans.translation.predictor import check_pixel_size
-from gantrans.translation.recipes import SIMULATED
+from gantrans.translation.sources import SIMULATED
 
 COUNT = 50
 MEASURED = ("epe", "epe_p95", "iou", "opens", "bridges", "missing", "extra")

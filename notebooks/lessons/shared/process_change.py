@@ -120,7 +120,7 @@ def champion(scale: str, seed: int = 0) -> Path:
         batches = BatchSource(training_pairs("old", scale, seed), DIRECTION, chosen.batch_size, seed)
         scorer = Validation(validation_pairs("old", scale, seed), DIRECTION)
         result = fit(
-            Pix2PixTask(chosen.task, seed), batches, chosen.fit, out=folder, validate=scorer,
+            Pix2PixTask(chosen.one_way, seed), batches, chosen.fit, out=folder, validate=scorer,
             extra={"recipe": to_dict(chosen)},
         )  # fmt: skip
         return {"steps": result.step, "IoU": result.history.records[-1]["val_iou"]}

@@ -161,7 +161,7 @@ def train_first(scale: str, seed: int, *, steps: int | None = None) -> Trained:
     def train(folder: Path) -> dict[str, float]:
         batches = BatchSource(_spec_pairs("train", chosen), chosen.direction, chosen.batch_size, seed)
         validate = Validation(_spec_pairs("val", chosen), chosen.direction)
-        task, extra = Pix2PixTask(chosen.task, seed), {"recipe": to_dict(chosen)}
+        task, extra = Pix2PixTask(chosen.one_way, seed), {"recipe": to_dict(chosen)}
         result = fit(task, batches, chosen.fit, out=folder / "run", validate=validate, extra=extra)
         return {"steps": result.step, "IoU on validation pairs": result.history.series("val_iou")[1][-1]}
 

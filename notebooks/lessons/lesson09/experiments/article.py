@@ -28,7 +28,7 @@ from gantrans.data.streams import stream_seeds
 from gantrans.metrics import epe, iou, l1, spectrum_error
 from gantrans.networks import PatchGANConfig, UNetConfig, UNetGenerator
 from gantrans.teaching.sweeps.sweep import Sweep
-from gantrans.teaching.sweeps.tables import Row, Table
+from gantrans.teaching.sweeps.tables import Row, Table, read_table
 from gantrans.training import FitConfig
 from gantrans.translation import (
     DENOISE_OTSU,
@@ -234,5 +234,8 @@ SWEEP = Sweep(
     lambda scale: [SETTINGS[scale], [task_config(arm, scale) for arm in ARMS]],
     {"G48": partial(effects, quantity="IoU"), "G49": partial(effects, quantity="spectrum")},
 )
-PILOT = (0, 1, 2)
-"""Seeds of the pilot, from which the power was computed; they do not judge."""
+
+
+def measured() -> Table | None:
+    """The committed table; None before it is measured."""
+    return read_table(SWEEP.path) if SWEEP.path.exists() else None

@@ -1,14 +1,10 @@
 """Lesson 09: one run of the article's whole machine, with its fakes over training in both directions.
 
-    python -m lessons.lesson09.experiments.article_run --scale reduced
-
-(from the folder `notebooks`) trains the recipe `article`, as `python -m gantrans train --recipe article
---direction both` does, and writes `results/article_run/`: history.json (where it comes from, log, scores on
-test pairs) and fakes.png, one mosaic of grey images. Without such a file the lesson shows nothing in its
-place.
+`measure` trains the recipe `article`, as `python -m gantrans train --recipe article --direction both` does,
+and writes `results/article_run/`: history.json (where it comes from, log, scores on test pairs) and
+fakes.png, one mosaic of grey images.
 """
 
-import argparse
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -23,7 +19,6 @@ from torch import Tensor
 from gantrans.config import to_dict
 from gantrans.data import BatchSource, PairedDataset, read_image, write_image
 from gantrans.images import unit_from_uint8
-from gantrans.scales import SCALES
 from gantrans.teaching.claims import provenance
 from gantrans.training import fit
 from gantrans.training.checkpoint import write_atomically
@@ -41,7 +36,8 @@ from gantrans.translation import (
 )
 
 FOLDER = Path(__file__).parents[1] / "results" / "article_run"
-MODULE = "lessons.lesson09.experiments.article_run"
+COMMAND = "from lessons.lesson09.experiments import article_run; article_run.measure({scale!r}, {seed})"
+"""Python that makes the run again, in the folder `notebooks`."""
 SHOWN = 2
 """Held-out pairs in the mosaic."""
 PARTS = 24
@@ -111,7 +107,7 @@ def measure(scale: str, seed: int, folder: Path = FOLDER) -> dict[str, Any]:
         "about": {
             **provenance.now(), "date": started.isoformat(timespec="seconds"), "scale": scale, "seed": seed,
             "threads": torch.get_num_threads(), "seconds": round(result.seconds), "steps": result.step,
-            "command": f"python -m {MODULE} --scale {scale} --seed {seed}",
+            "command": COMMAND.format(scale=scale, seed=seed),
             "recipe": to_dict(chosen),
         },
         "snapshots": sorted(watch.fakes),
@@ -159,24 +155,11 @@ class Stored:
     rows: Mapping[str, list[list[Tensor]]]
 
 
-def stored(folder: Path = FOLDER) -> Stored:
-    """The committed run.
-
-    Raises:
-        FileNotFoundError: it was never measured.
-    """
+def stored(folder: Path = FOLDER) -> Stored | None:
+    """The committed run; None before it is measured."""
+    if not (folder / "history.json").exists():
+        return None
     record = json.loads((folder / "history.json").read_text("utf-8"))
     size, mosaic = record["about"]["recipe"]["data"]["size"], read_image(folder / "fakes.png")
     lines = [list(line.split(size, -1)) for line in mosaic.split(size, -2)]
     return Stored(record, {d: lines[SHOWN * k : SHOWN * (k + 1)] for k, d in enumerate(GENERATORS)})
-
-
-if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Train the article's whole machine once and keep its fakes.")
-    parser.add_argument("--scale", choices=SCALES, default="reduced")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=FOLDER)
-    chosen_options = parser.parse_args()
-    print(
-        json.dumps(measure(chosen_options.scale, chosen_options.seed, chosen_options.out)["test"], indent=1)
-    )

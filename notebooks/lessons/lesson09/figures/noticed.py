@@ -34,7 +34,7 @@ from lessons.shared import process_change
 SHORT = {
     "without": "without",
     "feature matching": "mean",
-    "feature matching, summed": "sum",
+    "feature matching, summed": "pix2pixHD\n(4 x mean)",
     L1_ONLY: "L1 only",
 }
 """Arms on a narrow axis."""
@@ -76,13 +76,14 @@ def features_figure(
 
 
 def layer_terms(critic: PatchGAN, source: Tensor, real: Tensor, fake: Tensor) -> dict[str, dict[str, float]]:
-    """What every layer adds to feature matching: its mean difference, and the loss in either convention."""
+    """What every layer adds to feature matching: its mean difference, and the loss in every convention."""
     with torch.inference_mode():
         both = [critic(source, image).features for image in (real, fake)]
     terms = [float(F.l1_loss(made, wanted)) for wanted, made in zip(*both, strict=True)]
     table = {f"layer {k}": {"mean difference": term} for k, term in enumerate(terms)}
     table["averaged over layers"] = {"mean difference": float(np.mean(terms))}
-    table[f"pix2pixHD: 4/{len(terms)} of the sum"] = {"mean difference": 4 / len(terms) * sum(terms)}
+    table["summed (pix2pixHD, the paper)"] = {"mean difference": sum(terms)}
+    table[f"4/{len(terms)} of the sum (its code)"] = {"mean difference": 4 / len(terms) * sum(terms)}
     return table
 
 
@@ -187,7 +188,9 @@ def upsamplers_figure(size: int = 64, seed: int = 0) -> Figure:
     figure.colorbar(decibels, ax=axes[1].tolist(), label="dB below the strongest", shrink=0.8)
     axes[0, 0].set_ylabel("a corner of 32 px")
     axes[1, 0].set_ylabel("spectrum, 0 in the middle")
-    figure.suptitle("Before any training: an answer to noise, and where its energy lies")
+    figure.suptitle(
+        f"Before any training, one start (seed {seed}): an answer to noise, and where its energy lies"
+    )
     return figure
 
 

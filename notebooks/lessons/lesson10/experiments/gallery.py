@@ -20,8 +20,8 @@ from gantrans.data.imaging import DEFAULT
 from gantrans.images import network_from_unit, uint8_from_unit, unit_from_network, unit_from_uint8
 from gantrans.networks import UNetConfig, UNetGenerator
 from gantrans.training import FitConfig
+from gantrans.translation import DataSpec, Recipe
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
-from gantrans.translation.recipes import DataSpec, Recipe
 from lessons.lesson04.experiments.skip_levels import draw, encoder_maps
 from lessons.lesson07.experiments.arrays import Arrays, make_arrays
 from lessons.shared.trained import trained as train_run

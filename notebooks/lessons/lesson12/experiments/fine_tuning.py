@@ -58,7 +58,7 @@ def run_steps(
         marks[-1], seed=seed, precision=recipe.fit.precision, channels_last=recipe.fit.channels_last,
         log_every=every, validate_every=marks[0],
     )  # fmt: skip
-    task = Pix2PixTask(recipe.task, recipe.seed)
+    task = Pix2PixTask(recipe.one_way, recipe.seed)
     warm_start(task, contents, rate=rate, keep_optimizer=keep_optimizer, channels_last=fitting.channels_last)
     batches = ReplayBatches(new, old, DIRECTION, BATCH, share, seed)
     normal = losses_at(contents, recipe, batches, fitting, None)

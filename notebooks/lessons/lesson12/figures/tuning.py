@@ -55,15 +55,15 @@ def rates_after_loading(run: Path) -> dict[str, float]:
     """The generator's rate before the first step of fine-tuning, by the order in which one does things."""
     contents = load_checkpoint(run)
     recipe = from_dict(Recipe, contents["settings"]["extra"]["recipe"])
-    wanted = recipe.task.lr_generator / 10
+    wanted = recipe.one_way.lr_generator / 10
     found = {"wanted: the base rate / 10": wanted}
     for way in ("set, then load", "load, then divide by 10"):
-        optimizer = Pix2PixTask(recipe.task).optimizers["generator"]
+        optimizer = Pix2PixTask(recipe.one_way).optimizers["generator"]
         optimizer.param_groups[0]["lr"] = wanted
         optimizer.load_state_dict(contents["optimizers"]["generator"])
         loaded = optimizer.param_groups[0]["lr"]
         found[way] = loaded / (10 if "divide" in way else 1)
-    task = Pix2PixTask(recipe.task)
+    task = Pix2PixTask(recipe.one_way)
     warm_start(task, contents, device="cpu")
     found["load, then set from the configuration"] = task.optimizers["generator"].param_groups[0]["lr"]
     return found

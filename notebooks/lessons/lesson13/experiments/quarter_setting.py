@@ -92,10 +92,10 @@ def old_pairs(split: str, scale: str, seed: int) -> PairedDataset:
 def champion_recipe(scale: str, seed: int) -> Recipe:
     """The production recipe for small images, so that a quarter takes a minute."""
     chosen, setting = production_recipe(scale, seed=seed), SETTINGS[scale]
-    assert isinstance(chosen.task.generator, UNetConfig)
-    base = 16 if scale == "reduced" else chosen.task.generator.base_filters
-    generator = replace(chosen.task.generator, base_filters=base, n_down=3, attention=(0,))
-    task = replace(chosen.task, generator=generator)
+    assert isinstance(chosen.one_way.generator, UNetConfig)
+    base = 16 if scale == "reduced" else chosen.one_way.generator.base_filters
+    generator = replace(chosen.one_way.generator, base_filters=base, n_down=3, attention=(0,))
+    task = replace(chosen.one_way, generator=generator)
     if scale == "reduced":
         assert task.discriminator is not None
         task = replace(task, discriminator=replace(task.discriminator, base_filters=8), lr_generator=2e-3)
@@ -111,7 +111,7 @@ def champion(scale: str, seed: int = 0) -> Path:
 
     def train(folder: Path) -> dict[str, float]:
         batches = BatchSource(old_pairs("train", scale, seed), DIRECTION, chosen.batch_size, seed)
-        task, extra = Pix2PixTask(chosen.task, seed), {"recipe": to_dict(chosen)}
+        task, extra = Pix2PixTask(chosen.one_way, seed), {"recipe": to_dict(chosen)}
         fit(task, batches, chosen.fit, out=folder, extra=extra, progress=False)
         return {"IoU": float(ious(Predictor.load(folder), old_pairs("test", scale, seed)).mean())}
 
