@@ -60,11 +60,11 @@ SETTINGS: dict[str, Callable[[], Any]] = {
 }  # fmt: skip
 PINNED = {
     "sem2layout smoke": "d905d9c45d29",
-    "sem2layout reduced": "38c0aa0f0602",
+    "sem2layout reduced": "64dcc438ec4e",
     "sem2layout full": "f5e0817806f7",
-    "layout2sem smoke": "7a7f15c4ed43",
-    "layout2sem reduced": "e42e9e9a90cc",
-    "layout2sem full": "d5927822937f",
+    "layout2sem smoke": "2f25bc342736",
+    "layout2sem reduced": "f38e13dd194a",
+    "layout2sem full": "8f008d70fff9",
     "production smoke": "f93a01a98e18",
     "production reduced": "cfe97c9623a5",
     "production full": "4229e1547638",
