@@ -146,7 +146,7 @@ def run_beside(seed: int, scale: str) -> Row:
 
 
 def _levels(table: Table, factor: str, quantity: str, names: tuple[str, str]) -> dict[str, list[float]]:
-    """A factor's two levels as the arms of a rule: per seed, geometric means over the arms of the factorial."""
+    """The levels of a factor as the arms of a rule: per seed, geometric means over the eight arms of each."""
     levels = level_means(table.rows, TEXTURE, factor, quantity, geometric=True)
     return dict(zip(names, levels, strict=True))
 
