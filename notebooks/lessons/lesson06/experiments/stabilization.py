@@ -1,4 +1,4 @@
-"""Lesson 06: the 2^4 factorial of what is said to hold a GAN up, in SEM -> layout.
+"""Lesson 06, claims G06, G07, G09, G34: the 2^4 factorial of what is said to hold a GAN up.
 
 Which arms there are, and under what terms they are trained, is in `stabilization_arms.py`. The rules speak of
 "the setting in which D can win": that is the hostile one, L1 weight 1 and a D five times faster. A factor's
@@ -8,6 +8,7 @@ ratio), so that a verdict does not hang on what the other factors happened to be
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,6 +18,7 @@ from gantrans.images import network_from_uint8, unit_from_uint8
 from gantrans.metrics import epe, iou, l1
 from gantrans.networks import PatchGAN
 from gantrans.teaching.sweeps.sweep import Sweep
+from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import History
 from gantrans.translation.losses import AdversarialLoss
 from gantrans.translation.predictor import translate
@@ -25,6 +27,7 @@ from lessons.lesson06.experiments.factorial import (
     Effect,
     Rows,
     arm_in,
+    level_means,
     main_effect,
 )
 from lessons.lesson06.experiments.spectral import layer_norms
@@ -32,10 +35,12 @@ from lessons.lesson06.experiments.stabilization_arms import (
     ARMS,
     FEW,
     FULL,
+    HOSTILE,
     MEMORY_ARMS,
     MEMORY_FACTORS,
     SEEDS,
     TERMS,
+    USUAL,
     Trained,
     direction,
     pairs,
@@ -142,6 +147,94 @@ def effects(rows: Rows, setting: str, quantity: str) -> dict[str, Effect]:
     return {factor: main_effect(rows, setting, factor, quantity, factors=factors) for factor in factors}
 
 
+def _levels(
+    table: Table, setting: str, factor: str, quantity: str, names: tuple[str, str], *, geometric: bool = False
+) -> dict[str, list[float]]:
+    """A factor's two levels as the arms of a rule: per seed, means over the arms of the factorial."""
+    factors = MEMORY_FACTORS if TERMS[setting].few else FACTORS
+    levels = level_means(table.rows, setting, factor, quantity, factors, geometric=geometric)
+    return dict(zip(names, levels, strict=True))
+
+
+def _arms(table: Table, setting: str, quantity: str, **named: str) -> dict[str, list[float]]:
+    """Single arms under the names that a rule gives them."""
+    return {
+        name: table.values(quantity, arm_in(setting, arm))[arm_in(setting, arm)]
+        for name, arm in named.items()
+    }
+
+
+def _numbers(table: Table, *quantities: str) -> dict[str, float]:
+    """For the text: means of every arm, and the main effects with their intervals, of some quantities."""
+    numbers = {
+        f"{arm}: {quantity}": value
+        for arm, row in table.means().items()
+        for quantity, value in row.items()
+        if quantity in quantities and np.isfinite(value)
+    }
+    for setting in FULL if len(table.seeds) > 1 else ():
+        for quantity in quantities:
+            for factor, effect in effects(table.rows, setting, quantity).items():
+                name = f"{setting}, effect of {factor} on {quantity}"
+                numbers |= {name: effect.measured, f"{name}, low": effect.low, f"{name}, high": effect.high}
+    return numbers
+
+
+def least_squares(table: Table) -> dict[str, Any]:
+    """G06, where D can win: the factor's main effect, and it alone against spectral norm alone."""
+    alone = {"least squares only": "least squares", "spectral norm only": "spectral norm"}
+    data = {
+        "main effect": _levels(table, HOSTILE, "least squares", "IoU", ("least squares", "BCE")),
+        "against spectral norm": _arms(table, HOSTILE, "IoU", **alone),
+    }
+    return {"data": data, "numbers": _numbers(table, "IoU")}
+
+
+SETTINGS_BY_PART = {"L1 weight 100": USUAL, "L1 weight 1, D five times faster": HOSTILE}
+"""Parts of the rule of G07: the setting that decides each."""
+
+
+def smoothing(table: Table) -> dict[str, Any]:
+    """G07, in both settings: the adversarial gradient with labels of 0.9 and of 1, over all other factors."""
+    names = ("smoothing 0.9", "no smoothing")
+    data = {
+        part: _levels(table, setting, "smoothing", "gradient", names, geometric=True)
+        for part, setting in SETTINGS_BY_PART.items()
+    }
+    return {"data": data, "numbers": _numbers(table, "gradient", "gradient ratio", "D(real)", "D accuracy")}
+
+
+def decay(table: Table) -> dict[str, Any]:
+    """G09, in the usual setting: how much the IoU still swings at the end, over all other factors."""
+    data = _levels(table, USUAL, "decay", "late swing", ("linear decay", "constant"), geometric=True)
+    return {"data": data, "numbers": _numbers(table, "late swing")}
+
+
+def growth_and_gap(table: Table) -> dict[str, Any]:
+    """G34: growth of a fast D's stored weights, and D's gap between its twelve pairs and others.
+
+    The weights that act are divided by their largest singular value, so that with spectral norm their growth
+    is 1 by construction; the stored ones are free.
+    """
+    gaps = {
+        seed: {
+            arm: {"gap": numbers["D accuracy, training"] - numbers["D accuracy, held-out"]}
+            for arm, numbers in row.items()
+            if "D accuracy, training" in numbers
+        }
+        for seed, row in table.rows.items()
+    }
+    with_gaps = Table(table.about, gaps)
+    data = {
+        "weight growth": _levels(
+            table, HOSTILE, "spectral norm", "raw growth", ("spectral norm", "none"), geometric=True
+        ),
+        "gap of D": _levels(with_gaps, FEW, "smoothing", "gap", ("smoothing 0.9", "no smoothing")),
+    }
+    numbers = {f"{arm}: gap": row["gap"] for arm, row in with_gaps.means().items()}
+    return {"data": data, "numbers": numbers | _numbers(table, "growth", "raw growth", "largest growth")}
+
+
 SWEEP = Sweep(
     "stabilization",
     {setting: partial(run_seed, setting, MEMORY_ARMS if TERMS[setting].few else ARMS) for setting in TERMS},
@@ -150,5 +243,5 @@ SWEEP = Sweep(
         [task_config(setting, arm, scale) for setting in FULL for arm in ARMS]
         + [task_config(FEW, arm, scale) for arm in MEMORY_ARMS]
     ),
-    {},
+    {"G06": least_squares, "G07": smoothing, "G09": decay, "G34": growth_and_gap},
 )

@@ -1,4 +1,4 @@
-"""Lesson 06, claims G06, G07, G09, G34, G44, G45: the repairs in layout -> SEM, where D has something to add.
+"""Lesson 06, claims G44 to G47, G60 and G61: the repairs in layout -> SEM, where D has something to add.
 
 The arms and the terms of their training are in `texture_arms.py`. A factor's two levels are means over all
 sixteen arms of the factorial, seed by seed (geometric ones where the rule compares a ratio). Three quantities
@@ -172,7 +172,7 @@ JUDGED = ("spectrum", "EPE", "diversity", "PSNR")
 
 
 def least_squares(table: Table) -> dict[str, Any]:
-    """G06: the factor's main effects, and it alone against spectral norm alone."""
+    """G46: the factor's main effects, and it alone against spectral norm alone."""
     names = ("least squares", "BCE")
     alone = {"least squares only": "least squares", "spectral norm only": "spectral norm"}
     data = {
@@ -184,19 +184,19 @@ def least_squares(table: Table) -> dict[str, Any]:
 
 
 def smoothing(table: Table) -> dict[str, Any]:
-    """G07: the adversarial gradient with labels of 0.9 and of 1, over all other factors."""
+    """G47: the adversarial gradient with labels of 0.9 and of 1, over all other factors."""
     data = _levels(table, "smoothing", "gradient", ("smoothing 0.9", "no smoothing"))
     return {"data": data, "numbers": _means(table, "gradient", "gradient ratio", "D(real)", "D accuracy")}
 
 
 def decay(table: Table) -> dict[str, Any]:
-    """G09: how much the validation PSNR still swings at the end, over all other factors."""
+    """G60: how much the validation PSNR still swings at the end, over all other factors."""
     data = _levels(table, "decay", "late swing", ("linear decay", "constant"))
     return {"data": data, "numbers": _means(table, "late swing")}
 
 
 def growth_and_memory(table: Table) -> dict[str, Any]:
-    """G34: growth of D's stored weights, and whether D tells its few pairs from others.
+    """G61: growth of D's stored weights, and whether D tells its few pairs from others.
 
     The weights that act are divided by their largest singular value, so that with spectral norm their growth
     is 1 by construction; the stored ones are free.
@@ -238,11 +238,11 @@ SWEEP = Sweep(
         [task_config(arm, scale) for arm in (*FACTORIAL, *BESIDE)],
     ],
     {
-        "G06": least_squares,
-        "G07": smoothing,
-        "G09": decay,
-        "G34": growth_and_memory,
         "G44": all_and_none,
         "G45": stability_or_capacity,
+        "G46": least_squares,
+        "G47": smoothing,
+        "G60": decay,
+        "G61": growth_and_memory,
     },
 )
