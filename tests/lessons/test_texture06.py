@@ -8,7 +8,6 @@ import torch
 
 from gantrans.errors import ConfigError
 from gantrans.networks import PatchGAN, UNetGenerator
-from gantrans.teaching import claims
 from gantrans.teaching.sweeps.tables import Table
 from lessons.lesson06.experiments import factorial as plan
 from lessons.lesson06.experiments import stabilization_arms, stabilization_pair, texture
@@ -45,10 +44,10 @@ def _cache(tmp_path_factory):
         yield
 
 
-def verdicts(claim_id, data):
-    claim = claims.get(claim_id)
-    parts = data if set(data) == {part.name for part in claim.parts} else {"all": data}
-    return {name: claims.judge_part(claim.part(name), values) for name, values in parts.items()}
+def ratio(arms_of_a_rule):
+    """The first arm over the second: geometric mean over seeds."""
+    first, second = (np.log(values) for values in arms_of_a_rule.values())
+    return float(np.exp(np.mean(first - second)))
 
 
 # ---- the factorial
@@ -175,27 +174,26 @@ def test_realness_is_the_mean_logit_of_each_pair():
     assert torch.allclose(scores, critic(layout, sem).logits.mean((1, 2, 3)), atol=1e-5)
 
 
-# ---- claims
+# ---- what the tables will decide
 
 
-def test_claims_judge_the_made_up_table():
-    results = {claim_id: judged(TABLE) for claim_id, judged in texture.SWEEP.claims.items()}
+def test_rules_get_the_arms_and_levels_that_they_name():
+    results = {claim_id: judged(TABLE) for claim_id, judged in texture.DECIDES.items()}
     for claim_id, result in results.items():
         assert all(math.isfinite(value) for value in result["numbers"].values()), claim_id
-    found = {claim_id: verdicts(claim_id, result["data"]) for claim_id, result in results.items()}
-    squares = found["G46"]["edges"]
-    assert squares.measured == pytest.approx(math.exp(-0.3), abs=2e-3)
-    assert squares.verdict == "holds"
-    assert found["G46"]["against spectral norm"].measured == pytest.approx(math.exp(-0.2), abs=2e-3)
-    assert found["G47"]["all"].verdict == "excluded"  # smoothing does nothing
-    assert found["G60"]["all"].side == "the other way round"  # decay raises
-    assert found["G44"]["edges"].measured == pytest.approx(math.exp(-0.2), abs=2e-3)
-    assert found["G45"]["texture"].measured == pytest.approx(math.exp(-0.4), abs=2e-3)
-    assert found["G61"]["memory of D"].measured == pytest.approx(-0.2)
-    assert found["G61"]["weight growth"].measured == pytest.approx(math.exp(-0.1), abs=2e-3)
+    data = {claim_id: result["data"] for claim_id, result in results.items()}
+    assert ratio(data["G46"]["edges"]) == pytest.approx(math.exp(-0.3), abs=2e-3)
+    assert ratio(data["G46"]["against spectral norm"]) == pytest.approx(math.exp(-0.2), abs=2e-3)
+    assert ratio(data["G47"]) == pytest.approx(1, abs=2e-3)
+    assert ratio(data["G60"]) == pytest.approx(math.exp(0.2), abs=2e-3)
+    assert ratio(data["G44"]["diversity"]) == pytest.approx(math.exp(-0.2), abs=2e-3)
+    assert ratio(data["G45"]["texture"]) == pytest.approx(math.exp(-0.4), abs=2e-3)
+    assert ratio(data["G61"]["weight growth"]) == pytest.approx(math.exp(-0.1), abs=2e-3)
+    smoothed, plain = data["G61"]["memory of D"].values()
+    assert np.subtract(smoothed, plain) == pytest.approx(-0.2)
 
 
-def test_claims_of_the_four_arms_take_the_right_ones():
+def test_rules_of_the_four_arms_get_the_right_ones():
     rows = {
         seed: {
             plan.arm_in(setting, arm): {"IoU": k + 0.1 * i + 0.01 * seed, "EPE": 1.0}
@@ -205,15 +203,9 @@ def test_claims_of_the_four_arms_take_the_right_ones():
         for seed in range(6)
     }
     table, names = Table(ABOUT, rows), list(stabilization_pair.ARMS)
-    pair, four, alone = (names.index(arm) for arm in (stabilization_pair.PAIR, plan.ALL, "L1 only"))
-    for claim_id, gain in (("G42", pair - four), ("G43", pair - alone)):
-        found = verdicts(claim_id, stabilization_pair.SWEEP.claims[claim_id](table)["data"])
-        assert [round(finding.measured, 6) for finding in found.values()] == [gain] * 3
-
-
-def test_seeds_of_the_sweeps_are_those_of_their_rules():
-    for sweep in (texture.SWEEP, stabilization_pair.SWEEP):
-        for claim_id in sweep.claims:
-            assert claims.registry.numbers(claims.get(claim_id).seeds["reduced"]) == list(
-                sweep.seeds_at("reduced")
-            )
+    pair, four, none, alone = map(names.index, (stabilization_pair.PAIR, plan.ALL, plan.BASELINE, "L1 only"))
+    for claim_id, gain in (("G10", four - none), ("G42", pair - four), ("G43", pair - alone)):
+        data = stabilization_pair.DECIDES[claim_id](table)["data"]
+        assert len(data) == (2 if claim_id == "G10" else 3)
+        for values in data.values():
+            assert np.subtract(*values.values()) == pytest.approx(gain)

@@ -1,4 +1,4 @@
-"""Lesson 06, claims G42 and G43: four arms of SEM -> layout again, with twelve seeds that nobody had seen.
+"""Lesson 06: four arms of SEM -> layout again, with twelve seeds that nobody had seen.
 
 `stabilization` trained the whole factorial with seeds 0 to 5, too few for what is asked of single arms. Here
 are the arms that the questions are about, in its three settings: the baseline, all four repairs, the pair of
@@ -50,6 +50,13 @@ def _means(table: Table) -> dict[str, float]:
     }
 
 
+def four_against_none(table: Table) -> dict[str, Any]:
+    """G10: all four against the baseline, in the usual and in the hostile setting."""
+    data = _against(table, ALL, BASELINE)
+    del data["L1 weight 10, D five times faster"]
+    return {"data": data, "numbers": _means(table)}
+
+
 def pair_against_four(table: Table) -> dict[str, Any]:
     """G42: least squares with spectral norm against all four, in all settings."""
     return {"data": _against(table, PAIR, ALL), "numbers": _means(table)}
@@ -60,10 +67,14 @@ def pair_against_l1(table: Table) -> dict[str, Any]:
     return {"data": _against(table, PAIR, L1_ONLY), "numbers": _means(table)}
 
 
+DECIDES = {"G10": four_against_none, "G42": pair_against_four, "G43": pair_against_l1}
+"""What the table will decide. The rules were written down before it was begun; they stand in claims.toml, and
+these functions in the sweep below, once it is complete."""
+
 SWEEP = Sweep(
     "stabilization_pair",
     {setting: partial(run_seed, setting, ARMS) for setting in FULL},
     {"smoke": range(2), "reduced": range(20, 32), "full": range(20, 32)},
     lambda scale: [task_config(setting, arm, scale) for setting in FULL for arm in ARMS],
-    {"G42": pair_against_four, "G43": pair_against_l1},
+    {},
 )

@@ -1,4 +1,4 @@
-"""Lesson 06, claims G44 to G47, G60 and G61: the repairs in layout -> SEM, where D has something to add.
+"""Lesson 06: the repairs in layout -> SEM, where D has something to add.
 
 The arms and the terms of their training are in `texture_arms.py`. A factor's two levels are means over all
 sixteen arms of the factorial, seed by seed (geometric ones where the rule compares a ratio). Three quantities
@@ -227,6 +227,17 @@ def stability_or_capacity(table: Table) -> dict[str, Any]:
     return {"data": data, "numbers": _means(table, *JUDGED)}
 
 
+DECIDES = {
+    "G44": all_and_none,
+    "G45": stability_or_capacity,
+    "G46": least_squares,
+    "G47": smoothing,
+    "G60": decay,
+    "G61": growth_and_memory,
+}
+"""What the table will decide. The rules are written down before it is begun; they stand in claims.toml, and
+these functions in the sweep below, once it is complete."""
+
 SWEEP = Sweep(
     "texture",
     {"factorial": partial(run_seed, (*FACTORIAL, REAL)), "beside": run_beside},
@@ -237,12 +248,5 @@ SWEEP = Sweep(
         PACE,
         [task_config(arm, scale) for arm in (*FACTORIAL, *BESIDE)],
     ],
-    {
-        "G44": all_and_none,
-        "G45": stability_or_capacity,
-        "G46": least_squares,
-        "G47": smoothing,
-        "G60": decay,
-        "G61": growth_and_memory,
-    },
+    {},
 )
