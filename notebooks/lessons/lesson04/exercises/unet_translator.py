@@ -47,6 +47,13 @@ ex = ModuleExercise(
     ),
     source="Ronneberger, Fischer, Brox 2015 (U-Net); Isola et al. 2017, section 6.1.1 (pix2pix). "
     "`gantrans.networks.UNetGenerator` computes the same.",
+    equivalent={
+        "`True` -> `False`": "the default of `skips`, which every input names; lists of equal length in `zip`",
+        "`None` -> `0`": "the default of `middle`, which every input names",
+        "strict=True)` -> ": "the lists in `zip` are of equal length",
+        "list(self.down)": "`encoder_maps` takes a ModuleList as well",
+        "value.float()": "layers and images are float32",
+    },
 )
 
 
@@ -225,7 +232,6 @@ ex.background(
     "The way up:",
     "The end:",
     "For 256 px and",
-    "| | |",
     "| `down` |",
     "| `up` |",
 )

@@ -83,13 +83,13 @@ def answers_figure(ways: Mapping[str, Sequence[float]], coins: Sequence[float]) 
     ax = figure.add_subplot()
     colours = {"L1": "#D55E00", "L2": "#0072B2"}
     ends = []
+    steps, mean = len(next(iter(ways.values()))), sum(coins) / len(coins)
     for name, way in ways.items():
         ax.plot(range(len(way)), way, color=colours[name], label=name)
-        ax.annotate(f"{name}: {way[-1]:.2f}", (len(way), way[-1]), color=colours[name], va="center")
+        ax.text(steps * 1.02, way[-1], f"{name}: {way[-1]:.2f}", color=colours[name], va="center")
         ends.append(f"{name} ends at {way[-1]:.2f}")
-    steps = len(next(iter(ways.values())))
-    ax.axhline(sum(coins) / len(coins), color="#666666", linewidth=0.8, linestyle=":")
-    ax.text(steps * 0.99, sum(coins) / len(coins) + 0.02, "mean of the targets", ha="right", color="#666666")
+    ax.plot([0, steps], [mean, mean], color="#666666", linewidth=0.9, linestyle=":")
+    ax.text(steps * 0.99, mean + 0.03, "mean of the targets", ha="right", color="#666666")
     ax.set(xlabel="step", ylabel="the number", ylim=(-0.06, 1.02), xlim=(0, steps * 1.14))
     describe(ax, f"One number, trained: {'; '.join(ends)}.")
     return figure

@@ -9,7 +9,7 @@ from gantrans.networks.receptive_field import ConvLayer, receptive_field
 from gantrans.networks.unet import shape_table
 from gantrans.teaching.plots import COLOURS, Table, describe, new_figure, styled
 
-DOWN, SKIP, UP = COLOURS[0], COLOURS[1], COLOURS[2]
+DOWN, SKIP, UP = COLOURS[0], COLOURS[1], "#00785A"
 LEFT, RIGHT, WIDE, HIGH = -2.1, 2.1, 1.5, 0.52
 
 
@@ -69,7 +69,7 @@ def _words(ax: Axes, n: int) -> None:
             UP,
             "up: ConvTranspose 4 x 4, stride 2 → batch norm → dropout (two deepest) → ReLU; the last: → tanh",
         ),
-        (SKIP, "skip: the encoder's map, concatenated after the ReLU as further channels"),
+        (SKIP, "skip: the encoder's map as it is, concatenated after the ReLU as further channels"),
     )
     for i, (colour, words) in enumerate(lines):
         ax.text(0, -n - 0.75 - 0.45 * i, f"→ {words}", color=colour, ha="center", va="center", fontsize=9)
@@ -82,11 +82,11 @@ def _box(ax: Axes, x: float, y: float, words: str, colour: str, width: float = W
 
 
 def _decoder_box(ax: Axes, y: float, own: int, sides: str, *, skipped: bool) -> None:
-    """What the decoder has made and, beside it, what the skip brings."""
+    """What the skip brings and, beside it, what the decoder has made."""
     width = WIDE / 2 if skipped else WIDE
-    _box(ax, RIGHT - WIDE / 2 + width / 2, y, str(own), _tint(UP), width)
+    _box(ax, RIGHT + WIDE / 2 - width / 2, y, str(own), _tint(UP), width)
     if skipped:
-        _box(ax, RIGHT + WIDE / 4, y, f"+ {own}", _tint(SKIP), width)
+        _box(ax, RIGHT - WIDE / 4, y, f"{own} +", _tint(SKIP), width)
     ax.text(RIGHT + WIDE / 2 + 0.06, y, sides, ha="left", va="center", fontsize=9)
 
 
