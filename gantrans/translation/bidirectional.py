@@ -99,7 +99,7 @@ class BidirectionalTask:
 
         `batch` is of the direction SEM -> layout: "input" is the SEM image, "target" the layout.
 
-        Canonical form: `lessons.lesson07.exercises.generator_step.generator_step` for the generators
+        Canonical form: `lessons.lesson07.exercises.cycle_step.cycle_step` for the generators
         (its cycle term: `lessons.lesson07.exercises.cycle_loss.cycle_loss`); this adds both
         discriminators' gradients from the same passes, feature matching, identity loss and image buffers.
 

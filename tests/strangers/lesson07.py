@@ -347,7 +347,7 @@ def _(given, output):
     return alone(b), alone(a)
 
 
-# ---------------------------------------------------------------- generator_step
+# ---------------------------------------------------------------- cycle_step
 
 
 def _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights):
@@ -372,14 +372,14 @@ def _unshield(kept):
         p.requires_grad_(flag)
 
 
-@right("generator_step", "backward with inputs")
+@right("cycle_step", "backward with inputs")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     loss = _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights)
     loss.backward(inputs=[p for g in (g_a, g_b) for p in g.parameters() if p.requires_grad])
     return loss.detach()
 
 
-@right("generator_step", "autograd.grad, added by hand")
+@right("cycle_step", "autograd.grad, added by hand")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     loss = _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights)
     parameters = [p for p in (*g_a.parameters(), *g_b.parameters()) if p.requires_grad]
@@ -389,14 +389,14 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss.detach()
 
 
-@right("generator_step", "copies of the discriminators judge")
+@right("cycle_step", "copies of the discriminators judge")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     loss = _step_loss(sem, layout, g_a, g_b, copy.deepcopy(d_a), copy.deepcopy(d_b), weights)
     loss.backward()
     return loss.detach()
 
 
-@wrong("generator_step", "clears D's .grad afterwards", breaks="The discriminators must be as before")
+@wrong("cycle_step", "clears D's .grad afterwards", breaks="The discriminators must be as before")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     loss = _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights)
     loss.backward()
@@ -406,7 +406,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
 
 
 @wrong(
-    "generator_step",
+    "cycle_step",
     "keeps D's .grad by reference; backward adds to it in place",
     breaks="The discriminators must be as before",
 )
@@ -419,7 +419,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss.detach()
 
 
-@wrong("generator_step", "D stays frozen", breaks="The discriminators must be as before")
+@wrong("cycle_step", "D stays frozen", breaks="The discriminators must be as before")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     _shield(d_a, d_b)
     loss = _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights)
@@ -427,7 +427,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss.detach()
 
 
-@wrong("generator_step", "zeroes G's gradients first", breaks="*Add* its gradients")
+@wrong("cycle_step", "zeroes G's gradients first", breaks="*Add* its gradients")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     g_a.zero_grad()
     g_b.zero_grad()
@@ -438,7 +438,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss.detach()
 
 
-@wrong("generator_step", "returns the loss still attached", breaks="*Add* its gradients")
+@wrong("cycle_step", "returns the loss still attached", breaks="*Add* its gradients")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     kept = _shield(d_a, d_b)
     loss = _step_loss(sem, layout, g_a, g_b, d_a, d_b, weights)
@@ -448,7 +448,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
 
 
 @wrong(
-    "generator_step",
+    "cycle_step",
     "D runs under no_grad, so the adversarial term teaches G nothing",
     breaks="*Add* its gradients",
 )
@@ -465,7 +465,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss.detach()
 
 
-@wrong("generator_step", "D judges each fake under the fake condition", breaks="`d_a` judges layouts given")
+@wrong("cycle_step", "D judges each fake under the fake condition", breaks="`d_a` judges layouts given")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     fake_layout, fake_sem = g_a(sem), g_b(layout)
     adversarial = 0.5 * (

@@ -48,7 +48,7 @@ def _tensor(value: Tensor) -> str:
         return f"{kind} tensor {_rounded(value.tolist())}"
     if value.is_complex():
         return f"{kind} tensor of shape {tuple(value.shape)}"
-    low, high = float(value.min()), float(value.max())
+    low, high = float(value.detach().min()), float(value.detach().max())
     return f"{kind} tensor of shape {tuple(value.shape)} with values {low:.4g} to {high:.4g}"
 
 

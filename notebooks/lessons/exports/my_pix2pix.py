@@ -27,7 +27,7 @@ from gantrans.teaching.mine import (
     encoder_block,
     exchange_fakes,
     generator_loss,
-    generator_step,
+    cycle_step,
     iou,
     lsgan_d_loss,
     matched_features,
@@ -169,7 +169,7 @@ class Logits(nn.Module):
 # part: matched_features
 # part: cycle_loss
 # part: total_loss
-# part: generator_step
+# part: cycle_step
 
 
 def critic_loss(real: Tensor, fake: Tensor, kind: str, label: float) -> Tensor:
@@ -252,7 +252,7 @@ def train_pix2pix(
             for one in players:
                 one.of_g.zero_grad()
             critics = Logits(first.d), Logits(second.d)
-            of_g = float(generator_step(x, y, first.g, second.g, *critics, (1.0, o.weight_l1, 10.0)))
+            of_g = float(cycle_step(x, y, first.g, second.g, *critics, (1.0, o.weight_l1, 10.0)))
             for one in players:
                 one.of_g.step()
         else:

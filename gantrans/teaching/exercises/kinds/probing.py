@@ -9,6 +9,8 @@ from typing import Any, TypeVar
 import torch
 from torch import Tensor, nn
 
+from gantrans.teaching.exercises.inputs import parts
+
 
 class Said(str):
     """A finding in words, shown without quotation marks."""
@@ -92,9 +94,8 @@ def directions(value: Any) -> list[Tensor]:
 
 
 def with_graph(value: Any) -> list[Tensor]:
-    """The tensors of a value or of a list of values that can be differentiated."""
-    values = value if isinstance(value, (list, tuple)) else [value]
-    return [v for v in values if isinstance(v, Tensor) and v.requires_grad]
+    """The tensors of a value, also of one within lists and tuples, that can be differentiated."""
+    return [tensor for _, tensor in parts(value, Tensor) if tensor.requires_grad]
 
 
 def mode(module: nn.Module) -> Said:

@@ -29,14 +29,16 @@ class StepExercise(Exercise):
 
     An input is either what the answer is called with (networks should be `ToyNetwork`s) or, with `@ex.build`,
     a recipe from which the arguments are made: an optimiser and its network cannot be copied apart.
-    `stays` says of a network (the argument's name) why it must not move. `left_gradients`: whether what the
-    call leaves in `.grad` is compared.
+    `stays` says of a network (the argument's name) why it must not move. `left_gradients` names the networks
+    of which what the call leaves in `.grad` is compared; True: all. `behind` names entries of the scene that
+    the answer is not given but whose condition is compared too: the network that made one of its tensors.
     """
 
     kind: str = "training loop"
     draws: int = 8  # each runs a whole network several times
     stays: dict[str, str] = field(default_factory=dict)
-    left_gradients: bool = False
+    left_gradients: bool | tuple[str, ...] = False
+    behind: tuple[str, ...] = ()
     _build: Build | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -79,8 +81,9 @@ class StepExercise(Exercise):
         scene = self.scene(*args)
         networks = {name: value for name, value in scene.items() if isinstance(value, nn.Module)}
         before = {name: copy.deepcopy(network.state_dict()) for name, network in networks.items()}
+        made = [name for name, value in scene.items() if isinstance(value, Tensor) and value.requires_grad]
         with _RandomWhereAsked() if _on_meta(scene) else nullcontext():
-            returned = answer(*scene.values())
+            returned = answer(*(value for name, value in scene.items() if name not in self.behind))
         if returned is ...:
             raise NotImplementedError
         seen: dict[str, Any] = {}
@@ -94,6 +97,8 @@ class StepExercise(Exercise):
                 seen |= _progress(name, value)
             elif not isinstance(value, nn.Module) and not callable(value):
                 seen[f"`{name}` after the call"] = value
+        for name in made:
+            seen[f"`{name}`, its graph after the call"] = Said("kept" if scene[name].requires_grad else "cut")
         return seen | {"what is returned, in numbers": _numbers(returned)}
 
     def _moves(self, name: str, network: nn.Module, before: dict[str, Tensor]) -> Said:
@@ -114,7 +119,7 @@ class StepExercise(Exercise):
             seen[f"`{name}.{part}` after the call"] = parameter.detach().clone()
             learns = "requires gradients" if parameter.requires_grad else "requires no gradients"
             seen[f"`{name}.{part}`, its `requires_grad` after the call"] = Said(learns)
-            if self.left_gradients:
+            if self.left_gradients is True or (self.left_gradients and name in self.left_gradients):
                 left = Said("None") if parameter.grad is None else parameter.grad.clone()
                 seen[f"`{name}.{part}.grad` after the call"] = left
         for part, buffer in network.named_buffers():

@@ -15,7 +15,7 @@ from lessons.lesson07.exercises._players import DTYPE, ToyD, ToyG
 Weights = tuple[float, float, float]
 
 ex = Exercise(
-    id="generator_step",
+    id="cycle_step",
     lesson="07",
     title="Move G and leave D alone",
     difficulty=4,
@@ -58,7 +58,7 @@ ex = Exercise(
 
 
 @ex.reference
-def generator_step(
+def cycle_step(
     sem: Tensor,
     layout: Tensor,
     g_a: torch.nn.Module,
