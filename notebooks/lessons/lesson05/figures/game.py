@@ -9,7 +9,15 @@ from matplotlib.figure import Figure
 from matplotlib.patches import FancyArrowPatch, FancyBboxPatch
 from torch import Tensor
 
-from gantrans.teaching.plots import COLOURS, describe, image_grid, new_figure, styled
+from gantrans.teaching.plots import (
+    COLOURS,
+    describe,
+    image_axes,
+    image_grid,
+    new_figure,
+    overlay_axes,
+    styled,
+)
 
 GRADIENT = "#D55E00"
 """Gradients have this colour, as what is learned has on every page."""
@@ -85,16 +93,16 @@ ROUTES = (("x", "G"), ("G", "fake"), ("fake", "D"), ("y", "D"), ("D", "logits"))
 @styled
 def gradients_figure() -> Figure:
     """Where images go (grey) and where each loss's gradient goes (orange), in D's turn and in G's."""
-    figure = new_figure(9.6, 3.6)
+    figure = new_figure(9.6, 3.1)
     left, right = figure.subplots(1, 2)
     for ax in (left, right):
-        ax.set(xlim=(0, 1), ylim=(0, 1))
+        ax.set(xlim=(0, 1), ylim=(0.22, 1))
         ax.set_axis_off()
     _turn(left, "D's turn: D learns", moved="D", still="G")
     _arrow(left, (0.89, 0.51), (0.73, 0.49), GRADIENT, bend=-0.3)
-    left.text(0.83, 0.35, "D's loss", color=GRADIENT, ha="center")
-    left.plot([0.555, 0.595], [0.405, 0.505], color="black", linewidth=2.4)
-    left.text(0.60, 0.30, "detach: no gradient\ncomes past here", ha="left", va="top", fontsize=9)
+    left.text(0.90, 0.42, "D's loss", color=GRADIENT, ha="center")
+    left.plot([0.548, 0.608], [0.545, 0.497], color="black", linewidth=2.6)
+    left.text(0.57, 0.385, "detach: no gradient\ngets past this bar", ha="left", va="top", fontsize=9)
     describe(
         left,
         "D's turn: its loss moves D. The fake is detached, so no gradient reaches G.",
@@ -103,8 +111,8 @@ def gradients_figure() -> Figure:
     _arrow(right, (0.89, 0.51), (0.73, 0.49), GRADIENT, bend=-0.3)
     _arrow(right, (0.65, 0.50), (0.53, 0.33), GRADIENT, bend=-0.2)
     _arrow(right, (0.44, 0.30), (0.30, 0.30), GRADIENT, bend=-0.3)
-    right.text(0.83, 0.35, "adversarial loss", color=GRADIENT, ha="center")
-    right.text(0.70, 0.72, "frozen:\nlets it through", ha="center", va="bottom", fontsize=9)
+    right.text(0.87, 0.42, "adversarial loss", color=GRADIENT, ha="center")
+    right.text(0.72, 0.75, "frozen: lets the\ngradient through", ha="left", va="bottom", fontsize=9)
     _arrow(right, (0.43, 0.71), (0.43, 0.50), GRADIENT)
     right.text(0.415, 0.60, "L1", color=GRADIENT, ha="right", va="center")
     describe(
@@ -161,7 +169,23 @@ def strip_figure(
     steps = {f"step {step}": images for step, images in strip.items()}
     columns = {"input": layout, **steps, "real": real, **(others or {})}
     rows = [[images[i] / 2 + 0.5 for images in columns.values()] for i in range(len(layout))]
-    return image_grid(rows, list(columns), pixel_nm=PIXEL_NM, size=1.45)
+    return image_grid(rows, list(columns), pixel_nm=PIXEL_NM, size=1.25)
+
+
+@styled
+def directions_figure(layout: Tensor, sem: Tensor, made: Tensor, read: Tensor) -> Figure:
+    """The same loop both ways, (N, 1, S, S) in [-1, 1]: an image made of the layout, and a layout read off.
+
+    `made` stands beside the real SEM image, and `read` is laid over the drawn layout.
+    """
+    figure = new_figure(1.9 * 5, 1.75 * len(layout) + 0.4)
+    for i, row in enumerate(figure.subplots(len(layout), 5, squeeze=False)):
+        panels = {"layout": layout, "made, weight 100": made, "real SEM": sem, "read from it": read}
+        for ax, (name, images) in zip(row, panels.items(), strict=False):
+            scale = PIXEL_NM if i == 0 and name == "layout" else None
+            image_axes(images[i] / 2 + 0.5, name if i == 0 else "", ax=ax, pixel_nm=scale)
+        overlay_axes(read[i], layout[i], "against the layout" if i == 0 else "", threshold=0.0, ax=row[4])
+    return figure
 
 
 @styled
@@ -186,7 +210,7 @@ def losses_figure(log: Sequence[tuple[float, float]]) -> Figure:
     return figure
 
 
-def strength(images: Tensor) -> float:
+def grain(images: Tensor) -> float:
     """Grain: the standard deviation of what a 3 x 3 average takes away, in grey levels of [0, 1]."""
     smooth = torch.nn.functional.avg_pool2d(images, 3, 1)
     return float((images[..., 1:-1, 1:-1] - smooth).std()) / 2

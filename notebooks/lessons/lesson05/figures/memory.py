@@ -57,3 +57,8 @@ def sweep_figure(record: Mapping[str, Any]) -> Figure:
         if part == "discriminator":
             ax.axhline(0, color="black", linewidth=0.8)
     return figure
+
+
+def of_arm(numbers: Mapping[str, float], arm: str) -> dict[str, float]:
+    """The numbers of one arm, from the ledger's "arm: quantity"."""
+    return {name.removeprefix(f"{arm}: "): v for name, v in numbers.items() if name.startswith(f"{arm}: ")}
