@@ -28,10 +28,11 @@ PIXEL_NM = 20.0
 
 @styled
 def twice_figure(layout: Tensor, first: Tensor, second: Tensor, blur: Tensor) -> Figure:
-    """A row per layout (all (N, 1, S, S) in [-1, 1]): two real images and an average, and their L1 errors."""
-    columns = {"layout": layout, "real SEM": first, "A": second, "B": blur}
+    """A row per layout, all (N, 1, S, S) in [-1, 1]: a real image, a second one, and the one made by L1."""
+    wide = f"layout, {PIXEL_NM * layout.shape[-1]:.0f} nm wide"
+    columns = {wide: layout, "real SEM": first, "A": second, "B": blur}
     rows = [[images[i] / 2 + 0.5 for images in columns.values()] for i in range(len(layout))]
-    return image_grid(rows, list(columns), pixel_nm=PIXEL_NM, size=1.7)
+    return image_grid(rows, list(columns), size=1.9)
 
 
 @styled
@@ -48,7 +49,7 @@ def turns_figure(way: Sequence[tuple[float, float, float, float]], real: float) 
     left, middle, right = figure.subplots(1, 3)
     left.plot(turns, fakes, color=COLOURS[1])
     left.axhline(real, color="black", linewidth=0.8, linestyle=":")
-    left.set(title="the fake", xlabel="turn")
+    left.set(title="the fake", xlabel="turn", ylabel="number")
     describe(
         left,
         f"The fake starts at 0, is at {fakes.max():.1f} at most and at {fakes[-1]:.2f} after {len(way)} "
@@ -57,16 +58,16 @@ def turns_figure(way: Sequence[tuple[float, float, float, float]], real: float) 
     middle.plot(turns, values, color=COLOURS[0])
     middle.axhline(BALANCE["V"], color="black", linewidth=0.8, linestyle=":", label="D cannot tell")
     middle.legend(loc="upper right")
-    middle.set(title="the value V", xlabel="turn")
+    middle.set(title="the value of the game", xlabel="turn", ylabel="V")
     describe(middle, f"V is {values.max():.2f} at most and {values[-1]:.2f} at the end.")
-    x = np.linspace(-1, 4, 101)
+    x = np.linspace(min(-1.0, fakes.min() - 0.5), max(4.0, fakes.max() + 0.5), 101)
     shown = [turn for turn in (1, 10, 25, len(way)) if turn <= len(way)]
     for k, turn in enumerate(dict.fromkeys(shown)):
         fake, w, b, _ = way[turn - 1]
         right.plot(x, _sigmoid(w * x + b), color=COLOURS[k], label=f"turn {turn}")
         right.plot(fake, _sigmoid(w * fake + b), "o", color=COLOURS[k])
     right.axvline(real, color="black", linewidth=0.8, linestyle=":")
-    right.set(title="D(x), and the fake as a dot", xlabel="x", ylim=(0, 1))
+    right.set(title="D's verdicts; the fake is the dot", xlabel="x", ylabel="D(x)", ylim=(0, 1))
     right.legend(loc="upper left")
     fake, w, b, _ = way[-1]
     describe(right, f"At the end D is {_sigmoid(w * fake + b):.2f} at the fake.")
@@ -74,7 +75,32 @@ def turns_figure(way: Sequence[tuple[float, float, float, float]], real: float) 
 
 
 def _sigmoid(x: np.ndarray | float) -> np.ndarray:
-    return np.asarray(1 / (1 + np.exp(-x)))
+    return np.asarray(1 / (1 + np.exp(-np.clip(x, -60, 60))))
+
+
+def played(
+    d: int, g: int, rate: float, turns: int = 100, real: float = 2.0
+) -> list[tuple[float, float, float, float]]:
+    """The game of section 2 with `d` steps of D and `g` of G in each turn -> (fake, w, b, V) after each.
+
+    Gradients by hand: of V along w (1 - D(real)) real - D(fake) fake, along b (1 - D(real)) - D(fake), along
+    the fake -D(fake) w.
+    """
+    fake, w, b, way = 0.0, 0.0, 0.0, []
+    for _ in range(turns):
+        for _ in range(d):
+            at_real, at_fake = float(_sigmoid(w * real + b)), float(_sigmoid(w * fake + b))
+            w, b = w + rate * ((1 - at_real) * real - at_fake * fake), b + rate * (1 - at_real - at_fake)
+        for _ in range(g):
+            fake += rate * float(_sigmoid(w * fake + b)) * w
+        value = float(np.log(_sigmoid(w * real + b)) + np.log(_sigmoid(-(w * fake + b))))
+        way.append((fake, w, b, value))
+    return way
+
+
+def played_figure(*, d: int, g: int, rate: float) -> Figure:
+    """`turns_figure` of a game of one's own."""
+    return turns_figure(played(d, g, rate), 2.0)
 
 
 WIDE, HIGH = 0.128, 0.15
@@ -169,7 +195,7 @@ def strip_figure(
     steps = {f"step {step}": images for step, images in strip.items()}
     columns = {"input": layout, **steps, "real": real, **(others or {})}
     rows = [[images[i] / 2 + 0.5 for images in columns.values()] for i in range(len(layout))]
-    return image_grid(rows, list(columns), pixel_nm=PIXEL_NM, size=1.25)
+    return image_grid(rows, list(columns), size=1.25)
 
 
 @styled
@@ -182,8 +208,7 @@ def directions_figure(layout: Tensor, sem: Tensor, made: Tensor, read: Tensor) -
     for i, row in enumerate(figure.subplots(len(layout), 5, squeeze=False)):
         panels = {"layout": layout, "made, weight 100": made, "real SEM": sem, "read from it": read}
         for ax, (name, images) in zip(row, panels.items(), strict=False):
-            scale = PIXEL_NM if i == 0 and name == "layout" else None
-            image_axes(images[i] / 2 + 0.5, name if i == 0 else "", ax=ax, pixel_nm=scale)
+            image_axes(images[i] / 2 + 0.5, name if i == 0 else "", ax=ax)
         overlay_axes(read[i], layout[i], "against the layout" if i == 0 else "", threshold=0.0, ax=row[4])
     return figure
 
@@ -203,7 +228,12 @@ def losses_figure(log: Sequence[tuple[float, float]]) -> Figure:
         ax.plot(values, color="#BBBBBB", linewidth=0.7)
         smooth = values.unfold(0, width, 1).mean(1)
         ax.plot(np.arange(len(smooth)) + width / 2, smooth, color=COLOURS[0])
-        ax.set(title=title, xlabel="step", ylim=(0, float(values[len(values) // 20 :].quantile(0.99)) * 1.1))
+        ax.set(
+            title=title,
+            xlabel="step",
+            ylabel="loss",
+            ylim=(0, float(values[len(values) // 20 :].quantile(0.99)) * 1.1),
+        )
         describe(ax, f"{title}: {smooth[0]:.2f} at first, {smooth[-1]:.2f} at the end.")
     left.axhline(BALANCE["least squares"], color="black", linewidth=0.8, linestyle=":", label="D cannot tell")
     left.legend(loc="upper right")
