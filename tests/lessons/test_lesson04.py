@@ -4,14 +4,12 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.networks import UNetConfig, UNetGenerator
+from gantrans.networks import UNetGenerator
 from gantrans.teaching import claims
-from gantrans.teaching.explorers import Choice, Slider, Toggle, explorer
 from gantrans.teaching.plots import alt_text
-from gantrans.teaching.plots.style import figure_of
 from gantrans.teaching.sweeps.registry import experiments
 from lessons.lesson04.experiments import pixel_losses, skip_levels, skips
-from lessons.lesson04.figures import unet
+from lessons.lesson04.figures import measured, unet
 
 SMOKE = skips.SETTINGS["smoke"]
 
@@ -131,52 +129,15 @@ def test_fine_power_sees_grain_and_not_shading():
     assert pixel_losses.fine_power(x + grain) > 100 * pixel_losses.fine_power(x)
 
 
-def test_encoder_table_is_the_one_in_the_text():
-    rows = unet.encoder_table(UNetConfig(), 256).rows
-    assert [row[3] for row in rows] == ["4 px", "10 px", "22 px", "46 px", "94 px"]
-    assert rows[0][2] == "786,432"
-    assert rows[-1][1:3] == ["256 x 8 x 8", "16,384"]
-
-
-def test_answers_explorer_over_its_grid():
-    made = explorer(unet.answers_figure, [Slider("p", "p", 0.0, 1.0, 0.05, 0.5)], title="answers")
-    assert [problem for state in made.grid() for problem in made.problems(state)] == []
-    assert "every answer is as good" in alt_text(made.figure({"p": 0.5}))
-    assert "best answer 1.00" in alt_text(made.figure({"p": 0.6}))
-
-
-def test_levels_explorer_over_its_grid(generator, pairs):
-    def figure(**state):
-        return unet.levels_figure(generator, *pairs, **state)
-
-    controls = [Toggle(f"level_{k}", str(k)) for k in range(SMOKE.n_down)]
-    controls += [Choice("by", "by", skip_levels.REPLACEMENTS, "zeros"), Slider("image", "image", 0, 7, 1, 1)]
-    made = explorer(figure, controls, title="levels")
-    assert [problem for state in list(made.grid())[::5] for problem in made.problems(state)] == []
-    output = made.figure({}).axes[2].images[0].get_array()
-    off = made.figure({"level_0": False}).axes[2].images[0].get_array()
-    assert not np.array_equal(output, off)
-
-
-def test_every_other_figure_has_words(generator, pairs):
-    sem, layout = pairs
-    names = skip_levels.level_names(generator.config, SMOKE.size)
-    made = skip_levels.predict_layout(generator, sem)
-    losses = {by: skip_levels.contributions(generator, sem, layout, by) for by in skip_levels.REPLACEMENTS}
-    figures = [
-        unet.unet_figure(UNetConfig(skips=(True, False, True, False)), 256),
-        unet.maps_figure(sem[0], skip_levels.encoder_maps(generator, sem[:1]), names),
-        unet.toy_figure({"L2": pixel_losses.ambiguous_input()}, 0.3),
-        unet.outputs_figure(sem, layout, {"skips": made}, picked=(0, 3)),
-        unet.paired_figure(
-            {"IoU": {"skips": [0.8, 0.7], "no skips": [0.4, 0.5]}, "EPE": {"skips": [1, 2]}}, {}
-        ),
-        figure_of(unet.contribution_axes(losses, names)),
-        figure_of(unet.chimera_figure(skip_levels.chimera_scores(generator, sem, layout))),
-        unet.chimera_images(generator, sem, 3, (0, 1)),
-    ]
-    assert all(alt_text(figure) for figure in figures)
-    assert "2 skip connections" in alt_text(figures[0])
+def test_the_figures_of_the_evidence_have_words_and_an_honest_axis():
+    record = claims.read(claims.COMMITTED)["G02"]
+    figure = measured.paired_figure(measured.paired_data(record))
+    assert "skips 0.804; no skips 0.65" in alt_text(figure)
+    assert [ax.get_ylim()[0] for ax in figure.axes] == [0, 0]
+    rows = measured.levels_table(record, ["8 x 8"]).rows
+    assert rows[0][0] == "8 x 8"
+    assert measured.sweep_table(record).rows[0][0] == "skips"
+    assert alt_text(unet.toy_figure({"L2": pixel_losses.ambiguous_input()}, 0.3))
 
 
 def test_batch_norm_shift_is_zero_for_what_it_was_trained_on(generator, pairs):

@@ -129,7 +129,7 @@ def one_map_for_all(self: Base, x: Tensor, maps: list[Tensor]) -> Tensor:
     """The finest map, shrunk, for every block."""
     for block in self.up:
         wanted = maps.pop()
-        shrunk = F.adaptive_avg_pool2d((maps or [wanted])[0], wanted.shape[-2:])
+        shrunk = F.interpolate((maps or [wanted])[0], wanted.shape[-2:])
         x = block(x, shrunk.mean(1, keepdim=True).expand_as(wanted))
     return x
 

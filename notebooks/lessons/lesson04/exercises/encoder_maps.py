@@ -1,6 +1,5 @@
 """Lesson 04: the maps that the encoder hands to the decoder."""
 
-import copy
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -122,7 +121,7 @@ def _(blocks: Blocks, x: Tensor) -> list[Tensor]:
 
 @ex.wrong("restarted", "You cut the graph between the blocks: each block then learns from its own map alone.")
 def _(blocks: Blocks, x: Tensor) -> list[Tensor]:
-    maps = []
+    maps: list[Tensor] = []
     for block in blocks:
         x = block(x.detach() if maps else x)
         maps.append(x)
@@ -154,18 +153,8 @@ def _(blocks: Blocks, x: Tensor) -> list[Tensor]:
 for name, misconception, answer in (
     (
         "still_detached",
-        "You still cut the maps out of the graph.",
+        "You still cut the maps out of the graph: `detach`, `.data` and deep copies of such maps all do.",
         lambda blocks, x: _kept(blocks, x, lambda m: m.clone().detach()),
-    ),
-    (
-        "data",
-        "You keep `.data`, which cuts the graph as `detach` does.",
-        lambda blocks, x: _kept(blocks, x, lambda m: m.data),
-    ),
-    (
-        "copied_deeply",
-        "You keep deep copies of detached maps; a copy with a graph is `clone()`.",
-        lambda blocks, x: _kept(blocks, x, lambda m: copy.deepcopy(m.detach())),
     ),
     (
         "leaf",

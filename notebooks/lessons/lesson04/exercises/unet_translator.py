@@ -47,6 +47,9 @@ ex = ModuleExercise(
     ),
     source="Ronneberger, Fischer, Brox 2015 (U-Net); Isola et al. 2017, section 6.1.1 (pix2pix). "
     "`gantrans.networks.UNetGenerator` computes the same.",
+    equivalent={
+        "`True` -> `False`": "the default of `skips`, which every input names; lists of equal length in `zip`"
+    },
 )
 
 
@@ -225,7 +228,6 @@ ex.background(
     "The way up:",
     "The end:",
     "For 256 px and",
-    "| | |",
     "| `down` |",
     "| `up` |",
 )
