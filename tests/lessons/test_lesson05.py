@@ -14,7 +14,7 @@ from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
 from lessons.lesson05.experiments import patches
 from lessons.lesson05.experiments.patches import LAYERS, SETS, SETTINGS
-from lessons.lesson05.figures import discriminators
+from lessons.lesson05.figures import fields, memory
 
 
 def noise(count, size, seed=0):
@@ -35,19 +35,19 @@ def test_the_explorer_draws_every_state_of_its_grid():
         Slider("row", "row", 0, 100, 5, 50),
         Slider("column", "column", 0, 100, 5, 50),
     )
-    explorer = Explorer(partial(discriminators.field_figure, noise(1, 128)[0]), controls, "fields")
+    explorer = Explorer(partial(fields.field_figure, noise(1, 128)[0]), controls, "fields")
     for state in explorer.grid():
         assert explorer.problems(state) == []
 
 
 def test_the_explorer_shows_the_same_box_by_formula_and_by_gradient():
-    words = alt_text(discriminators.field_figure(noise(1, 128)[0], n_layers=2, row=0, column=100))
+    words = alt_text(fields.field_figure(noise(1, 128)[0], n_layers=2, row=0, column=100))
     assert "logit (0, 29) sees 23 x 23 px, rows 0 to 22, columns 105 to 127 of" in words
     assert "not zero in 23 x 23 px, rows 0 to 22, columns 105 to 127." in words
 
 
 def test_table_of_fields():
-    table = discriminators.field_table((64, 256))
+    table = fields.field_table((64, 256))
     assert table.header[-1] == "map at 256 px"
     assert [line[1] for line in table.rows] == ["16 px", "34 px", "70 px", "142 px", "286 px"]
     assert table.rows[2] == ["3", "70 px", "8 px", "6 x 6", "30 x 30"]
@@ -56,13 +56,13 @@ def test_table_of_fields():
 
 def test_a_middle_pixel_is_seen_by_many_logits_and_a_corner_by_few():
     """A 70 px field in steps of 8 px holds 8 or 9 starts per axis; the corner's pixel 0 lies in 3 fields."""
-    words = alt_text(discriminators.overlap_figure(256, (3,)))
+    words = alt_text(fields.overlap_figure(256, (3,)))
     assert "in the middle is seen by 81 logits, one in the corner by 9." in words
 
 
 def test_norms_leak_as_the_lesson_says():
     batch = 2 * noise(2, 80) - 1
-    gradients = {norm: discriminators.logit_gradients(norm, batch) for norm in discriminators.NORMS}
+    gradients = {norm: fields.logit_gradients(norm, batch) for norm in fields.NORMS}
     touched = {
         norm: [float((g != 0).double().mean()) for g in gradient] for norm, gradient in gradients.items()
     }
@@ -71,13 +71,11 @@ def test_norms_leak_as_the_lesson_says():
         assert touched[norm] == pytest.approx([field, 0.0], abs=1e-3)
     assert touched["instance norm"] == pytest.approx([1.0, 0.0], abs=1e-3)
     assert touched["batch norm, training"] == pytest.approx([1.0, 1.0], abs=1e-3)
-    table = discriminators.leak_table(gradients)
+    table = fields.leak_table(gradients)
     for norm, shares in table.items():
         assert sum(shares.values()) == pytest.approx(100)
         assert (shares["in the field"] == pytest.approx(100)) == (field + 1e-3 > touched[norm][0])
-    assert "instance norm: the gradient touches 100.0% of its own" in alt_text(
-        discriminators.leak_figure(gradients)
-    )
+    assert "instance norm: the gradient touches 100.0% of its own" in alt_text(fields.leak_figure(gradients))
 
 
 def test_g03_is_exact_at_every_scale():
@@ -144,31 +142,12 @@ def test_a_smoke_record_of_g04_decides_nothing(row, tmp_path):
         numbers=patches.summary([row]),
     )  # fmt: skip
     assert record["verdict"] == "open"
-    assert "seeds: " in alt_text(discriminators.sweep_figure(record))
+    assert "seeds: " in alt_text(memory.sweep_figure(record))
 
 
 def test_both_claims_have_their_experiment():
     assert {"G03", "G04"} <= set(experiments())
 
 
-def test_result_figures_have_words(row):
-    images = noise(2, 48)
-    critics = {
-        arm: patches.PatchGAN(patches.discriminator_config(arm, 4)).eval()
-        for arm in ("field 16 px", "global")
-    }
-    one = 2 * images[:1] - 1
-    generator = patches.UNetGenerator(patches.generator_config(SETTINGS["smoke"])).eval()
-    stored = (255 * images).byte()
-    figures = {
-        "layout": discriminators.made_figure(images, images, {"L1 only": images}, crop=24),
-        "global, real: training": discriminators.memory_figure(row).figure,
-        "The two draws differ by": discriminators.draws_figure(
-            {"some arm": generator}, stored, stored, arm="some arm", image=1
-        ),
-        "field 16 px on the made image": discriminators.verdict_figure(one, one, one, critics),
-    }
-    for words, figure in figures.items():
-        assert words in alt_text(figure)
-    table = discriminators.quality_table({"same": images}, images)
-    assert table == {"same": {"L1": 0.0, "spectrum distance": 0.0, "fine half": 0.0}}
+def test_the_memory_of_every_arm_has_words(row):
+    assert "global, real: training" in alt_text(memory.memory_figure(row).figure)

@@ -53,7 +53,7 @@ def whole_step(G, D, of_g, of_d, x, y, weight_l1):
 
 
 def test_a_step_may_hide_a_bug():
-    namespace = {"torch": torch, "nn": nn}
+    namespace = {"torch": torch, "nn": nn, "Tensor": torch.Tensor}
     exec(HUNT.stub, namespace)
     assert HUNT.judge(namespace["whole_step"]).state is State.NOT_ATTEMPTED
     elsewhere = HUNT.judge(whole_step)

@@ -1,7 +1,6 @@
-"""The figures of lesson 05: what one logit sees, how norms leak, what discriminators make and remember."""
+"""The figures of lesson 05 on fields: what one logit sees, how often a pixel is seen, how norms leak."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import matplotlib as mpl
 import numpy as np
@@ -11,29 +10,22 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from gantrans.images import unit_from_network, unit_from_uint8
 from gantrans.networks import (
     Box,
     PatchGAN,
     PatchGANConfig,
-    UNetGenerator,
     gradient_support,
     receptive_field,
     support_box,
 )
 from gantrans.teaching.plots import (
     COLOURS,
-    MARKERS,
     Table,
-    bars_with_intervals,
     describe,
     image_axes,
-    image_grid,
-    new_axes,
     new_figure,
     styled,
 )
-from lessons.lesson05.experiments.patches import SETS, imitate, spectrum_distance, verdicts
 
 NORMS: Mapping[str, tuple[PatchGANConfig, bool]] = {
     "no norm": (PatchGANConfig(base_filters=16, n_layers=2), True),
@@ -200,120 +192,4 @@ def leak_figure(gradients: Mapping[str, Tensor]) -> Figure:
     axes[1, 0].set_ylabel("other image")
     figure.colorbar(image, ax=axes, shrink=0.7, label="log10 of |gradient| / its peak")
     figure.suptitle("What moves one logit: its gradient at every pixel. White: exactly zero")
-    return figure
-
-
-@styled
-def made_figure(layout: Tensor, real: Tensor, made: Mapping[str, Tensor], crop: int = 64) -> Figure:
-    """A row per test pair: layout, real SEM image and what each arm makes of the layout, all in [0, 1]."""
-    start = (layout.shape[-1] - crop) // 2
-    inside = slice(start, start + crop)
-    columns = {"layout": layout, "real SEM": real, **made}
-    rows = [[images[i, 0, inside, inside] for images in columns.values()] for i in range(len(layout))]
-    return image_grid(rows, list(columns), pixel_nm=20.0, size=1.55)
-
-
-@styled
-def draws_figure(
-    generators: Mapping[str, UNetGenerator], layout: Tensor, real: Tensor, *, arm: str, image: int
-) -> Figure:
-    """One held-out layout, its real image, and two images that one generator makes of it with fresh noise.
-
-    Args:
-        layout, real: (N, 1, S, S) uint8.
-        arm: whose generator; image: which pair.
-    """
-    crop = layout.shape[-1] // 4
-    inside = (..., slice(crop, 2 * crop), slice(crop, 2 * crop))
-    one = layout[image : image + 1]
-    first, second = (unit_from_network(imitate(generators[arm], one, draw))[inside][0] for draw in (0, 1))
-    figure = new_figure(9.4, 2.3)
-    panels = {
-        "layout": unit_from_uint8(one)[inside][0],
-        "real SEM": unit_from_uint8(real[image : image + 1])[inside][0],
-        f"{arm}, first draw": first,
-        "second draw": second,
-        "difference of the draws": (0.5 + first - second).clamp(0, 1),
-    }
-    for ax, (name, shown) in zip(figure.subplots(1, len(panels)), panels.items(), strict=True):
-        image_axes(shown, name, ax=ax, pixel_nm=20.0 if name == "layout" else None)
-    change = float((first - second).std())
-    describe(figure.axes[-1], f"The two draws differ by {change:.2f} (standard deviation).")
-    return figure
-
-
-def quality_table(made: Mapping[str, Tensor], real: Tensor) -> dict[str, dict[str, float]]:
-    """Pixel error and spectra of each arm's images against the real ones, (N, 1, S, S) in [0, 1]."""
-    table = {}
-    for arm, images in made.items():
-        distance, texture = spectrum_distance(images, real)
-        error = float((images - real).abs().mean())
-        table[arm] = {"L1": error, "spectrum distance": distance, "fine half": texture}
-    return table
-
-
-@styled
-def memory_figure(row: Mapping[str, Mapping[str, float]], ax: Axes | None = None) -> Axes:
-    """D's mean logit of real and made pairs, each once for its training pairs and once for held-out ones."""
-    judged = {arm: numbers for arm, numbers in row.items() if "D real, training" in numbers}
-    ax = new_axes(ax, 7.4, 3.6)
-    words = []
-    for k, kind in enumerate(("real", "fake")):
-        for i, (arm, numbers) in enumerate(judged.items()):
-            values = [numbers[f"D {kind}, {which}"] for which in SETS]
-            x = [i - 0.12, i + 0.12]
-            ax.plot(x, values, "-", color=COLOURS[k], linewidth=1.2)
-            for j, face in enumerate((COLOURS[k], "white")):
-                label = f"{kind}, {SETS[j]}" if i == 0 else None
-                style: dict[str, Any] = {"color": COLOURS[k], "markerfacecolor": face, "markersize": 8}
-                ax.plot(x[j], values[j], MARKERS[k], label=label, **style)
-            words.append(f"{arm}, {kind}: training {values[0]:.2f}, held-out {values[1]:.2f}")
-    for level in (0.0, 1.0):
-        ax.axhline(level, color="#999999", linewidth=0.8, linestyle=":")
-    ax.set_xticks(range(len(judged)), list(judged))
-    ax.set_xlim(-0.5, len(judged) - 0.5)
-    ax.grid(axis="x", visible=False)
-    ax.set_ylabel("D's mean logit (aim: real 1, fake 0)")
-    ax.legend(ncols=2)
-    return describe(ax, f"D's mean logit on training and held-out pairs. {'; '.join(words)}.")
-
-
-@styled
-def sweep_figure(record: Mapping[str, Any]) -> Figure:
-    """The two parts of claim G04 as the ledger holds them: both arms' values, joined by seed."""
-    quantities = {
-        "discriminator": "D(real, training) - D(real, held-out)",
-        "generator": "held-out spectrum distance (dB)",
-    }
-    figure = new_figure(7.4, 3.3)
-    for ax, (part, quantity) in zip(figure.subplots(1, 2), quantities.items(), strict=True):
-        bars_with_intervals(record["parts"][part]["data"], quantity=quantity, title=part, ax=ax)
-        if part == "discriminator":
-            ax.axhline(0, color="black", linewidth=0.8)
-    return figure
-
-
-@styled
-def verdict_figure(
-    layout: Tensor, real: Tensor, fake: Tensor, discriminators: Mapping[str, PatchGAN]
-) -> Figure:
-    """One real and one made image with the maps of logits that each discriminator gives them.
-
-    Args:
-        layout, real, fake: (1, 1, S, S) in [-1, 1].
-    """
-    figure = new_figure(1.55 * (1 + len(discriminators)) + 0.6, 3.6)
-    axes = figure.subplots(2, 1 + len(discriminators))
-    shown = None
-    for row, (name, image) in zip(axes, (("real", real), ("made", fake)), strict=True):
-        image_axes(image[0] / 2 + 0.5, f"{name} SEM", ax=row[0])
-        for ax, (arm, critic) in zip(row[1:], discriminators.items(), strict=True):
-            logits = verdicts(critic, layout, image)[0, 0].numpy()
-            steps = np.round(20 * logits) / 20
-            shown = ax.imshow(steps, cmap="cividis", vmin=0, vmax=1, interpolation="nearest")
-            ax.set_title(f"{arm}\n{logits.shape[0]} x {logits.shape[1]}: {logits.mean():.2f}")
-            _bare(ax)
-            describe(ax, f"{arm} on the {name} image: mean logit {logits.mean():.2f}.")
-    if shown is not None:
-        figure.colorbar(shown, ax=axes, shrink=0.7, label="logit (1: real, 0: made)")
     return figure
