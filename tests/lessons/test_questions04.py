@@ -34,7 +34,7 @@ def _moves_with_batch_mate(training: bool) -> bool:
 ANSWERS = {
     "04_median": lambda: _best_constant(1),
     "04_bottleneck": lambda: "{0} x {0}".format(exercise("encoder_shapes").function(64, 16, 5, 256)[-1][1]),
-    "04_channels": lambda: str(exercise("channel_rule").function(3, 48, 256)),
+    "04_channels": lambda: str(exercise("encoder_shapes").function(256, 48, 5, 256)[3][0]),
     "04_iou": _iou,
     "04_mean": lambda: _best_constant(2),
     "04_batch_norm": lambda: {

@@ -152,38 +152,38 @@ def _(prediction, target, threshold):
 
 
 @wrong("decoder_step", "skip in front", breaks="Double the map's size")
-def _(x, skip, weight):
-    return torch.cat([skip, F.relu(F.conv_transpose2d(x, weight, stride=2, padding=1))], 1)
+def _(x, skip, weight, between):
+    return torch.cat([skip, F.relu(between(F.conv_transpose2d(x, weight, stride=2, padding=1)))], 1)
 
 
 @wrong("decoder_step", "ReLU over everything, the skip included", breaks="The skip goes through untouched")
-def _(x, skip, weight):
-    return F.relu(torch.cat([F.conv_transpose2d(x, weight, stride=2, padding=1), skip], 1))
+def _(x, skip, weight, between):
+    return F.relu(torch.cat([between(F.conv_transpose2d(x, weight, stride=2, padding=1)), skip], 1))
 
 
 @wrong(
     "decoder_step", "no padding, the surplus cut off at the right and below", breaks="Double the map's size"
 )
-def _(x, skip, weight):
+def _(x, skip, weight, between):
     y = F.conv_transpose2d(x, weight, stride=2)[:, :, : skip.shape[2], : skip.shape[3]]
-    return torch.cat([F.relu(y), skip], 1)
+    return torch.cat([F.relu(between(y)), skip], 1)
 
 
 @wrong("decoder_step", "ReLU before the transposed convolution", breaks="Double the map's size")
-def _(x, skip, weight):
-    return torch.cat([F.conv_transpose2d(F.relu(x), weight, stride=2, padding=1), skip], 1)
+def _(x, skip, weight, between):
+    return torch.cat([between(F.conv_transpose2d(F.relu(x), weight, stride=2, padding=1)), skip], 1)
 
 
 @wrong("decoder_step", "turns the kernel round, as if torch did not", breaks="Double the map's size")
-def _(x, skip, weight):
+def _(x, skip, weight, between):
     y = F.conv_transpose2d(x, weight.flip(2, 3), stride=2, padding=1)
-    return torch.cat([y.relu(), skip], dim=1)
+    return torch.cat([between(y).relu(), skip], dim=1)
 
 
 @wrong(
-    "decoder_step", "batch normalisation before the ReLU", breaks="(Batch normalisation is left out here.)"
+    "decoder_step", "batch normalisation of its own before the ReLU", breaks="Give the result to `between`"
 )
-def _(x, skip, weight):
+def _(x, skip, weight, between):
     y = F.conv_transpose2d(x, weight, stride=2, padding=1)
     mean = y.mean((0, 2, 3), keepdim=True)
     var = y.var((0, 2, 3), keepdim=True, correction=0)
@@ -191,21 +191,21 @@ def _(x, skip, weight):
 
 
 @right("decoder_step", "zeros between the pixels, then an ordinary convolution with the turned kernel")
-def _(x, skip, weight):
+def _(x, skip, weight, between):
     b, c, h, w = x.shape
     wide = x.new_zeros(b, c, 2 * h - 1, 2 * w - 1)
     wide[:, :, ::2, ::2] = x
     kernel = weight.transpose(0, 1).flip(-1, -2)
-    return torch.cat((torch.clamp_min(F.conv2d(wide, kernel, padding=2), 0), skip), dim=1)
+    return torch.cat((torch.clamp_min(between(F.conv2d(wide, kernel, padding=2)), 0), skip), dim=1)
 
 
 @right("decoder_step", "every pixel sends a 4 x 4 patch: einsum and F.fold")
-def _(x, skip, weight):
+def _(x, skip, weight, between):
     b, c, h, w = x.shape
     patches = torch.einsum("bchw,cokl->boklhw", x, weight).reshape(b, -1, h * w)
     up = F.fold(patches, (2 * h, 2 * w), kernel_size=4, stride=2, padding=1)
     out = skip.new_empty(b, up.shape[1] + skip.shape[1], 2 * h, 2 * w)
-    out[:, : up.shape[1]] = torch.relu(up)
+    out[:, : up.shape[1]] = torch.relu(between(up))
     out[:, up.shape[1] :] = skip
     return out
 

@@ -546,8 +546,8 @@ def _(prediction, target, threshold):
 
 
 @right("decoder_step", "module-free, pieces written into an empty map")
-def _(x, skip, weight):
-    up = F.conv_transpose2d(x, weight, None, (2, 2), (1, 1))
+def _(x, skip, weight, between):
+    up = between(F.conv_transpose2d(x, weight, None, (2, 2), (1, 1)))
     return torch.cat((torch.where(up > 0, up, torch.zeros_like(up)), skip), dim=-3)
 
 

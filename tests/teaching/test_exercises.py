@@ -292,8 +292,8 @@ def test_stubs_are_recognised_by_their_body():
 
 
 def test_unknown_exercise_offers_the_nearest():
-    with pytest.raises(ConfigError, match="no exercise 'chanel_rule'; did you mean 'channel_rule'"):
-        exercise("chanel_rule")
+    with pytest.raises(ConfigError, match="no exercise 'decoder_stp'; did you mean 'decoder_step'"):
+        exercise("decoder_stp")
 
 
 def test_a_checker_that_accepts_a_wrong_answer_shows_in_the_table(toy, monkeypatch):

@@ -1,4 +1,4 @@
-"""Exercises with checkers that are themselves tested: `exercise("channel_rule").show()`."""
+"""Exercises with checkers that are themselves tested: `exercise("encoder_shapes").show()`."""
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.registry import exercise, exercises, kill_table

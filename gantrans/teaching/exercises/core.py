@@ -5,9 +5,9 @@ minutes). What is new is that the checker is itself tested: every wrong answer s
 must be refused with that diagnosis, every right answer must be accepted, and the stub must count as not
 attempted.
 
-    ex = exercise("channel_rule")
+    ex = exercise("encoder_shapes")
     ex.show()                   # what to write
-    channel_rule = ex.check(channel_rule)  # shows how it went; yours, or the course's version, to go on with
+    encoder_shapes = ex.check(encoder_shapes)  # shows how it went; yours, or the course's version, to go on with
     ex.hint()                   # one hint at a time
     ex.solution()
 """
