@@ -46,8 +46,10 @@ from gantrans.translation import (
     BidirectionalConfig,
     BidirectionalTask,
     ImageBuffer,
+    Pix2PixTask,
     feature_matching,
 )
+from lessons.lesson05.pix2pix import lsgan_d, lsgan_g, reference_step
 
 
 def answer(name):
@@ -101,6 +103,43 @@ def test_adversarial_losses_are_those_of_the_exercises(kind):
     loss, real, fake = AdversarialLoss(kind), 3 * images(2, 1, 4, 4), 3 * images(2, 1, 4, 4, seed=1)
     torch.testing.assert_close(answer("generator_loss")(fake, kind), loss.generator(fake))
     torch.testing.assert_close(answer("discriminator_loss")(real, fake, kind), loss.discriminator(real, fake))
+
+
+def test_the_discriminator_as_a_class_is_the_librarys():
+    """With the weights copied in order: logits, maps, and the gradient of the image."""
+    ours = perturbed(PatchGAN(PatchGANConfig(base_filters=4, n_layers=2)))
+    mine = answer("build_patchgan")(answer("patchgan_layers")(4, 2, 256))
+    for own, known in zip(mine.parameters(), ours.parameters(), strict=True):
+        own.data = known.detach().clone()
+    condition, image = images(2, 1, 32, 32), images(2, 1, 32, 32, seed=1).requires_grad_()
+    for got, expected in zip(mine(condition, image), ours(condition, image), strict=True):
+        torch.testing.assert_close(got, expected, rtol=1e-5, atol=1e-5)
+    slopes = [torch.autograd.grad(D(condition, image)[0].square().sum(), image)[0] for D in (mine, ours)]
+    torch.testing.assert_close(*slopes)
+
+
+def test_both_turns_together_are_the_papers_step():
+    """Two steps: losses and weights. SGD, because Adam's first step is a sign, which rounding can turn."""
+    ours, mine = (Pix2PixTask(PIX2PIX, seed=2) for _ in range(2))
+    x, y = pairs().values()
+    rates = (0.1, 0.05)
+    known, own = (
+        [
+            torch.optim.SGD(net.parameters(), lr)
+            for net, lr in zip((t.generator, t.discriminator), rates, strict=True)
+        ]
+        for t in (ours, mine)
+    )
+    for _ in range(2):
+        losses = reference_step(ours.generator, ours.discriminator, *known, x, y, 7.0)
+        fake = mine.generator(x)
+        loss_d = answer("discriminator_step")(mine.discriminator, own[1], x, y, fake, lsgan_d)
+        loss_g = answer("generator_step")(mine.discriminator, own[0], x, y, fake, lsgan_g, 7.0)
+        assert loss_d == pytest.approx(losses["loss_d"], rel=1e-5)
+        assert loss_g == pytest.approx(losses["loss_gan_g"] + 7 * losses["loss_l1"], rel=1e-5)
+    for name in ("generator", "discriminator"):
+        got, expected = (parameters(getattr(task, name)) for task in (mine, ours))
+        assert_close(got, expected, rtol=1e-4, atol=1e-5)
 
 
 def test_spectral_norm_is_that_of_the_exercise():
@@ -252,7 +291,8 @@ def test_geometry_and_rates_are_those_of_the_exercises():
     assert layers == [
         (m.in_channels, m.out_channels, m.kernel_size[0], m.stride[0], m.padding[0]) for m in convs
     ]
-    size = answer("receptive_field")([(kernel, stride) for _, _, kernel, stride, _ in layers])
-    assert size == receptive_field(config.layers).size
+    field, side = answer("receptive_field")([row[2:] for row in layers], 100)
+    assert field == receptive_field(config.layers).size
+    assert side == config.logit_size(100)
     for step in (0, 49, 50, 51, 80, 99, 100):
         assert answer("decayed_rate")(3e-4, step, 100) == pytest.approx(3e-4 * linear_decay(step, 100))

@@ -23,9 +23,9 @@ def _corner_rows() -> str:
 
 
 ANSWERS = {
-    "05_field": lambda: str(exercise("receptive_field").function([(k, s) for k, s, _ in PATCHGAN])),
-    "05_map": lambda: "{0} x {0}".format(exercise("patch_map_size").function(256, 3)),
-    "05_next_field": lambda: str(exercise("receptive_field").function([(4, 2)] * 4 + [(4, 1)] * 2)),
+    "05_field": lambda: str(exercise("receptive_field").function(PATCHGAN, 256)[0]),
+    "05_map": lambda: "{0} x {0}".format(exercise("receptive_field").function(PATCHGAN, 256)[1]),
+    "05_next_field": lambda: str(exercise("receptive_field").function([(4, 2, 1), *PATCHGAN], 256)[0]),
     "05_undecided": lambda: (
         f"{float(exercise('lsgan_d_loss').function(torch.full((1,), 0.5), torch.full((1,), 0.5))):g}"
     ),

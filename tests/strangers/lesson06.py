@@ -115,67 +115,6 @@ def _(p, q, real_label, fake_label):
     return torch.tensor(values, dtype=p.dtype, device=p.device).reshape(p.shape)
 
 
-# ----------------------------------------------------------- smoothed_d_loss
-
-
-@wrong("smoothed_d_loss", "log(sigmoid + 1e-8)", breaks="Value and gradient must be right")
-def _(real_logits, fake_logits, real_label):
-    r, f = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
-    real = -real_label * torch.log(r + 1e-8) - (1 - real_label) * torch.log(1 - r + 1e-8)
-    return 0.5 * real.mean() - 0.5 * torch.log(1 - f + 1e-8).mean()
-
-
-@wrong("smoothed_d_loss", "smooths the fakes as well", breaks="Fakes stay at 0")
-def _(real_logits, fake_logits, real_label):
-    real = F.binary_cross_entropy_with_logits(real_logits, torch.full_like(real_logits, real_label))
-    fake = F.binary_cross_entropy_with_logits(fake_logits, torch.full_like(fake_logits, 1 - real_label))
-    return 0.5 * (real + fake)
-
-
-@wrong(
-    "smoothed_d_loss",
-    "only the first part of the real term, weighted by y",
-    breaks="The second part of the real term",
-)
-def _(real_logits, fake_logits, real_label):
-    return 0.5 * real_label * F.softplus(-real_logits).mean() + 0.5 * F.softplus(fake_logits).mean()
-
-
-@wrong(
-    "smoothed_d_loss",
-    "F.binary_cross_entropy of the sigmoid: no gradient at large logits",
-    breaks="Value and gradient must be right",
-)
-def _(real_logits, fake_logits, real_label):
-    r, f = torch.sigmoid(real_logits), torch.sigmoid(fake_logits)
-    real = F.binary_cross_entropy(r, torch.full_like(r, real_label))
-    return (real + F.binary_cross_entropy(f, torch.zeros_like(f))) / 2
-
-
-@wrong(
-    "smoothed_d_loss",
-    "the real logits are regressed to the label",
-    breaks="With the cross-entropy on raw logits",
-)
-def _(real_logits, fake_logits, real_label):
-    return 0.5 * (real_logits - real_label).square().mean() + 0.5 * F.softplus(fake_logits).mean()
-
-
-@right("smoothed_d_loss", "logsigmoid of r, -r and -f")
-def _(real_logits, fake_logits, real_label):
-    real = real_label * F.logsigmoid(real_logits) + (1 - real_label) * F.logsigmoid(-real_logits)
-    return -(real.mean() + F.logsigmoid(-fake_logits).mean()) / 2
-
-
-@right("smoothed_d_loss", "log(1 + e^x) by logaddexp, and the mean by sum and count")
-def _(real_logits, fake_logits, real_label):
-    def over(x):
-        return torch.logaddexp(x, torch.zeros_like(x)).sum()
-
-    real = (real_label * over(-real_logits) + (1 - real_label) * over(real_logits)) / real_logits.numel()
-    return 0.5 * real + 0.5 * over(fake_logits) / fake_logits.numel()
-
-
 # -------------------------------------------------------- discriminator_loss
 
 

@@ -572,57 +572,6 @@ def _(x, weight, scale, shift, running_mean, running_var, training):
 
 
 # ---------------------------------------------------------------- lesson 05
-@wrong(
-    "conditional_input",
-    "leaves the check to torch.cat, which raises another error",
-    breaks="Any other mismatch",
-)
-def _(condition, image):
-    if condition.shape[0] == 1:
-        condition = condition.expand(image.shape[0], -1, -1, -1)
-    return torch.cat([condition, image], 1)
-
-
-@wrong("conditional_input", "repeats a single image for many conditions as well", breaks="Any other mismatch")
-def _(condition, image):
-    if condition.shape[-2:] != image.shape[-2:]:
-        raise ValueError("sizes differ")
-    b = max(len(condition), len(image))
-    if len(condition) not in (1, b) or len(image) not in (1, b):
-        raise ValueError("batches differ")
-    return torch.cat([condition.expand(b, -1, -1, -1), image.expand(b, -1, -1, -1)], 1)
-
-
-@wrong("patch_map_size", "an empty map of 0 passes", breaks="If no logit is left")
-def _(size, n_layers):
-    for s in [2] * n_layers + [1, 1]:
-        size = (size - 2) // s + 1
-    if size < 0:
-        raise ValueError("too small")
-    return size
-
-
-@wrong("patch_map_size", "halves, and takes two off at the end", breaks="One convolution turns size")
-def _(size, n_layers):
-    out = math.ceil(size / 2**n_layers) - 2
-    if out < 1:
-        raise ValueError("too small")
-    return out
-
-
-@right("patch_map_size", "recursive")
-def _(size, n_layers):
-    def through(s, n):
-        if s < 2:
-            raise ValueError("no logit left")
-        return s // 2 if n == 0 else through(s // 2, n - 1)
-
-    s = size
-    for _ in range(n_layers):
-        s = through(s, 0)
-    if s < 3:
-        raise ValueError("no logit left")
-    return s - 2
 
 
 @wrong("patchgan_layers", "the layer of stride 1 is not capped", breaks="Then follows one of stride 1")
@@ -639,14 +588,6 @@ def _(base, n_layers, cap):
         layers.append((c, new, 4, 2 if k < n_layers else 1, 1))
         c = new
     return [*layers, (c, 1, 4, 1, 1)]
-
-
-@right("receptive_field", "backwards from the logit")
-def _(layers):
-    r = 1
-    for k, s in layers[::-1]:
-        r = (r - 1) * s + k
-    return r
 
 
 @wrong("logit_span", "a negative first row is cut off at 0", breaks="Do not cut it off")
@@ -701,27 +642,6 @@ def _(p, q, real_label, fake_label):
 def _(p, q, real_label, fake_label):
     a, b = real_label * p, (1 - fake_label) * q
     return a / (a + b)
-
-
-@wrong("smoothed_d_loss", "logarithms of a clamped sigmoid", breaks="Value and gradient")
-def _(real_logits, fake_logits, real_label):
-    r = torch.sigmoid(real_logits).clamp(1e-7, 1 - 1e-7)
-    f = torch.sigmoid(fake_logits).clamp(1e-7, 1 - 1e-7)
-    real = -(real_label * r.log() + (1 - real_label) * (1 - r).log()).mean()
-    return 0.5 * real - 0.5 * (1 - f).log().mean()
-
-
-@wrong("smoothed_d_loss", "both sides smoothed", breaks="Fakes stay at 0")
-def _(real_logits, fake_logits, real_label):
-    bce = F.binary_cross_entropy_with_logits
-    real = bce(real_logits, torch.full_like(real_logits, real_label))
-    return 0.5 * (real + bce(fake_logits, torch.full_like(fake_logits, 1 - real_label)))
-
-
-@right("smoothed_d_loss", "by softplus: y softplus(-r) + (1 - y) softplus(r)")
-def _(real_logits, fake_logits, real_label):
-    r = real_label * F.softplus(-real_logits) + (1 - real_label) * F.softplus(real_logits)
-    return r.mean() / 2 + F.softplus(fake_logits).mean() / 2
 
 
 @wrong("exchange_fakes", "stores into the list that was given", breaks="D judges fakes together")
@@ -939,9 +859,7 @@ def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     return loss.detach()
 
 
-@wrong(
-    "cycle_step", "discriminators stay frozen afterwards", breaks="The discriminators must be as before"
-)
+@wrong("cycle_step", "discriminators stay frozen afterwards", breaks="The discriminators must be as before")
 def _(sem, layout, g_a, g_b, d_a, d_b, weights):
     d_a.requires_grad_(False)
     d_b.requires_grad_(False)

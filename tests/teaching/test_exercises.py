@@ -322,9 +322,9 @@ def test_references_say_what_the_library_says():
         table = [(layer.kernel, layer.stride, layer.padding) for layer in patchgan.layers]
         made = exercise("patchgan_layers").function(patchgan.base_filters, n, patchgan.channel_cap)
         assert [row[2:] for row in made] == table
-        field = exercise("receptive_field").function([(k, s) for k, s, _ in table])
+        field, side = exercise("receptive_field").function(table, 256)
         assert field == patchgan.receptive_field == (16, 34, 70, 142, 286)[n - 1]
-        assert exercise("patch_map_size").function(256, n) == patchgan.logit_size(256)
+        assert side == patchgan.logit_size(256)
         first, last = exercise("logit_span").function(3, table)
         box = patchgan.logit_field(3, 3, 256, 256)
         assert (max(first, 0), min(last, 255) + 1) == (box.top, box.bottom)

@@ -283,7 +283,7 @@ for name, misconception, answer in (
     (
         "switching",
         "You switch the network to eval mode; the mode is up to the caller.",
-        with_method(forward=lambda self, condition, image: critics.Base.forward(self.eval(), condition, image)),
+        with_method(forward=lambda self, *pair: critics.Base.forward(self.eval(), *pair)),
     ),
     (
         "no_graph",

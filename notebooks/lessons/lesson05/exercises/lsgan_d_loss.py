@@ -1,14 +1,15 @@
-"""Lesson 05: the discriminator's least-squares loss over a map of logits."""
+"""Lesson 05: the discriminator's least-squares loss over a map of logits, with a slip to find."""
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.inputs import Args, Case
+from gantrans.teaching.exercises.kinds import BugHunt
 from gantrans.teaching.exercises.slips import common_slips
 
-ex = Exercise(
+ex = BugHunt(
     id="lsgan_d_loss",
     lesson="05",
     title="The discriminator's loss over patches",
@@ -22,14 +23,17 @@ ex = Exercise(
     \right).$$
 
     The mean runs over all patches of all images. Logits are raw: no sigmoid. Return a scalar that can be
-    differentiated.
+    differentiated. The code below runs, and has one slip. Find it and mend it.
     """,
     hints=(
-        "The mean over the whole map, `(...).square().mean()`, gives every patch of every image "
-        "the same vote.",
-        "Real logits are compared with 1, fake ones with 0. Both means are added, then halved once.",
+        "Take two real patches with the logits 0 and 2. Both are wrong by 1. What does the code say?",
+        "A square forgets the sign of an error, and a mean before it lets errors cancel. Which one comes "
+        "first in the formula?",
         "`0.5 * ((real_logits - 1).square().mean() + fake_logits.square().mean())`",
     ),
+    slip="Squares come first, then the mean. Averaged first, patches that err in opposite ways cancel out, "
+    "and the loss is 0 where the verdicts are right on average only.",
+    slip_code="fake_logits.mean()",
     source="Mao et al. 2017 (LSGAN), eq. 9 with a = 0, b = 1; halved as in pix2pix.",
     gradients=("real_logits", "fake_logits"),
     equivalent={"`1 - real_logits`": "the square forgets the sign"},
@@ -42,6 +46,23 @@ def lsgan_d_loss(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
     real = (real_logits - 1).square().mean()
     fake = fake_logits.square().mean()
     return 0.5 * (real + fake)
+
+
+@ex.bug
+def _(real_logits: Tensor, fake_logits: Tensor) -> Tensor:
+    """Two maps of raw logits (B, 1, h, w) -> scalar: half the sum of mean squared errors to 1 and 0."""
+    real, fake = real_logits.mean(), fake_logits.mean()
+    return 0.5 * ((real - 1).square() + fake.square())
+
+
+@ex.symptom
+def _(answer: Answer) -> str:
+    undecided = answer(torch.tensor([0.5, 0.5]), torch.tensor([0.5, 0.5])).item()
+    astray = answer(torch.tensor([-2.0, 3.0]), torch.tensor([3.0, -2.0])).item()
+    return (
+        f"a D that gives every patch 0.5 has the loss {undecided:g}, as it should. One whose logits are -2 "
+        f"and 3 is wrong by 2 or more on every patch, and has the loss {astray:g} as well."
+    )
 
 
 @ex.edges
@@ -107,8 +128,20 @@ ex.wrong(
 )
 ex.wrong(
     "mean_first",
-    "You average the logits before squaring: patches that err in opposite ways cancel out.",
+    "You still average the logits before squaring: patches that err in opposite ways cancel out.",
     lambda real, fake: 0.5 * ((real.mean() - 1).square() + fake.mean().square()),
+)
+ex.wrong(
+    "half_mended",
+    "You square before the mean for the real patches only; the fakes still cancel out.",
+    lambda real, fake: 0.5 * ((real - 1).square().mean() + fake.mean().square()),
+)
+ex.wrong(
+    "mean_of_each_image",
+    "You average the logits of each image before squaring: within an image patches still cancel out.",
+    lambda real, fake: (
+        0.5 * ((real.mean((1, 2, 3)) - 1).square().mean() + fake.mean((1, 2, 3)).square().mean())
+    ),
 )
 ex.wrong(
     "absolute",
@@ -253,3 +286,5 @@ ex.breach("Logits are raw", "sigmoid")
 ex.breach("Return a scalar", "python_number")
 ex.breach("Return a scalar", "per_image")
 ex.breach("that can be differentiated", "detached_fake")
+ex.breach("The code below runs", "mean_first")
+ex.background("Find it and mend it")

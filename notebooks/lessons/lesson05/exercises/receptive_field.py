@@ -1,273 +1,215 @@
-"""Lesson 05: how many pixels one logit sees."""
+"""Lesson 05: how many pixels one logit sees, and how many logits there are."""
 
-from collections.abc import Sequence
 from functools import reduce
 from math import prod
+
+import torch
+import torch.nn.functional as F
 
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.slips import common_slips
-
-Layers = Sequence[tuple[int, int]]
+from lessons.lesson05.exercises._fields import (
+    FIELDS,
+    SIDES,
+    Layers,
+    Pair,
+    field_of,
+    one_size,
+    sides,
+    with_field,
+    with_side,
+)
 
 ex = Exercise(
     id="receptive_field",
     lesson="05",
-    title="Receptive field by formula",
+    title="What one logit sees, and how many there are",
     difficulty=3,
-    minutes=10,
-    spec="""
-    How wide is the patch of the image that one logit of a stack of convolutions depends on? You are given
-    `(kernel, stride)` of every layer, from the image to the logits. One pixel sees itself: a field of 1. A
-    layer with kernel k adds k - 1 steps, and a step is as long as the product of all strides *before* that
-    layer.
+    minutes=12,
+    spec=r"""
+    `layers` holds `(kernel, stride, padding)` of every convolution, from the image to the logits, and the
+    image has `size` pixels a side. Return two whole numbers, `(field, side)`.
+
+    - `field`: how many pixels wide is the patch that one logit depends on? One pixel sees itself, a field of
+      1. A layer with kernel k adds k - 1 steps, and a step is as long as the product of all strides *before*
+      that layer.
+    - `side`: how many logits wide is the map? One convolution turns size $s$ into
+      $\lfloor (s + 2p - k) / \text{stride} \rfloor + 1$.
+
+    If any layer leaves nothing, a size below 1, raise a `ValueError`: a loss over an empty map would be NaN.
     """,
     hints=(
-        "Keep two numbers while you walk through the layers: the field (starts at 1) and the "
+        "Keep three numbers while you walk through the layers: the size, the field (starts at 1) and the "
         "step between neighbours (starts at 1).",
-        "A layer with kernel k adds (k - 1) steps to the field; its own stride does not matter for that.",
+        "`size = (size + 2 * padding - kernel) // stride + 1`; below 1: `raise ValueError(...)`. With three "
+        "layers of stride 2, 256 becomes 128, 64, 32, then 31 and 30.",
         "`field += (kernel - 1) * step`, and only then `step *= stride`.",
     ),
-    source="Dumoulin and Visin 2016, “A guide to convolution arithmetic for deep "
-    "learning”; Araujo et al. 2019.",
+    source="Dumoulin and Visin 2016, “A guide to convolution arithmetic for deep learning”; Araujo et al. "
+    "2019. Isola et al. 2017, appendix 6.1.2: 70 pixels, and 30 x 30 logits of 256 pixels.",
+    equivalent={"`1` -> `0.5`": "for whole numbers, below 1 and below 0.5 are the same"},
 )
 
 
 @ex.reference
-def receptive_field(layers: list[tuple[int, int]]) -> int:
-    """Width in pixels of what one output sees; layers are (kernel, stride) from the image to the output."""
+def receptive_field(layers: list[tuple[int, int, int]], size: int) -> tuple[int, int]:
+    """Layers (kernel, stride, padding), image `size` -> field of a logit, side of the map of logits."""
     field, step = 1, 1
-    for kernel, stride in layers:
+    for kernel, stride, padding in layers:
+        size = (size + 2 * padding - kernel) // stride + 1
+        if size < 1:
+            raise ValueError(f"the image is too small: a layer of kernel {kernel} leaves nothing")
         field += (kernel - 1) * step
         step *= stride
-    return field
+    return field, size
 
 
 @ex.edges
 def _() -> list[Args]:
-    patchgan = [[(4, 2)] * n + [(4, 1)] * 2 for n in range(1, 6)]
-    few = [[], [(3, 1)], [(1, 2), (3, 1)], [(3, 2), (5, 3), (1, 1)], [(5, 3)], [(1, 1), (1, 4)], [(2, 2)] * 8]
-    wide = [[(2, 5), (3, 4), (2, 7), (9, 1)], [(7, 1), (3, 2)]]  # strides beyond the kernel
-    return [(layers,) for layers in (patchgan[2], *patchgan, *few, *wide)]
+    patchgan = [[(4, 2, 1)] * n + [(4, 1, 1)] * 2 for n in range(6)]
+    usual = [(patchgan[n], size) for n, size in ((3, 256), (3, 64), (1, 255), (4, 128), (5, 256), (2, 97))]
+    tight = [(patchgan[n], size) for n, size in ((3, 24), (3, 16), (3, 23), (1, 6), (1, 5), (2, 12), (0, 3))]
+    wide = [
+        ([(2, 5, 0), (3, 4, 1), (2, 7, 2)], 700),
+        ([(7, 1, 3), (3, 2, 0)], 31),
+        ([(1, 2, 0), (3, 1, 1)], 9),
+    ]
+    few: list[Args] = [([], 5), ([(3, 1, 1)], 1), ([(5, 3, 0)], 5), ([(5, 3, 0)], 4), ([(1, 4, 0)], 9)]
+    revived = [([(4, 2, 1), (1, 1, 2)], 1), ([(4, 4, 0), (2, 1, 3)], 2), ([(9, 1, 0), (3, 1, 6)], 4)]
+    return [*usual, *tight, *wide, *few, *revived]
 
 
 @ex.inputs
 def _(case: Case) -> Args:
-    return ([(case.integer(1, 7), case.integer(1, 3)) for _ in range(case.integer(1, 6))],)
+    layers = [(case.integer(1, 7), case.integer(1, 3), case.integer(0, 2)) for _ in range(case.integer(1, 5))]
+    return layers, case.integer(1, 400)
 
 
-@ex.wrong(
-    "own_stride",
-    "You multiply the step by a layer's stride before you use it; a layer steps on the grid it is given.",
-)
-def _(layers: Layers) -> int:
-    field, step = 1, 1
-    for kernel, stride in layers:
-        step *= stride
-        field += (kernel - 1) * step
-    return field
-
-
-@ex.wrong(
-    "from_the_output",
-    "You use the strides of the layers *after* each layer (walking the wrong way does that); those before it "
-    "make its step.",
-)
-def _(layers: Layers) -> int:
-    field, step = 1, 1
-    for kernel, stride in reversed(layers):
-        field += (kernel - 1) * step
-        step *= stride
-    return field
-
-
-@ex.wrong(
-    "last_stride", "You use only the stride of the layer before; strides multiply up over all layers before."
-)
-def _(layers: Layers) -> int:
-    field, step = 1, 1
-    for kernel, stride in layers:
-        field += (kernel - 1) * step
-        step = stride
-    return field
-
-
-@ex.wrong(
-    "adds_strides",
-    "You add the strides; two layers with stride 2 make a step of 4, three of 8: they multiply.",
-)
-def _(layers: Layers) -> int:
-    field, step = 1, 1
-    for kernel, stride in layers:
-        field += (kernel - 1) * step
-        step += stride - 1
-    return field
-
-
-@ex.wrong(
-    "kernel_itself",
-    "You add k steps per layer; the first of the k positions is there already, so a layer adds k - 1.",
-)
-def _(layers: Layers) -> int:
-    field, step = 1, 1
-    for kernel, stride in layers:
-        field += kernel * step
-        step *= stride
-    return field
-
-
-@ex.wrong("starts_at_zero", "You start at 0; a pixel sees itself, so the field of no layer at all is 1.")
-def _(layers: Layers) -> int:
-    field, step = 0, 1
-    for kernel, stride in layers:
-        field += (kernel - 1) * step
-        step *= stride
-    return field
-
+for name, misconception, rule in FIELDS:
+    ex.wrong(name, misconception, with_field(rule))
+for name, misconception, one in SIDES:
+    ex.wrong(name, misconception, with_side(one))
 
 ex.wrong(
-    "strides_ignored",
-    "You add up the kernels and ignore the strides: right for stride 1 only.",
-    lambda layers: 1 + sum(kernel - 1 for kernel, _ in layers),
+    "never_refuses",
+    "You let a map of no logits through; its mean is NaN, and the error shows up far from its cause.",
+    lambda layers, size: (field_of(layers), reduce(lambda s, layer: one_size(s, *layer), layers, size)),
 )
 ex.wrong(
-    "product_of_kernels",
-    "You multiply the kernel sizes; kernels overlap, so their fields add up.",
-    lambda layers: prod(kernel for kernel, _ in layers),
+    "swapped",
+    "You return the side first; the field comes first.",
+    lambda layers, size: (sides(layers, size, one_size), field_of(layers)),
+)
+ex.wrong(
+    "area",
+    "You return the number of logits in the whole map; its side was asked for.",
+    lambda layers, size: (field_of(layers), sides(layers, size, one_size) ** 2),
+)
+ex.wrong(
+    "field_only",
+    "You return the field alone; the side of the map belongs to the answer.",
+    lambda layers, size: field_of(layers) * (sides(layers, size, one_size) > 0),
+)
+ex.wrong(
+    "cut_at_the_image",
+    "You cut the field at the size of the image; it may be wider, and then reaches into the padding.",
+    lambda layers, size: (min(field_of(layers), size), sides(layers, size, one_size)),
+)
+
+
+@ex.wrong(
+    "checked_at_the_end", "You look at the last size only; padding of later layers can hide an empty map."
+)
+def _(layers: Layers, size: int) -> Pair:
+    left = reduce(lambda s, layer: one_size(s, *layer), layers, size)
+    if left < 1:
+        raise ValueError
+    return field_of(layers), left
+
+
+@ex.wrong("one_refused", "You refuse a map of a single logit; one is enough.")
+def _(layers: Layers, size: int) -> Pair:
+    if sides(layers, size, one_size) < 2:
+        raise ValueError
+    return field_of(layers), sides(layers, size, one_size)
+
+
+@ex.wrong("zero_allowed", "You let a size of 0 through and refuse only negative ones; 0 is nothing, too.")
+def _(layers: Layers, size: int) -> Pair:
+    for kernel, stride, padding in layers:
+        size = one_size(size, kernel, stride, padding)
+        if size < 0:
+            raise ValueError
+    return field_of(layers), size
+
+
+ex.right(lambda layers, size: (field_of(layers), sides(layers, size, one_size)))
+ex.right(
+    with_field(lambda ls: 1 + sum((k - 1) * prod(s for _, s, _ in ls[:i]) for i, (k, _, _) in enumerate(ls)))
 )
 
 
 @ex.right
-def _(layers: Layers) -> int:
-    field = 1
-    for kernel, stride in reversed(
-        layers
-    ):  # from the logit back: a field of f outputs needs (f - 1) s + k inputs
-        field = (field - 1) * stride + kernel
-    return field
-
-
-ex.right(lambda layers: 1 + sum((k - 1) * prod(s for _, s in layers[:i]) for i, (k, _) in enumerate(layers)))
-ex.right(lambda layers: reduce(lambda f, layer: f * layer[1] + layer[0] - layer[1], layers[::-1], 1))
-
-
-@ex.right
-def by_recursion(layers: Layers) -> int:
+def by_recursion(layers: Layers, size: int) -> Pair:
     if not layers:
-        return 1
-    (kernel, stride), *rest = layers
-    return (by_recursion(rest) - 1) * stride + kernel
+        return 1, size
+    (kernel, stride, padding), *rest = layers
+    wide = size + 2 * padding
+    if wide < kernel:
+        raise ValueError("the kernel does not fit")
+    field, side = by_recursion(rest, 1 + (wide - kernel) // stride)
+    return (field - 1) * stride + kernel, side
 
 
 @ex.right
-def _(layers: Layers) -> int:
-    low, high = 0, 0  # first and last pixel of a logit without padding
-    for kernel, stride in reversed(layers):
-        low, high = low * stride, high * stride + kernel - 1
-    return high - low + 1
-
-
-@ex.right
-def _(layers: Layers) -> int:
+def _(layers: Layers, size: int) -> Pair:
+    """A real image, and the pixels of one logit counted without padding."""
+    x = torch.empty(1, 1, size, size, device="meta")
     seen = {0}
-    for kernel, stride in layers[::-1]:
+    try:
+        for kernel, stride, padding in layers:
+            x = F.conv2d(x, torch.empty(1, 1, kernel, kernel, device="meta"), None, stride, padding)
+    except RuntimeError as error:
+        raise ValueError("the kernel does not fit") from error
+    for kernel, stride, _ in layers[::-1]:
         seen = {position * stride + offset for position in seen for offset in range(kernel)}
-    return max(seen) + 1
+    low, high = 0, 0
+    for kernel, stride, _ in reversed(layers):
+        low, high = low * stride, high * stride + kernel - 1
+    return max(high - low + 1, max(seen) + 1), x.shape[-1]
 
 
 @ex.right
-def _(layers: Layers) -> int:
-    steps = [1]
-    for _, stride in layers:
+def _(layers: Layers, size: int) -> list[int]:
+    steps, sizes = [1], [size]
+    for kernel, stride, padding in layers:
         steps.append(steps[-1] * stride)
-    return sum((kernel - 1) * step for (kernel, _), step in zip(layers, steps, strict=False)) + 1
+        sizes.append(int((sizes[-1] + 2 * padding - kernel) // stride) + 1)
+    if min(sizes) <= 0:
+        raise ValueError(sizes)
+    kernels = [layer[0] for layer in layers]
+    return [sum((k - 1) * step for k, step in zip(kernels, steps, strict=False)) + 1, sizes[-1]]
 
 
-@ex.wrong("last_layer_missing", "You leave the last layer out.")
-def _(layers: Layers) -> int:
-    return 1 + sum((k - 1) * prod(s for _, s in layers[:i]) for i, (k, _) in enumerate(layers[:-1]))
+common_slips(ex, "returned_nothing", "assertion", "none_for_an_error")
 
-
-@ex.wrong("first_layer_missing", "You leave the first layer's kernel out.")
-def _(layers: Layers) -> int:
-    return 1 + sum((k - 1) * prod(s for _, s in layers[:i]) for i, (k, _) in enumerate(layers) if i)
-
-
-@ex.wrong("all_strides", "You use the product of *all* strides for every layer; only those before it count.")
-def _(layers: Layers) -> int:
-    return 1 + sum(k - 1 for k, _ in layers) * prod(s for _, s in layers)
-
-
-@ex.wrong("field_times_stride", "You multiply the field by the stride in every layer, from the image on.")
-def _(layers: Layers) -> int:
-    field = 1
-    for kernel, stride in layers:
-        field = field * stride + kernel - 1
-    return field
-
-
-@ex.wrong(
-    "kernel_in_the_backward_rule", "You walk back with f s + k; the span of f outputs is (f - 1) s + k."
-)
-def _(layers: Layers) -> int:
-    field = 1
-    for kernel, stride in reversed(layers):
-        field = field * stride + kernel
-    return field
-
-
-ex.wrong(
-    "own_stride_to_a_power",
-    "You raise a layer's own stride to the power of its number; that is right only if all strides are equal.",
-    lambda layers: 1 + sum((k - 1) * s**i for i, (k, s) in enumerate(layers)),
-)
-ex.wrong(
-    "always_stride_2",
-    "You take a step of 2 to the power of the layer's number; the strides are given.",
-    lambda layers: 1 + sum((k - 1) * 2**i for i, (k, _) in enumerate(layers)),
-)
-ex.wrong(
-    "own_stride_only",
-    "You multiply by a layer's own stride alone; the strides of all layers *before* it make its step.",
-    lambda layers: 1 + sum((k - 1) * s for k, s in layers),
-)
-ex.wrong(
-    "no_layers_fails",
-    "You look at the first layer before you know that there is one; without layers the field is 1.",
-    lambda layers: receptive_field(layers) + 0 * layers[0][0],
-)
-ex.wrong(
-    "kernels_added",
-    "You add up whole kernels; a layer adds k - 1, and its steps have a length.",
-    lambda layers: sum(kernel for kernel, _ in layers),
-)
-ex.wrong(
-    "kernel_and_stride_swapped",
-    "You unpack (stride, kernel); each layer is (kernel, stride).",
-    lambda layers: receptive_field([(s, k) for k, s in layers]),
-)
-ex.wrong(
-    "total_stride",
-    "You return the product of the strides: that is the step between neighbouring logits, not their field.",
-    lambda layers: prod(stride for _, stride in layers),
-)
-ex.wrong(
-    "one_missing",
-    "You return one pixel too few: k - 1 steps lead over k pixels.",
-    lambda layers: receptive_field(layers) - 1 if layers else 1,
-)
-ex.wrong(
-    "first_stride_for_all",
-    "You use the first stride for every later layer; strides multiply up over all layers before.",
-    lambda layers: 1 + sum((k - 1) * layers[0][1] ** i for i, (k, _) in enumerate(layers)),
-)
-common_slips(ex, "returned_nothing")
-
-ex.breach("How wide is the patch", "total_stride")
-ex.breach("You are given `(kernel, stride)`", "kernel_and_stride_swapped")
+ex.breach("`layers` holds `(kernel, stride, padding)`", lambda layers, size: receptive_field(
+    [(s, k, p) for k, s, p in layers], size))  # fmt: skip
 ex.breach("from the image to the logits", "from_the_output")
+ex.breach("the image has `size` pixels a side", "halved")
+ex.breach("Return two whole numbers", "swapped")
+ex.breach("Return two whole numbers", "float")
+ex.breach("how many pixels wide is the patch", "total_stride")
 ex.breach("One pixel sees itself", "starts_at_zero")
 ex.breach("A layer with kernel k adds k - 1 steps", "kernel_itself")
 ex.breach("a step is as long as the product", "last_stride")
 ex.breach("a step is as long as the product", "adds_strides")
 ex.breach("*before* that layer", "own_stride")
+ex.breach("how many logits wide is the map?", "area")
+for _name in ("no_padding", "plus_one_forgotten", "rounds_up"):
+    ex.breach("One convolution turns size", _name)
+ex.breach("If any layer leaves nothing", "checked_at_the_end")
+ex.breach("If any layer leaves nothing", "one_refused")
+ex.breach("a size below 1", "zero_allowed")
+ex.breach("raise a `ValueError`", "never_refuses")
