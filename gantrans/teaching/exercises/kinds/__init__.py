@@ -5,5 +5,15 @@ from gantrans.teaching.exercises.kinds.module import ModuleExercise
 from gantrans.teaching.exercises.kinds.open_task import OpenTask, RuleBroken
 from gantrans.teaching.exercises.kinds.probing import ToyNetwork, left_behind
 from gantrans.teaching.exercises.kinds.step import StepExercise
+from gantrans.teaching.exercises.kinds.step_hunt import StepHunt
 
-__all__ = ["BugHunt", "ModuleExercise", "OpenTask", "RuleBroken", "StepExercise", "ToyNetwork", "left_behind"]
+__all__ = [
+    "BugHunt",
+    "ModuleExercise",
+    "OpenTask",
+    "RuleBroken",
+    "StepExercise",
+    "StepHunt",
+    "ToyNetwork",
+    "left_behind",
+]

@@ -9,6 +9,7 @@ from gantrans.teaching.exercises.slips import common_slips
 
 ex = Exercise(
     id="optimal_discriminator",
+    importance="may",
     lesson="06",
     title="The best D for two densities",
     difficulty=2,
