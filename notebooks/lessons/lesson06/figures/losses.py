@@ -132,7 +132,9 @@ def labels_figure(best: Callable[[Tensor, Tensor, float, float], Tensor]) -> Fig
         right.plot(x, answer, label=name, **line)
         words.append(f"{name}: from {answer[0]:.2f} to {answer[-1]:.2f}")
     right.axvspan(-6, -2, color="#EEEEEE", zorder=0)
-    right.annotate("0.1 real, where only fakes are", (-4, 0.1), (-5.8, 0.32), arrowprops={"arrowstyle": "->"})
+    right.annotate(
+        "0.1 real, where\nonly fakes are", (-4, 0.1), (-5.8, 0.28), arrowprops={"arrowstyle": "->"}
+    )
     right.set(
         xlabel="x", ylabel="best D(x), a probability", title="what a perfect D would say", ylim=(-0.05, 1.3)
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -27,11 +28,11 @@ def judge(first: Tensor, second: Tensor, real: Clips) -> dict[str, float]:
 def runs_figure(
     real: Clips, made: Mapping[str, tuple[Tensor, Tensor]], picked: Sequence[int], columns: int = 6
 ) -> Figure:
-    """A panel per run with what it makes of some layouts side by side, after the layouts and the real images.
+    """A panel per run with what it makes of four layouts, after the layouts and the real images.
 
     Args:
         made: {run: two draws from the layouts of `real`}.
-        picked: the clips that are shown.
+        picked: the four clips that are shown, two in a row.
         columns: panels in a line.
     """
     panels = {
@@ -40,17 +41,17 @@ def runs_figure(
         **{name: first for name, (first, _) in made.items()},
     }
     lines = -(-len(panels) // columns)
-    figure = new_figure(1.6 * columns, (0.75 * len(picked) + 0.55) * lines)
-    outer = figure.add_gridspec(lines, columns, wspace=0.06, hspace=0.12)
-    for i, (name, images) in enumerate(panels.items()):
+    figure = new_figure(1.6 * columns, 1.95 * lines)
+    axes = figure.subplots(lines, columns, squeeze=False).ravel()
+    for ax in axes[len(panels) :]:
+        ax.set_axis_off()
+    for ax, (name, images) in zip(axes, panels.items(), strict=False):
         title = name
         if name in made:
             numbers = judge(*made[name], real)
             title = f"{name}\n{numbers['spectrum']:.1f} dB · spread {numbers['spread']:.2f}"
-        side = images.shape[-1]
-        stacked = unit_from_network(images[list(picked)]).clamp(0, 1).reshape(len(picked) * side, side)
-        ax = figure.add_subplot(outer[i // columns, i % columns])
-        image_axes(stacked, ax=ax)
+        four = unit_from_network(images[list(picked)]).clamp(0, 1)[:, 0]
+        image_axes(torch.cat([torch.cat([*four[:2]], dim=1), torch.cat([*four[2:]], dim=1)]), ax=ax)
         ax.set_title(title, fontsize=8.5)
         describe(ax, f"{title.replace(chr(10), ': ')}.")
     return figure

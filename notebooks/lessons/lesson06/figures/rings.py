@@ -44,12 +44,12 @@ def moments_figure(runs: Mapping[str, Sequence[Tensor]], steps: int, centres: Te
     count = len(next(iter(runs.values())))
     figure = new_figure(1.55 * count, 1.55 * len(runs) + 0.3)
     axes = figure.subplots(len(runs), count, squeeze=False)
-    for row, (name, moments) in zip(axes, runs.items(), strict=True):
+    for line, (row, (name, moments)) in enumerate(zip(axes, runs.items(), strict=True)):
         found = [_panel(ax, points, centres, 11) for ax, points in zip(row, moments, strict=True)]
         row[0].set_ylabel(name)
         for i, ax in enumerate(row):
             describe(ax, "")
-            if row is axes[0]:
+            if line == 0:
                 ax.set_title(f"step {i * steps // (count - 1)}", fontsize=10)
         describe(row[0], f"{name}: groups covered, in order: {', '.join(map(str, found))} of {len(centres)}.")
     return figure

@@ -146,8 +146,12 @@ def failures_figure(histories: Mapping[str, History]) -> Figure:
     """
     figure, limits = new_figure(9.4, 3.6), Thresholds()
     panels = {
-        "d_accuracy": ("D's accuracy", limits.accuracy, "dominance from here on"),
-        "spread": ("spread of fakes / of targets", limits.spread, "collapse below"),
+        "d_accuracy": ("D's accuracy", limits.accuracy, f"dotted: dominance from {limits.accuracy:g} on"),
+        "spread": (
+            "spread of fakes / of targets",
+            limits.spread,
+            f"dotted: collapse below {limits.spread:g}",
+        ),
     }
     for ax, (name, (quantity, limit, said)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         words = []
@@ -160,8 +164,7 @@ def failures_figure(histories: Mapping[str, History]) -> Figure:
             ax.plot(half, [mean, mean], color=COLOURS[i], linestyle=LINES[i], linewidth=3, label=label)
             words.append(f"{label}: mean of the second half {mean:.2f}, at the end {values[-1]:.2f}")
         ax.axhline(limit, color="black", linestyle=":", linewidth=1.2)
-        ax.annotate(f"{said} ({limit:g})", (0, limit), (2, 3), textcoords="offset points", fontsize=8.5)
-        ax.set(xlabel="training step", ylabel=quantity, ylim=(0, 1.08))
+        ax.set(xlabel="training step", ylabel=quantity, ylim=(0, 1.08), title=said)
         describe(ax, f"{quantity}, limit {limit:g}. {'; '.join(words)}.")
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(
