@@ -56,7 +56,8 @@ def test_exercise_is_complete(ex):
     assert len(ex.hints) >= 3
     assert 1 <= ex.difficulty <= 5
     snake = re.sub(r"(?<=[a-z])(?=[A-Z])", "_", ex.name).lower()  # TimeBlock: time_block
-    assert snake == ex.id or (ex.kind == "class" and ex.id.startswith(f"{snake}_"))  # UNet: unet_denoiser
+    names = snake, f"build_{ex.name.lower()}"  # PatchGAN: build_patchgan
+    assert ex.id in names or (ex.kind == "class" and ex.id.startswith(f"{snake}_"))  # UNet: unet_denoiser
     assert len(SEEDS) >= 20
     text = str(ex.show()) + str(ex.solution())
     parts = ex.title, f"· {ex.importance} · {ex.kind} ·", f"{ex.name} = ex.check({ex.name})", "Source: "

@@ -35,6 +35,19 @@ def grey_array(path: Path) -> np.ndarray:
     return values
 
 
+SUFFIXES = (".png", ".npy", ".npz")
+
+
+def names_in(folder: Path) -> dict[str, Path]:
+    """The images of a folder by their names without the suffix."""
+    paths = sorted(path for path in folder.iterdir() if path.suffix in SUFFIXES)
+    named = {path.stem: path for path in paths}
+    for path in paths:
+        if named[path.stem] != path:
+            stop(f"{path} and {named[path.stem]} have one name; rename or remove one of them.")
+    return named
+
+
 def read_images(folder: Path, size: int, *patterns: str) -> tuple[Tensor, list[Path]]:
     """Every .png, .npy and .npz of a folder, by name -> (N, 1, size, size) in [-1, 1], the folder of each.
 
@@ -42,8 +55,8 @@ def read_images(folder: Path, size: int, *patterns: str) -> tuple[Tensor, list[P
     """
     if not folder.is_dir():
         stop(f"There is no folder {folder}.")
-    found = sorted({p for pattern in patterns or ("*",) for p in folder.glob(pattern)})
-    paths = [p for p in found if p.suffix in (".png", ".npy", ".npz")]
+    found = {p for pattern in patterns or ("*",) for p in folder.glob(pattern)}
+    paths = sorted((p for p in found if p.suffix in SUFFIXES), key=lambda p: p.with_suffix(""))
     if not paths:
         stop(f"There is no .png, .npy or .npz file in {folder}.")
     images: list[Tensor] = []

@@ -11,9 +11,9 @@ import torch.nn.functional as F
 from torch import Tensor
 
 
-def sheet(images: Tensor) -> np.ndarray:
-    """Images (N, 1, H, W) in [-1, 1] in rows, a grey line between them -> (rows, columns) uint8."""
-    columns, zoom = math.ceil(math.sqrt(len(images))), max(1, 128 // images.shape[-1])
+def sheet(images: Tensor, columns: int = 0) -> np.ndarray:
+    """Images (N, 1, H, W) in [-1, 1] in rows of `columns` (0: a square), a grey line between -> uint8."""
+    columns, zoom = columns or math.ceil(math.sqrt(len(images))), max(1, 128 // images.shape[-1])
     images = F.pad(images, (0, 1, 0, 1))
     missing = -len(images) % columns
     images = torch.cat([images, images.new_zeros(missing, *images.shape[1:])])

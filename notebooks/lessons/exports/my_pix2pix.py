@@ -1,182 +1,110 @@
-"""An image translator: U-Net against PatchGAN, trained on pairs, in one file.
+"""An image translator in one file: U-Net against PatchGAN, trained on a folder of pairs.
 
     python my_pix2pix.py --help
-    python my_pix2pix.py --steps 500 --out pictures
-    python my_pix2pix.py --data folder_with_a_and_b --size 64 --both
+    python my_pix2pix.py --data FOLDER --size 64 --steps 2000 --out pictures
+    python my_pix2pix.py --data FOLDER --both
 
-`--data` holds two folders of grey images, `a` (given) and `b` (wanted), paired by name. It needs PyTorch and
-NumPy. Images are .npy or .npz, and .png where Pillow is installed.
+FOLDER holds two folders of grey images, `input` (given) and `target` (wanted), or `a` and `b`: the same names
+in both (.npy, .npz, and .png where Pillow is installed). Without --data, bars are drawn. Every tenth pair is
+held out. During training, pictures (given, made, wanted) and a checkpoint are written into the folder --out;
+the same command goes on from the checkpoint. It needs PyTorch and NumPy, and runs on the CPU.
 """
 
 import argparse
+import math
+import tempfile
+import time
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from torch import Tensor, nn
+from torch.nn.utils import parametrize
 
 from gantrans.teaching.mine import (
-    augment_pair,
-    channel_rule,
-    conditional_input,
+    PatchGAN,
+    UNetTranslator,
     cycle_loss,
+    cycle_step,
     decayed_rate,
-    decoder_step,
     discriminator_loss,
-    encoder_block,
+    discriminator_step,
+    encoder_shapes,
     exchange_fakes,
     generator_loss,
-    cycle_step,
+    generator_step,
     iou,
+    logit_span,
     lsgan_d_loss,
     matched_features,
-    ncc_offset,
     patchgan_layers,
-    self_attention,
-    smoothed_d_loss,
-    spectral_normalise,
-    to_network,
+    receptive_field,
     total_loss,
+    train_pix2pix,
     train_translator,
+    translate_new,
+    whole_step,
 )
-from lessons.exports._images import read_images, stop
+from lessons.exports._checkpoint import load, save
+from lessons.exports._images import stop
+from lessons.exports._pairs import drawn_pairs, held_out, moved, read_pairs
+from lessons.exports._sheet import sheet, write_png
+from lessons.exports._translator import Attention, Down, Logits, Spectral, Up
 
-# ---- the generator: a U-Net with self-attention at its bottleneck
+# ---- the networks: a U-Net with self-attention at its bottleneck, a PatchGAN with spectral normalisation
 
-# part: channel_rule
+# part: encoder_shapes
 # part: encoder_block
+# part: encoder_maps
 # part: decoder_step
+# part: UNetTranslator
 # part: self_attention
-
-
-def weights(*shape: int) -> nn.Parameter:
-    """Normal, with the standard deviation 0.02 of the pix2pix paper."""
-    return nn.Parameter(0.02 * torch.randn(*shape))
-
-
-class Down(nn.Module):
-    """(B, C, H, W) -> (B, C', H / 2, W / 2): convolution, batch norm, leaky ReLU."""
-
-    mean: Tensor
-    variance: Tensor
-
-    def __init__(self, channels: int, out: int) -> None:
-        super().__init__()
-        self.weight = weights(out, channels, 4, 4)
-        self.scale, self.shift = nn.Parameter(torch.ones(out)), nn.Parameter(torch.zeros(out))
-        self.register_buffer("mean", torch.zeros(out))
-        self.register_buffer("variance", torch.ones(out))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The running mean and variance are updated in training."""
-        state = self.mean, self.variance, self.training
-        return encoder_block(x, self.weight, self.scale, self.shift, *state)
-
-
-class Attention(nn.Module):
-    """(B, C, H, W) -> the same, each pixel mixed with all others; nothing at first, since gamma is 0."""
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        few = max(1, channels // 8)
-        self.query, self.key = nn.Linear(channels, few), nn.Linear(channels, few)
-        self.value = nn.Linear(channels, channels)
-        self.gamma = nn.Parameter(torch.zeros(()))
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Query and key have an eighth of the channels."""
-        three = [t for layer in (self.query, self.key, self.value) for t in (layer.weight, layer.bias)]
-        return self_attention(x, *three, self.gamma)
-
-
-class UNet(nn.Module):
-    """(B, 1, H, W) in [-1, 1] -> the same; H and W are multiples of 2**levels."""
-
-    def __init__(self, levels: int = 4, base: int = 16, cap: int = 128) -> None:
-        super().__init__()
-        widths = [channel_rule(level, base, cap) for level in range(levels)]
-        self.down = nn.ModuleList(Down(i, o) for i, o in zip([1, *widths], widths, strict=False))
-        self.attention = Attention(widths[-1])
-        inputs = [widths[-1], *(2 * w for w in reversed(widths[:-1]))]
-        self.up = nn.ParameterList(weights(i, o, 4, 4) for i, o in zip(inputs, widths[-2::-1], strict=False))
-        self.last = nn.ConvTranspose2d(inputs[-1], 1, 4, stride=2, padding=1)
-
-    def forward(self, x: Tensor) -> Tensor:
-        """Every encoder map is handed to the decoder level of its size."""
-        maps = []
-        for down in self.down:
-            x = down(x)
-            maps.append(x)
-        x = self.attention(x)
-        for weight, skip in zip(self.up, reversed(maps[:-1]), strict=True):
-            x = decoder_step(x, skip, weight)
-        return torch.tanh(self.last(x))
-
-
-# ---- the discriminator: a PatchGAN with spectral normalisation
-
 # part: patchgan_layers
+# part: PatchGAN
 # part: spectral_normalise
-# part: conditional_input
+# part: receptive_field
+# part: logit_span
 
 
-class PatchGAN(nn.Module):
-    """Condition and image (B, 1, H, W) -> patch logits (B, 1, h, w) and the maps before them."""
+# include: _translator
 
-    def __init__(self, base: int = 16, n_layers: int = 2, cap: int = 128) -> None:
-        super().__init__()
-        rows = patchgan_layers(base, n_layers, cap)
-        self.rows = [(stride, padding) for *_, stride, padding in rows]
-        self.kernels = nn.ParameterList(weights(o, i, k, k) for i, o, k, *_ in rows)
-        self.biases = nn.ParameterList(nn.Parameter(torch.zeros(o)) for _, o, *_ in rows)
-        for number, (_, out, *_) in enumerate(rows):
-            self.register_buffer(f"u{number}", F.normalize(torch.randn(out), dim=0))
-
-    def forward(self, condition: Tensor, image: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Each kernel is divided by its largest singular value, which is estimated anew in training."""
-        x, maps = conditional_input(condition, image), []
-        for number, (stride, padding) in enumerate(self.rows):
-            u = getattr(self, f"u{number}")
-            kernel, _, u = spectral_normalise(self.kernels[number], u, 1)
-            if self.training:
-                setattr(self, f"u{number}", u.detach())
-            x = F.conv2d(x, kernel, self.biases[number], stride, padding)
-            if number < len(self.rows) - 1:
-                x = F.leaky_relu(x, 0.2)
-                maps.append(x)
-        return x, maps
-
-
-class Logits(nn.Module):
-    """A discriminator's logits alone."""
-
-    def __init__(self, critic: PatchGAN) -> None:
-        super().__init__()
-        self.critic = critic
-
-    def forward(self, condition: Tensor, image: Tensor) -> Tensor:
-        """(B, 1, H, W) twice -> (B, 1, h, w)."""
-        return self.critic(condition, image)[0]
-
-
-# ---- losses
+# ---- losses and turns
 
 # part: lsgan_d_loss
 # part: discriminator_loss
-# part: smoothed_d_loss
 # part: generator_loss
 # part: matched_features
-# part: cycle_loss
 # part: total_loss
+# part: discriminator_step
+# part: generator_step
+# part: whole_step
+# part: cycle_loss
 # part: cycle_step
 
 
-def critic_loss(real: Tensor, fake: Tensor, kind: str, label: float) -> Tensor:
-    """D's loss: least squares, another of the four kinds, or with a smoothed label for real pairs."""
-    if label < 1:
-        return smoothed_d_loss(real, fake, label)
-    return lsgan_d_loss(real, fake) if kind == "lsgan" else discriminator_loss(real, fake, kind)
+def turns(o: argparse.Namespace) -> tuple[Callable[..., float], Callable[..., float]]:
+    """D's turn and G's turn, with the losses that were asked for."""
+
+    def of_d(real: Tensor, fake: Tensor) -> Tensor:
+        if o.loss == "lsgan" and o.label == 1:
+            return lsgan_d_loss(real, fake)
+        return discriminator_loss(real, fake, o.loss, o.label)
+
+    def turn_d(D: nn.Module, optimizer: Any, x: Tensor, y: Tensor, fake: Tensor) -> float:
+        return discriminator_step(D, optimizer, x, y, fake, of_d)
+
+    def turn_g(D: nn.Module, optimizer: Any, x: Tensor, y: Tensor, fake: Tensor) -> float:
+        def of_g(logits: Tensor) -> Tensor:
+            none = logits.new_zeros(1)
+            matching = matched_features(x, fake, y, D, "mean").view(1) if o.weight_fm else none
+            adversarial = generator_loss(logits, o.loss).view(1)
+            return total_loss(adversarial, none, none, matching, (1.0, 0.0, 0.0, o.weight_fm))
+
+        return generator_step(D, optimizer, x, y, fake, of_g, o.weight_l1)
+
+    return turn_d, turn_g
 
 
 # ---- training
@@ -185,162 +113,205 @@ def critic_loss(real: Tensor, fake: Tensor, kind: str, label: float) -> Tensor:
 # part: train_translator
 # part: exchange_fakes
 # part: decayed_rate
+# part: train_pix2pix
 
 
 class Players:
-    """G and D of one direction, their optimisers, and the store of earlier fakes."""
+    """G and D of one direction, their optimisers, and a store of 32 earlier fakes with their pairs."""
 
-    def __init__(self, lr: float) -> None:
-        self.g, self.d = UNet(), PatchGAN()
-        self.lr = lr
-        self.of_g = torch.optim.Adam(self.g.parameters(), lr=lr, betas=(0.5, 0.999))
-        self.of_d = torch.optim.Adam(self.d.parameters(), lr=lr, betas=(0.5, 0.999))
-        self.store: list[tuple[Tensor, Tensor]] = []
+    def __init__(self, o: argparse.Namespace) -> None:
+        widths = [channels for channels, _ in encoder_shapes(o.size, 16, 4, 128)]
+        self.g = UNetTranslator(Down, Up, widths, Attention(widths[-1]))
+        self.d = PatchGAN(patchgan_layers(16, 2, 128))
+        if not o.plain:
+            for layer in self.d.layers:
+                parametrize.register_parametrization(layer, "weight", Spectral(layer.out_channels))
+        self.of_g, self.of_d = (
+            torch.optim.Adam(net.parameters(), lr=o.lr, betas=(0.5, 0.999)) for net in (self.g, self.d)
+        )
+        self.pairs: list[tuple[Tensor, Tensor]] = []
+        self.draw = torch.Generator().manual_seed(o.seed)
 
-    def set_rate(self, step: int, total: int) -> None:
-        """The learning rate of this step, for both."""
-        for group in (*self.of_g.param_groups, *self.of_d.param_groups):
-            group["lr"] = decayed_rate(self.lr, step, total)
+    def store(self, x: Tensor, y: Tensor, fake: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Half of the three come back from earlier steps; what belongs together stays together."""
+        both, fake, self.pairs = exchange_fakes(self.pairs, torch.cat([x, y], 1), fake, 32, self.draw)
+        return both[:, :1], both[:, 1:], fake
 
-    def turn_of_d(
-        self, x: Tensor, y: Tensor, fake: Tensor, kind: str, label: float, draw: torch.Generator
-    ) -> float:
-        """One step of D on real pairs and on fakes, some of them earlier ones."""
-        given, shown, self.store = exchange_fakes(self.store, x, fake.detach(), 32, draw)
-        loss = critic_loss(self.d(x, y)[0], self.d(given, shown)[0], kind, label)
-        self.of_d.zero_grad()
-        loss.backward()
-        self.of_d.step()
-        return loss.item()
+    def state(self) -> dict[str, Any]:
+        """All that a run needs to go on."""
+        parts = {name: getattr(self, name).state_dict() for name in ("g", "d", "of_g", "of_d")}
+        return {**parts, "pairs": self.pairs, "draw": self.draw.get_state()}
 
-    def turn_of_g(self, x: Tensor, y: Tensor, fake: Tensor, kind: str, shares: tuple[float, float]) -> float:
-        """One step of G: fool D, stay near y (weight of L1), match D's features (weight of FM)."""
-        self.d.requires_grad_(False)
-        adversarial = generator_loss(self.d(x, fake)[0], kind)
-        matching = matched_features(x, fake, y, self.d, "mean") if shares[1] else adversarial.new_zeros(())
-        terms = [t.view(1) for t in (adversarial, F.l1_loss(fake, y), adversarial.new_zeros(()), matching)]
-        loss = total_loss(*terms, (1.0, shares[0], 0.0, shares[1]))
-        self.of_g.zero_grad()
-        loss.backward()
-        self.of_g.step()
-        self.d.requires_grad_(True)
-        return loss.item()
+    def load(self, state: dict[str, Any]) -> None:
+        """As it was at `state`."""
+        for name in ("g", "d", "of_g", "of_d"):
+            getattr(self, name).load_state_dict(state[name])
+        self.pairs = state["pairs"]
+        self.draw.set_state(state["draw"])
 
 
-def train_pix2pix(
-    players: list[Players], a: Tensor, b: Tensor, o: argparse.Namespace
+def both_ways(
+    players: list[Players], a: Tensor, b: Tensor, steps: range, o: argparse.Namespace, draw: torch.Generator
 ) -> list[tuple[float, float]]:
-    """One direction (a -> b), or both with a cycle; gives the losses of G and D at every step."""
-    draw = torch.Generator().manual_seed(o.seed)
-    for one, (given, wanted) in zip(players, [(a, b), (b, a)], strict=False):
-        train_translator(one.g, given, wanted, o.warm_up, o.batch, o.lr, draw)  # D then meets no mere noise
-    losses = []
-    for step in range(o.steps):
-        chosen = torch.randint(len(a), (o.batch,), generator=draw)
-        turns = torch.randint(4, (2,), generator=draw).tolist()
-        x, y = augment_pair(a[chosen], b[chosen], turns[0] < 2, turns[1])
+    """Steps of both directions, a -> b and b -> a, whose generators are tied by a cycle."""
+    first, second = players
+    critics, losses = (Logits(first.d), Logits(second.d)), []
+    turn_d, _ = turns(o)
+    for step in steps:
         for one in players:
-            one.set_rate(step, o.steps)
-        pairs = [(x, y), (y, x)][: len(players)]
-        fakes = [one.g(given) for one, (given, _) in zip(players, pairs, strict=True)]
+            for group in (*one.of_g.param_groups, *one.of_d.param_groups):
+                group["lr"] = decayed_rate(o.lr, step, o.steps)
+        chosen = torch.randint(len(a), (o.batch,), generator=draw)
+        x, y = a[chosen], b[chosen]
+        with torch.no_grad():
+            shown = (x, y, first.g(x)), (y, x, second.g(y))
         of_d = [
-            one.turn_of_d(*pair, fake, o.loss, o.label, draw)
-            for one, pair, fake in zip(players, pairs, fakes, strict=True)
+            turn_d(one.d, one.of_d, *one.store(*three)) for one, three in zip(players, shown, strict=True)
         ]
-        if len(players) == 2:
-            first, second = players
-            for one in players:
-                one.of_g.zero_grad()
-            critics = Logits(first.d), Logits(second.d)
-            of_g = float(cycle_step(x, y, first.g, second.g, *critics, (1.0, o.weight_l1, 10.0)))
-            for one in players:
-                one.of_g.step()
-        else:
-            of_g = players[0].turn_of_g(x, y, fakes[0], o.loss, (o.weight_l1, o.weight_fm))
-        losses.append((of_g, of_d[0]))
-        if (step + 1) % max(1, o.steps // 10) == 0:
-            print(f"step {step + 1}: G {of_g:.3f}, D {of_d[0]:.3f}")
+        for one in players:
+            one.of_g.zero_grad()
+        of_g = cycle_step(x, y, first.g, second.g, *critics, (1.0, o.weight_l1, 10.0))
+        for one in players:
+            one.of_g.step()
+        losses.append((sum(of_d) / 2, float(of_g)))
     return losses
 
 
-# ---- data and the command line
+def train_on(
+    players: list[Players], a: Tensor, b: Tensor, steps: range, o: argparse.Namespace, draw: torch.Generator
+) -> list[tuple[float, float]]:
+    """Some steps; gives the losses of D and G at each."""
+    if o.both:
+        return both_ways(players, a, b, steps, o, draw)
+    one = players[0]
+    if o.plain:
+        rows = [torch.randint(len(a), (o.batch,), generator=draw) for _ in steps]
+        return [whole_step(one.g, one.d, one.of_g, one.of_d, a[r], b[r], o.weight_l1) for r in rows]
+
+    def rate(step: int) -> float:
+        return decayed_rate(o.lr, step, o.steps)
+
+    parts = (*turns(o), rate, one.store, draw)
+    return train_pix2pix(one.g, one.d, one.of_g, one.of_d, a, b, steps, o.batch, *parts)
+
+
+# ---- pictures, checkpoints, and the command line
 
 # part: to_network
-# part: iou
 # part: ncc_offset
+# part: iou
+# part: translate_new
 # include: _images
+# include: _checkpoint
+# include: _pairs
+# include: _sheet
 
 
-def drawn_pairs(count: int, size: int, draw: torch.Generator) -> tuple[Tensor, Tensor]:
-    """Blurred, noisy pictures of bars, and the bars: two (count, 1, size, size) in [-1, 1]."""
-    place = torch.arange(size)
-    low = torch.randint(0, size // 2, (count, 3, 2, 1), generator=draw)
-    high = low + torch.randint(size // 6, size // 2, (count, 3, 2, 1), generator=draw)
-    inside = (place >= low) & (place < high)
-    bars = (inside[:, :, 0, :, None] & inside[:, :, 1, None, :]).any(1, keepdim=True)
-    layout = to_network(bars.to(torch.uint8) * 255)
-    blurred = F.avg_pool2d(layout, 3, stride=1, padding=1)
-    return (0.6 * blurred + 0.2 * torch.randn(layout.shape, generator=draw)).clamp(-1, 1), layout
+def show(players: list[Players], a: Tensor, b: Tensor, path: Path) -> tuple[float, Tensor]:
+    """A sheet of up to four held-out pairs (given, made, wanted); the mean IoU of all, and what was made."""
+    made = translate_new(players[0].g, a, 32)
+    write_png(path, sheet(torch.stack([a, made, b], 1)[:4].flatten(0, 1), 3))
+    return float(iou((made + 1) / 2, (b + 1) / 2, 0.5).mean()), made
 
 
-def aligned(a: Tensor, b: Tensor, margin: int) -> tuple[Tensor, Tensor]:
-    """(N, 1, S, S) twice -> b without `margin` pixels all around, and a cut where it fits b best."""
-    wanted = b[..., margin : b.shape[-2] - margin, margin : b.shape[-1] - margin]
-    given = []
-    for image, template in zip(a[:, 0], wanted[:, 0], strict=True):
-        row, column = ncc_offset(image, template)
-        given.append(image[row : row + template.shape[0], column : column + template.shape[1]])
-    return torch.stack(given)[:, None], wanted
+def least_convincing(one: Players, a: Tensor, made: Tensor, o: argparse.Namespace) -> str:
+    """Which rows and columns of the first held-out picture D finds least like a wanted one."""
+    with torch.no_grad():
+        logits = one.d.eval()(a[:1], made[:1])[0][0, 0]
+    one.d.train()
+    worst = divmod(int(logits.argmin()), logits.shape[1])
+    layers = [row[2:] for row in patchgan_layers(16, 2, 128)]
+    spans = [logit_span(place, layers) for place in worst]
+    rows, columns = (f"{max(0, low)} to {min(o.size - 1, high)}" for low, high in spans)
+    return f"rows {rows}, columns {columns}"
 
 
-def main() -> None:
-    """Train, and write `given.npy`, `made.npy` and `wanted.npy` (uint8) of some pairs into `--out`."""
+def options() -> argparse.Namespace:
+    """What the command line asks for; a mistake ends the program with a sentence."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument(
-        "--data", type=Path, help="a folder with the folders a and b; without it bars are drawn"
-    )
-    parser.add_argument("--align", type=int, default=0, help="pixels by which a may be off b, with --data")
-    parser.add_argument("--size", type=int, default=32, help="side of the images, a multiple of 16")
-    parser.add_argument("--steps", type=int, default=500, help="training steps")
-    parser.add_argument("--warm-up", type=int, default=50, help="steps with L1 alone before them")
-    parser.add_argument("--batch", type=int, default=8)
-    parser.add_argument("--loss", choices=("lsgan", "non_saturating", "minimax", "hinge"), default="lsgan")
-    parser.add_argument("--label", type=float, default=1.0, help="D's target for real pairs, in (0.5, 1]")
-    parser.add_argument("--weight-l1", type=float, default=100.0)
-    parser.add_argument("--weight-fm", type=float, default=1.0, help="weight of feature matching")
-    parser.add_argument("--both", action="store_true", help="learn b -> a as well, with a cycle")
-    parser.add_argument("--lr", type=float, default=2e-4)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--out", type=Path, default=Path("."))
+    parser.error = stop  # type: ignore[assignment, method-assign]
+    add = parser.add_argument
+    add("--data", type=Path, help="a folder of pairs: input and target, or a and b")
+    add("--out", type=Path, default=Path("."), help="folder of pictures, checkpoint and weights")
+    add("--size", type=int, default=32, help="side to which images are scaled, a multiple of 16, from 32 on")
+    add("--steps", type=int, default=500, help="training steps (default: %(default)s)")
+    add("--batch", type=int, default=8, help="pairs in a step (default: %(default)s)")
+    add("--lr", type=float, default=1e-3, help="learning rate, which falls to 0 (default: %(default)s)")
+    add("--warm-up", type=int, default=50, help="steps with L1 alone before them (default: %(default)s)")
+    add("--every", type=int, default=0, help="steps between pictures (default: a tenth of --steps)")
+    add("--loss", choices=("lsgan", "non_saturating", "minimax", "hinge"), default="lsgan")
+    add("--label", type=float, default=1.0, help="D's target for real pairs, in (0.5, 1]; 1 with hinge")
+    add("--weight-l1", type=float, default=100.0, help="weight of L1 (default: %(default)s)")
+    add("--weight-fm", type=float, default=1.0, help="weight of feature matching (default: %(default)s)")
+    add("--both", action="store_true", help="learn target -> input as well, with a cycle")
+    add("--plain", action="store_true", help="as first published: no store, no decay, no spectral norm")
+    add("--align", type=int, default=0, help="pixels by which inputs may be off their targets, with --data")
+    add("--seed", type=int, default=0)
     o = parser.parse_args()
-    if min(o.size, o.steps, o.batch, o.warm_up + 1, o.align + 1) < 1 or o.size % 16 or not 0.5 < o.label <= 1:
+    o.every = o.every or max(1, o.steps // 10)
+    if min(o.steps, o.batch, o.every, o.warm_up + 1, o.align + 1) < 1 or o.size < 32 or o.size % 16:
         stop(
-            "--steps and --batch are at least 1, --warm-up and --align at least 0, --size is a multiple of "
-            "16, --label lies in (0.5, 1]."
+            "--steps, --batch and --every are at least 1, --warm-up and --align at least 0, --size is a "
+            "multiple of 16 and at least 32."
         )
+    if not 0.5 < o.label <= 1 or (o.loss == "hinge" and o.label < 1):
+        stop("--label lies in (0.5, 1], and is 1 with --loss hinge.")
+    if not min(o.lr, o.weight_l1, o.weight_fm) >= 0 or max(o.lr, o.weight_l1, o.weight_fm) == math.inf:
+        stop("--lr, --weight-l1 and --weight-fm are at least 0.")
+    if o.seed < 0 or (o.both and o.plain):
+        stop("--seed is at least 0, and --both and --plain do not go together.")
+    try:
+        o.out.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=o.out).close()
+    except OSError as error:
+        stop(f"Nothing can be written into {o.out}: {error.strerror}.")
+    return o
+
+
+def main() -> None:
+    """Train, and write pictures, `checkpoint.pt`, `losses.npy`, `made.npy` and `weights.pt` into `--out`."""
+    o = options()
     torch.manual_seed(o.seed)
-    if o.data:
-        a, b = (read_images(o.data / name, o.size + 2 * o.align)[0] for name in ("a", "b"))
-        if len(a) != len(b):
-            stop(f"{o.data / 'a'} has {len(a)} images and {o.data / 'b'} has {len(b)}; they must be pairs.")
-        a, b = aligned(a, b, o.align)
-    else:
-        a, b = drawn_pairs(256, o.size, torch.Generator().manual_seed(o.seed))
-    players = [Players(o.lr) for _ in range(2 if o.both else 1)]
-    train_pix2pix(players, a, b, o)
-    shown = slice(0, 16)
-    with torch.no_grad():
-        made = players[0].g.eval()(a[shown])
-        quality = iou((made + 1) / 2, (b[shown] + 1) / 2, 0.5).mean()
-        if o.both:
-            error = cycle_loss(a[shown], b[shown], players[0].g, players[1].g.eval())
-            print(f"cycle error {error:.3f}")
-    o.out.mkdir(parents=True, exist_ok=True)
-    for name, images in (("given", a[shown]), ("made", made), ("wanted", b[shown])):
-        np.save(o.out / f"{name}.npy", ((images[:, 0] + 1) * 127.5).round().to(torch.uint8).numpy())
-    print(f"IoU of {len(made)} pairs seen in training {quality:.3f}: {o.out / 'made.npy'}")
+    draw = torch.Generator().manual_seed(o.seed)
+    a, b = read_pairs(o.data, o.size, o.align) if o.data else drawn_pairs(256, o.size, draw)
+    (a, b), (new, wanted) = held_out(a, b)
+    field, side = receptive_field([row[2:] for row in patchgan_layers(16, 2, 128)], o.size)
+    print(
+        f"{len(a)} pairs to train on, {len(new)} held out. D gives {side} x {side} verdicts, {field} px wide."
+    )
+    a, b = moved(a, b)
+    players = [Players(o) for _ in range(2 if o.both else 1)]
+    path, step = o.out / "checkpoint.pt", 0
+    losses: list[tuple[float, float]] = []
+    if path.exists():
+        step, losses = load(path, players, draw, o)
+        print(f"going on from step {step}, {path}")
+    else:  # D then meets no mere noise
+        for one, pair in zip(players, [(a, b), (b, a)], strict=False):
+            train_translator(one.g, *pair, o.warm_up, o.batch, o.lr, draw)
+    began = time.process_time()
+    while step < o.steps:
+        until = min(step + o.every, o.steps)
+        losses += train_on(players, a, b, range(step, until), o, draw)
+        step = until
+        quality, _ = show(players, new, wanted, o.out / f"samples_{step:06d}.png")
+        save(path, players, draw, step, losses, o)
+        of_d, of_g = np.mean(losses[-o.every :], axis=0)
+        seconds = time.process_time() - began
+        print(f"step {step}: D {of_d:.3f}, G {of_g:.3f}, IoU {quality:.3f}, {seconds:.0f} s", flush=True)
+    quality, made = show(players, new, wanted, o.out / "samples.png")
+    if o.both:
+        error = cycle_loss(new, wanted, players[0].g.eval(), players[1].g.eval())
+        print(f"cycle error {float(error):.3f}")
+    np.save(o.out / "losses.npy", np.array(losses))
+    np.save(o.out / "made.npy", ((made[:, 0] + 1) * 127.5).round().to(torch.uint8).numpy())
+    torch.save([one.g.state_dict() for one in players], o.out / "weights.pt")
+    print(f"IoU of {len(made)} held-out pairs {quality:.3f}: {o.out / 'samples.png'}")
+    print(
+        f"D finds {least_convincing(players[0], new, made, o)} of the first one least like a wanted picture."
+    )
 
 
 if __name__ == "__main__":

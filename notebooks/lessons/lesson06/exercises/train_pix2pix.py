@@ -155,8 +155,6 @@ for name, misconception, answer in (
     ("g_first", "You let G take its turn first.", loop_with(order="gd")),
     ("d_twice", "D takes two turns in a step; each player has one.", loop_with(order="ddg")),
     ("g_twice", "G takes two turns in a step; each player has one.", loop_with(order="dgg")),
-    ("d_alone", "You leave G's turn out.", loop_with(order="d")),
-    ("g_alone", "You leave D's turn out.", loop_with(order="g")),
     (
         "rate_never_set",
         "You do not set the learning rate: it never decays.",
@@ -244,15 +242,11 @@ for name, misconception, answer in (
         loop_with(optimizers=runs.new_optimizers),
     ),
     ("one_step_short", "You take one step too few.", loop_with(counted=lambda steps: steps[:-1])),
-    ("one_step_more", "You take one step too many.",
-     loop_with(counted=lambda steps: range(steps.start, steps.stop + 1))),
     ("g_loss_first", "You return G's loss first; D's comes first.", loop_with(pair=lambda d, g: (g, d))),
     ("g_loss_only", "You return G's losses only; the pairs were asked for.", loop_with(pair=lambda d, g: g)),
     ("summed", "You add the two losses; they are kept apart.", loop_with(pair=lambda d, g: d + g)),
     ("last_pair", "You return the last pair only; one for each step was asked for.",
      loop_with(report=lambda losses: losses[-1:])),
-    ("two_lists", "You return two lists; one list of pairs was asked for.",
-     loop_with(report=lambda losses: ([d for d, _ in losses], [g for _, g in losses]))),
     ("returned_nothing", "You forget to return the losses.", loop_with(report=lambda losses: None)),
     (
         "eval_mode",
@@ -308,6 +302,24 @@ def _(
         return turn_d(D, of_d, conditions, real, fakes), turn_g(D, of_g, x[here], y[here], fake)
 
     return [one(step, here) for step, here in zip(steps, rows, strict=True)]
+
+
+@ex.right
+def _(
+    G: Any, D: Any, of_g: Any, of_d: Any, x: Tensor, y: Tensor, steps: range, batch: int,
+    turn_d: Any, turn_g: Any, rate: Any, store: Any, generator: torch.Generator,
+) -> list[list[float]]:  # fmt: skip
+    """By numbers, pairs side by side on the channels."""
+    both, curve = torch.cat([x, y], 1), torch.zeros(len(steps), 2, dtype=torch.float64)
+    for n in range(len(steps)):
+        here = both[torch.randint(len(both), (batch,), generator=generator, device=x.device)]
+        given, wanted = here.chunk(2, 1)
+        fake = G(given)
+        for optimizer in (of_g, of_d):
+            set_rate(optimizer, rate(steps[n]))
+        curve[n, 0] = turn_d(D, of_d, *store(given, wanted, fake.data))
+        curve[n, 1] = turn_g(D, of_g, given, wanted, fake)
+    return [row.tolist() for row in curve]
 
 
 ex.background("Put the training together.", "Its parts are passed in", "In each `step` of it:")

@@ -101,8 +101,8 @@ def _(case: Case) -> Args:
 for name, misconception, answer in (
     (
         "still_in_train_mode",
-        "G still runs in train mode: batch norm looks at the batch, dropout draws, and the running averages "
-        "move.",
+        "G, or a layer inside it, still runs in train mode: batch norm looks at the batch, dropout draws, "
+        "and the running averages move.",
         use_with(evaluating=False),
     ),
     (
@@ -157,16 +157,6 @@ for name, misconception, answer in (
     ("clipped", "You change what G gives, by clipping.",
      use_with(joined=lambda made: torch.cat(made).clamp(-0.5, 0.5))),
     ("returned_nothing", "You forget to return the result.", use_with(joined=lambda made: None)),
-    (
-        "norms_only",
-        "You switch the batch norm alone to eval mode; dropout draws in train mode, too.",
-        use_with(evaluate=lambda G: G.norm.eval()),
-    ),
-    (
-        "outer_flag_only",
-        "You set `G.training` by hand: the layers inside G keep their own flags. `eval()` sets all.",
-        use_with(evaluate=lambda G: setattr(G, "training", False)),
-    ),
 ):  # fmt: skip
     ex.wrong(name, misconception, answer)
 
@@ -209,7 +199,8 @@ ex.breach("Return one tensor, like `x`", "list_of_parts")
 ex.breach("in its order", "reversed")
 ex.breach("leave `x` as it is", "in_place")
 ex.breach("must not depend on the images beside it", "still_in_train_mode")
-ex.breach("nor on chance", "norms_only")
+ex.breach("nor on chance", use_with(evaluate=lambda G: G.norm.eval()))
+ex.breach("nor on chance", use_with(evaluate=lambda G: setattr(G, "training", False)))
 ex.breach("the result carries no graph", "with_graph")
 ex.breach("G comes out as it went in", "left_in_eval")
 ex.breach("`.grad`", "gradients_cleared")
