@@ -7,9 +7,8 @@ import torch
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, new_axes, new_figure, styled
+from gantrans.teaching.plots import COLOURS, MARKERS, describe, new_axes, new_figure, styled
 from gantrans.teaching.plots.style import LINES, figure_of
-from gantrans.translation.losses import AdversarialLoss
 from lessons.lesson06.experiments.gradients import KINDS, curves
 
 ON, BEHIND = "on the logit", "behind a sigmoid"
@@ -58,16 +57,6 @@ def loss_figure(*, loss: str, where: str, logit: float) -> Figure:
     )
     describe(right, f"Its gradient there is {slope:.2g}.")
     return figure
-
-
-def gradient_table(logits: Sequence[float] = (-10.0, -4.0, 0.0, 4.0)) -> Table:
-    """Gradients of the four generators' losses at some logits."""
-    at = torch.tensor(logits)
-    rows = [
-        [name, *(f"{float(v):.2g}" for v in curves(kind, at, sigmoid=False)[1])]
-        for name, kind in KINDS.items()
-    ]
-    return Table(["gradient of the loss of G", *(f"logit {x:g}" for x in logits)], rows)
 
 
 @styled
@@ -195,21 +184,3 @@ def power_figure(estimates: Mapping[str, Sequence[float]], exact: float, stretch
     ax.set(xlabel="power iterations", ylabel="largest stretch", ylim=(None, 1.12 * stretch))
     ax.legend(loc="center right")
     return figure_of(describe(ax, f"{'; '.join(words)}. SVD: {exact:.3f}. The convolution: {stretch:.2f}."))
-
-
-def loss_at_rest() -> Table:
-    """Each D's loss when it cannot decide, and when it is sure and right: numbers to know a log by."""
-    rows = []
-    for name, kind in KINDS.items():
-        loss = AdversarialLoss(kind)
-        undecided = torch.full((1,), loss.boundary)
-        sure = torch.tensor([1.0]), torch.tensor([0.0 if kind == "lsgan" else -1.0])
-        if kind in ("minimax", "non_saturating"):
-            sure = torch.tensor([8.0]), torch.tensor([-8.0])
-        cells = (
-            loss.discriminator(undecided, undecided),
-            loss.discriminator(*sure),
-            loss.generator(undecided),
-        )
-        rows.append([name, *(f"{float(cell) + 0.0:.3g}" for cell in cells)])
-    return Table(["loss", "D, undecided", "D, sure and right", "G, if D is undecided"], rows)
