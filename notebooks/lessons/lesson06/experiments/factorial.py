@@ -99,6 +99,27 @@ def main_effect(
     return _effect(np.array(with_it) - np.array(without), level)
 
 
+def interaction(
+    rows: Rows, setting: str, first: str, second: str, quantity: str, *, level: float = 0.99
+) -> Effect:
+    """How much two factors change each other's effect, with a t interval over the paired seeds.
+
+    The mean over the arms with both or with neither of the two, minus that over the arms with one of them: 0
+    if their effects add up, below 0 if together they do less than the sum. It is half the difference between
+    the first's effect with the second and without it.
+    """
+    if first == second:
+        raise ConfigError(f"An interaction is between two factors; {first!r} was given twice.")
+    alike: tuple[list[str], list[str]] = ([], [])
+    for subset in factorial():
+        alike[(first in subset) != (second in subset)].append(arm_in(setting, arm_name(subset)))
+    together, apart = (
+        np.array([np.mean([rows[seed][arm][quantity] for arm in arms]) for seed in sorted(rows)])
+        for arms in alike
+    )
+    return _effect(together - apart, level)
+
+
 def compare(
     rows: Rows, setting: str, first: str, second: str, quantity: str, *, level: float = 0.99
 ) -> Effect:
