@@ -1,8 +1,12 @@
 """The recall questions of lesson 06: what the right answers are, computed."""
 
+from functools import partial
+
 import pytest
 import torch
 from answers import questions_of
+from pages import defined_on_page
+from torch.func import jacrev
 
 from gantrans.teaching.exercises import exercise
 from gantrans.translation import ImageBuffer
@@ -29,6 +33,20 @@ def _share_of_new_fakes() -> str:
     return "About half" if 0.45 < new < 0.55 else f"{new:.2f}"
 
 
+def _stays_away() -> str:
+    names = {
+        "r1_value": "R1", "noisy_value": "Instance noise", "wgan_gp_value": "The gradient penalty of WGAN-GP"
+    }  # fmt: skip
+    *games, _, _, path = defined_on_page("06", *names, "value", "turn", "path")
+    return max(zip(names.values(), games, strict=True), key=lambda pair: float(path(pair[1])[-1].norm()))[0]
+
+
+def _at_once() -> str:
+    value, turn = defined_on_page("06", "value", "turn")
+    jacobian = jacrev(partial(turn, value=value, alternating=False, h=0.2))(torch.zeros(2))
+    return f"{float(torch.linalg.eigvals(jacobian).abs().max()):.3f}"
+
+
 ANSWERS = {
     "06_vanishes": lambda: (
         f"{float(curves('non_saturating', torch.tensor([-10.0]), sigmoid=False)[1].abs()):.0f}"
@@ -37,6 +55,8 @@ ANSWERS = {
         f"{float(exercise('optimal_discriminator').function(torch.ones(1), torch.ones(1), 0.9, 0.0)):.2f}"
     ),
     "06_last_rate": lambda: f"{exercise('decayed_rate').function(1.0, 9, 10):g}",
+    "06_home": _stays_away,
+    "06_spiral": _at_once,
     "06_saturates": _silent_loss,
     "06_smallest": _smallest_after_spectral_norm,
     "06_undecided": lambda: (

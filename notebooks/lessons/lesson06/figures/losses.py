@@ -1,19 +1,15 @@
-"""The figures of lesson 06, part one: losses on a logit, a frozen generator, labels, spectral norm, decay."""
+"""The figures of lesson 06 that explain: losses on a logit, a frozen generator, labels, spectral norm."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import numpy as np
 import torch
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from gantrans.teaching.plots import COLOURS, MARKERS, Table, describe, new_axes, new_figure, styled
+from gantrans.teaching.plots import COLOURS, MARKERS, describe, new_axes, new_figure, styled
 from gantrans.teaching.plots.style import LINES, figure_of
-from gantrans.training.lr import linear_decay
-from gantrans.translation.losses import AdversarialLoss
-from lessons.lesson06.experiments.gradients import KINDS, Frozen, curves
-from lessons.lesson06.experiments.spectral import matrix, operator_norm, power_iteration
+from lessons.lesson06.experiments.gradients import KINDS, curves
 
 ON, BEHIND = "on the logit", "behind a sigmoid"
 FLOOR = 1e-6
@@ -63,47 +59,28 @@ def loss_figure(*, loss: str, where: str, logit: float) -> Figure:
     return figure
 
 
-def gradient_table(logits: Sequence[float] = (-10.0, -4.0, 0.0, 4.0)) -> Table:
-    """Gradients of the four generators' losses at some logits."""
-    at = torch.tensor(logits)
-    rows = [
-        [name, *(f"{float(v):.2g}" for v in curves(kind, at, sigmoid=False)[1])]
-        for name, kind in KINDS.items()
-    ]
-    return Table(["gradient of the loss of G", *(f"logit {x:g}" for x in logits)], rows)
-
-
 @styled
-def frozen_figure(runs: Mapping[str, Frozen]) -> Figure:
-    """D's accuracy, and the adversarial gradient that a frozen generator would have heard.
+def alone_figure(accuracy: Sequence[float], arriving: Mapping[str, Sequence[float]]) -> Figure:
+    """A D that learns alone: its accuracy, and the gradient that each loss of G would send to the fakes.
 
     Args:
-        runs: by discriminator; a cross-entropy D serves two generators' losses.
+        accuracy: of D, one value per step.
+        arriving: {loss of G: norm of its gradient at the fakes, one value per step}.
     """
-    figure = new_figure(9.4, 3.6)
+    figure = new_figure(9.2, 3.2)
     left, right = figure.subplots(1, 2)
-    names = {kind: name for name, kind in KINDS.items()}
-    words, line = [], 0
-    for i, (critic, run) in enumerate(runs.items()):
-        steps = range(1, 1 + len(run.accuracy))
-        left.plot(steps, _smooth(run.accuracy), color=COLOURS[i], linestyle=LINES[i], label=critic)
-        for kind, values in run.gradients.items():
-            label = names[kind] + critic.removeprefix("cross-entropy").removeprefix("least squares")
-            right.plot(
-                steps, _smooth(values), color=COLOURS[line % 6], linestyle=LINES[line % 6], label=label,
-                marker=MARKERS[line % 6], markevery=max(1, len(values) // 6),
-            )  # fmt: skip
-            words.append(f"{label}: highest {max(values):.2g}, at the end {values[-1]:.2g}")
-            line += 1
+    steps = range(1, 1 + len(accuracy))
+    left.plot(steps, _smooth(accuracy), color=COLOURS[0])
     left.set(xlabel="step of D", ylabel="D's accuracy", ylim=(0.4, 1.03), title="D alone learns")
-    left.legend(loc="lower right")
-    right.set(
-        xlabel="step of D", ylabel="|gradient| at the fake image", yscale="log", title="what G would hear"
-    )
-    figure.legend(*right.get_legend_handles_labels(), loc="outside lower right", ncols=2)
-    ends = "; ".join(f"{critic} {run.accuracy[-1]:.2f}" for critic, run in runs.items())
-    describe(left, f"D's accuracy at the end: {ends}.")
-    describe(right, f"Norm of the adversarial gradient. {'; '.join(words)}.")
+    describe(left, f"D's accuracy: {accuracy[0]:.2f} at first, {np.mean(accuracy[-5:]):.2f} at the end.")
+    words = []
+    for i, (name, values) in enumerate(arriving.items()):
+        line = {"color": COLOURS[i], "linestyle": LINES[i], "marker": MARKERS[i]}
+        right.plot(steps, _smooth(values), label=name, markevery=max(1, len(values) // 6), **line)
+        words.append(f"{name}: {np.mean(values[:5]):.2g} at first, {np.mean(values[-5:]):.2g} at the end")
+    right.set(xlabel="step of D", ylabel="|gradient| at the fakes", yscale="log", title="what would reach G")
+    right.legend()
+    describe(right, f"Norm of the gradient at the fakes. {'; '.join(words)}.")
     return figure
 
 
@@ -121,18 +98,15 @@ LABELS: Mapping[str, tuple[float, float]] = {
 """Targets of D for real and for fake."""
 
 
-def best_discriminator(
-    real: np.ndarray, fake: np.ndarray, real_label: float, fake_label: float
-) -> np.ndarray:
-    """The D that minimises the cross-entropy for two densities: (a p + b q) / (p + q)."""
-    return (real_label * real + fake_label * fake) / (real + fake)
-
-
 @styled
-def labels_figure() -> Figure:
-    """Two densities on a line, and the best D for three ways to label them."""
-    x = np.linspace(-6, 6, 241)
-    real, fake = (np.exp(-0.5 * (x - m) ** 2) / np.sqrt(2 * np.pi) for m in (2.0, -2.0))
+def labels_figure(best: Callable[[Tensor, Tensor, float, float], Tensor]) -> Figure:
+    """Two densities on a line, and the best D for three ways to label them.
+
+    Args:
+        best: densities p (real) and q (fake), targets for real and fake -> the best D, in [0, 1].
+    """
+    x = torch.linspace(-6, 6, 241, dtype=torch.float64)
+    real, fake = (torch.exp(-0.5 * (x - m) ** 2) / (2 * torch.pi) ** 0.5 for m in (2.0, -2.0))
     figure = new_figure(9.2, 3.2)
     left, right = figure.subplots(1, 2)
     left.plot(x, real, color=COLOURS[0], label="real data, p")
@@ -142,17 +116,14 @@ def labels_figure() -> Figure:
     describe(left, "Real data lie around 2, fakes around -2; the two overlap a little around 0.")
     words = []
     for i, (name, (a, b)) in enumerate(LABELS.items()):
-        best = best_discriminator(real, fake, a, b)
-        right.plot(
-            x,
-            best,
-            color=COLOURS[i],
-            linestyle=LINES[i],
-            label=name,
-            marker=MARKERS[i],
-            markevery=(10 * i, 40),
-        )
-        words.append(f"{name}: from {best[0]:.2f} to {best[-1]:.2f}")
+        answer = best(real, fake, a, b)
+        line = {"color": COLOURS[i], "linestyle": LINES[i], "marker": MARKERS[i], "markevery": (10 * i, 40)}
+        right.plot(x, answer, label=name, **line)
+        words.append(f"{name}: from {answer[0]:.2f} to {answer[-1]:.2f}")
+    right.axvspan(-6, -2, color="#EEEEEE", zorder=0)
+    right.annotate(
+        "0.1 real, where\nonly fakes are", (-4, 0.1), (-5.8, 0.28), arrowprops={"arrowstyle": "->"}
+    )
     right.set(
         xlabel="x", ylabel="best D(x), a probability", title="what a perfect D would say", ylim=(-0.05, 1.3)
     )
@@ -185,76 +156,31 @@ def label_pull_figure(label: float = 0.9) -> Figure:
 
 
 @styled
-def power_figure(weight: Tensor, stride: int, padding: int, iterations: int = 30) -> Figure:
-    """Power iteration on a layer's reshaped matrix, against SVD and against the convolution's operator norm.
+def power_figure(estimates: Mapping[str, Sequence[float]], exact: float, stretch: float) -> Figure:
+    """Estimates of the largest singular value against the iterations behind them, and what they estimate.
 
     Args:
-        weight: (out, in, k, k) of a convolution.
+        estimates: {start: estimate after 1, 2, ... iterations}.
+        exact: largest singular value of the reshaped matrix.
+        stretch: operator norm of the convolution.
     """
-    w = matrix(weight).double()
-    exact = float(torch.linalg.matrix_norm(w, 2))
-    norm = operator_norm(weight, stride, padding)
-    ax = new_axes(None, 6.6, 3.4)
+    ax = new_axes(None, 6.6, 3.2)
     words = []
-    for i in range(3):
-        estimates = power_iteration(w, iterations, seed=i)
-        steps = range(1, iterations + 1)
-        ax.plot(steps, estimates / exact, color=COLOURS[i], linestyle=LINES[i], label=f"start {i + 1}")
-        words.append(
-            f"start {i + 1}: {float(estimates[0]) / exact:.2f}, {float(estimates[14]) / exact:.3f} after 15"
-        )
-    ax.axhline(1, color="black", linewidth=0.9)
-    ax.axhline(norm / exact, color=COLOURS[4], linewidth=1.4, linestyle=LINES[1])
-    ax.annotate("SVD of the reshaped matrix", (iterations, 1), (0, 4), textcoords="offset points", ha="right")
-    ax.annotate(
-        "operator norm of the convolution", (iterations, norm / exact), (0, 4), textcoords="offset points",
-        ha="right", color=COLOURS[4],
-    )  # fmt: skip
-    ax.axvline(15, color="#999999", linewidth=0.8, linestyle=":")
-    ax.set(xlabel="power iterations", ylabel="estimate / exact value", ylim=(None, 1.12 * norm / exact))
-    ax.legend(loc="center right")
-    describe(
-        ax,
-        f"Estimate / exact. {'; '.join(words)}. Convolution: {norm / exact:.2f}.",
-    )
-    return figure_of(ax)
-
-
-@styled
-def decay_figure(total: int = 20, ax: Axes | None = None) -> Axes:
-    """A linear decay step by step: ours, and the usual formula, whose last step runs at 1 / (n + 1)."""
-    ax = new_axes(ax, 6.4, 3.0)
-    half = total // 2
-    ours = [linear_decay(step, total) for step in range(total + 1)]
-    usual = [1 - max(0, step + 1 - half) / (total - half + 1) for step in range(total)]
-    for i, (name, values) in enumerate({"ours": ours, "usual formula": usual}.items()):
+    for i, (name, values) in enumerate(estimates.items()):
+        steps = range(1, 1 + len(values))
         ax.plot(
-            range(len(values)), values, color=COLOURS[i], linestyle=LINES[i], marker=MARKERS[i], label=name
+            steps, values, color=COLOURS[i], linestyle=LINES[i], marker=MARKERS[i], markersize=4, label=name
         )
-    ax.axvspan(total - 0.5, total + 0.5, color="#EEEEEE")
-    ax.annotate("training\nhas ended", (total, 0.5), ha="center", fontsize=8.5)
-    ax.set(xlabel="optimiser steps already taken", ylabel="learning rate / base rate", ylim=(-0.05, 1.08))
-    ax.legend(loc="lower left")
-    return describe(
-        ax,
-        f"Both rates stay at 1 until half time. The last step runs at {ours[total - 1]:.3f} of the base rate "
-        f"with ours, {usual[-1]:.3f} with the usual formula; ours is 0 where training ends.",
-    )
-
-
-def loss_at_rest() -> Table:
-    """Each D's loss when it cannot decide, and when it is sure and right: numbers to know a log by."""
-    rows = []
-    for name, kind in KINDS.items():
-        loss = AdversarialLoss(kind)
-        undecided = torch.full((1,), loss.boundary)
-        sure = torch.tensor([1.0]), torch.tensor([0.0 if kind == "lsgan" else -1.0])
-        if kind in ("minimax", "non_saturating"):
-            sure = torch.tensor([8.0]), torch.tensor([-8.0])
-        cells = (
-            loss.discriminator(undecided, undecided),
-            loss.discriminator(*sure),
-            loss.generator(undecided),
+        words.append(f"{name}: {values[0]:.2f} after one iteration, {values[-1]:.3f} after {len(values)}")
+    last = len(next(iter(estimates.values())))
+    for height, said, colour in (
+        (exact, "SVD of the reshaped matrix", "black"),
+        (stretch, "what the convolution can do to an image", COLOURS[4]),
+    ):
+        ax.axhline(height, color=colour, linewidth=1.2)
+        ax.annotate(
+            said, (last, height), (0, 4), textcoords="offset points", ha="right", color=colour, fontsize=9
         )
-        rows.append([name, *(f"{float(cell) + 0.0:.3g}" for cell in cells)])
-    return Table(["loss", "D, undecided", "D, sure and right", "G, if D is undecided"], rows)
+    ax.set(xlabel="power iterations", ylabel="largest stretch", ylim=(None, 1.12 * stretch))
+    ax.legend(loc="center right")
+    return figure_of(describe(ax, f"{'; '.join(words)}. SVD: {exact:.3f}. The convolution: {stretch:.2f}."))

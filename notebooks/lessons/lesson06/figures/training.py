@@ -1,4 +1,4 @@
-"""The figures of lesson 06, part two: trainings, the factorial, what D knows by heart."""
+"""The figures of lesson 06, of trainings: the factorial, its claims, and logs."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -6,23 +6,22 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
-from torch import Tensor
 
 from gantrans.teaching.plots import (
     COLOURS,
     MARKERS,
     bars_with_intervals,
     describe,
-    image_grid,
     new_figure,
     styled,
 )
 from gantrans.teaching.plots.style import LINES
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.training import History
+from gantrans.translation import Thresholds
 from lessons.lesson06.experiments.factorial import FACTORS, Rows, arm_in, arm_name, factorial
 from lessons.lesson06.experiments.stabilization import effects
-from lessons.lesson06.experiments.stabilization_arms import BETWEEN, FULL, HOSTILE, USUAL, Trained
+from lessons.lesson06.experiments.stabilization_arms import BETWEEN, FULL, HOSTILE, USUAL
 
 WORDS: Mapping[str, str] = {
     USUAL: "L1 weight 100,\nD at G's pace",
@@ -31,39 +30,6 @@ WORDS: Mapping[str, str] = {
 }
 UNITS = {"EPE": "nm"}
 RATIOS = ("gradient ratio", "late swing")
-
-
-@styled
-def training_figure(trained: Mapping[str, Trained]) -> Figure:
-    """D's accuracy, the ratio of gradients and the validation IoU over training, a line per arm."""
-    panels = {
-        "d_accuracy": "D's accuracy",
-        "gradient_ratio": "adversarial / L1 gradient",
-        "val_iou": "validation IoU",
-    }
-    figure = new_figure(9.6, 3.6)
-    for ax, (name, quantity) in zip(figure.subplots(1, 3), panels.items(), strict=True):
-        words = []
-        for i, (arm, one) in enumerate(trained.items()):
-            steps, values = one.history.series(name)
-            if values:
-                shown: dict[str, Any] = {"color": COLOURS[i], "linestyle": LINES[i], "marker": MARKERS[i]}
-                ax.plot(steps, values, label=arm, markevery=max(1, len(values) // 6), **shown)
-                words.append(f"{arm} ends at {values[-1]:.2g}")
-        ax.set(xlabel="training step", title=quantity, yscale="log" if name == "gradient_ratio" else "linear")
-        describe(ax, f"{quantity}: {'; '.join(words)}.")
-    figure.axes[1].axhline(1, color="black", linewidth=0.8)
-    handles, labels = figure.axes[2].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
-    return figure
-
-
-@styled
-def outputs_figure(sem: Tensor, layout: Tensor, made: Mapping[str, Tensor], picked: Sequence[int]) -> Figure:
-    """A row per test pair: SEM image, drawn layout, what each arm makes of it; all in [0, 1]."""
-    columns = {"SEM": sem, "drawn layout": layout, **made}
-    rows = [[images[i, 0] for images in columns.values()] for i in picked]
-    return image_grid(rows, list(columns), pixel_nm=20.0, size=1.4)
 
 
 def arms_of(table: Table, setting: str) -> dict[str, str]:
@@ -76,11 +42,11 @@ def arms_of(table: Table, setting: str) -> dict[str, str]:
 def arms_figure(table: Table, quantity: str = "IoU", settings: Sequence[str] = FULL) -> Figure:
     """Every arm of every setting: a dot per seed and the mean as a bar; the factorial's arms come first.
 
-    LS is least squares, SN spectral norm. All panels share both axes.
+    LS is least squares, SN spectral norm. Each panel has its own axis.
     """
     names = list(arms_of(table, settings[0]))
     figure = new_figure(9.6, 1.2 + 0.235 * len(names))
-    axes = figure.subplots(1, len(settings), sharex=True, sharey=True, squeeze=False)[0]
+    axes = figure.subplots(1, len(settings), sharey=True, squeeze=False)[0]
     for ax, setting in zip(axes, settings, strict=True):
         arms, words = arms_of(table, setting), []
         for i, name in enumerate(names):
@@ -174,18 +140,34 @@ def claim_figure(record: Mapping[str, Any], quantities: Mapping[str, str]) -> Fi
 
 @styled
 def failures_figure(histories: Mapping[str, History]) -> Figure:
-    """The log of runs: D's accuracy and how much fakes differ from each other, a line per run."""
-    figure = new_figure(9.4, 3.4)
-    panels = {"d_accuracy": "D's accuracy", "spread": "spread of fakes / of targets"}
-    for ax, (name, quantity) in zip(figure.subplots(1, 2), panels.items(), strict=True):
+    """The log of runs: D's accuracy and how much fakes differ from each other, a line per run.
+
+    A thick bar over the second half is the mean that the diagnosis compares with its limit (dotted).
+    """
+    figure, limits = new_figure(9.4, 3.6), Thresholds()
+    panels = {
+        "d_accuracy": ("D's accuracy", limits.accuracy, f"dotted: dominance from {limits.accuracy:g} on"),
+        "spread": (
+            "spread of fakes / of targets",
+            limits.spread,
+            f"dotted: collapse below {limits.spread:g}",
+        ),
+    }
+    for ax, (name, (quantity, limit, said)) in zip(figure.subplots(1, 2), panels.items(), strict=True):
         words = []
         for i, (label, history) in enumerate(histories.items()):
             steps, values = history.series(name)
-            shown: dict[str, Any] = {"color": COLOURS[i], "linestyle": LINES[i], "marker": MARKERS[i]}
-            ax.plot(steps, values, label=label, markevery=max(1, len(values) // 7), **shown)
-            words.append(f"{label}: {min(values):.2f} to {max(values):.2f}, at the end {values[-1]:.2f}")
-        ax.set(xlabel="training step", ylabel=quantity)
-        describe(ax, f"{quantity}. {'; '.join(words)}.")
+            mean = float(np.mean(values[len(values) // 2 :]))
+            shown: dict[str, Any] = {"color": COLOURS[i], "marker": MARKERS[i]}
+            ax.plot(steps, values, markevery=max(1, len(values) // 7), linewidth=0.8, alpha=0.55, **shown)
+            half = [steps[len(values) // 2], steps[-1]]
+            ax.plot(half, [mean, mean], color=COLOURS[i], linestyle=LINES[i], linewidth=3, label=label)
+            words.append(f"{label}: mean of the second half {mean:.2f}, at the end {values[-1]:.2f}")
+        ax.axhline(limit, color="black", linestyle=":", linewidth=1.2)
+        ax.set(xlabel="training step", ylabel=quantity, ylim=(0, 1.08), title=said)
+        describe(ax, f"{quantity}, limit {limit:g}. {'; '.join(words)}.")
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=len(labels), title="bars: mean of the second half"
+    )
     return figure
