@@ -201,12 +201,12 @@ def test_the_documents_and_the_command_line_list_what_is_registered(tmp_path: Pa
         "from gantrans.__main__ import main\n"
         "main()\n"
     )
-    for command in (["train", "--help"], ["data", "feedback", "--help"]):
+    for command, further in ((["train", "--help"], "|both"), (["data", "feedback", "--help"], "")):
         shown = subprocess.run(
             [sys.executable, "-c", program, *command], capture_output=True, text=True, timeout=120,
             env={**os.environ, "COLUMNS": "200"},
         )  # fmt: skip
-        assert "[sem2layout|layout2sem|noisy2clean]" in shown.stdout, shown.stderr
+        assert f"[sem2layout|layout2sem|noisy2clean{further}]" in shown.stdout, shown.stderr
 
 
 def test_the_command_line_refuses_what_is_not_registered(tmp_path: Path, capsys) -> None:

@@ -127,11 +127,12 @@ def table(seeds: int, effect: float = 0.0) -> Table:
 
 def test_a_part_is_named_when_its_absence_shows_and_not_before() -> None:
     assert "2 seeds: too few" in machine.said_of_parts(table(2, 0.1))
+    assert [machine.told_apart(table(n, 0.1), "IoU") for n in (2, 6)] == [0, 1]
     said = machine.said_of_parts(table(6, 0.1)).splitlines()
     assert said[0].startswith("- **IoU of SEM to layout**: without cycle -0.0999")
     assert "attention" not in said[0]
     assert "no part is told from its absence" in said[2]
-    assert "cycle -0.0999" in alt_text(machine.leave_one_out(table(2, 0.1)))
+    assert "cycle -0.0998" in alt_text(machine.leave_one_out(table(2, 0.1)))
     assert machine.changes(table(3, 0.1), "spectrum")["cycle"] == pytest.approx([1.0] * 3, abs=1e-2)
 
 

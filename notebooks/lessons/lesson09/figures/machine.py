@@ -11,7 +11,7 @@ from gantrans.teaching import claims
 from gantrans.teaching.plots import COLOURS, Table, describe, image_axes, new_figure, styled
 from gantrans.teaching.sweeps.tables import Table as SweepTable
 from gantrans.translation import BidirectionalConfig
-from lessons.lesson09.experiments.article import PARTS, REAL, WHOLE, without
+from lessons.lesson09.experiments.article import PARTS, WHOLE, without
 from lessons.lesson09.experiments.article_run import COMMAND, Stored
 from lessons.lesson09.experiments.step_cost import STEPS
 
@@ -235,10 +235,20 @@ def leave_one_out(table: SweepTable) -> Figure:
     return figure
 
 
-def means(table: SweepTable) -> dict[str, dict[str, float]]:
-    """Mean of every quantity by arm; the second real images show what a perfect generator would have."""
-    found = table.means()
-    return {arm: dict(found[arm]) for arm in (WHOLE, *map(without, PARTS), REAL) if arm in found}
+def _seen(table: SweepTable, quantity: str) -> dict[str, tuple[float, float, float]]:
+    """The parts whose absence is told apart (99 %): effect, low, high."""
+    compare, found = QUANTITIES[quantity][0], {}
+    for part in PARTS:
+        both = table.values(quantity, WHOLE, without(part))
+        effect, low, high = claims.paired_effect(both[without(part)], both[WHOLE], compare=compare)
+        if not low <= (1.0 if compare == "ratio" else 0.0) <= high:
+            found[part] = (effect, low, high)
+    return found
+
+
+def told_apart(table: SweepTable, quantity: str) -> int:
+    """How many parts are told from their absence; none with fewer than three seeds."""
+    return len(_seen(table, quantity)) if len(table.seeds) > 2 else 0
 
 
 def said_of_parts(table: SweepTable) -> str:
@@ -251,11 +261,8 @@ def said_of_parts(table: SweepTable) -> str:
     lines = []
     for quantity, (compare, label) in QUANTITIES.items():
         seen = []
-        for part in PARTS:
-            both = table.values(quantity, WHOLE, without(part))
-            effect, low, high = claims.paired_effect(both[without(part)], both[WHOLE], compare=compare)
-            if not low <= (1.0 if compare == "ratio" else 0.0) <= high:
-                words = f"{effect:.2f} times" if compare == "ratio" else f"{effect:+.3g}"
-                seen.append(f"without {part} {words} ({low:.3g} to {high:.3g})")
+        for part, (effect, low, high) in _seen(table, quantity).items():
+            words = f"{effect:.2f} times" if compare == "ratio" else f"{effect:+.3g}"
+            seen.append(f"without {part} {words} ({low:.3g} to {high:.3g})")
         lines.append(f"- **{label}**: {'; '.join(seen) if seen else 'no part is told from its absence'}.")
     return "\n".join(lines)
