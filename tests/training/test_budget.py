@@ -29,10 +29,12 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 class Slow:
     """Data whose every batch takes a second, and a validation that takes three."""
 
-    def __init__(self, clock: list[float], killed_at: int | None = None) -> None:
-        self.clock, self.killed_at, self.asked = clock, killed_at, 0
+    def __init__(self, clock: list[float], killed_at: int | None = None, *, stalls: bool = False) -> None:
+        self.clock, self.killed_at, self.stalls, self.asked = clock, killed_at, stalls, 0
 
     def __call__(self, index: int) -> Batch:
+        if self.stalls and index % 5 == 4:
+            self.clock[0] += 20.0
         if index == self.killed_at:
             raise KeyboardInterrupt
         self.asked += 1
@@ -76,7 +78,12 @@ def test_the_costs_are_measured_by_the_clock_and_change_nothing(clock: list[floa
     assert torch.equal(torch.get_rng_state(), state)
     data.asked = 0
     assert measure_costs(task, data, CONFIG, 100.0, device="cpu") == Costs(1.0, 0.0, 0.0)
-    assert data.asked == 1 + 3  # 3 % of the budget, counted from the second step
+    assert data.asked == 1 + 5  # 5 % of the budget, counted from the second step
+
+
+def test_a_step_that_had_to_wait_for_the_machine_does_not_count(clock: list[float]) -> None:
+    costs = measure_costs(ToyTask(), Slow(clock, stalls=True), CONFIG, 1e4, device="cpu")
+    assert costs.step == pytest.approx(1.0)
 
 
 @pytest.mark.parametrize("seconds", [60.0, 900.0])
