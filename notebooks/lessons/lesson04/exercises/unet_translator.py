@@ -48,7 +48,7 @@ ex = ModuleExercise(
     source="Ronneberger, Fischer, Brox 2015 (U-Net); Isola et al. 2017, section 6.1.1 (pix2pix). "
     "`gantrans.networks.UNetGenerator` computes the same.",
     equivalent={
-        "`True` -> `False`": "the default of `skips`, which every input names; lists of equal length in `zip`",
+        "`True` -> `False`": "the default of `skips`, which every input names, or lists of equal length",
         "`None` -> `0`": "the default of `middle`, which every input names",
         "strict=True)` -> ": "the lists in `zip` are of equal length",
         "list(self.down)": "`encoder_maps` takes a ModuleList as well",
