@@ -33,10 +33,10 @@ ex = ModuleExercise(
     Leave `x` as it is, and do the same in train and eval mode. For 256 px and `widths` of 48, 96, 192, 256
     and 256, channels and sides of what the blocks make:
 
-    | | | | | |
-    |---|---|---|---|---|
+    | | level 0 | level 1 | level 2 | level 3 | level 4 |
+    |---|---|---|---|---|---|
     | `down` | 48 x 128 | 96 x 64 | 192 x 32 | 256 x 16 | 256 x 8 |
-    | `up` | 512 x 16 | 384 x 32 | 192 x 64 | 96 x 128 | |
+    | `up` | 96 x 128 | 192 x 64 | 384 x 32 | 512 x 16 | |
     """,
     hints=(
         "The map that was kept last is needed first: `maps.pop()` takes it off the end of the list.",
@@ -48,7 +48,7 @@ ex = ModuleExercise(
     source="Ronneberger, Fischer, Brox 2015 (U-Net); Isola et al. 2017, section 6.1.1 (pix2pix). "
     "`gantrans.networks.UNetGenerator` computes the same.",
     equivalent={
-        "`True` -> `False`": "the default of `skips`, which every input names; lists of equal length in `zip`",
+        "`True` -> `False`": "the default of `skips`, which every input names, or lists of equal length",
         "`None` -> `0`": "the default of `middle`, which every input names",
         "strict=True)` -> ": "the lists in `zip` are of equal length",
         "list(self.down)": "`encoder_maps` takes a ModuleList as well",
@@ -232,6 +232,7 @@ ex.background(
     "The way up:",
     "The end:",
     "For 256 px and",
+    "| | level 0",
     "| `down` |",
     "| `up` |",
 )

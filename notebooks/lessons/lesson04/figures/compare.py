@@ -42,7 +42,8 @@ def difference_figure(
         sem: the images to show in the first column; without them the layouts.
     """
     shown = layout if sem is None else sem
-    figure = new_figure(2.2 * (1 + len(answers)), 2.45 * len(picked))
+    figure = new_figure(2.2 * (1 + len(answers)), 2.6 * len(picked) + 0.2)
+    figure.set_layout_engine("constrained", h_pad=0.12)  # room for the words under the maps
     axes = figure.subplots(len(picked), 1 + len(answers), squeeze=False)
     for row, i in zip(axes, picked, strict=True):
         image_axes(shown[i], "layout" if sem is None else "SEM image, true outline", ax=row[0])
