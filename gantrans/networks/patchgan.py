@@ -100,8 +100,8 @@ class Discrimination(NamedTuple):
 class PatchGAN(nn.Module):
     """Classify (condition, image) pairs as real or generated: one logit per patch, and the hidden features.
 
-    Canonical form: `lessons.lesson05.exercises.patchgan_layers.patchgan_layers`, the list of its
-    convolutions, and with spectral norm the weights of
+    Canonical form: `lessons.lesson05.exercises.build_patchgan.PatchGAN`, made of the list of convolutions
+    `lessons.lesson05.exercises.patchgan_layers.patchgan_layers`, and with spectral norm the weights of
     `lessons.lesson06.exercises.spectral_normalise.spectral_normalise`; this adds norms and the global
     variant, because the lessons compare them.
     """

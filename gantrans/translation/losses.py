@@ -59,8 +59,7 @@ class AdversarialLoss:
     def discriminator(self, real: Tensor, fake: Tensor) -> Tensor:
         """Scalar loss of the discriminator, halved to slow it down relative to the generator.
 
-        Canonical form: `lessons.lesson06.exercises.discriminator_loss.discriminator_loss`; this adds
-        one-sided label smoothing.
+        Canonical form: `lessons.lesson06.exercises.discriminator_loss.discriminator_loss`.
         """
         if self.kind == "lsgan":
             loss = (real - self.real_label).square().mean() + fake.square().mean()

@@ -103,6 +103,9 @@ def test_adversarial_losses_are_those_of_the_exercises(kind):
     loss, real, fake = AdversarialLoss(kind), 3 * images(2, 1, 4, 4), 3 * images(2, 1, 4, 4, seed=1)
     torch.testing.assert_close(answer("generator_loss")(fake, kind), loss.generator(fake))
     torch.testing.assert_close(answer("discriminator_loss")(real, fake, kind), loss.discriminator(real, fake))
+    if kind != "hinge":
+        smoothed = AdversarialLoss(kind, 0.9).discriminator(real, fake)
+        torch.testing.assert_close(answer("discriminator_loss")(real, fake, kind, 0.9), smoothed)
 
 
 def test_the_discriminator_as_a_class_is_the_librarys():

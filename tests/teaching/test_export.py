@@ -121,7 +121,7 @@ def test_a_file_runs_alone_and_gives_the_same_with_other_right_answers(name, tmp
     extra = {
         "my_diffusion": ["--evaluations", "4", "--size", "8", "--count", "4", "--guidance", "2"],
         "my_loop": ["--days", "14"],
-        "my_pix2pix": [],
+        "my_pix2pix": ["--steps", "8", "--batch", "4", "--warm-up", "5", "--lr", "2e-4"],
     }
     alone(script, "--steps", "20", "--seed", "3", "--out", "out", *extra[name])
     missing = store_other_right_answers(name)
@@ -142,10 +142,11 @@ def test_a_file_runs_alone_and_gives_the_same_with_other_right_answers(name, tmp
 
 def test_all_options_of_the_files_run(tmp_path, here):
     pix2pix = export.export("my_pix2pix", tmp_path)
-    small = ("--steps", "2", "--size", "16", "--out", "out")
-    assert here(pix2pix, *small, "--both")[0] == 0
-    assert here(pix2pix, *small, "--loss", "hinge")[0] == 0
-    assert here(pix2pix, *small, "--loss", "non_saturating", "--label", "0.9", "--weight-fm", "0")[0] == 0
+    small = ("--steps", "2", "--batch", "2", "--warm-up", "1")
+    smoothed = ("--loss", "non_saturating", "--label", "0.9", "--weight-fm", "0")
+    for n, more in enumerate((("--both",), ("--plain",), ("--loss", "hinge"), smoothed)):
+        code, text = here(pix2pix, *small, *more, "--out", f"out{n}")
+        assert code == 0, text
     for name in NAMES:
         _, text = here(export.export(name, tmp_path, force=True), "--help")
         assert all(option in text for option in ("--data", "--steps", "--out", "--seed"))
@@ -158,19 +159,22 @@ def test_data_of_ones_own_and_what_is_wrong_with_it(tmp_path, here, monkeypatch)
         for i in range(3):
             values = np.random.default_rng(i).integers(0, 2**16, (20, 24), dtype=np.uint16)
             np.save(tmp_path / "data" / name / f"{i}.npy", values)
-    small = ("--data", "data", "--steps", "1", "--size", "16", "--out", "out")
-    assert here(script, *small)[0] == 0
-    assert np.load(tmp_path / "out" / "made.npy").shape == (3, 16, 16)
+    small = ("--data", "data", "--steps", "1", "--align", "2", "--warm-up", "1", "--out", "out")
+    code, text = here(script, *small)
+    assert code == 0, text
+    assert np.load(tmp_path / "out" / "made.npy").shape == (1, 32, 32)
     monkeypatch.setitem(sys.modules, "PIL", None)
     faults = {
         "4.png": (b"", "is a PNG, which needs the package Pillow"),
         "5.npy": (b"nonsense", "cannot be read as an image"),
     }
     for name, (content, words) in faults.items():
-        path = tmp_path / "data" / "a" / name
-        path.write_bytes(content)
+        paths = [tmp_path / "data" / folder / name for folder in ("a", "b")]
+        for path in paths:
+            path.write_bytes(content)
         one_sentence(here(script, *small), words)
-        path.unlink()
+        for path in paths:
+            path.unlink()
     for values, words in (
         (np.full((4, 4), 3.0), "floats must lie in \\[0, 1\\]".replace("\\", "")),
         (np.full((4, 4), np.nan), "finite (H, W)"),
@@ -180,8 +184,8 @@ def test_data_of_ones_own_and_what_is_wrong_with_it(tmp_path, here, monkeypatch)
         one_sentence(here(script, *small), words)
     np.save(tmp_path / "data" / "a" / "0.npy", np.zeros((2, 20, 24), np.float32))
     one_sentence(here(script, *small), "has 4 images")
-    one_sentence(here(script, *small[2:], "--size", "17"), "multiple of 16")
-    one_sentence(here(script, "--data", "nowhere"), "There is no folder nowhere/a.")
+    one_sentence(here(script, *small[2:], "--size", "36"), "multiple of 16")
+    one_sentence(here(script, "--data", "nowhere"), "There is no folder nowhere.")
 
 
 def one_sentence(done, words):

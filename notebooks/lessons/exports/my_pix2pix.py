@@ -278,20 +278,20 @@ def main() -> None:
     a, b = read_pairs(o.data, o.size, o.align) if o.data else drawn_pairs(256, o.size, draw)
     (a, b), (new, wanted) = held_out(a, b)
     field, side = receptive_field([row[2:] for row in patchgan_layers(16, 2, 128)], o.size)
-    print(
-        f"{len(a)} pairs to train on, {len(new)} held out. D gives {side} x {side} verdicts, {field} px wide."
-    )
-    a, b = moved(a, b)
+    pairs, (a, b) = len(a), moved(a, b)
     players = [Players(o) for _ in range(2 if o.both else 1)]
     path, step = o.out / "checkpoint.pt", 0
     losses: list[tuple[float, float]] = []
     if path.exists():
         step, losses = load(path, players, draw, o)
         print(f"going on from step {step}, {path}")
-    else:  # D then meets no mere noise
+    print(
+        f"{pairs} pairs to train on, {len(new)} held out. D gives {side} x {side} verdicts, {field} px wide."
+    )
+    began = time.process_time()
+    if step == 0:  # D then meets no mere noise
         for one, pair in zip(players, [(a, b), (b, a)], strict=False):
             train_translator(one.g, *pair, o.warm_up, o.batch, o.lr, draw)
-    began = time.process_time()
     while step < o.steps:
         until = min(step + o.every, o.steps)
         losses += train_on(players, a, b, range(step, until), o, draw)
@@ -303,7 +303,8 @@ def main() -> None:
         print(f"step {step}: D {of_d:.3f}, G {of_g:.3f}, IoU {quality:.3f}, {seconds:.0f} s", flush=True)
     quality, made = show(players, new, wanted, o.out / "samples.png")
     if o.both:
-        error = cycle_loss(new, wanted, players[0].g.eval(), players[1].g.eval())
+        with torch.no_grad():
+            error = cycle_loss(new, wanted, *(one.g.eval() for one in players))
         print(f"cycle error {float(error):.3f}")
     np.save(o.out / "losses.npy", np.array(losses))
     np.save(o.out / "made.npy", ((made[:, 0] + 1) * 127.5).round().to(torch.uint8).numpy())

@@ -31,7 +31,7 @@ ex = StepExercise(
     1. Set the learning rate of both optimisers to `rate(step)`, for every group of their parameters.
     2. Draw the batch: `torch.randint(len(x), (batch,))` with `generator` and on the device of `x`. These rows
        of `x` and `y` are the pairs; one may come twice.
-    3. Make the fakes, once: `G` of the conditions.
+    3. Make the fakes, once, with `G` from the conditions.
     4. `store(x, y, fake)` of the batch gives three tensors that belong together, some of them from earlier
        steps. Give it the fakes without their graph, because it keeps them.
     5. D's turn comes first: `turn_d(D, of_d, x, y, fake)` with the three from the store.
