@@ -83,7 +83,7 @@ def test_r1_is_half_the_squared_slope():
     D = nn.Linear(2, 1)
     real = torch.randn(7, 2)
     penalty = r1(D, real)
-    assert float(penalty) == pytest.approx(0.5 * float(D.weight.square().sum()), rel=1e-5)
+    assert penalty.item() == pytest.approx(0.5 * D.weight.square().sum().item(), rel=1e-5)
     penalty.backward()
     torch.testing.assert_close(D.weight.grad, D.weight.detach())
     assert not real.requires_grad
