@@ -115,9 +115,6 @@ def _(p, q, real_label, fake_label):
     return torch.tensor(values, dtype=p.dtype, device=p.device).reshape(p.shape)
 
 
-# -------------------------------------------------------- discriminator_loss
-
-
 def _d_loss06(r, f, kind):
     if kind in ("minimax", "non_saturating"):
         return 0.5 * (F.softplus(-r).mean() + F.softplus(f).mean())
@@ -126,98 +123,6 @@ def _d_loss06(r, f, kind):
     if kind == "hinge":
         return 0.5 * (F.relu(1 - r).mean() + F.relu(1 + f).mean())
     raise ValueError(kind)
-
-
-@wrong("discriminator_loss", "hinge with the margins exchanged", breaks="$r$ are D's raw logits")
-def _(real_logits, fake_logits, kind):
-    if kind == "hinge":
-        return 0.5 * (F.relu(1 + real_logits).mean() + F.relu(1 - fake_logits).mean())
-    return _d_loss06(real_logits, fake_logits, kind)
-
-
-@wrong(
-    "discriminator_loss",
-    "one mean over all logits, real and fake together",
-    breaks="The two maps may differ in size",
-)
-def _(real_logits, fake_logits, kind):
-    r, f = real_logits.flatten(), fake_logits.flatten()
-    if kind in ("minimax", "non_saturating"):
-        terms = [F.softplus(-r), F.softplus(f)]
-    elif kind == "lsgan":
-        terms = [(r - 1) ** 2, f**2]
-    elif kind == "hinge":
-        terms = [F.relu(1 - r), F.relu(1 + f)]
-    else:
-        raise ValueError(kind)
-    return torch.cat(terms).mean()
-
-
-@wrong("discriminator_loss", "everything unknown is hinge", breaks="Another `kind` raises a")
-def _(real_logits, fake_logits, kind):
-    if kind in ("minimax", "non_saturating", "lsgan"):
-        return _d_loss06(real_logits, fake_logits, kind)
-    return _d_loss06(real_logits, fake_logits, "hinge")
-
-
-@wrong("discriminator_loss", "hinge is not halved, as in the papers", breaks="$r$ are D's raw logits")
-def _(real_logits, fake_logits, kind):
-    if kind == "hinge":
-        return F.relu(1 - real_logits).mean() + F.relu(1 + fake_logits).mean()
-    return _d_loss06(real_logits, fake_logits, kind)
-
-
-@wrong(
-    "discriminator_loss",
-    "logits held between -30 and 30 before the logarithm",
-    breaks="Value and gradient must be right",
-)
-def _(real_logits, fake_logits, kind):
-    if kind in ("minimax", "non_saturating"):
-        real_logits, fake_logits = real_logits.clamp(-30, 30), fake_logits.clamp(-30, 30)
-    return _d_loss06(real_logits, fake_logits, kind)
-
-
-@wrong(
-    "discriminator_loss",
-    "the non-saturating game flips the logarithm of D's fakes",
-    breaks="The non-saturating game changes",
-)
-def _(real_logits, fake_logits, kind):
-    if kind == "non_saturating":
-        return 0.5 * (F.softplus(-real_logits).mean() - F.softplus(-fake_logits).mean())
-    return _d_loss06(real_logits, fake_logits, kind)
-
-
-@right("discriminator_loss", "a table of pairs of functions")
-def _(real_logits, fake_logits, kind):
-    cross = (lambda r: -F.logsigmoid(r), lambda f: -F.logsigmoid(-f))
-    table = {
-        "minimax": cross,
-        "non_saturating": cross,
-        "lsgan": (lambda r: (1 - r) * (1 - r), lambda f: f * f),
-        "hinge": (lambda r: (1 - r) * (r < 1), lambda f: (1 + f) * (f > -1)),
-    }
-    try:
-        on_real, on_fake = table[kind]
-    except KeyError:
-        raise ValueError(f"no loss called {kind!r}") from None
-    return torch.mean(on_real(real_logits)) / 2 + torch.mean(on_fake(fake_logits)) / 2
-
-
-@right("discriminator_loss", "match; ready-made losses of torch against ones and zeros")
-def _(real_logits, fake_logits, kind):
-    one, zero = torch.ones_like(real_logits), torch.zeros_like(fake_logits)
-    match kind:
-        case "minimax" | "non_saturating":
-            loss = F.binary_cross_entropy_with_logits
-        case "lsgan":
-            loss = F.mse_loss
-        case "hinge":
-            return (torch.relu(one - real_logits).mean() + torch.relu(fake_logits + 1).mean()) * 0.5
-        case _:
-            raise ValueError("unknown loss")
-    return (loss(real_logits, one) + loss(fake_logits, zero)) * 0.5
 
 
 # ------------------------------------------------------------ exchange_fakes

@@ -44,6 +44,7 @@ ex = Exercise(
     "sec. 3.4 (one-sided label smoothing); halved as in pix2pix.",
     gradients=("real_logits", "fake_logits"),
     equivalent={
+        "2.77 `1.0` ->": "every input states the label; the default stands in the stub",
         "`real_label - real_logits`": "the square forgets the sign",
         "-> `(F.softplus(fake_logits)": "both means enter the sum alike, so their order does not matter",
         "-> `(F.relu(1 + fake_logits)": "both means enter the sum alike, so their order does not matter",

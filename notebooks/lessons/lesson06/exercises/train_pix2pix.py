@@ -51,6 +51,7 @@ ex = StepExercise(
     source="Isola et al. 2017, sec. 3.3; Shrivastava et al. 2017, sec. 2.3 (the store); "
     "`lessons.lesson05.pix2pix.reference_step` is one step of it.",
     equivalent={
+        "`(*of_g.param_groups, *of_d.param_groups)` ->": "both get the same rate, in either order",
         "value.detach()": "neither the data nor a draw carries a graph",
         "value.float()": "everything is float32 already",
     },

@@ -36,6 +36,8 @@ ex = StepHunt(
     slip_code="made, _ = D(x, fake)",
     source="Goodfellow et al. 2014, algorithm 1; `lessons.lesson05.pix2pix.reference_step`.",
     equivalent={
+        "`D.requires_grad_(False)`": "what D collects in G's turn is cleared in its own",
+        "18.21 `False` -> `True`": "what D collects in G's turn is cleared in its own",
         "value.float()": "everything is float32 already",
         "value.double()": "a loss is the last thing computed: its gradient comes back as float32",
         "`real - 1` -> `1 - real`": "the square forgets the sign",
