@@ -168,7 +168,7 @@ def source(run: Stored | None) -> str:
     again = COMMAND.format(scale=about["scale"], seed=about["seed"])
     healthy = "; ".join(f"{direction}: {name}" for direction, name in run.record["diagnoses"].items())
     return (
-        f"{about['steps']} steps, {about['seconds'] / 60:.0f} minutes on a busy {about['device']}, seed "
+        f"{about['steps']} steps in {about['seconds'] / 60:.0f} minutes on {about['device']}, seed "
         f"{about['seed']}, {about['date'][:10]}, commit {about['commit'][:9]}. Diagnosis: "
         f"{healthy}. Again, in the folder `notebooks`: {again}"
     )
