@@ -104,10 +104,9 @@ def test_without_a_run_the_page_says_how_to_make_one(tmp_path: Path) -> None:
 
 def test_the_committed_run_is_of_a_commit_and_of_the_recipe() -> None:
     run = article_run.stored()
-    if run is None:
-        pytest.skip("the run is not measured yet")
+    assert run is not None
     about = run.record["about"]
-    assert provenance.DIRTY not in about["commit"]
+    provenance.check("the whole run", about, about["date"])
     assert about["scale"] == "reduced"
     text = (article_run.FOLDER / "history.json").read_text("utf-8")
     assert json.loads(text)["about"]["recipe"]["direction"] == "both"

@@ -77,7 +77,7 @@ def _reaches(distance: float, spread: float, count: int, level: float) -> float:
     if spread == 0:
         return 1.0
     needed, shift = float(stdtrit(count - 1, (1 + level) / 2)), distance * np.sqrt(count) / spread
-    return float(1 - nctdtr(count - 1, shift, needed)) if shift < 1e3 else 1.0  # beyond it scipy gives nan
+    return float(1 - nctdtr(count - 1, shift, needed)) if shift < 30 else 1.0  # scipy gives nan from 40 on
 
 
 def _of_proportion(part: Part, count: int) -> float:

@@ -25,6 +25,10 @@ def test_power_of_a_difference_is_that_of_a_simulation_at_twice_the_smallest_siz
     assert claims.power(PAIRED, spread, count) == pytest.approx(share_that_holds(PAIRED, values), abs=0.01)
 
 
+def test_power_is_one_for_a_spread_that_is_tiny():
+    assert all(claims.power(PAIRED, spread, 12) == pytest.approx(1.0) for spread in (4e-3, 1e-3, 1e-5))
+
+
 def test_power_of_a_ratio_is_computed_in_logarithms():
     values = RNG.normal(2 * math.log(0.8), 0.3, (20_000, 12))
     assert claims.power(RATIO, 0.3, 12) == pytest.approx(share_that_holds(RATIO, values), abs=0.01)
