@@ -78,7 +78,7 @@ def measure_costs(
         result = fit(task, data, timed, out=out, validate=validate, progress=False, device=device)
     times = [record["seconds"] for record in result.history.records]  # of each step, then of the validation
     steps = sorted(b - a for a, b in pairwise([0.0, *times[: result.step]]))
-    usual = steps[: -(-3 * len(steps) // 4)]  # the slowest quarter says what else the machine did
+    usual = steps[: -(-3 * len(steps) // 4)]  # the slowest quarter contains the waits for other programs
     ended, validated = times[result.step - 1], times[-1]
     return Costs(mean(usual), validated - ended, max(0.0, result.seconds - validated))
 
@@ -151,7 +151,7 @@ class TimeBudget:
 
 
 def _stored(out: Path) -> dict[str, Any]:
-    """The budget stored in a run, {} if there is none (or no run: `fit` says so)."""
+    """The budget stored in a run, {} if there is none (or no run: `fit` raises then)."""
     last, description = out / "last.pt", out / "config.json"
     if last.exists():
         settings = load_checkpoint(last)["settings"]
