@@ -8,9 +8,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-Down = Callable[[int, int, bool], nn.Module]
+MakeDown = Callable[[int, int, bool], nn.Module]
 """Channels in and out, and whether to normalise -> an encoder block, called as `block(x)`."""
-Up = Callable[[int, int], nn.Module]
+MakeUp = Callable[[int, int], nn.Module]
 """Channels in and out -> a decoder block, called as `block(x, skip)`."""
 
 
@@ -63,7 +63,12 @@ class Base(nn.Module):
     """The layers of the U-Net; what `forward` does is in steps, one method each."""
 
     def __init__(
-        self, down: Down, up: Up, widths: Sequence[int], middle: nn.Module | None = None, skips: bool = True
+        self,
+        down: MakeDown,
+        up: MakeUp,
+        widths: Sequence[int],
+        middle: nn.Module | None = None,
+        skips: bool = True,
     ) -> None:
         super().__init__()
         inputs = [1, *widths[:-1]]
