@@ -14,7 +14,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
+from gantrans.teaching.places import LESSONS
+
 _LIBRARIES = (sysconfig.get_path("stdlib"), sysconfig.get_path("purelib"), str(Path(__file__).parent))
+_COURSE = (str(Path(__file__).parents[2]), str(LESSONS))
 _TRIVIAL = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST", "COPY_FREE_VARS"}
 
 
@@ -78,6 +81,7 @@ def learner_line(error: BaseException, *, calling: bool = False) -> str:
     frames = traceback.extract_tb(error.__traceback__)[: -1 if calling else None]
     foreign = (*_LIBRARIES, "<frozen", "<__array_function__")
     own = [f for f in frames if not f.filename.startswith(foreign)]
+    own = [f for f in own if not f.filename.startswith(_COURSE)] or own  # a toy block's line is not theirs
     if not own:
         return ""
     text = (own[-1].line or linecache.getline(own[-1].filename, own[-1].lineno or 0)).strip()

@@ -26,13 +26,15 @@ class ModuleExercise(Exercise):
     An input is the constructor's arguments, then those of `forward`. Every answer is given the same state,
     drawn so that no layer starts at zero; `initial` names entries of the state whose first values are part
     of the task (a layer that starts at zero). `given` names methods that the stub has whole, such as an
-    `__init__` that makes the layers; the learner writes the others.
+    `__init__` that makes the layers; the learner writes the others. `as_torch_starts`: the text says that
+    layers start as PyTorch starts them, so that numbers much larger or smaller are refused.
     """
 
     kind: str = "class"
     draws: int = 8  # each runs a whole network several times
     initial: tuple[str, ...] = ()
     given: tuple[str, ...] = ()
+    as_torch_starts: bool = False
     _known: dict[str, "_Wanted"] = field(default_factory=dict, init=False)
 
     def __post_init__(self) -> None:
@@ -89,8 +91,12 @@ class ModuleExercise(Exercise):
         device, dtype = _place(given)
         wanted = self._wanted(made, device, dtype)
         seed_globals(5)
-        module = answer(*duplicate(made))
+        its_own = duplicate(made)
+        module = answer(*its_own)
         seen: dict[str, Any] = {"mode after construction": mode(module)}
+        names = zip(self.parameters, made, its_own, strict=False)
+        changed = [f"`{name}` is {after!r}" for name, before, after in names if repr(before) != repr(after)]
+        seen["what the constructor was given, afterwards"] = Said(", ".join(changed) or "as it was")
         seen["a second instance"] = _sharing(module, answer(*duplicate(made)))
         shapes = _shapes(module)
         state = {name: value.clone() for name, value in module.state_dict().items()}  # before ours is loaded
@@ -100,7 +106,11 @@ class ModuleExercise(Exercise):
         frozen = [f"`{name}`" for name, p in module.named_parameters() if not p.requires_grad]
         seen["frozen parameters"] = Said(", ".join(frozen) or "none")
         seen |= {f"`{name}` after construction": state.get(name, ABSENT) for name in self.initial}
-        seen |= {f"start of `{n}`": _start(state[n]) if n in state else ABSENT for n in wanted.state}
+        usual = wanted.spread if self.as_torch_starts else {}
+        seen |= {
+            f"start of `{n}`": _start(state[n], usual.get(n, 0.0)) if n in state else ABSENT
+            for n in wanted.state
+        }
         if shapes != wanted.shapes:
             return seen | dict.fromkeys(
                 wanted.findings + _slopes(self.parameters[self.built_with :], given), NOT_RUN
@@ -116,22 +126,25 @@ class ModuleExercise(Exercise):
             seed_globals(5)
             module = self.function(*duplicate(made))
             shapes = _shapes(module)
+            spread = {n: _spread(v) for n, v in module.state_dict().items()}
             module = module.to(device, dtype)
             findings = ["output in eval mode", "output in eval mode, again", "output in train mode"]
             findings += ["mode after a call in eval mode", "mode after a call in train mode"]
             findings += [f"gradient of `{name}`" for name, _ in module.named_parameters()]
             findings += [f"buffer `{name}` after a call in train mode" for name in _buffers(module)]
-            self._known[key] = _Wanted(_drawn(module), shapes, findings)
+            self._known[key] = _Wanted(_drawn(module), shapes, findings, spread)
         return self._known[key]
 
 
 @dataclass(frozen=True)
 class _Wanted:
-    """What is known of the reference before an answer runs: a state for all, shapes, names of findings."""
+    """What is known of the reference before an answer runs: a state for all, shapes, names of findings, and
+    the standard deviations that its layers start with (0 where there are few numbers)."""
 
     state: dict[str, Tensor]
     shapes: dict[str, Said]
     findings: list[str]
+    spread: dict[str, float]
 
 
 def _place(given: Args) -> tuple[torch.device, torch.dtype]:
@@ -152,11 +165,21 @@ def _shapes(module: nn.Module) -> dict[str, Said]:
     return found
 
 
-def _start(value: Tensor) -> Said:
-    """How a layer begins: one value everywhere, or drawn at random (which numbers are drawn is free)."""
+def _spread(value: Tensor) -> float:
+    """Standard deviation, where there are enough numbers to tell it within some 30 %; else 0."""
+    return float(value.double().std()) if value.numel() >= 16 and value.is_floating_point() else 0.0
+
+
+def _start(value: Tensor, usual: float = 0.0) -> Said:
+    """How a layer begins: one value everywhere, or drawn at random (which numbers are drawn is free).
+
+    With a `usual` standard deviation, also whether they are less than half or more than twice as large.
+    """
     first = value.flatten()[:1]
     if value.numel() and bool((value == first).all()) and (value.numel() > 1 or float(first) in (0, 1)):
         return Said(f"{float(first):g} everywhere")
+    if usual and not 0.5 < _spread(value) / usual < 2:
+        return Said(f"drawn at random, with a standard deviation of {_spread(value):.2g}, not {usual:.2g}")
     return Said("drawn at random")
 
 

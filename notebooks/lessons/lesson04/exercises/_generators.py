@@ -20,11 +20,19 @@ class Halving(nn.Module):
     def __init__(self, c_in: int, c_out: int, norm: bool) -> None:
         super().__init__()
         self.conv = nn.Conv2d(c_in, c_out, 2, stride=2)
-        self.norm = nn.GroupNorm(1, c_out) if norm else nn.Identity()
+        self.norm: nn.Module = nn.GroupNorm(1, c_out) if norm else nn.Identity()
 
     def forward(self, x: Tensor) -> Tensor:
         """(B, c_in, H, W) -> (B, c_out, H/2, W/2)."""
         return F.leaky_relu(self.norm(self.conv(x)), 0.2)
+
+
+class Normalising(Halving):
+    """An encoder block with batch normalisation, as on the page."""
+
+    def __init__(self, c_in: int, c_out: int, norm: bool) -> None:
+        super().__init__(c_in, c_out, norm)
+        self.norm = nn.BatchNorm2d(c_out) if norm else nn.Identity()
 
 
 class Doubling(nn.Module):
@@ -137,6 +145,28 @@ def one_map_for_all(self: Base, x: Tensor, maps: list[Tensor]) -> Tensor:
         shrunk = F.interpolate((maps or [wanted])[0], wanted.shape[-2:])
         x = block(x, shrunk.mean(1, keepdim=True).expand_as(wanted))
     return x
+
+
+def encoded_again(self: Base, x: Tensor) -> list[Tensor]:
+    """Every map by the whole way from the image to it."""
+    return [nn.Sequential(*list(self.down)[: level + 1])(x) for level in range(len(self.down))]
+
+
+def concatenated_again(self: Base, x: Tensor, maps: list[Tensor]) -> Tensor:
+    """The map once more behind what a block made."""
+    for block in self.up:
+        skip = self.given(maps.pop())
+        x = torch.cat([block(x, skip), skip], dim=1)
+    return x
+
+
+class KeepsBottleneck(Base):
+    """The bottleneck's map is still on the list on the way up."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, 1, H, W) -> the same shape."""
+        maps = self.encode(x)
+        return self.ending(self.decode(self.bottom(maps[-1]), maps))
 
 
 class Looped(Base):

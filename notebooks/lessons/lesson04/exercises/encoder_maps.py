@@ -11,6 +11,7 @@ from torch import Tensor
 from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import BugHunt
+from gantrans.teaching.exercises.kinds.probing import Said
 
 Blocks = Sequence[Callable[[Tensor], Tensor]]
 
@@ -87,6 +88,12 @@ class Halve:
         self.calls += 1
         small = F.avg_pool2d(x, 2) if min(x.shape[-2:]) > 1 else x
         return torch.cat([self.gain * small, torch.sin(small + self.gain)], dim=1)
+
+
+@ex.probe
+def _(answer: Answer, blocks: Blocks, x: Tensor) -> Any:
+    maps = answer(blocks, x)
+    return Said("a tuple, which has no `pop`") if isinstance(maps, tuple) else maps
 
 
 @ex.edges
@@ -180,6 +187,11 @@ for name, misconception, answer in (
         "with_the_image",
         "You return the image as well; only what the blocks made is asked for.",
         lambda blocks, x: [x, *ex.function(blocks, x)],
+    ),
+    (
+        "tuple",
+        "You return a tuple; the U-Net takes the maps off the end of a list.",
+        lambda blocks, x: tuple(ex.function(blocks, x)),
     ),
     (
         "last_only",

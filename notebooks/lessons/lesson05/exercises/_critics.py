@@ -88,6 +88,21 @@ def zeroed(i: int, o: int, k: int, s: int, p: int) -> nn.Module:
     return layer
 
 
+def dcgan_start(i: int, o: int, k: int, s: int, p: int) -> nn.Module:
+    """A convolution with the small first weights of Radford et al. 2016."""
+    layer = nn.Conv2d(i, o, k, s, p)
+    nn.init.normal_(layer.weight, 0, 0.02)
+    return layer
+
+
+class TakesRows(Base):
+    """Takes the last row off the table of the caller."""
+
+    def __init__(self, rows: list[Row]) -> None:
+        last = rows.pop()
+        super().__init__([*rows, last])
+
+
 class PlainList(Base):
     """The layers are in a list that PyTorch does not look into."""
 

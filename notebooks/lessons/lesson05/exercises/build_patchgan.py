@@ -40,6 +40,7 @@ ex = ModuleExercise(
     ),
     source="Isola et al. 2017, sec. 3.2.2 and appendix 6.1.2; Radford et al. 2016 (LeakyReLU in D, no norm "
     "on the first layer). `gantrans.networks.PatchGAN` computes the same.",
+    as_torch_starts=True,
     equivalent={"value.float()": "everything is float32 already"},
 )
 
@@ -264,6 +265,17 @@ for name, misconception, answer in (
         with_layers(critics.zeroed),
     ),
     (
+        "small_start",
+        "You draw first weights of your own, such as the normal ones of 0.02 that many GANs start with; keep "
+        "those of PyTorch.",
+        with_layers(critics.dcgan_start),
+    ),
+    (
+        "rows_changed",
+        "You take rows off the table that you were given; a second D of it would be another one.",
+        critics.TakesRows,
+    ),
+    (
         "plain_list",
         "You keep the layers in a plain list: `parameters()` does not find them, and nothing would learn. "
         "(Or the list has another name than `layers`.)",
@@ -303,7 +315,7 @@ ex.breach("one row per convolution", "last_row_missing")
 ex.breach("`__init__` makes `self.layers`", "plain_list")
 ex.breach("one `nn.Conv2d` per row", "wrapped")
 ex.breach("Each has a bias", "no_bias")
-ex.breach("starts as PyTorch starts it", "zeros_at_the_start")
+ex.breach("starts as PyTorch starts it", "small_start")
 ex.breach("joins them along the channels", "batch_axis")
 ex.breach("the condition first", "image_first")
 ex.breach("The weights of the first convolution", "image_first")

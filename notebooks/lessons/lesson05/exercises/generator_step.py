@@ -113,7 +113,7 @@ def _(case: Case) -> Args:
 for name, misconception, answer in (
     (
         "fake_detached",
-        "You detach the fakes before D, as in D's own turn: G then learns nothing from D.",
+        "You cut the graph at D (`detach`, as in D's own turn, or `no_grad`): G then learns nothing from D.",
         g_turn(judged=lambda D, x, y, fake: logits(D, x, fake.detach())),
     ),
     (

@@ -12,10 +12,11 @@ from gantrans.teaching.exercises.kinds import ToyNetwork
 
 
 class ToyTranslator(ToyNetwork):
-    """(B, 1, H, W) -> the same: a filter, batch norm, dropout, tanh."""
+    """(B, 1, H, W) -> the same: a filter, batch norm, dropout, tanh. No more than `most` images fit."""
 
-    def __init__(self, seed: int, drop: float = 0.3) -> None:
+    def __init__(self, seed: int, drop: float = 0.3, most: int = 9) -> None:
         super().__init__()
+        self.most = most
         draw = torch.Generator().manual_seed(seed)
         self.weight = nn.Parameter(torch.randn(1, 1, 3, 3, generator=draw))
         self.norm, self.drop = nn.BatchNorm2d(1), nn.Dropout(drop)
@@ -24,7 +25,13 @@ class ToyTranslator(ToyNetwork):
             buffer.copy_(torch.rand(1, generator=draw) + 0.5)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Pixels outside the image count as 0."""
+        """Pixels outside the image count as 0.
+
+        Raises:
+            MemoryError: for more images than fit.
+        """
+        if len(x) > self.most:
+            raise MemoryError(f"{len(x)} images at a time do not fit into memory, {self.most} do")
         made: Tensor = self.drop(self.norm(F.conv2d(x, self.weight, padding=1)))
         return made.tanh()
 

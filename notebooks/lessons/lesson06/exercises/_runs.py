@@ -21,6 +21,16 @@ def falling(step: int, base: float) -> float:
     return base / (2 + step)
 
 
+def groups(net: nn.Module) -> list[dict[str, Any]]:
+    """A group of an optimiser for each parameter, the first one at another rate."""
+    return [{"params": [p], "lr": 0.4 if n == 0 else 0.3} for n, p in enumerate(net.parameters())]
+
+
+def noted_fakes(diary: list[str], G: nn.Module, given: Any, made: Tensor) -> None:
+    """G makes fakes; the diary gets a line."""
+    diary.append("G makes fakes")
+
+
 def noted_d(
     diary: list[str], D: nn.Module, optimizer: Optimizer, x: Tensor, y: Tensor, fake: Tensor
 ) -> float:
@@ -55,8 +65,9 @@ class LateStore:
 def scene(seed: int, x: Tensor, evaluating: bool) -> dict[str, Any]:
     """Both players, their optimisers, and the parts that are passed in."""
     G, D = (net.train(not evaluating).to(x.device) for net in (ToyMaker(seed), ToyJudge(seed + 50)))
-    of_g, of_d = (torch.optim.Adam(net.parameters(), lr=0.3, betas=(0.5, 0.999)) for net in (G, D))
+    of_g, of_d = (torch.optim.Adam(groups(net), lr=0.3, betas=(0.5, 0.999)) for net in (G, D))
     diary: list[str] = []
+    G.register_forward_hook(partial(noted_fakes, diary))
     turns = {"turn_d": partial(noted_d, diary), "turn_g": partial(noted_g, diary)}
     return {"G": G, "D": D, "of_g": of_g, "of_d": of_d, **turns, "store": LateStore(diary), "diary": diary}
 
@@ -160,9 +171,49 @@ def made_without_graph(G: nn.Module, x: Tensor, y: Tensor) -> Tensor:
     return fake.requires_grad_()
 
 
+def first_groups(of_g: Optimizer, of_d: Optimizer, value: float) -> None:
+    """A rate for the first group of each alone."""
+    of_g.param_groups[0]["lr"] = of_d.param_groups[0]["lr"] = value
+
+
 def new_optimizers(
     G: nn.Module, D: nn.Module, of_g: Optimizer, of_d: Optimizer
 ) -> tuple[Optimizer, Optimizer]:
     """Optimisers of the answer's own."""
     made = [torch.optim.Adam(net.parameters(), lr=0.3, betas=(0.5, 0.999)) for net in (G, D)]
     return made[0], made[1]
+
+
+def batches_first(
+    G: Any, D: Any, of_g: Any, of_d: Any, x: Tensor, y: Tensor, steps: range, batch: int,
+    turn_d: Any, turn_g: Any, rate: Any, store: Any, generator: torch.Generator,
+) -> list[tuple[float, float]]:  # fmt: skip
+    """A function for one step, and all batches drawn first."""
+    rows = [torch.randint(len(x), (batch,), generator=generator, device=x.device) for _ in steps]
+
+    def one(step: int, here: Tensor) -> tuple[float, float]:
+        value = rate(step)
+        for group in of_g.param_groups + of_d.param_groups:
+            group["lr"] = value
+        fake = G(x[here])
+        conditions, real, fakes = store(x[here], y[here], fake.clone().detach())
+        return turn_d(D, of_d, conditions, real, fakes), turn_g(D, of_g, x[here], y[here], fake)
+
+    return [one(step, here) for step, here in zip(steps, rows, strict=True)]
+
+
+def by_numbers(
+    G: Any, D: Any, of_g: Any, of_d: Any, x: Tensor, y: Tensor, steps: range, batch: int,
+    turn_d: Any, turn_g: Any, rate: Any, store: Any, generator: torch.Generator,
+) -> list[list[float]]:  # fmt: skip
+    """By numbers, pairs side by side on the channels."""
+    both, curve = torch.cat([x, y], 1), torch.zeros(len(steps), 2, dtype=torch.float64)
+    for n in range(len(steps)):
+        here = both[torch.randint(len(both), (batch,), generator=generator, device=x.device)]
+        given, wanted = here.chunk(2, 1)
+        fake = G(given)
+        for optimizer in (of_g, of_d):
+            set_rate(optimizer, rate(steps[n]))
+        curve[n, 0] = turn_d(D, of_d, *store(given, wanted, fake.data))
+        curve[n, 1] = turn_g(D, of_g, given, wanted, fake)
+    return [row.tolist() for row in curve]

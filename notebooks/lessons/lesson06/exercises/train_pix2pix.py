@@ -153,6 +153,17 @@ for name, misconception, answer in (
         "You give G's turn fakes without their graph: nothing reaches G, and it stays as it was.",
         loop_with(made=runs.made_without_graph),
     ),
+    (
+        "fake_detached",
+        "You detach the fakes for good; only the store and D's turn get them without their graph.",
+        loop_with(made=lambda G, x, y: G(x).detach()),
+    ),
+    (
+        "made_twice",
+        "You run G once for each turn: dropout gives G's turn other fakes, and batch norm counts the batch "
+        "twice.",
+        loop_with(made=lambda G, x, y: (G(x), G(x))[1]),
+    ),
     ("g_first", "You let G take its turn first.", loop_with(order="gd")),
     ("d_twice", "D takes two turns in a step; each player has one.", loop_with(order="ddg")),
     ("g_twice", "G takes two turns in a step; each player has one.", loop_with(order="dgg")),
@@ -170,6 +181,11 @@ for name, misconception, answer in (
         "rate_of_g_only",
         "You set G's rate only; both optimisers have the rate of the step.",
         loop_with(rated=lambda of_g, of_d, value: set_rate(of_g, value)),
+    ),
+    (
+        "first_group_only",
+        "You set the rate of the first group of parameters only; an optimiser may have several.",
+        loop_with(rated=runs.first_groups),
     ),
     (
         "rate_after_the_turns",
@@ -270,7 +286,7 @@ def _(
     G: Any, D: Any, of_g: Any, of_d: Any, x: Tensor, y: Tensor, steps: range, batch: int,
     turn_d: Any, turn_g: Any, rate: Any, store: Any, generator: torch.Generator,
 ) -> list[tuple[float, float]]:  # fmt: skip
-    """Batch first, one optimiser's rate after the other, the fakes for D made anew without a graph."""
+    """Batch first, one optimiser's rate after the other."""
     curve = []
     for step in steps:
         rows = torch.randint(0, x.shape[0], size=(batch,), generator=generator, device=x.device)
@@ -278,50 +294,16 @@ def _(
         for optimizer in (of_d, of_g):
             for group in optimizer.param_groups:
                 group.update(lr=rate(step))
+        fake = G(pair[0])
         with torch.no_grad():
-            shown = G(pair[0])
-        earlier = store(*pair, shown)
+            earlier = store(*pair, fake.detach())
         of_d_loss = turn_d(D, of_d, *earlier)
-        curve.append((of_d_loss, turn_g(D, of_g, *pair, G(pair[0]))))
+        curve.append((of_d_loss, turn_g(D, of_g, *pair, fake)))
     return curve
 
 
-@ex.right
-def _(
-    G: Any, D: Any, of_g: Any, of_d: Any, x: Tensor, y: Tensor, steps: range, batch: int,
-    turn_d: Any, turn_g: Any, rate: Any, store: Any, generator: torch.Generator,
-) -> list[tuple[float, float]]:  # fmt: skip
-    """A function for one step, and all batches drawn first."""
-    rows = [torch.randint(len(x), (batch,), generator=generator, device=x.device) for _ in steps]
-
-    def one(step: int, here: Tensor) -> tuple[float, float]:
-        value = rate(step)
-        for group in of_g.param_groups + of_d.param_groups:
-            group["lr"] = value
-        fake = G(x[here])
-        conditions, real, fakes = store(x[here], y[here], fake.clone().detach())
-        return turn_d(D, of_d, conditions, real, fakes), turn_g(D, of_g, x[here], y[here], fake)
-
-    return [one(step, here) for step, here in zip(steps, rows, strict=True)]
-
-
-@ex.right
-def _(
-    G: Any, D: Any, of_g: Any, of_d: Any, x: Tensor, y: Tensor, steps: range, batch: int,
-    turn_d: Any, turn_g: Any, rate: Any, store: Any, generator: torch.Generator,
-) -> list[list[float]]:  # fmt: skip
-    """By numbers, pairs side by side on the channels."""
-    both, curve = torch.cat([x, y], 1), torch.zeros(len(steps), 2, dtype=torch.float64)
-    for n in range(len(steps)):
-        here = both[torch.randint(len(both), (batch,), generator=generator, device=x.device)]
-        given, wanted = here.chunk(2, 1)
-        fake = G(given)
-        for optimizer in (of_g, of_d):
-            set_rate(optimizer, rate(steps[n]))
-        curve[n, 0] = turn_d(D, of_d, *store(given, wanted, fake.data))
-        curve[n, 1] = turn_g(D, of_g, given, wanted, fake)
-    return [row.tolist() for row in curve]
-
+ex.right(runs.batches_first)
+ex.right(runs.by_numbers)
 
 ex.background("Put the training together.", "Its parts are passed in", "In each `step` of it:")
 ex.breach("`G` and `D` are the players", "optimisers_swapped")
@@ -331,11 +313,13 @@ ex.breach("`steps` is a range", "counted_from_zero")
 ex.breach("`steps` is a range", "one_step_short")
 ex.breach("Set the learning rate of both optimisers", "rate_of_d_only")
 ex.breach("to `rate(step)`", "rate_never_set")
+ex.breach("for every group of their parameters", "first_group_only")
 ex.breach("Draw the batch", "whole_data")
 ex.breach("with `generator`", "global_random")
 ex.breach("on the device of `x`", loop_with(drawn=runs.on_the_cpu))
 ex.breach("These rows of `x` and `y` are the pairs", "drawn_apart")
 ex.breach("one may come twice", "shuffled")
+ex.breach("Make the fakes, once", "made_twice")
 ex.breach("Make the fakes, once", "made_of_y")
 ex.breach("`store(x, y, fake)` of the batch gives", "parted")
 ex.breach("Give it the fakes without their graph", "store_with_graph")

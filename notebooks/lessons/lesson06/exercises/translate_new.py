@@ -23,7 +23,8 @@ ex = StepHunt(
     more may not fit into memory. Return one tensor, like `x` and in its order, and leave `x` as it is. What
     G makes of an image must not depend on the images beside it, nor on chance. Nothing is learnt here, so
     the result carries no graph. G comes out as it went in: weights, running averages, `.grad`, who requires
-    gradients, and the mode. The code below runs, and has one slip. Find it and mend it.
+    gradients, and the mode. The code below runs, and has one slip, before the loop and again after it. Find
+    it and mend it.
     """,
     hints=(
         "Translate an image alone, and again together with another one. Which layers of G look at the whole "
@@ -80,10 +81,10 @@ def _() -> list[Args]:
     frozen = ToyTranslator(3)
     frozen.weight.requires_grad_(False)
     return [
-        (ToyTranslator(1), x, 2),
+        (ToyTranslator(1, most=2), x, 2),
         (ToyTranslator(2), x, 5),
         (ToyTranslator(2), x, 9),
-        (ToyTranslator(4).eval(), x, 3),
+        (ToyTranslator(4, most=3).eval(), x, 3),
         (frozen, x, 2),
         (left_behind(ToyTranslator(5)), x, 1),
         (ToyTranslator(6), x[:1], 1),
@@ -94,8 +95,8 @@ def _() -> list[Args]:
 @ex.inputs
 def _(case: Case) -> Args:
     shape = (case.integer(2, 6), 1, case.height, case.width + 1)
-    x = torch.randn(shape, generator=case.generator)
-    return ToyTranslator(10 + case.seed).train(case.seed % 2 == 0), x, case.integer(1, 4)
+    x, batch = torch.randn(shape, generator=case.generator), case.integer(1, 4)
+    return ToyTranslator(10 + case.seed, most=batch).train(case.seed % 2 == 0), x, batch
 
 
 for name, misconception, answer in (
@@ -139,6 +140,12 @@ for name, misconception, answer in (
         "last_part_missing",
         "You drop the images that do not fill a batch.",
         use_with(parts=lambda x, batch: x[: max(len(x) // batch * batch, 1)].split(batch)),
+    ),
+    (
+        "too_many_at_once",
+        "You give G more than `batch` images at a time. (`x.split(batch)` makes parts of `batch` images, "
+        "`x.chunk(batch)` makes `batch` parts.)",
+        use_with(parts=lambda x, batch: [x]),
     ),
     (
         "first_part_only",
@@ -195,6 +202,7 @@ def _(G: Any, x: Tensor, batch: int) -> Tensor:
 
 ex.breach("translate the images `x`", "first_part_only")
 ex.breach("`batch` of them at a time", "last_part_missing")
+ex.breach("`batch` of them at a time", "too_many_at_once")
 ex.breach("Return one tensor, like `x`", "list_of_parts")
 ex.breach("in its order", "reversed")
 ex.breach("leave `x` as it is", "in_place")
