@@ -8,6 +8,8 @@ import torch.nn.functional as F
 
 from gantrans.teaching.exercises import State, watched
 from gantrans.teaching.exercises.core import Exercise
+from gantrans.teaching.exercises.guard import learner_line
+from lessons.lesson04.exercises._generators import Doubling
 
 
 @pytest.fixture(autouse=True)
@@ -190,3 +192,17 @@ def test_generators_are_named_in_words():
     result = ex.judge(lambda n, draw: torch.rand(n + 1, generator=draw)[:n])
     assert "it does not draw from `draw` what is asked for" in result.message
     assert "0x" not in result.message
+
+
+def test_the_line_shown_is_the_learners_and_not_one_of_a_block_it_was_given():
+    with pytest.raises(RuntimeError) as caught:
+        Doubling(1, 1)(torch.zeros(1, 1, 2, 2), skip=torch.zeros(1, 1, 3, 3))
+    assert "Doubling(1, 1)(torch.zeros(1, 1, 2, 2), skip=" in learner_line(caught.value)
+
+
+def test_errors_of_torch_are_told_apart_by_their_text():
+    ex = made(lambda x: x.sum(), lambda case: (torch.ones(case.integer(2, 9), 3),))
+    ex.wrong("other_widths", "You join maps of other widths.")(lambda x: torch.cat([x, x[:, :2]]))
+    again = ex.judge(lambda x: torch.cat([x, x[:, 1:]]))
+    assert again.cause == "other_widths"
+    assert ex.judge(lambda x: (x @ torch.ones(5, 1)).sum()).cause != "other_widths"
