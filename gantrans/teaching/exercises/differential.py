@@ -131,7 +131,7 @@ def compare(
 def same_behaviour(a: Observation, b: Observation, tolerance: float | None = None) -> bool:
     """Whether two functions did the same thing on an input: this is how a misconception is recognised."""
     if a.error is not None or b.error is not None:
-        return type(a.error) is type(b.error) and _torch_says(a.error) == _torch_says(b.error)
+        return type(a.error) is type(b.error) and _torch_text(a.error) == _torch_text(b.error)
     if (a.repeatable, a.seeded, a.changed) != (b.repeatable, b.seeded, b.changed):
         return False
     wide = through(a.before, tolerance)
@@ -144,7 +144,7 @@ def same_behaviour(a: Observation, b: Observation, tolerance: float | None = Non
     return a.graph == b.graph and slope_difference(a, b, (), tolerance) is None
 
 
-def _torch_says(error: BaseException | None) -> str:
+def _torch_text(error: BaseException | None) -> str:
     """Text of a RuntimeError without its numbers: PyTorch raises this one kind for every fault."""
     return re.sub(r"[\d\s,]+", " ", str(error)) if type(error) is RuntimeError else ""
 

@@ -26,8 +26,8 @@ class ModuleExercise(Exercise):
     An input is the constructor's arguments, then those of `forward`. Every answer is given the same state,
     drawn so that no layer starts at zero; `initial` names entries of the state whose first values are part
     of the task (a layer that starts at zero). `given` names methods that the stub has whole, such as an
-    `__init__` that makes the layers; the learner writes the others. `as_torch_starts`: the text says that
-    layers start as PyTorch starts them, so that numbers much larger or smaller are refused.
+    `__init__` that makes the layers; the learner writes the others. `as_torch_starts`: the task includes
+    that layers start as PyTorch starts them, so numbers much larger or smaller are refused.
     """
 
     kind: str = "class"
