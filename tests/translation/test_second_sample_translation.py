@@ -71,7 +71,7 @@ def test_a_simulated_source_has_the_runs_pixel_size_unless_told(source, given, s
         return Spec()
 
     recipe = SimpleNamespace(data=SimpleNamespace(pixel_nm=4.0), direction="sem2layout")
-    predictor = SimpleNamespace(load=lambda *a: SimpleNamespace(recipe=recipe))
+    predictor = SimpleNamespace(load=lambda *a, **k: SimpleNamespace(recipe=recipe))
     monkeypatch.setattr(evaluate, "Predictor", predictor)
     monkeypatch.setattr(evaluate, "replace", replaced)
     monkeypatch.setattr(evaluate, "check_pixel_size", lambda *a: None)

@@ -70,11 +70,12 @@ class Models:
 
     def _load(self, run: Path, direction: str | None) -> None:
         """Load one direction of a run, or all that it has."""
-        version = f"{run.resolve().name}-{checkpoint_version(run)}"
         for name in load_recipe(run).directions if direction is None else (direction,):
             if name in self._loaded:
                 raise ConfigError(f"{run} is a second run for {name}; serve one per direction.")
-            self._loaded[name] = Model(name, version, Predictor.load(run, self.device, direction=name))
+            predictor = Predictor.load(run, self.device, direction=name)  # first: it names what is wrong
+            version = f"{run.resolve().name}-{checkpoint_version(run)}"
+            self._loaded[name] = Model(name, version, predictor)
 
     def get(self, direction: str) -> Model | None:
         """The current model of a direction, loaded again if the champion has changed; None without one."""

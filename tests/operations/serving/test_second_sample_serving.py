@@ -56,7 +56,7 @@ def test_a_review_asks_for_as_many_pairs_as_stated_or_50(count, asked, kept, mon
 
     recipe = SimpleNamespace(data=SimpleNamespace(pixel_nm=4.0), direction="sem2layout")
     predictor = SimpleNamespace(recipe=recipe, translate=lambda image: image)
-    monkeypatch.setattr(review, "Predictor", SimpleNamespace(load=lambda *a: predictor))
+    monkeypatch.setattr(review, "Predictor", SimpleNamespace(load=lambda *a, **k: predictor))
     monkeypatch.setattr(review, "replace", lambda *a, **k: SimpleNamespace(pairs=make))
     monkeypatch.setattr(review, "check_pixel_size", lambda *a: None)
     monkeypatch.setattr(review, "checkpoint_version", lambda run: "model")

@@ -8,7 +8,15 @@ from torch import Tensor, nn
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import ModuleExercise
 from lessons.lesson04.exercises import _generators as generators
-from lessons.lesson04.exercises._generators import Base, Doubling, Dropping, Halving, Middle, with_method
+from lessons.lesson04.exercises._generators import (
+    Base,
+    Doubling,
+    Dropping,
+    Halving,
+    Middle,
+    Normalising,
+    with_method,
+)
 from lessons.lesson04.exercises.encoder_maps import encoder_maps
 
 ex = ModuleExercise(
@@ -48,7 +56,7 @@ ex = ModuleExercise(
     source="Ronneberger, Fischer, Brox 2015 (U-Net); Isola et al. 2017, section 6.1.1 (pix2pix). "
     "`gantrans.networks.UNetGenerator` computes the same.",
     equivalent={
-        "`True` -> `False`": "the default of `skips`, which every input names, or lists of equal length",
+        "`True` -> `False`": "the default of `skips`, which every input names; equal lengths in `zip`",
         "`None` -> `0`": "the default of `middle`, which every input names",
         "strict=True)` -> ": "the lists in `zip` are of equal length",
         "list(self.down)": "`encoder_maps` takes a ModuleList as well",
@@ -106,6 +114,7 @@ def _() -> list[Args]:
         (Halving, Dropping, (2, 3, 4), None, False, _x(3, 8, 8, 6)),
         (Halving, Doubling, (3, 4, 4, 4), Middle(4), True, _x(1, 16, 32, 7)),
         (Halving, Doubling, (2, 3, 3), Middle(3), True, torch.zeros(2, 1, 8, 8)),
+        (Normalising, Doubling, (2, 3, 4), None, True, _x(2, 16, 16, 8)),
     ]
 
 
@@ -189,7 +198,23 @@ for name, misconception, answer in (
         "You give every block a shrunken copy of one map; each gets the map of its own size.",
         with_method(decode=generators.one_map_for_all),
     ),
-    (  # whatever raises looks alike to the checker, so one stands for all
+    (
+        "encoded_again",
+        "You run the encoder from the image again for each map: every block is called once, because dropout "
+        "and batch normalisation do something else in each call.",
+        with_method(encode=generators.encoded_again),
+    ),
+    (
+        "bottleneck_kept",
+        "You leave the bottleneck's map on the list, so that it becomes the first skip; take it off.",
+        generators.KeepsBottleneck,
+    ),
+    (
+        "concatenated_again",
+        "You concatenate the map once more; what a block of `self.up` returns holds it already.",
+        with_method(decode=generators.concatenated_again),
+    ),
+    (
         "other_sizes",
         "You give a block maps of another size or number of channels than in the table. The way up begins at "
         "the bottleneck, so it needs what was kept last first (`pop()`, not `pop(0)`).",
@@ -237,17 +262,12 @@ ex.background(
     "| `up` |",
 )
 ex.breach("returns an image of the same shape", with_method(ending=lambda self, x: torch.tanh(x)))
-ex.breach(
-    "the blocks of `self.down`, one after", with_method(encode=lambda self, x: Base.encode(self, x)[:-1])
-)
+ex.breach("the blocks of `self.down`, one after", "encoded_again")
 ex.breach("Keep what every block makes", "one_map_for_all")
 ex.breach("The last map is the bottleneck", "no_middle")
 ex.breach("`x = block(x, skip)` for each block", "never_skips")
 ex.breach("the map that was kept at the size", "other_sizes")
-ex.breach(
-    "there is nothing to concatenate",
-    with_method(given=lambda self, skip: torch.cat([Base.given(self, skip), skip], dim=1)),
-)
+ex.breach("there is nothing to concatenate", "concatenated_again")
 ex.breach("If `self.skips` is false", "always_skips")
 ex.breach("zeros of the same shape", "ones")
 ex.breach("`self.last`, which doubles", with_method(ending=lambda self, x: torch.tanh(x[:, :1])))
