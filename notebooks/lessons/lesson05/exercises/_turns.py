@@ -1,12 +1,14 @@
 """One player's turn with one thing changed: most wrong answers of both turns are made of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 Judged = Callable[..., Any]
+Slip = tuple[str, str, Callable[..., Any]]
+"""Name, misconception and answer of a wrong answer."""
 
 
 def logits(D: nn.Module, condition: Tensor, image: Tensor) -> Any:
@@ -111,3 +113,40 @@ def moved_in_eval(D: nn.Module, optimizer: torch.optim.Optimizer) -> None:
 def new_adam(D: nn.Module, optimizer: torch.optim.Optimizer) -> torch.optim.Optimizer:
     """An optimiser of the answer's own."""
     return torch.optim.Adam(D.parameters(), lr=optimizer.param_groups[0]["lr"], betas=(0.5, 0.999))
+
+
+def step_slips(turn: Callable[..., Callable[..., Any]], player: str) -> Iterator[Slip]:
+    """The wrong answers that are about the optimiser and what is returned, for `d_turn` or `g_turn`."""
+    yield (
+        "no_zero_grad",
+        "You do not clear the gradients before `backward`: what earlier turns have left there goes into this "
+        "step.",
+        turn(order=("backward", "step")),
+    )
+    yield (
+        "no_step",
+        "You leave out `step()` or `backward()`, or clear the gradients between them: "
+        f"{player} stays as it was.",
+        turn(order=("zero", "backward")),
+    )
+    yield (
+        "step_first",
+        "You step before `backward`: the step goes along the gradients that were there before.",
+        turn(order=("step", "zero", "backward")),
+    )
+    yield (
+        "two_steps",
+        "You take two steps; one was asked for.",
+        turn(order=("zero", "backward", "step", "step")),
+    )
+    yield (
+        "with_graph",
+        "You return the loss as a tensor: whoever keeps it keeps the graph of the step.",
+        turn(report=lambda value, *parts: value),
+    )
+    yield (
+        "detached_tensor",
+        "You return the loss as a tensor without a graph; a plain float was asked for (`.item()`).",
+        turn(report=lambda value, *parts: value.detach()),
+    )
+    yield "returned_nothing", "You forget to return the loss.", turn(report=lambda value, *parts: None)

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import StepExercise
 from lessons.lesson05.exercises._players import PairLoss, absolute, cross_entropy, images, players
-from lessons.lesson05.exercises._turns import d_turn, logits, new_adam, of_all
+from lessons.lesson05.exercises._turns import d_turn, logits, new_adam, of_all, step_slips
 
 ex = StepExercise(
     id="discriminator_step",
@@ -106,27 +106,7 @@ for name, misconception, answer in (
         "You detach `fake` in place (`detach_`): its graph is gone for good, and G cannot take its turn.",
         d_turn(fakes=lambda D, x, y, fake: logits(D, x, fake.detach_())),
     ),
-    (
-        "no_zero_grad",
-        "You do not clear the gradients before `backward`: what earlier turns have left there goes into this "
-        "step.",
-        d_turn(order=("backward", "step")),
-    ),
-    (
-        "no_step",
-        "You leave out `step()` or `backward()`, or clear the gradients between them: D stays as it was.",
-        d_turn(order=("zero", "backward")),
-    ),
-    (
-        "step_first",
-        "You step before `backward`: the step goes along the gradients that were there before.",
-        d_turn(order=("step", "zero", "backward")),
-    ),
-    (
-        "two_steps",
-        "You take two steps; one was asked for.",
-        d_turn(order=("zero", "backward", "step", "step")),
-    ),
+    *step_slips(d_turn, "D"),
     (
         "swapped",
         "You have real and fake the wrong way round: D would call fakes real.",
@@ -202,17 +182,6 @@ for name, misconception, answer in (
         "You go up the loss; D minimises it.",
         d_turn(value=lambda loss, real, fake: -loss(real, fake), report=lambda value: -value.item()),
     ),
-    (
-        "with_graph",
-        "You return the loss as a tensor: whoever keeps it keeps the graph of the step.",
-        d_turn(report=lambda value: value),
-    ),
-    (
-        "detached_tensor",
-        "You return the loss as a tensor without a graph; a plain float was asked for (`.item()`).",
-        d_turn(report=lambda value: value.detach()),
-    ),
-    ("returned_nothing", "You forget to return the loss.", d_turn(report=lambda value: None)),
     (
         "own_optimizer",
         "You make an optimiser of your own in the turn: Adam then forgets its running means.",

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import StepExercise
 from lessons.lesson05.exercises._players import convincing, images, players, towards_two
-from lessons.lesson05.exercises._turns import g_turn, l1, logits, of_all, zeroed_afterwards
+from lessons.lesson05.exercises._turns import g_turn, l1, logits, of_all, step_slips, zeroed_afterwards
 
 FakeLoss = Callable[[Tensor], Tensor]
 
@@ -217,43 +217,12 @@ for name, misconception, answer in (
         "You compute a loss of your own; `loss` says what G minimises.",
         g_turn(judged=lambda D, x, y, fake: 2 - (logits(D, x, fake) - 1).square()),
     ),
-    (
-        "no_zero_grad",
-        "You do not clear the gradients before `backward`: what earlier turns have left there goes into this "
-        "step.",
-        g_turn(order=("backward", "step")),
-    ),
-    (
-        "no_step",
-        "You leave out `step()` or `backward()`, or clear the gradients between them: G stays as it was.",
-        g_turn(order=("zero", "backward")),
-    ),
-    (
-        "step_first",
-        "You step before `backward`: the step goes along the gradients that were there before.",
-        g_turn(order=("step", "zero", "backward")),
-    ),
-    (
-        "two_steps",
-        "You take two steps; one was asked for.",
-        g_turn(order=("zero", "backward", "step", "step")),
-    ),
-    (
-        "with_graph",
-        "You return the loss as a tensor: whoever keeps it keeps the graph of the step.",
-        g_turn(report=lambda value, gan, pixels: value),
-    ),
-    (
-        "detached_tensor",
-        "You return the loss as a tensor without a graph; a plain float was asked for (`.item()`).",
-        g_turn(report=lambda value, gan, pixels: value.detach()),
-    ),
+    *step_slips(g_turn, "G"),
     (
         "d_part_returned",
         "You return D's part alone; the whole loss was asked for.",
         g_turn(report=lambda value, gan, pixels: gan.item()),
     ),
-    ("returned_nothing", "You forget to return the loss.", g_turn(report=lambda value, gan, pixels: None)),
     (
         "eval_mode",
         "You switch D to eval mode, and it stays there.",
