@@ -223,7 +223,7 @@ def verdict_shares(counts: dict[str, int]) -> dict[str, Any]:
     return shares
 
 
-def wilson(successes: int, total: int, z: float = 1.959964) -> tuple[float, float]:
+def wilson(successes: int, total: int, z: float = 1.959963984540054) -> tuple[float, float]:
     """Limits of the 95 % score interval of a share (Wilson 1927); (0, 1) without observations."""
     if not total:
         return 0.0, 1.0

@@ -66,15 +66,21 @@ class Recorder:
             self._thread.join()
             self._thread = None
 
+    def try_tick(self) -> None:
+        """Tick, then measure new labels; `problem` says why if one of them failed."""
+        try:
+            self.tick()
+            if not self._stop.is_set():
+                self.quality.report(MEASURE_S)
+        except Exception as error:  # shown with the monitors; the next minute is tried
+            self.problem = f"The minute could not be recorded: {error}"
+        else:
+            self.problem = None
+
     def _run(self) -> None:
         while not self._stop.wait(MINUTE - self.clock() % MINUTE):
-            try:
-                self.tick()
-                self.quality.report(MEASURE_S)
-                self.problem = None
-            except Exception as error:  # shown with the monitors; the thread goes on
-                self.problem = f"The minute could not be recorded: {error}"
-        self.tick()
+            self.try_tick()
+        self.try_tick()
 
     def _drift(self) -> Iterable[Observation]:
         for direction, report in (self.inputs.report() if self.inputs else {}).items():
