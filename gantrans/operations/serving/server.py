@@ -1,4 +1,6 @@
-"""The HTTP service: translation, feedback and monitors. Every status and type of a response is declared.
+"""The HTTP service: translation and feedback. Every status and type of a response is declared.
+
+The monitors are in `operating.py`.
 
 Health and model metadata (`health.py`) use the paths of the Open Inference Protocol. Translation does not
 follow that protocol, because images are sent as files instead of tensors.
@@ -11,7 +13,6 @@ from uuid import uuid4
 from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Scope
 
@@ -20,13 +21,12 @@ from gantrans.errors import DataError
 from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.records import LabelKind, Prediction
 from gantrans.operations.feedback.store import ConflictError, Store
-from gantrans.operations.serving import health
+from gantrans.operations.serving import health, operating
 from gantrans.operations.serving import schemas as s
 from gantrans.operations.serving.decode import decode
 from gantrans.operations.serving.dependencies import Bits, CurrentService, DirectionName, Upload
 from gantrans.operations.serving.hosting import LOOPBACK, add_pages
 from gantrans.operations.serving.intake import RETRY_S, Intake, IntakeConfig
-from gantrans.operations.serving.monitors import performance
 from gantrans.operations.serving.service import Service, TranslationResult
 
 OPEN = ("/", "/web/", "/v2/health/live", "/v2/health/ready")
@@ -41,7 +41,6 @@ _KEPT: s.Responses = {
 
 translation = APIRouter(tags=["translation"])
 feedback = APIRouter(tags=["feedback"])
-monitoring = APIRouter(tags=["monitors"])
 
 
 def serve_app(service: Service, config: IntakeConfig, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
@@ -57,7 +56,7 @@ def serve_app(service: Service, config: IntakeConfig, hosts: tuple[str, ...] = L
         (StoreError, _store_failure),
     ):
         app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
-    for router in (health.router, translation, feedback, monitoring):
+    for router in (health.router, translation, feedback, operating.router):
         app.include_router(router)
 
     def on_response(scope: Scope, status: int, seconds: float) -> None:
@@ -232,28 +231,3 @@ def judge(
     new = service.store.judge(prediction, judgement.verdict, judgement.note, id=event, model=model)
     response.status_code = 201 if new else 200
     return s.Kept(new=new, prediction_known=True)
-
-
-# ---- monitors
-
-
-@monitoring.get("/monitors")
-def monitors(service: CurrentService) -> s.Monitors:
-    """State of the service, drift of the inputs, and quality of the outputs that have a label."""
-    return s.Monitors(
-        operational=service.monitor.report(),
-        drift=service.inputs.report() if service.inputs else None,
-        performance=performance(service.store),
-        store=service.store.counts(),
-        problems=service.models.problems,
-    )
-
-
-@monitoring.get(
-    "/metrics",
-    response_class=Response,
-    responses={200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}},
-)
-def metrics(service: CurrentService) -> Response:
-    """Metrics in the text format of Prometheus."""
-    return Response(service.monitor.text(), media_type=CONTENT_TYPE_LATEST)
