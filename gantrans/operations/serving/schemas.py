@@ -130,6 +130,7 @@ _WHY = {
     404: "Nothing has that name.",
     408: "The upload took too long.",
     409: "The id belongs to another request.",
+    410: "The stored picture is damaged.",
     413: "The body is too large.",
     422: "The image or a parameter cannot be used.",
     503: "Too many requests are queued, or the store cannot be written.",
