@@ -6,20 +6,20 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-import nasty_images
 import pytest
 from toy_service import Inverter
-from watched_stream import DIRECTION, fit_detector
+from watched_stream import DIRECTION, fit_detector, images
 
 from gantrans import files
 from gantrans.operations.drift.detector import DriftDetector
+from gantrans.operations.feedback.pictures import encode_png
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving import drift_watch
 from gantrans.operations.serving.drift_watch import DriftWatch
 from gantrans.operations.serving.monitors import Operational
 from gantrans.operations.serving.service import Service
 
-PNG = nasty_images.good()["png 8"]
+PNG = encode_png(images(1, 0)[0])
 
 
 @pytest.fixture(scope="module")
@@ -57,9 +57,8 @@ def test_a_step_of_saving_the_drift_state_that_fails_fails_no_answer(
         assert calls >= nth
         assert "No space left" in str(watch.report()[DIRECTION]["problem"])
         assert store.counts()["predictions"] == 3
-        kept = DriftDetector.load(state)  # the earlier state or, where only a later step failed, a newer one
-        assert kept.seen == 0 or nth == 2 or step == "fsync"
-        assert nth == 2 or step == "fsync" or state.read_bytes() == before
+        DriftDetector.load(state)  # an earlier state, or a newer one if only the sync of the folder failed
+        assert nth == 2 or state.read_bytes() == before
         assert [path.name for path in tmp_path.glob(".drift*")] == []
         assert service.translate(PNG, DIRECTION, id="after").png
         assert watch.report()[DIRECTION]["problem"] is None
