@@ -73,12 +73,15 @@ export function chart(series) {
     figure.append(quiet("No value in this time."));
     return figure;
   }
-  const axes = axesOf(series), values = points.map(([, value]) => value), bound = limit === null ? "" : `limit ${text(limit)}`;
-  const plot = drawing(series, axes, `${title}: ${text(values.at(-1))} at ${clock(points.at(-1)[0])}; ` +
-    `${text(Math.min(...values))} to ${text(Math.max(...values))} from ${clock(start)} to ${clock(end)}${bound && `; ${bound}`}`);
+  const axes = axesOf(series), values = points.map(([, value]) => value);
+  const bound = limit === null ? "" : `limit ${text(limit)}`;
+  const range = `${text(Math.min(...values))} to ${text(Math.max(...values))} from ${clock(start)} to ${clock(end)}`;
+  const newestAt = `${text(values.at(-1))} at ${clock(points.at(-1)[0])}`;
+  const plot = drawing(series, axes, [`${title}: ${newestAt}`, range, bound].filter(Boolean).join("; "));
   const label = textContent => make("span", { textContent }), reading = label(bound);
   figure.append(
-    make("div", { className: "plot" }, make("div", { className: "y" }, label(text(axes.high)), label(text(axes.low))), plot),
+    make("div", { className: "plot" },
+      make("div", { className: "y" }, label(text(axes.high)), label(text(axes.low))), plot),
     make("div", { className: "x" }, label(clock(start)), reading, label(clock(end))),
   );
   readable(plot, points, axes, ([at, value, count]) => {

@@ -107,7 +107,8 @@ export function quiet(text) {
 
 // Pairs of a name and a value for a <dl>.
 export function rows(pairs) {
-  return pairs.map(([name, value]) => make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value })));
+  return pairs.map(([name, value]) =>
+    make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value })));
 }
 
 // A table whose cells keep the name of their column, so that a narrow page can stack them.
@@ -117,5 +118,6 @@ export function table(head, body, properties = {}) {
     made.append(cell ?? "–");
     return made;
   }));
-  return make("table", properties, make("thead", {}, line(head, "th")), make("tbody", {}, ...body.map(cells => line(cells, "td"))));
+  return make("table", properties,
+    make("thead", {}, line(head, "th")), make("tbody", {}, ...body.map(cells => line(cells, "td"))));
 }

@@ -56,16 +56,16 @@ export class List {
     else $("list").removeAttribute("aria-activedescendant");
     // Only the list scrolls: on a narrow page scrollIntoView would take the page away from the images.
     if (chosen) {
-      const box = $("list"), top = chosen.offsetTop - box.offsetTop;
-      if (top < box.scrollTop) box.scrollTop = top;
-      else if (top + chosen.offsetHeight > box.scrollTop + box.clientHeight) box.scrollTop = top + chosen.offsetHeight - box.clientHeight;
+      const box = $("list"), top = chosen.offsetTop - box.offsetTop, bottom = top + chosen.offsetHeight;
+      box.scrollTop = Math.min(top, Math.max(box.scrollTop, bottom - box.clientHeight));
     }
   }
 
   row(one) {
     const about = !this.queue ? one.direction : one.why === "strange" ? `strange: ${one.feature ?? ""}` : "random";
+    const cells = [MARKS[one.verdict] ?? (one.done ? "✓" : "·"), about, when(one.made_at)];
     const made = make("li", { id: `item-${one.id}`, role: "option", "aria-selected": one.id === this.chosen() },
-      ...[MARKS[one.verdict] ?? (one.done ? "✓" : "·"), about, when(one.made_at)].map(textContent => make("span", { textContent })));
+      ...cells.map(textContent => make("span", { textContent })));
     made.ariaLabel = `${about}, ${when(one.made_at)}, ${one.done ? "corrected" : WORDS[one.verdict] ?? "no verdict"}`;
     made.addEventListener("click", () => this.show(one.id));
     return made;

@@ -4,13 +4,20 @@ import { chart } from "./chart.js";
 import { $, askReason, make, number, quiet, redraw, rows, say, share, short, table, when } from "./dom.js";
 
 const GROUPS = {
-  operation: { volume: "Translations", errors: "Server errors", refused: "Refused", latency_p50: "Latency, median", latency_p95: "Latency, 95 %" },
+  operation: {
+    volume: "Translations", errors: "Server errors", refused: "Refused",
+    latency_p50: "Latency, median", latency_p95: "Latency, 95 %",
+  },
   drift: { drift_score: "Window score", drift_chart: "Control chart", outliers: "Outliers" },
   performance: { quality: "Quality", accepted: "Accepted", rejected: "Rejected" },
 };
 const METRICS = { iou: ["IoU", 3], ssim: ["SSIM", 3], epe_px: ["EPE [px]", 2], l1: ["L1", 3], psnr: ["PSNR [dB]", 1] };
-const NOT_WATCHED = "Not watched: make a file with `python -m gantrans drift fit ...` and start with --drift DIRECTION=FILE.";
-const NO_LABELS = "No prediction yet, so nothing to judge: translate an image first.";
+const NOT_WATCHED = "Not watched: make a file with `python -m gantrans drift fit ...` and start with " +
+  "`--drift DIRECTION=FILE`.";
+const NO_PREDICTION = "No prediction yet, so nothing to judge: translate an image first.";
+const NO_LABEL = "No true label yet. Send one with `PUT /predictions/ID/labels/LABEL?kind=truth`; a correction (C) " +
+  "says how much a person changed, not how good the output is.";
+const NO_HISTORY = "No history yet: it starts with the first translation and is kept across restarts.";
 const SIGN = { drift: "bad", warning: "warn" };
 
 let openImage = () => {}; // shows a prediction at the desk
@@ -69,8 +76,11 @@ function drawDrift(drift) {
   });
 }
 
-const measured = one => `${one.feature} ${short(one.value)} instead of ${short(one.reference)} (${deviation(one.deviations)})`;
-const deviation = value => (value === null ? "no spread" : `${value > 0 ? "+" : "−"}${short(Math.abs(value))} spreads`);
+const measured = one =>
+  `${one.feature} ${short(one.value)} instead of ${short(one.reference)} (${deviation(one.deviations)})`;
+const deviation = value =>
+  (value === null ? "not known" : `${value < 0 ? "−" : "+"}${short(Math.abs(value))} spreads`);
+const alarmsOf = open => (open === 1 ? "the alarm" : `${open} alarms`);
 
 function alarms(direction, one) {
   const part = make("div");
@@ -78,14 +88,15 @@ function alarms(direction, one) {
   part.append(make("ul", { className: "alarms" }, ...one.alarms.toReversed().map(alarm => {
     const cause = alarm.values?.length ? alarm.values.map(measured).join("; ") : alarm.features.join(", ");
     const level = { chart: "control chart", windows: "window test" }[alarm.level] ?? alarm.level;
-    const line = make("li", { className: alarm.acknowledged ? "" : "open" },
-      make("b", { textContent: cause }), ` – ${level}, image ${alarm.image}`, alarm.made_at ? `, ${when(alarm.made_at)}` : "",
-      alarm.acknowledged ? " – acknowledged" : "");
-    return line;
+    const words = [level, `image ${alarm.image}`, alarm.made_at && when(alarm.made_at), alarm.acknowledged && "acknowledged"];
+    return make("li", { className: alarm.acknowledged ? "" : "open" },
+      make("b", { textContent: cause }), ` – ${words.filter(Boolean).join(", ")}`);
   })));
   const open = one.alarm_count - one.acknowledged;
   if (open > 0) {
-    const button = make("button", { type: "button", "data-key": `acknowledge ${direction}`, textContent: `Acknowledge ${open === 1 ? "the alarm" : `${open} alarms`} …` });
+    const button = make("button", {
+      type: "button", "data-key": `acknowledge ${direction}`, textContent: `Acknowledge ${alarmsOf(open)} …`,
+    });
     button.addEventListener("click", () => acknowledge(direction, one.alarm_count, open));
     part.append(button);
   }
@@ -96,19 +107,22 @@ function alarms(direction, one) {
 
 async function acknowledge(direction, count, open) {
   const given = await askReason({
-    title: `Acknowledge ${open === 1 ? "the alarm" : `${open} alarms`} of ${direction}`, action: "Acknowledge",
+    title: `Acknowledge ${alarmsOf(open)} of ${direction}`, action: "Acknowledge",
     text: "What was found? The reason is kept with the detector. Later images can raise a new alarm.",
   });
   if (!given) return;
   const body = { who: given.by, why: given.reason, alarms: count };
-  const answer = await send(`/monitors/drift/${encodeURIComponent(direction)}/acknowledgements`, body).catch(() => null);
+  const path = `/monitors/drift/${encodeURIComponent(direction)}/acknowledgements`;
+  const answer = await send(path, body).catch(() => null);
   say(answer?.ok ? "Acknowledged." : `Not acknowledged: ${await reason(answer)}`, !answer?.ok);
   await watch();
 }
 
 function features(direction, list) {
-  const body = list.map(one => [one.feature, short(one.value), short(one.reference), one.deviations === null ? "–" : deviation(one.deviations), one.beyond ? "beyond the limit" : ""]);
-  return make("details", { "data-key": `features ${direction}` }, make("summary", { textContent: "All ten features" }),
+  const body = list.map(one => [
+    one.feature, short(one.value), short(one.reference), deviation(one.deviations), one.beyond ? "beyond the limit" : null,
+  ]);
+  return make("details", { "data-key": `features ${direction}` }, make("summary", { textContent: "All features" }),
     table(["feature", "last images", "reference", "deviation", "chart"], body, { className: "stack" }));
 }
 
@@ -117,25 +131,28 @@ function features(direction, list) {
 const mean = (value, digits) => (value?.count ? `${number(value.mean, digits)}` : null);
 
 function drawPerformance([list, notes, reference]) {
-  if (!list.length) return quiet(NO_LABELS);
+  if (!list.length) return quiet(NO_PREDICTION);
   const used = Object.keys(METRICS).filter(name => list.some(row => row[name]?.count));
   const head = ["Version", "True labels", ...used.map(name => METRICS[name][0]), "Corrected", "Accepted", "Rejected", "Reference"];
   const of = one => (one?.count ? `${share(one.share)} (${share(one.low)} to ${share(one.high)})` : null);
   const body = list.map(row => {
     const { corrected, verdicts } = row, damaged = row.damaged ? `, ${row.damaged} damaged` : "";
+    const waits = row.waiting ? `, ${row.waiting} being measured` : "";
     const changed = corrected?.count ? `${corrected.count}, ${share(corrected.changed_pixels.mean)} of px` : null;
-    return [`${row.model} (${row.direction})`, `${row.labelled} of ${row.predictions}${damaged}`,
+    return [`${row.model} (${row.direction})`, `${row.labelled} of ${row.predictions}${waits}${damaged}`,
       ...used.map(name => mean(row[name], METRICS[name][1])), changed,
       verdicts?.count ? of({ count: verdicts.count, ...verdicts.accept }) : null,
       verdicts?.count ? of({ count: verdicts.count, ...verdicts.reject }) : null, row.reference ? "yes" : null];
   });
   const parts = [table(head, body, { className: "stack" })];
   if (list.every(row => !row.labelled))
-    parts.push(quiet("No true label yet. Send one with PUT /predictions/ID/labels/LABEL?kind=truth; a correction (C) says how much a person changed, not how good the output is."));
+    parts.push(quiet(NO_LABEL));
   for (const [direction, one] of Object.entries(reference ?? {}))
-    parts.push(quiet(`${direction} is compared with ${one.model}${one.chosen ? `: ${one.why}` : ", the first version with true labels; nobody chose it"}.`));
+    parts.push(quiet(`${direction} is compared with ${one.model}, ${
+      one.chosen ? `chosen: ${one.why}` : "the first version with true labels; nobody chose it"}.`));
   if (notes)
-    parts.push(make("details", { "data-key": "notes" }, make("summary", { textContent: "What these numbers mean" }), ...Object.values(notes).map(quiet)));
+    parts.push(make("details", { "data-key": "notes" },
+      make("summary", { textContent: "What these numbers mean" }), ...Object.values(notes).map(quiet)));
   return parts;
 }
 
@@ -150,12 +167,14 @@ export async function history() {
   for (const [group, names] of Object.entries(GROUPS)) {
     const series = kept.series.filter(one => one.name in names)
       .map(one => ({ ...one, ...axis, title: [names[one.name], one.direction, one.model].filter(Boolean).join(", ") }));
-    redraw($(`charts-${group}`), series, all => (all.length ? all.map(chart)
-      : quiet("No history yet: it starts with the first translation and is kept across restarts.")));
+    redraw($(`charts-${group}`), series, all => (all.length ? all.map(chart) : quiet(NO_HISTORY)));
   }
 }
 
-const length = seconds => (seconds < 3600 ? `${Math.round(seconds / 60)} min` : seconds < 86400 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} days`);
+function length(seconds) {
+  if (seconds < 3600) return `${Math.round(seconds / 60)} min`;
+  return seconds < 86400 ? `${Math.round(seconds / 3600)} h` : `${Math.round(seconds / 86400)} d`;
+}
 
 // ---- strangest images
 
@@ -186,12 +205,14 @@ export async function strangest() {
 
 function drawStrangest(found) {
   const parts = found.filter(one => one.images.length).flatMap(one => [
-    quiet(`${one.direction}: of the last ${one.considered} images the furthest from ${one.against === "reference" ? "the reference" : "the others"}. Choose one to look at it and to label it.`),
+    quiet(`${one.direction}: of the last ${one.considered} images the furthest from ${
+      one.against === "reference" ? "the reference" : "the others"}. Choose one to look at it and to label it.`),
     make("div", { className: "thumbs" }, ...one.images.map(image => {
       const canvas = make("canvas", { "aria-hidden": "true", width: 1, height: 1 });
+      const state = image.labelled ? "labelled" : image.verdict;
       const button = make("button", { type: "button", "data-key": `image ${image.id}` }, canvas,
         make("span", { textContent: `${image.feature}: ${short(image.distance)} spreads` }),
-        make("span", { className: "quiet", textContent: `${when(image.made_at)}${image.labelled ? ", labelled" : image.verdict ? `, ${image.verdict}` : ""}` }));
+        make("span", { className: "quiet", textContent: [when(image.made_at), state].filter(Boolean).join(", ") }));
       button.addEventListener("click", () => openImage(image.id));
       thumbnail(image.id, canvas);
       return button;

@@ -31,7 +31,8 @@ export class Probe {
 
   step(across, down) {
     const [width, height] = this.viewer.size;
-    this.set([Math.min(width - 1, Math.max(0, this.at[0] + across)), Math.min(height - 1, Math.max(0, this.at[1] + down))]);
+    const inside = (value, side) => Math.min(side - 1, Math.max(0, value));
+    this.set([inside(this.at[0] + across, width), inside(this.at[1] + down, height)]);
     this.viewer.show(this.at);
   }
 
@@ -52,7 +53,8 @@ export class Probe {
 
   // The first image decides whether the row or the column is measured; the others are measured along the same one.
   measure() {
-    const [x, y] = this.at, place = `x ${x}, y ${y} px: `, clear = this.images().filter(({ image }) => twoLevels(image));
+    const [x, y] = this.at, place = `x ${x}, y ${y} px: `;
+    const clear = this.images().filter(({ image }) => twoLevels(image));
     if (!clear.length) return { text: `${place}grey images, no clear edges to measure between`, run: null };
     const run = widthAt(clear[0].image, x, y), axis = run?.axis;
     if (!run) return { text: `${place}the ${clear[0].name} runs into the border, not measured`, run };

@@ -2,8 +2,13 @@
 import { read, reason, send } from "./api.js";
 import { $, askReason, make, quiet, redraw, say, short, table, when } from "./dom.js";
 
-const NO_REGISTRY = "No registry is served: make one with `python -m gantrans registry init` and start with --registry FOLDER. The service uses run folders now, which cannot be promoted.";
-const DONE = { register: "registered", promote: "promoted", rollback: "rolled back to", refuse: "refused", retire: "regime retired", reference: "reference set" };
+const NO_REGISTRY = "No registry is served, and run folders cannot be promoted: make one with " +
+  "`python -m gantrans registry init` and start with `--registry FOLDER`.";
+const NO_VERSION = "Nothing is registered yet: add a run with `python -m gantrans registry register`.";
+const DONE = {
+  register: "registered", promote: "promoted", rollback: "rolled back to", refuse: "refused", retire: "regime retired",
+  reference: "reference set",
+};
 
 export async function versions() {
   if ($("registry").hidden) return;
@@ -12,7 +17,8 @@ export async function versions() {
 }
 
 function draw({ served, directions }) {
-  if (!served || !directions.length) return make("article", {}, make("h2", { textContent: "Versions" }), quiet(served ? "Nothing is registered yet: add a run with `python -m gantrans registry register`." : NO_REGISTRY));
+  if (!served || !directions.length)
+    return make("article", {}, make("h2", { textContent: "Versions" }), quiet(served ? NO_VERSION : NO_REGISTRY));
   return directions.map(one => {
     const card = make("article", {}, make("h2", { textContent: one.direction }));
     if (one.problem) card.append(make("p", { className: "bad", textContent: one.problem }));
@@ -29,7 +35,8 @@ function row(one, version) {
   const metrics = Object.entries(version.metrics ?? {}).filter(([, value]) => typeof value === "number");
   const roles = [...version.aliases, ...(version.retired ? ["retired"] : [])].join(", ");
   return [version.version, roles || null, when(version.created), version.parent,
-    metrics.map(([name, value]) => `${name} ${short(value)}`).join(", ") || null, why(one, version), actions(one, version)];
+    metrics.map(([name, value]) => `${name} ${short(value)}`).join(", ") || null,
+    why(one, version), actions(one, version)];
 }
 
 // The last line of the log about this version, else the note that it was registered with.
@@ -42,8 +49,9 @@ function actions(one, version) {
   const name = `${one.direction} ${version.version}`;
   if (version.version === one.champion) return "serves";
   const cell = make("span", { className: "bar" });
-  if (version.version === one.previous) cell.append(button(`Roll back to ${version.version} …`, `rollback ${name}`, () => change(one, version, "rollbacks")));
-  if (version.can_promote) cell.append(button(`Promote ${version.version} …`, `promote ${name}`, () => change(one, version, "promotions")));
+  const add = (text, key, kind) => cell.append(button(`${text} ${version.version} …`, `${key} ${name}`, () => change(one, version, kind)));
+  if (version.version === one.previous) add("Roll back to", "rollback", "rollbacks");
+  if (version.can_promote) add("Promote", "promote", "promotions");
   return cell.childElementCount ? cell : null;
 }
 
@@ -62,13 +70,16 @@ async function change(one, version, kind) {
     action: verb,
   });
   if (!given) return;
-  const body = { version: version.version, digest: version.digest, over: one.champion, who: given.by, why: given.reason };
+  const { digest } = version, who = given.by, why = given.reason;
+  const body = { version: version.version, digest, over: one.champion, who, why };
   const answer = await send(`/registry/${encodeURIComponent(one.direction)}/${kind}`, body).catch(() => null);
-  say(answer?.ok ? `${version.version} serves ${one.direction} now.` : `Nothing was changed: ${await reason(answer)}`, !answer?.ok);
+  if (answer?.ok) say(`${version.version} serves ${one.direction} now.`);
+  else say(`Nothing was changed: ${await reason(answer)}`, true);
   await versions();
 }
 
-const judged = (one, version) => one.log.some(event => event.version === version.version && ["refuse", "promote"].includes(event.action));
+const judged = (one, version) =>
+  one.log.some(event => event.version === version.version && ["refuse", "promote"].includes(event.action));
 
 function log(events) {
   if (!events.length) return quiet("No change so far.");

@@ -1,4 +1,5 @@
 // The review page: one item at a time, usable by keyboard. Metrics are sent with the acknowledgement of a verdict.
+import { reason } from "./api.js";
 import { $, keep, kept, make, say } from "./dom.js";
 import { greyOf } from "./measure.js";
 import { Outbox } from "./outbox.js";
@@ -6,7 +7,10 @@ import { Probe } from "./probe.js";
 import { element, Viewer } from "./viewer.js";
 
 const VIEWS = ["input", "output", "reference"];
-const LABELS = { epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra", l1: "L1", ssim: "SSIM", psnr: "PSNR" };
+const LABELS = {
+  epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra",
+  l1: "L1", ssim: "SSIM", psnr: "PSNR",
+};
 const UNITS = { psnr: "dB" };
 const DIGITS = { iou: 3, l1: 3, ssim: 3, psnr: 1, epe: 2, epe_p95: 2 };
 const WORDS = { accept: "Accepted", minor: "Minor fault", reject: "Rejected" };
@@ -30,7 +34,7 @@ const viewer = new Viewer(VIEWS.map(name => $(`view-${name}`)), {
 });
 const probe = new Probe(viewer, () => grey, text => {
   $("reading").textContent = text || HINT;
-  $("measure").setAttribute("aria-pressed", probe?.keys ?? false);
+  $("measure").setAttribute("aria-pressed", probe.keys);
 });
 
 const deliver = event => fetch("/api/verdicts", {
@@ -46,8 +50,8 @@ const outbox = new Outbox(`gantrans-review-${about.review}`, deliver, {
     saving = setTimeout(() => say(""), 4000);
     drawVerdict();
   },
-  waiting(reason) { say(`Not saved yet: ${reason}. Retrying …`, true); },
-  refused(event, reason) { say(`Not saved: ${reason}`, true); drawVerdict(); },
+  waiting(why) { say(`Not saved yet: ${why}. Retrying …`, true); },
+  refused(event, why) { say(`Not saved: ${why}`, true); drawVerdict(); },
 });
 
 async function go(to) {
@@ -55,8 +59,10 @@ async function go(to) {
   wanted = to;
   const answer = await fetch(`/api/items/${to}`).catch(() => null);
   if (wanted !== to) return; // a later key was faster
-  if (!answer?.ok) wanted = index;
-  if (!answer?.ok) return say(answer ? (await answer.json().catch(() => ({}))).detail ?? `status ${answer.status}` : "The server does not respond; start it again.", true);
+  if (!answer?.ok) {
+    wanted = index;
+    return say(answer ? await reason(answer) : "The server does not respond; start it again.", true);
+  }
   const item = await answer.json();
   if (wanted !== to) return;
   index = to;
@@ -215,7 +221,8 @@ document.addEventListener("keydown", event => {
 });
 
 const CLICKS = {
-  "show-output": () => toggle("output"), "show-reference": () => toggle("reference"), "show-difference": () => toggle("difference"),
+  "show-output": () => toggle("output"), "show-reference": () => toggle("reference"),
+  "show-difference": () => toggle("difference"),
   "zoom-in": KEYS["+"], "zoom-out": KEYS["-"], fit: KEYS[0], previous: KEYS.ArrowLeft, next: KEYS.ArrowRight,
   undo, jump: nextOpen, help: KEYS["?"], measure: KEYS.k,
 };

@@ -50,6 +50,7 @@ const PAINT = {
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
 async function measure() {
+  await desk.settled();
   if (painter.active) await desk.paint();
   probe.toggle();
 }
@@ -71,7 +72,7 @@ document.addEventListener("keydown", event => {
   const undoes = control && painter.active && (key === "z" || key === "y");
   if ((control && !undoes) || event.altKey || event.target.matches("select, input, textarea")) return;
   if (event.target.closest("[role=tablist]") && (key === "ArrowLeft" || key === "ArrowRight")) return turn(event);
-  if ((key === " " || key === "Enter") && event.target.closest("button, a, summary, label")) return; // presses what has the focus
+  if ((key === " " || key === "Enter") && event.target.closest("button, a, summary")) return; // presses what has the focus
   const action = actionOf(event, key);
   if (!action || (event.repeat && !key.startsWith("Arrow"))) return;
   event.preventDefault();
@@ -100,8 +101,12 @@ for (const [id, action] of Object.entries(CLICKS)) $(id).addEventListener("click
 for (const button of document.querySelectorAll(".verdict"))
   button.addEventListener("click", () => desk.judge(button.dataset.verdict));
 $("size").addEventListener("input", () => desk.brush("brush", Number($("size").value)));
-$("file").addEventListener("change", () => { if ($("file").files[0]) desk.translate($("file").files[0]); $("file").value = ""; });
-$("corrected").addEventListener("change", () => { desk.correct($("corrected").files[0]); $("corrected").value = ""; });
+for (const [id, action] of Object.entries({ file: desk.translate, corrected: desk.correct }))
+  $(id).addEventListener("change", () => {
+    const [chosen] = $(id).files;
+    $(id).value = ""; // the same file can be chosen again
+    if (chosen) action(chosen);
+  });
 $("direction").addEventListener("change", () => { if (list.queue) list.switch(true); });
 for (const name of ["dragover", "dragleave", "drop"])
   document.addEventListener(name, event => {
@@ -109,7 +114,9 @@ for (const name of ["dragover", "dragleave", "drop"])
     $("drop").classList.toggle("over", name === "dragover");
     if (name === "drop" && event.dataTransfer.files[0]) desk.translate(event.dataTransfer.files[0]);
   });
-document.addEventListener("paste", event => { if (event.clipboardData.files[0]) desk.translate(event.clipboardData.files[0]); });
+document.addEventListener("paste", event => {
+  if (event.clipboardData.files[0]) desk.translate(event.clipboardData.files[0]);
+});
 window.addEventListener("beforeunload", event => { if (painter.unsaved) event.preventDefault(); });
 window.addEventListener("hashchange", () => open(tabOfAddress()));
 $("login").addEventListener("close", () => { sessionStorage.setItem("token", $("token").value); start(); });

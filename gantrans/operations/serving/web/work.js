@@ -25,20 +25,24 @@ export const painter = new Painter($("output"), $("view-output"), viewer, () => 
 });
 export const probe = new Probe(viewer,
   () => ["output", "input"].filter(name => grey[name]).map(name => ({ name, image: grey[name] })),
-  text => { $("reading").textContent = text || "Click the image to measure a width."; $("measure").setAttribute("aria-pressed", probe?.keys ?? false); });
+  text => {
+    $("reading").textContent = text || "Click the image to measure a width.";
+    $("measure").setAttribute("aria-pressed", probe.keys);
+  });
 
 // ---- verdicts
 
-const outbox = new Outbox("gantrans-serve",
-  ({ item, id, verdict, reviewer }) => send(`/predictions/${item}/verdicts/${id}`, { verdict, ...(reviewer ? { reviewer } : {}) }, "PUT"), {
-    acknowledged({ item, verdict }) {
-      for (const one of [list.find(item), present]) if (one?.id === item) one.verdict = verdict;
-      say(verdict ? `Saved: ${WORDS[verdict]}.` : "Verdict withdrawn.");
-      drawVerdict();
-    },
-    waiting(why) { say(`Not saved yet: ${why}. Retrying …`, true); },
-    refused(event, why) { say(`Not saved: ${why}`, true); drawVerdict(); },
-  });
+const deliver = ({ item, id, verdict, reviewer }) =>
+  send(`/predictions/${item}/verdicts/${id}`, { verdict, ...(reviewer ? { reviewer } : {}) }, "PUT");
+const outbox = new Outbox("gantrans-serve", deliver, {
+  acknowledged({ item, verdict }) {
+    for (const one of [list.find(item), present]) if (one?.id === item) one.verdict = verdict;
+    say(verdict ? `Saved: ${WORDS[verdict]}.` : "Verdict withdrawn.");
+    drawVerdict();
+  },
+  waiting(why) { say(`Not saved yet: ${why}. Retrying …`, true); },
+  refused(event, why) { say(`Not saved: ${why}`, true); drawVerdict(); },
+});
 export const sendWaiting = () => outbox.send();
 
 export function judge(verdict) {
@@ -65,6 +69,8 @@ export function show(id) {
   return loading;
 }
 
+export const settled = () => loading;
+
 async function load(id) {
   if (painter.unsaved && id !== chosen) {
     list.draw();
@@ -72,6 +78,7 @@ async function load(id) {
   }
   if (id !== chosen) present = null;
   chosen = id;
+  $("views").ariaBusy = "true";
   drawVerdict();
   if (!id) return blank("Nothing is translated yet: choose an image on this page, or send one with POST /translate.");
   const record = await read(`/predictions/${id}`);
@@ -91,6 +98,7 @@ function blank(text) {
     Object.assign($(name), { width: 1, height: 1 });
     $(`view-${name}`).replaceChildren();
   }
+  $("views").ariaBusy = "false";
   probe.clear();
   painter.set(false);
   viewer.open(1, 1);
@@ -102,6 +110,7 @@ function blank(text) {
 
 function open(record, given, made) {
   present = record;
+  $("views").ariaBusy = "false";
   grey.input = grey.output = null;
   Object.assign($("input"), { width: given.width, height: given.height });
   $("input").getContext("2d", { willReadFrequently: true }).drawImage(given, 0, 0);
@@ -166,7 +175,8 @@ export async function correct(blob) {
   if (!present || !blob) return;
   const body = new FormData();
   body.append("image", blob);
-  const answer = await ask(`/predictions/${id}/labels/${uuid()}?kind=corrected`, { method: "PUT", body }).catch(() => null);
+  const path = `/predictions/${id}/labels/${uuid()}?kind=corrected`;
+  const answer = await ask(path, { method: "PUT", body }).catch(() => null);
   if (!answer?.ok) return say(`Not saved: ${await reason(answer)}`, true);
   const row = list.find(id);
   if (row) row.done = true;
