@@ -297,6 +297,8 @@ def run_intake(config: IntakeConfig, scope: dict[str, Any], chunks: list[bytes],
     async def receive() -> dict[str, Any]:
         nonlocal read
         await asyncio.sleep(wait)
+        if read == len(chunks):  # the client waits for the answer
+            await asyncio.Event().wait()
         read += 1
         return {"type": "http.request", "body": chunks[read - 1], "more_body": read < len(chunks)}
 
