@@ -1,5 +1,5 @@
-"""What every page must have: names for all controls, contrast and size of text, nothing beyond the edges, and on a
-narrow screen controls that a finger can hit.
+"""What every page must have: names for all controls, contrast and size of text, nothing beyond the edges, and
+on a narrow screen controls that a finger can hit.
 """
 
 from typing import Any

@@ -224,7 +224,7 @@ def test_an_empty_service_says_what_to_do(service: Service, served, visit) -> No
             check_page(page, 800, 600)
 
 
-def test_the_page_measures_and_outlines_as_the_library_does(service: Service, served, visit) -> None:
+def test_the_page_measures_outlines_and_draws_charts_right(service: Service, served, visit) -> None:
     page = visit(served(serve_app(service, IntakeConfig())))
     values = torch.randint(0, 256, (9, 11), generator=torch.Generator().manual_seed(0))
     image = values.float()[None, None] / 255
@@ -239,8 +239,9 @@ def test_the_page_measures_and_outlines_as_the_library_does(service: Service, se
 
     measure = """async image => {
         const { runAt } = await import('/web/measure.js'), all = [];
-        for (let y = 0; y < image.height; y++) for (let x = 0; x < image.width; x++) for (const axis of [0, 1])
-            all.push([x, y, axis, runAt(image, x, y, axis)]);
+        for (let y = 0; y < image.height; y++)
+            for (let x = 0; x < image.width; x++)
+                for (const axis of [0, 1]) all.push([x, y, axis, runAt(image, x, y, axis)]);
         return all;
     }"""
     for x, y, axis, run in page.evaluate(measure, given):
@@ -251,24 +252,26 @@ def test_the_page_measures_and_outlines_as_the_library_does(service: Service, se
         assert (run["start"], run["end"]) == pytest.approx((start[0], end[0]), abs=1e-5)
     lengths = page.evaluate("async () => [7, 20, 49, 0.3].map((await import('/web/measure.js')).barLength)")
     assert lengths == [5, 20, 20, 0.2]
+    check_chart(page)
 
 
-def test_a_chart_has_axes_a_limit_and_gaps(service: Service, served, visit) -> None:
-    page = visit(served(serve_app(service, IntakeConfig())))
+def check_chart(page: Any) -> None:
+    """Axes, limit, the gap between values that are far apart, and the value at the mark."""
     points = [[0, 2.0, 5], [60, 4.0, 5], [600, 3.0, 7]]
     found = page.evaluate(
         """async points => {
             const { chart } = await import('/web/chart.js');
             const one = chart({title: 'Latency', unit: 'ms', limit: 8, points, start: 0, end: 600, step: 60});
             document.body.append(one);
-            const plot = one.querySelector('svg'), trace = one.querySelector('.trace').getAttribute('d');
+            const plot = one.querySelector('svg'), path = name => one.querySelector(name).getAttribute('d');
             plot.dispatchEvent(new KeyboardEvent('keydown', {key: 'ArrowLeft', bubbles: true}));
-            return [trace, one.querySelector('.limit').getAttribute('d'), one.innerText, plot.ariaLabel];
+            return [path('.trace'), path('.dots'), path('.limit'), one.innerText, plot.ariaLabel];
         }""",
         points,
     )
-    trace, limit, text, label = found
-    assert trace == "M0.0 45.0h.01L30.0 30.0M300.0 37.5h.01"  # 0 to 8 ms over 60, ten minutes over 300
+    trace, dots, limit, text, label = found
+    assert trace == "M0.0 45.0L30.0 30.0M300.0 37.5"  # 0 to 8 ms over 60, ten minutes over 300
+    assert dots == "M300.0 37.5h.01"
     assert limit == "M0 0.0H300"
     assert "8 ms" in text
     assert "3 ms of 7" in text  # the newest value, at the mark that an arrow key moves

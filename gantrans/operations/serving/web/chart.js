@@ -10,7 +10,7 @@ function axesOf({ points, limit, start, end }) {
   const all = points.map(([, value]) => value).concat(limit ?? []);
   let low = Math.min(...all), high = Math.max(...all);
   if (low >= 0 && low < 0.7 * high) low = 0; // an axis from 0 where it costs little
-  if (low === high) [low, high] = low === 0 ? [0, 1] : [low - Math.abs(low) / 10, high + Math.abs(high) / 10];
+  if (low === high) [low, high] = low < 0 ? [low, 0] : [0, high || 1];
   return {
     low, high,
     x: at => (WIDTH * (at - start)) / Math.max(1, end - start),
@@ -18,12 +18,15 @@ function axesOf({ points, limit, start, end }) {
   };
 }
 
-// The line breaks where no value was kept for longer than `step` seconds; a single value is a dot.
+// Line and dots: the line breaks where no value was kept for longer than `step` seconds; a value that stands alone
+// is a dot.
 function trace({ points, step }, { x, y }) {
-  return points.map(([at, value], index) => {
-    const joined = index > 0 && at - points[index - 1][0] <= 1.5 * step;
-    return `${joined ? "L" : "M"}${x(at).toFixed(1)} ${y(value).toFixed(1)}${joined ? "" : "h.01"}`;
-  }).join("");
+  const near = index => index >= 0 && index + 1 < points.length && points[index + 1][0] - points[index][0] <= 1.5 * step;
+  const place = ([at, value]) => `${x(at).toFixed(1)} ${y(value).toFixed(1)}`;
+  return {
+    line: points.map((point, index) => `${near(index - 1) ? "L" : "M"}${place(point)}`).join(""),
+    dots: points.map((point, index) => (near(index - 1) || near(index) ? "" : `M${place(point)}h.01`)).join(""),
+  };
 }
 
 function drawing(series, axes, said) {
@@ -32,7 +35,8 @@ function drawing(series, axes, said) {
   });
   if (series.limit !== null)
     plot.append(element("path", { class: "limit", d: `M0 ${axes.y(series.limit).toFixed(1)}H${WIDTH}` }));
-  plot.append(element("path", { class: "trace", d: trace(series, axes) }));
+  const { line, dots } = trace(series, axes);
+  plot.append(element("path", { class: "trace", d: line }), element("path", { class: "dots", d: dots }));
   return plot;
 }
 
@@ -61,14 +65,21 @@ function readable(plot, points, axes, show) {
   });
 }
 
-// `series`: {title, unit, limit or null, points: [[seconds since 1970, value, number behind it], ...] oldest first,
+// What stands behind a value, from the sentence that the service sends: shares are shown in per cent.
+function symbolOf(unit) {
+  if (unit.startsWith("share")) return "%";
+  return unit.startsWith("ms") ? "ms" : unit.endsWith("per minute") ? "/min" : "";
+}
+
+// `series`: {title, unit: a sentence, limit or null, points: [[seconds since 1970, value, number behind it], ...] oldest first,
 // start, end, step: of the time axis in seconds}.
 export function chart(series) {
   const { title, unit, limit, points, start, end } = series;
-  const text = value => (unit === "share" ? `${short(100 * value)} %` : `${short(value)}${unit ? ` ${unit}` : ""}`);
+  const symbol = symbolOf(unit), text = value => `${short(symbol === "%" ? 100 * value : value)} ${symbol}`.trim();
   const figure = make("figure", { className: "chart" });
   const newest = make("strong", { textContent: points.length ? text(points.at(-1)[1]) : "–" });
   figure.append(make("figcaption", {}, make("span", { textContent: title }), newest));
+  if (unit !== symbol) figure.append(make("p", { className: "quiet", textContent: unit }));
   if (!points.length) {
     figure.append(quiet("No value in this time."));
     return figure;

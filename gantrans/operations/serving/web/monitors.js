@@ -142,7 +142,7 @@ function drawPerformance([list, notes, reference]) {
     return [`${row.model} (${row.direction})`, `${row.labelled} of ${row.predictions}${waits}${damaged}`,
       ...used.map(name => mean(row[name], METRICS[name][1])), changed,
       verdicts?.count ? of({ count: verdicts.count, ...verdicts.accept }) : null,
-      verdicts?.count ? of({ count: verdicts.count, ...verdicts.reject }) : null, row.reference ? "yes" : null];
+      verdicts?.count ? of({ count: verdicts.count, ...verdicts.reject }) : null, row.reference ? "yes" : choice(row)];
   });
   const parts = [table(head, body, { className: "stack" })];
   if (list.every(row => !row.labelled))
@@ -156,6 +156,27 @@ function drawPerformance([list, notes, reference]) {
   return parts;
 }
 
+// A version of the registry with true labels can be made the reference, which a promotion never does.
+function choice(row) {
+  if (!row.labelled || !/^v[0-9]+$/.test(row.model)) return null;
+  const button = make("button", {
+    type: "button", "data-key": `reference ${row.direction} ${row.model}`, textContent: "Make it the reference …",
+  });
+  button.addEventListener("click", async () => {
+    const given = await askReason({
+      title: `Make ${row.model} the reference of ${row.direction}`, action: "Make it the reference",
+      text: "The quality of every later version is compared with this version's, measured on its true labels.",
+    });
+    if (!given) return;
+    const path = `/monitors/reference/${encodeURIComponent(row.direction)}`;
+    const body = { model: row.model, who: given.by, why: given.reason };
+    const answer = await send(path, body, "PUT").catch(() => null);
+    say(answer?.ok ? `${row.model} is the reference now.` : `Not changed: ${await reason(answer)}`, !answer?.ok);
+    await watch();
+  });
+  return button;
+}
+
 // ---- history
 
 export async function history() {
@@ -166,9 +187,15 @@ export async function history() {
   $("history-text").textContent = `${when(kept.start)} to ${when(kept.end)}, one value per ${length(kept.step_s)}`;
   for (const [group, names] of Object.entries(GROUPS)) {
     const series = kept.series.filter(one => one.name in names)
-      .map(one => ({ ...one, ...axis, title: [names[one.name], one.direction, one.model].filter(Boolean).join(", ") }));
+      .map(one => ({ ...one, ...axis, ...labelled(one, names[one.name]) }));
     redraw($(`charts-${group}`), series, all => (all.length ? all.map(chart) : quiet(NO_HISTORY)));
   }
+}
+
+// The line's title; the unit of quality is the name of a metric, which belongs there.
+function labelled({ unit, direction, model }, name) {
+  const metric = METRICS[unit]?.[0], title = [name, metric, direction, model].filter(Boolean).join(", ");
+  return { title, unit: metric ? "" : unit };
 }
 
 function length(seconds) {
@@ -199,9 +226,12 @@ export async function strangest() {
     if (one) found.push(one);
   }
   redraw($("strangest"), found, drawStrangest);
+  if (found.some(one => one.waiting)) setTimeout(strangest, 1000); // the service measures a part at a time
   const shown = new Set(found.flatMap(one => one.images.map(image => image.id)));
   for (const id of urls.keys()) if (!shown.has(id)) urls.delete(id);
 }
+
+const NOT_RANKED = "Nothing to rank yet: without `--drift` ten images of a direction are compared with each other.";
 
 function drawStrangest(found) {
   const parts = found.filter(one => one.images.length).flatMap(one => [
@@ -218,5 +248,5 @@ function drawStrangest(found) {
       return button;
     })),
   ]);
-  return parts.length ? parts : quiet("No images yet: they are ranked as soon as a few are translated.");
+  return parts.length ? parts : quiet(NOT_RANKED);
 }

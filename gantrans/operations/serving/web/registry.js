@@ -24,6 +24,7 @@ function draw({ served, directions }) {
     if (one.problem) card.append(make("p", { className: "bad", textContent: one.problem }));
     card.append(make("p", {}, "Champion ", make("b", { textContent: one.champion ?? "none" }),
       `, challenger ${one.challenger ?? "none"}, previous ${one.previous ?? "none"}; in use ${one.serving ?? "none"}.`));
+    if (one.regime) card.append(regime(one.regime));
     card.append(table(["Version", "Role", "Made", "From", "Measured", "Why", "Change"],
       one.versions.map(version => row(one, version)), { className: "stack" }));
     card.append(make("h3", { textContent: "Log" }), log(one.log));
@@ -31,10 +32,13 @@ function draw({ served, directions }) {
   });
 }
 
+function regime({ name, since, why }) {
+  return quiet([`Conditions: ${name}${since ? ` since ${when(since)}` : ""}`, why].filter(Boolean).join(", "));
+}
+
 function row(one, version) {
   const metrics = Object.entries(version.metrics ?? {}).filter(([, value]) => typeof value === "number");
-  const roles = [...version.aliases, ...(version.retired ? ["retired"] : [])].join(", ");
-  return [version.version, roles || null, when(version.created), version.parent,
+  return [version.version, version.aliases.join(", ") || null, when(version.created), version.parent,
     metrics.map(([name, value]) => `${name} ${short(value)}`).join(", ") || null,
     why(one, version), actions(one, version)];
 }
@@ -73,8 +77,10 @@ async function change(one, version, kind) {
   const { digest } = version, who = given.by, why = given.reason;
   const body = { version: version.version, digest, over: one.champion, who, why };
   const answer = await send(`/registry/${encodeURIComponent(one.direction)}/${kind}`, body).catch(() => null);
-  if (answer?.ok) say(`${version.version} serves ${one.direction} now.`);
-  else say(`Nothing was changed: ${await reason(answer)}`, true);
+  if (answer?.ok) {
+    say(`${version.version} serves ${one.direction} now.`);
+    document.dispatchEvent(new Event("models"));
+  } else say(`Nothing was changed: ${await reason(answer)}`, true);
   await versions();
 }
 

@@ -121,13 +121,21 @@ window.addEventListener("beforeunload", event => { if (painter.unsaved) event.pr
 window.addEventListener("hashchange", () => open(tabOfAddress()));
 $("login").addEventListener("close", () => { sessionStorage.setItem("token", $("token").value); start(); });
 
-async function start() {
+// The directions to choose from, and the versions that serve them; false if the service does not tell.
+async function models() {
   const answer = await ask("/v2/models").catch(() => null);
-  if (!answer) return say("The service does not respond.", true);
-  if (!answer.ok) return;
-  const models = await answer.json();
-  $("direction").replaceChildren(...models.map(({ name }) => new Option(name)));
-  $("models").textContent = models.map(model => `${model.name}: ${model.versions[0]}`).join(", ");
+  if (!answer) say("The service does not respond.", true);
+  if (!answer?.ok) return false;
+  const found = await answer.json(), names = found.map(({ name }) => name);
+  const there = [...$("direction").options].map(option => option.value);
+  if (names.join() !== there.join()) $("direction").replaceChildren(...names.map(name => new Option(name)));
+  $("models").textContent = found.map(model => `${model.name}: ${model.versions[0]}`).join(", ");
+  return true;
+}
+document.addEventListener("models", models);
+
+async function start() {
+  if (!await models()) return;
   desk.sendWaiting();
   await Promise.all([list.refresh(), watch(), open(tabOfAddress())]);
 }
@@ -140,5 +148,5 @@ setInterval(() => {
   watch();
   versions();
   if (!painter.active) list.refresh();
-  if (++turns % RARELY === 0) Promise.all([history(), strangest()]);
+  if (++turns % RARELY === 0) Promise.all([models(), history(), strangest()]);
 }, EVERY);
