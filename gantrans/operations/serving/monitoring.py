@@ -12,6 +12,7 @@ from starlette.concurrency import run_in_threadpool
 
 from gantrans.errors import GantransError
 from gantrans.operations.drift.detector import Alarm
+from gantrans.operations.promotion.regimes import Reference
 from gantrans.operations.serving import monitor_schemas as m
 from gantrans.operations.serving.drift_watch import DriftWatch
 from gantrans.operations.serving.history import History, HistoryError
@@ -50,7 +51,8 @@ class Monitoring:
 
     def report(self) -> m.Monitors:
         """The present state of the three monitors."""
-        service, problems = self.service, dict(self.service.models.problems)
+        service = self.service
+        problems = dict(service.models.problems) | service.problems
         rows = self.quality.report(REPORT_S)
         references = self._references(rows, problems)
         for name, problem in (("history", self.history.problem), ("labels", self.recorder.problem)):
@@ -66,19 +68,17 @@ class Monitoring:
             problems=problems,
         )
 
-    def choose_reference(self, direction: str, wanted: m.ChooseReference) -> m.Reference | None:
-        """Make a version the reference of quality, with its present mean; None if nothing is registered.
+    def choose_reference(self, direction: str, wanted: m.ChooseReference) -> m.Reference:
+        """Make a version the reference of quality, with its present mean.
 
         Raises:
-            GantransError: see `Registry.set_reference`.
+            MoveError: it was refused; nothing was changed.
         """
-        if self.registry.registry is None:
-            return None
         rows = self.quality.report(REPORT_S)
         metric = main_quality(direction)
         mine = [row for row in rows if (row["direction"], row["model"]) == (direction, wanted.model)]
         found: dict[str, Any] = mine[0][metric] if mine else {"mean": None, "count": 0}
-        reference = self.registry.registry.set_reference(
+        reference = self.registry.set_reference(
             direction,
             version=wanted.model,
             why=wanted.why,
@@ -173,7 +173,7 @@ def _current(request: Request) -> Monitoring:
 CurrentMonitoring = Annotated[Monitoring, Depends(_current)]
 
 
-def _reference(found: Any) -> m.Reference:
+def _reference(found: Reference) -> m.Reference:
     return m.Reference(
         model=found.version,
         chosen=True,

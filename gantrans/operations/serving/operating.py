@@ -6,8 +6,6 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from gantrans.errors import CheckpointError
-from gantrans.operations.promotion.disk import DiskError
-from gantrans.operations.promotion.versions import RegistryError
 from gantrans.operations.serving import monitor_schemas as m
 from gantrans.operations.serving import schemas as s
 from gantrans.operations.serving.dependencies import CurrentService, DirectionName
@@ -75,14 +73,9 @@ def choose_reference(
 ) -> m.Reference:
     """Make a registered version the reference of quality; a promotion never does."""
     try:
-        found = monitoring.choose_reference(direction, body)
-    except RegistryError as error:
-        raise HTTPException(404, str(error)) from error
-    except (DiskError, OSError) as error:
-        raise HTTPException(503, str(error)) from error
-    if found is None:
-        raise HTTPException(404, "This service has no registry; start it with --registry to set a reference.")
-    return found
+        return monitoring.choose_reference(direction, body)
+    except MoveError as error:
+        raise HTTPException(error.status, str(error)) from error
 
 
 @router.get(

@@ -14,6 +14,7 @@ import torch
 from gantrans.directions import directions
 from gantrans.errors import GantransError
 from gantrans.operations.promotion.disk import DiskError
+from gantrans.operations.promotion.regimes import Reference
 from gantrans.operations.promotion.registry import Aliases, Registry
 from gantrans.operations.promotion.versions import MANIFEST, RegistryError, Version, digest
 from gantrans.operations.serving import monitor_schemas as m
@@ -78,12 +79,26 @@ class RegistryDesk:
 
         return self._make(direction, move, "rollback", change)
 
+    def set_reference(self, direction: str, **values: Any) -> Reference:
+        """Make a version the reference of quality; see `Registry.set_reference`.
+
+        Raises:
+            MoveError: it was refused; nothing was changed.
+        """
+        try:
+            return self._served().set_reference(direction, **values)
+        except RegistryError as error:
+            raise MoveError(404, str(error)) from error
+        except (DiskError, OSError) as error:
+            raise MoveError(503, str(error)) from error
+
+    def _served(self) -> Registry:
+        if self.registry is None:
+            raise MoveError(404, "This service has no registry; start it with --registry.")
+        return self.registry
+
     def _make(self, direction: str, move: m.Move, action: str, change: Callable[[Registry], None]) -> m.Moved:
-        registry = self.registry
-        if registry is None:
-            raise MoveError(
-                404, "This service has no registry; start it with --registry to promote versions."
-            )
+        registry = self._served()
         with self._move:
             try:
                 version = registry.version(direction, move.version)
@@ -155,12 +170,12 @@ class RegistryDesk:
         known: dict[str, Any] = {}
         try:
             state, problem = registry.aliases(direction), self.models.problems.get(direction)
-            regime = registry.regime(direction)
             known = {alias: getattr(state, alias) for alias in _ALIASES}
             known["versions"] = [
                 _version(registry.version(direction, name), state)
                 for name in registry.versions(direction)[::-1]
             ]
+            regime = registry.regime(direction)
             known["regime"] = m.Regime(name=regime.name, since=regime.since, why=regime.why)
             known["log"] = [_change(line) for line in registry.history(direction)[: -LOG - 1 : -1]]
         except (GantransError, OSError) as error:

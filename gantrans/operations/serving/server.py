@@ -136,6 +136,7 @@ def _registered(store: Store, prediction: Prediction) -> s.Registered:
         made_at=prediction.made_at,
         verdict=verdict.verdict if verdict else None,
         note=verdict.note if verdict else "",
+        reviewer=verdict.reviewer if verdict else "",
     )
 
 
@@ -197,7 +198,9 @@ def judge(
 ) -> s.Kept:
     """Accept an output, which makes it a training pair, or reject it; null withdraws the last verdict."""
     model = _find(service.store, prediction).model
-    new = service.store.judge(prediction, judgement.verdict, judgement.note, id=event, model=model)
+    new = service.store.judge(
+        prediction, judgement.verdict, judgement.note, id=event, model=model, reviewer=judgement.reviewer
+    )
     response.status_code = 201 if new else 200
     return s.Kept(new=new, prediction_known=True)
 
