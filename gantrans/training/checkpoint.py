@@ -36,7 +36,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
             temporary file removed.
     """
     try:
-        replace_file(path, data, alone=True)
+        replace_file(path, data)
     except OSError as error:
         kept = f"the earlier {path.name} is intact" if path.exists() else "nothing was written"
         reason = error.strerror or str(error)
