@@ -1,11 +1,11 @@
 """Lesson 13: the loop from day to day: monitors, a person's decisions, windows of the regime, training.
 
-A chart of labelled quality and the input monitor raise alarms. Some days later a person decides from what they
-show (`person`): the regime is retired, or a version is rolled back, or nothing is done. A policy says which
-alarm may end a regime. Once a regime is retired, the loop teaches, judges and replays pairs of the new one
-alone, and trains whenever enough labels have come, until the gate sees nothing more to win. Half of all labels
-is taught, the other half judges: a challenger is promoted by the gate or not at all, except on the day on
-which somebody promotes a bad one by hand.
+A chart of labelled quality and the input monitor raise alarms. Some days later a person decides from what
+they show (`person`): the regime is retired, or a version is rolled back, or nothing is done. A policy says
+which alarm may end a regime. Once a regime is retired, the loop teaches, judges and replays pairs of the new
+one alone, and trains whenever enough labels have come, until the gate sees nothing more to win. Half of all
+labels is taught, the other half judges: a challenger is promoted by the gate or not at all, except on the day
+on which somebody promotes a bad one by hand.
 """
 
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ RULE = ChartRule(stretch=360, false_alarms=0.05)
 TUNING = FineTuneConfig(epochs=8, rate=0.3, share=0.5)
 """Replay, at this share, is of the first regime alone, as long as it holds."""
 SLIP = FineTuneConfig(epochs=20, rate=1.0, share=0.0)
-"""How somebody in a hurry tunes; the export had slipped by a row, so that every image has the next drawing."""
+"""How somebody in a hurry tunes; the export slipped by a row, so that every image has the next drawing."""
 HABITS = Habits()
 RECENT = 20  # labelled predictions whose mean the dashboard shows
 
@@ -57,9 +57,9 @@ class Start:
 
 @dataclass
 class Story:
-    """A quarter, one entry per day: true IoU, quality by labels (None before there are enough), both charts in
-    units of their limits (that of labels None while it has no reference), whether the input monitor's alarm
-    stands; every training; and every decision of a person."""
+    """A quarter, one entry per day: true IoU, quality by labels (None before there are enough), both charts
+    in units of their limits (that of labels None while it has no reference), whether the input monitor's
+    alarm stands; every training; and every decision of a person."""
 
     policy: str
     truth: list[float] = field(default_factory=list)
@@ -75,8 +75,8 @@ class Loop:
     """The state of the loop from day to day: the regime, the chart of the champion's quality, open alarms.
 
     A champion's chart has the hold-out as its reference on which the gate judged it. A version that somebody
-    promotes by hand keeps the reference of the one before. After a retirement there is no chart until the next
-    promotion, or until a person accepts the level: what was lost does not become the normal unasked.
+    promotes by hand keeps the reference of the one before. After a retirement there is no chart until the
+    next promotion, or until a person accepts the level: what was lost does not become the normal unasked.
     """
 
     def __init__(self, site: Site, policy: str, scale: str, seed: int) -> None:
@@ -173,13 +173,12 @@ class Loop:
             self.story.notes.append(Note(day, person.ACCEPT, why))
 
     def slip(self, day: int) -> None:
-        """A bad export and a hasty training; the gate refuses the version, and somebody promotes it by hand."""
+        """A bad export, a hasty training; the gate refuses the version, and somebody promotes it by hand."""
         windows = self.windows()
         newest = windows.new.subset(range(len(windows.new))[-16:])
         drawings = newest.subset([*range(1, len(newest)), 0])
-        slipped = PairedDataset(
-            newest.sem, drawings.layout, newest.family, newest.pixel_nm, [f"{name}-slipped" for name in newest.names]
-        )  # fmt: skip
+        names = [f"{name}-slipped" for name in newest.names]
+        slipped = PairedDataset(newest.sem, drawings.layout, newest.family, newest.pixel_nm, names)
         bad = Windows(slipped, windows.hold, None, windows.old)
         decision = self.site.challenge(bad, day, SLIP)
         self._note(day, "somebody in a hurry", decision, bad)

@@ -1,7 +1,7 @@
 """Lesson 13: what a person decides in the quarter, from what the monitors show.
 
-The simulation's truth is not used: a person sees labels that have arrived, the chart of their quality, and the
-alarm of the input monitor. Every decision comes some days after the alarm that asked for it, and is noted.
+The simulation's truth is not used: a person sees labels that have arrived, the chart of their quality, and
+the alarm of the input monitor. Every decision comes some days after the alarm that asked for it, and is noted.
 """
 
 from collections.abc import Sequence
@@ -65,7 +65,7 @@ def decide(
     Args:
         labels: (day of the image, IoU) of the champion's labelled predictions that have arrived.
         promoted: day on which the champion was promoted over another one; None if it has no predecessor.
-        retire_by_labels: whether labels may end a regime under this policy; else the input monitor alone does.
+        retire_by_labels: whether labels may end a regime under this policy; else only the input monitor may.
         standing: whether the alarm of the input monitor still stands.
     """
     if alarm.of_inputs:

@@ -42,7 +42,6 @@ from lessons.lesson13.experiments.quarter_setting import (
     champion_recipe,
     day_pairs,
     ious,
-    old_pairs,
     part_of,
     phase_pairs,
 )
@@ -55,9 +54,7 @@ SHARE = 0.8
 """Of what the oracle recovers, that a loop which recovers has back at the end of a phase."""
 
 
-def run_quarter(
-    site: Site, policy: str, scale: str, seed: int, folder: Path, scenario: str = KEPT
-) -> Story:
+def run_quarter(site: Site, policy: str, scale: str, seed: int, folder: Path, scenario: str = KEPT) -> Story:
     """Live through the quarter; `folder` keeps the time of the last start."""
     setting, today = SETTINGS[scale], [0.0]
     cool_down = CoolDown(folder / "last-start.json", clock=lambda: 1e9 + today[0] * 24 * HOUR)
@@ -76,8 +73,6 @@ def run_quarter(
         elif day >= setting.delay and (reason := loop.wanted()) and cool_down.claim().granted:
             loop.train(day, reason)
     return loop.story
-
-
 
 
 def never(scale: str, seed: int, scenario: str) -> Story:
@@ -149,7 +144,9 @@ def summary(story: Story, setting: QuarterSetting) -> dict[str, float]:
             for part in PARTS
         },
         "false alarms": float(sum(n.action != person.ROLL_BACK and p == "before" for n, p in counted)),
-        "retired on day": float(next((n.day for n in story.notes if n.action == person.RETIRE), setting.days)),
+        "retired on day": float(
+            next((n.day for n in story.notes if n.action == person.RETIRE), setting.days)
+        ),
     }
 
 
@@ -167,9 +164,7 @@ def recovered(table: Table, part: str, scenario: str = KEPT) -> list[float]:
 def share_recovered(table: Table, part: str, scenario: str = KEPT, arm: str = ON_LABELS) -> float:
     """Mean recovered IoU of an arm at the end of a part, over the oracle's."""
     means = table.means(*(named(a, scenario) for a in (arm, NEVER, ORACLE)))
-    reached, lowest, best = (
-        means[named(a, scenario)][f"{part}, end"] for a in (arm, NEVER, ORACLE)
-    )
+    reached, lowest, best = (means[named(a, scenario)][f"{part}, end"] for a in (arm, NEVER, ORACLE))
     return (reached - lowest) / (best - lowest)
 
 
