@@ -67,7 +67,7 @@ class Service:
 
         Args:
             id: idempotency key: a request with the same id, direction and image can be repeated.
-            bits: see `decode`.
+            bits: see `decode`; None: those of the model's training, if it had 16-bit images.
             pixel_nm: nm per pixel; must be that of the model if both are known.
             seed: of the noise that a generator with noise injection adds.
             call: the request, asked before the network runs whether the result is still wanted.
@@ -83,7 +83,7 @@ class Service:
         model = self.model(direction)
         check_pixel_size(model.predictor.recipe, pixel_nm)
         with self._timed("decode", seconds):
-            image = decode(data, bits=bits)
+            image = decode(data, bits=bits, run_bits=model.predictor.recipe.data.bits)
         if known := self.store.earlier_prediction(id, direction, image):
             return self._stored(known, image, seconds)
         return self._translate(model, image, id, pixel_nm, seed, seconds, call or Call())
@@ -153,7 +153,8 @@ class Service:
         if not self.models.directions():
             return State(False, "No model is loaded.")
         problems = self.models.problems | self.problems
-        return State(REGISTRY not in problems, problems.get(REGISTRY) or next(iter(problems.values()), None))
+        unreadable = [text for name, text in problems.items() if name.startswith(REGISTRY)]
+        return State(not unreadable, next(iter([*unreadable, *problems.values()]), None))
 
     @contextmanager
     def _timed(self, stage: str, seconds: dict[str, float]) -> Iterator[None]:
