@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from gantrans.config import check_range, to_dict
 from gantrans.directions import direction as registered
-from gantrans.files import held
+from gantrans.files import held, remove_drafts
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.promotion.comparison import compare, measure_latency, score_images, smoke_inference
 from gantrans.operations.promotion.disk import DiskError, as_json
@@ -204,6 +204,7 @@ def alone(registry: Registry, direction: str) -> Iterator[None]:
             stack.enter_context(held(path, f"The cycle of {direction} in {registry.root}"))
         except OSError as error:
             raise DiskError(f"Cannot write {path} ({error.strerror or error}); make it writable.") from error
+        remove_drafts(path.parent, f"{path.name}.holder", alone=True)  # of a turn that was killed
         yield
 
 

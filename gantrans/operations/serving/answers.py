@@ -7,11 +7,10 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gantrans.errors import DataError
+from gantrans.errors import DataError, GantransError
 from gantrans.operations.feedback import store as feedback
 from gantrans.operations.feedback.database import StoreError
-from gantrans.operations.serving.calls import GoneError, OverTimeError
-from gantrans.operations.serving.models import ModelError
+from gantrans.operations.serving.calls import GoneError
 
 RETRY_S = 2
 GONE = 499  # as nginx notes it; nobody receives it
@@ -29,8 +28,7 @@ def add_error_handlers(app: FastAPI) -> None:
         (HTTPException, _refused_request),
         (DataError, _unusable_data),
         (StoreError, _store_failure),
-        (OverTimeError, _try_later),
-        (ModelError, _try_later),
+        (GantransError, _try_later),  # over time, a network that cannot be run, a file that cannot be written
         (GoneError, lambda *_: Response(status_code=GONE)),
         (Exception, _bug),
     ):
@@ -77,7 +75,7 @@ def _store_failure(request: Request, error: StoreError) -> JSONResponse:
     return retry_response(str(error))
 
 
-def _try_later(_: Request, error: Exception) -> JSONResponse:
+def _try_later(_: Request, error: GantransError) -> JSONResponse:
     return retry_response(str(error))
 
 
