@@ -1,7 +1,7 @@
 """Lesson 13: what a person decides in the quarter, from what the monitors show.
 
 The simulation's truth is not used: a person sees labels that have arrived, the chart of their quality, and
-the alarm of the input monitor. Every decision comes some days after the alarm that asked for it, and is noted.
+the alarm of the input monitor. A decision comes some days after the alarm that asked for it, and is noted.
 """
 
 from collections.abc import Sequence

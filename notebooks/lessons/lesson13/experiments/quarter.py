@@ -18,16 +18,23 @@ from typing import Any
 import numpy as np
 
 from gantrans.config import to_dict
-from gantrans.images import unit_from_uint8
-from gantrans.metrics import iou
 from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
-from gantrans.operations.promotion.triggers import HOUR, CoolDown
 from gantrans.teaching.sweeps.sweep import Sweep
 from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.translation import Predictor
-from lessons.lesson13.experiments import loop, person
+from lessons.lesson13.experiments import person
 from lessons.lesson13.experiments.bench import GATE, Bench, Site
-from lessons.lesson13.experiments.loop import ON_DRIFT, ON_LABELS, Loop, Story
+from lessons.lesson13.experiments.loop import (
+    HABITS,
+    ON_DRIFT,
+    ON_LABELS,
+    RULE,
+    SLIP,
+    TRIGGER,
+    TUNING,
+    Loop,
+    Story,
+)
 from lessons.lesson13.experiments.quarter_setting import (
     GAIN,
     KEPT,
@@ -56,21 +63,15 @@ SHARE = 0.8
 
 def run_quarter(site: Site, policy: str, scale: str, seed: int, folder: Path, scenario: str = KEPT) -> Story:
     """Live through the quarter; `folder` keeps the time of the last start."""
-    setting, today = SETTINGS[scale], [0.0]
-    cool_down = CoolDown(folder / "last-start.json", clock=lambda: 1e9 + today[0] * 24 * HOUR)
-    loop = Loop(site, policy, scale, seed)
+    setting, loop = SETTINGS[scale], Loop(site, policy, scale, seed, folder, scenario)
     for day in range(setting.days):
-        today[0], pairs = float(day), day_pairs(day, scale, seed, scenario)
-        outputs = site.translate(pairs)
-        loop.story.truth.append(float(iou(outputs, unit_from_uint8(pairs.layout)).mean()))
-        if day >= setting.delay:
-            taken = day_pairs(day - setting.delay, scale, seed, scenario)
-            site.label(taken.subset(range(setting.labels)))
+        loop.translate(day)
+        loop.collect(day)
         loop.look(day)
         loop.decide(day)
         if day == setting.slip:
             loop.slip(day)
-        elif day >= setting.delay and (reason := loop.wanted()) and cool_down.claim().granted:
+        elif (reason := loop.wanted()) and loop.may_start():
             loop.train(day, reason)
     return loop.story
 
@@ -199,7 +200,7 @@ SWEEP = Sweep(
         champion_recipe(scale, 0),
         SETTINGS[scale],
         {name: to_dict(conditions) for name, conditions in CONDITIONS.items()},
-        *(loop.TRIGGER, loop.RULE, loop.TUNING, loop.SLIP, loop.HABITS, GATE, MONITOR),
+        *(TRIGGER, RULE, TUNING, SLIP, HABITS, GATE, MONITOR),
         *(ORACLE_TUNING, GAIN, SCENARIOS),
     ],
     {"G38": policies_claim, "G56": recovery_claim},
