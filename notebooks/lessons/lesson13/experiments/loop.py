@@ -39,7 +39,7 @@ ON_DRIFT, ON_LABELS = "trigger on drift", "trigger on labels"
 TRIGGER = TriggerConfig(enough_pairs=240, fewest_pairs=24)
 """Labels are counted before they are halved. While a regime recovers, 24 new ones start a training."""
 RULE = ChartRule(stretch=360, false_alarms=0.05, slack=0.25)
-"""Of 30 quiet days with 12 labels each, one in twenty has a false alarm; a fall of half a deviation is found."""
+"""Of 30 quiet days with 12 labels each, one in twenty has a false alarm; half a deviation is found."""
 SOLID = 96
 """Labels of a reference that is not taken anew."""
 TUNING = FineTuneConfig(epochs=8, rate=0.3, share=0.5)
