@@ -200,7 +200,7 @@ def test_false_alarms_are_counted_over_many_runs():
 
 
 def test_tables_and_figures_say_what_they_hold():
-    start = quarter.Start(6, "quality was lost", "promote", 0.031, (), (20, 16))
+    start = looping.Start(6, "quality was lost", "promote", 0.031, (), (20, 16))
     assert dashboard.starts_table([start]).rows == [
         ["6", "quality was lost", "20 / 16", "+0.031", "promote", "-"]
     ]
@@ -235,11 +235,12 @@ def a_table() -> Table:
 
 def test_what_is_recovered_is_measured_against_the_oracle():
     table = a_table()
-    assert quarter.share_recovered(table, "images") == pytest.approx(0.9)
-    assert quarter.share_recovered(table, "relation", calendar.LOST) == pytest.approx(0.5)
+    assert quarter.recovered(table, "images") == pytest.approx([0.9] * 2)
+    assert quarter.recovered(table, "relation", calendar.LOST) == pytest.approx([0.5] * 2)
+    assert quarter.recovered(table, "relation", arm=quarter.NEVER) == [0.0] * 2
     data = quarter.recovery_claim(table)["data"]
-    assert data["images changed"] == pytest.approx([0.1 * 0.2] * 2)
-    assert data["relation changed"] == pytest.approx([-0.3 * 0.2] * 2)
+    assert data["images changed"] == pytest.approx([0.9] * 2)
+    assert data["relation changed"] == pytest.approx([0.5] * 2)
     assert dashboard.recovery_table(table).rows[0] == ["images changed", "0.500", "0.680", "0.700", "90%"]
     assert "whole quarter" in alt_text(dashboard.policies_figure(table))
     assert len(dashboard.policies_table(table).rows) == 4

@@ -43,6 +43,9 @@ class Scripted:
     def scores(self, pairs):
         return torch.tensor([0.75, 0.85]).repeat(48)
 
+    def scores_before(self, pairs):
+        return torch.full((len(pairs),), 0.8)
+
     def drift(self):
         return 0.5, self.day >= self.alarms
 
@@ -65,21 +68,47 @@ CHART = QualityChart(ChartRule(), mean=0.8, std=0.1, limit=5.0)
 
 
 @pytest.mark.parametrize(
-    ("alarm", "values", "promoted", "by_labels", "standing", "action"),
+    ("alarm", "values", "promoted", "before", "by_labels", "standing", "action"),
     [
-        (person.Alarm(7, 5), [0.6] * 9, None, True, False, person.RETIRE),
-        (person.Alarm(7, 5), [0.6] * 9, None, False, False, person.GO_ON),  # this policy waits for the inputs
-        (person.Alarm(7, 5), [0.6] * 9, 4, True, False, person.ROLL_BACK),
-        (person.Alarm(7, 5), [0.6] * 9, 4, False, False, person.ROLL_BACK),
-        (person.Alarm(7, 5), [0.6] * 9, 2, True, False, person.RETIRE),  # served three days before the fall
-        (person.Alarm(7, 5), [0.78] * 9, 4, True, False, person.GO_ON),  # labels since then deny the alarm
-        (person.Alarm(7, 7, of_inputs=True), [0.8] * 9, None, False, True, person.RETIRE),
-        (person.Alarm(7, 7, of_inputs=True), [0.8] * 9, None, False, False, person.GO_ON),
+        (person.Alarm(7, 5), [0.6] * 9, None, None, True, False, person.RETIRE),
+        (
+            person.Alarm(7, 5),
+            [0.6] * 9,
+            None,
+            None,
+            False,
+            False,
+            person.GO_ON,
+        ),  # this policy waits for the inputs
+        (person.Alarm(7, 5), [0.6] * 9, 4, 0.79, True, False, person.ROLL_BACK),
+        (person.Alarm(7, 5), [0.6] * 9, 4, 0.79, False, False, person.ROLL_BACK),
+        (
+            person.Alarm(7, 5),
+            [0.6] * 9,
+            2,
+            0.79,
+            True,
+            False,
+            person.RETIRE,
+        ),  # served three days before the fall
+        (person.Alarm(7, 5), [0.6] * 9, 4, 0.62, True, False, person.RETIRE),  # the one before is no better
+        (
+            person.Alarm(7, 5),
+            [0.78] * 9,
+            4,
+            0.9,
+            True,
+            False,
+            person.GO_ON,
+        ),  # labels since then deny the alarm
+        (person.Alarm(7, 7, of_inputs=True), [0.8] * 9, None, None, False, True, person.RETIRE),
+        (person.Alarm(7, 7, of_inputs=True), [0.8] * 9, None, None, False, False, person.GO_ON),
     ],
 )
-def test_what_a_person_decides(alarm, values, promoted, by_labels, standing, action):
+def test_what_a_person_decides(alarm, values, promoted, before, by_labels, standing, action):
     labels = [(1, 0.8)] * 20 + [(5 + i % 4, value) for i, value in enumerate(values)]
-    note = person.decide(alarm, 9, labels, CHART, promoted, retire_by_labels=by_labels, standing=standing)
+    how = {"retire_by_labels": by_labels, "standing": standing}
+    note = person.decide(alarm, 9, labels, CHART, promoted, before, **how)
     assert (note.day, note.action) == (9, action)
     assert note.since == (alarm.began if action == person.RETIRE else None)
 

@@ -147,12 +147,14 @@ class Loop:
         """Let a person decide on an alarm that is old enough."""
         if self.alarm is None or day < self.alarm.day + HABITS.delay:
             return
+        before = self.site.scores_before(self._since(self.alarm.began)) if self.charts else None
         note = person.decide(
             self.alarm,
             day,
             [(taken, value) for taken, value in self.site.qualities() if taken >= self.watched_from],
             self.chart,
             self.charts[-1][1] if self.charts else None,
+            float(before.mean()) if before is not None and len(before) else None,
             retire_by_labels=self.policy == ON_LABELS,
             standing=self.story.alarm[-1],
             habits=HABITS,
@@ -172,8 +174,7 @@ class Loop:
 
     def labelled(self) -> PairedDataset:
         """The labelled pairs of the regime that holds."""
-        pairs, first = self.site.labelled(), self.regime or 0
-        return pairs.subset([i for i, name in enumerate(pairs.names) if day_of(name) >= first])
+        return self._since(self.regime or 0)
 
     def windows(self) -> Windows:
         """What is taught, judged, replayed and guarded: of this regime alone."""
@@ -229,6 +230,11 @@ class Loop:
         self.watched_from = day
 
     # ---- inside
+
+    def _since(self, first: int) -> PairedDataset:
+        """The labelled pairs of images since the day `first`."""
+        pairs = self.site.labelled()
+        return pairs.subset([i for i, name in enumerate(pairs.names) if day_of(name) >= first])
 
     def _count(self) -> int:
         """Labels of the regime that holds."""
