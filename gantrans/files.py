@@ -23,8 +23,8 @@ from filelock import FileLock, Timeout
 from gantrans.errors import BusyError
 
 STALE_SECONDS = 600.0
-"""A draft of a process that is not running here, unchanged for so long, is removed by the next writer. The age
-counts because a process of another machine or container cannot be looked up."""
+"""A draft of a process that is not running here, unchanged for so long, is removed by the next writer. The
+age counts because a process of another machine or container cannot be looked up."""
 _EVERYBODY = 0o666
 """Mode of lock files: a folder that several users share must be lockable by each of them."""
 _DRAFTS = count()
@@ -147,6 +147,15 @@ def write_file(
         os.close(handle)
 
 
+def sync_file(path: Path, steps: Steps = STEPS) -> None:
+    """Wait until the contents of a file are on the disk."""
+    handle = os.open(path, os.O_RDWR | getattr(os, "O_BINARY", 0))  # Windows syncs no file opened to read
+    try:
+        steps.fsync(handle)
+    finally:
+        os.close(handle)
+
+
 def sync_folder(folder: Path, steps: Steps = STEPS) -> None:
     """Wait until the entries of a folder are on the disk (Windows has no such call)."""
     if os.name != "posix":
@@ -185,8 +194,8 @@ def locked(path: Path, waiting: str = "") -> Iterator[None]:
 def held(path: Path, what: str) -> Iterator[None]:
     """Hold an exclusive lock on a file, or say at once who holds it; the file is removed at the end.
 
-    Process, machine and time of the holder stand beside it in `path` + ".holder". The system releases the lock
-    of a killed process; what it left is taken over.
+    Process, machine and time of the holder stand beside it in `path` + ".holder". The system releases the
+    lock of a killed process; what it left is taken over.
 
     Args:
         path: of the lock; its folder exists.

@@ -123,7 +123,9 @@ def test_a_lock_that_is_held_names_its_holder_and_leaves_nothing(tmp_path: Path)
     assert holder.stdout is not None
     assert holder.stdout.readline() == "held\n"
     with (
-        pytest.raises(BusyError, match=rf"^The run is in use by process {holder.pid} on \S+ since \d\d:\d\d "),
+        pytest.raises(
+            BusyError, match=rf"^The run is in use by process {holder.pid} on \S+ since \d\d:\d\d "
+        ),
         held(path, "The run"),
     ):
         pytest.fail("two processes hold it")

@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 
 from gantrans.command_line.options import (
+    MAX_COUNT,
+    MAX_VALUES,
     Device,
     Difficulty,
     Direction,
@@ -28,7 +30,7 @@ def export(
         Difficulty, typer.Option(help="Preset of the SEM imaging conditions.")
     ] = Difficulty.default,
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=8, max=2048)] = 64,
-    count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 200,
+    count: Annotated[int, typer.Option(help="Number of pairs.", min=1, max=MAX_COUNT)] = 200,
     seed: Annotated[int, typer.Option(help="Seed of layouts and images.", min=0)] = 0,
     pixel_nm: Annotated[float, typer.Option(help="Nanometres per pixel.", min=1.0, max=200.0)] = 20.0,
     layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
@@ -39,6 +41,12 @@ def export(
     """
     from gantrans.data import make_pairs, write_pairs
 
+    if count * size**2 > MAX_VALUES:
+        raise typer.BadParameter(
+            f"{count:,} pairs of {size} px need {2 * count * size**2 / 1e9:,.0f} GB of memory; export fewer "
+            "or smaller ones.",
+            param_hint="--count",
+        )
     pairs = make_pairs(
         source.value, split=split.value, size=size, pixel_nm=pixel_nm, difficulty=difficulty.value,
         count=count,

@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from gantrans.command_line.options import Device, EvaluationSplit, PartDirection, PixelNm, Source
+from gantrans.command_line.options import (
+    MAX_COUNT,
+    Bits,
+    Device,
+    EvaluationSplit,
+    PartDirection,
+    PixelNm,
+    Source,
+)
 
 app = typer.Typer()
 """Its commands are added to the top level."""
@@ -20,9 +28,11 @@ def review(
         EvaluationSplit.test
     ),
     count: Annotated[
-        int | None, typer.Option(help="Number of pairs.", min=1, show_default="50, or all of a folder")
+        int | None,
+        typer.Option(help="Number of pairs.", min=1, max=MAX_COUNT, show_default="50, or all of a folder"),
     ] = None,
     pixel_nm: PixelNm = None,
+    bits: Bits = None,
     port: Annotated[int, typer.Option(help="Port of the page; 0: any free port.", min=0, max=65535)] = 8765,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the verdicts.", show_default="RUN/review.sqlite")
@@ -50,7 +60,7 @@ def review(
         typer.echo(f"Wrote {write_verdicts(Store(path, create=False), export)} verdicts to {export}.")
         return
     items = Review.open(
-        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm,
+        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, bits=bits,
         seed=None if in_order else seed, device=device,
     )  # fmt: skip
     verdicts = Store(path)

@@ -1,5 +1,7 @@
 """Options and choices that several commands share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +24,16 @@ def _check_part(name: str | None) -> str | None:
     return None if name is None else _check_direction(name)
 
 
+def _check_bits(bits: int | None) -> int | None:
+    if bits not in (None, 8, 10, 12, 14, 16):  # `gantrans.data.reading.BITS`, not imported as above
+        raise typer.BadParameter(f"{bits} is not one of 8, 10, 12, 14, 16.")
+    return bits
+
+
+MAX_COUNT = 100_000
+"""Pairs or clips of one call: more are a slip of the finger, and would be made in memory for hours."""
+MAX_VALUES = 2**33
+"""Pixels of all pairs of one call, which need two bytes each."""
 BOTH = "both"
 """`gantrans.translation.BOTH`, which this module does not import, because `--help` is to be fast."""
 
@@ -117,6 +129,14 @@ Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with 
 PixelNm = Annotated[
     float | None, typer.Option(help="Nanometres per pixel of the images.", show_default="as stored")
 ]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        help="Used bits of 16-bit images: 8, 10, 12, 14 or 16.",
+        callback=_check_bits,
+        show_default="as stored",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best available")]
 RegistryDirection = Annotated[
@@ -149,3 +169,18 @@ Accepted = Annotated[
 Count = Annotated[
     int, typer.Option(help="Only the newest so many labelled images; 0: all of the regime.", min=0)
 ]
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Inside, Ctrl-C in a training ends the program with code 130 and a sentence on how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if (out / "config.json").exists():
+            done = str(stop) or f"Training was interrupted; {out} has its last checkpoint"
+            sentence = f"{done}: the same command with --resume goes on from there."
+        else:
+            sentence = f"Interrupted before the training began; nothing was written to {out}."
+        typer.echo(sentence, err=True)
+        raise typer.Exit(130) from stop

@@ -20,7 +20,7 @@ import pytest
 from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_notebook
 
-from gantrans.errors import ConfigError, DataError, GantransError
+from gantrans.errors import BusyError, ConfigError, DataError, GantransError
 from gantrans.teaching.fingerprint import experiment_version
 from gantrans.teaching.places import LESSONS
 from gantrans.teaching.plots import alt_text
@@ -41,7 +41,7 @@ from gantrans.teaching.sweeps.grid import Grid
 from gantrans.teaching.sweeps.grid_files import read_sweeps
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import committed
-from gantrans.teaching.sweeps.task import RUNS
+from gantrans.teaching.sweeps.task import RUNS, Outcome
 
 GRID = """
 title = "Tiny"
@@ -541,3 +541,61 @@ def test_reports_are_errors_of_ours() -> None:
     assert "Interrupted." in str(Report(Path("o"), 4, 1, (), interrupted=True))
     words = str(Report(Path("o"), 4, 4, ()))
     assert words == "4 of 4 runs are done; results in o."
+
+
+# ---- one driver, a limit for each run, what can be taken up again
+
+
+def test_a_second_driver_is_told_who_runs_the_sweep(tmp_path, cluster) -> None:
+    """The first one's attempts are not removed under its workers."""
+    grid, out = tiny(tmp_path), tmp_path / "out"
+    (tmp_path / "out-wait").touch()
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(run_grid, grid, "smoke", out, scheduler=cluster.scheduler_address)
+        wait_for(lambda: (tmp_path / "out-starts.txt").exists() and "b0" in starts(out))
+        going = attempts(out)
+        with pytest.raises(BusyError, match=rf"^The sweep in .*out is in use by process {os.getpid()} on "):
+            run_grid(grid, "smoke", out, scheduler=cluster.scheduler_address)
+        assert set(going) <= set(attempts(out)) or first.done()
+        (tmp_path / "out-wait").unlink()
+        assert first.result().complete
+    assert not list(out.glob(".lock*"))
+
+
+def test_a_run_that_hangs_is_stopped_and_its_log_is_kept(tmp_path, cluster, monkeypatch) -> None:
+    grid, out = tiny(tmp_path, GRID.replace("smoke = 2,", "smoke = 1,")), tmp_path / "out"
+    cells = nbformat.read(tmp_path / "tiny.ipynb", 4)
+    cells.cells[1].source += "\nif mode == 'b':\n    time.sleep(1000)"
+    nbformat.write(cells, tmp_path / "tiny.ipynb")
+    grid = read_grid(grid.path)
+    report = run_grid(grid, "smoke", out, scheduler=cluster.scheduler_address, max_minutes_per_run=0.5)
+    assert (report.done, len(report.failed)) == (1, 1)
+    assert "stopped after 0.5 minutes (--max-minutes-per-run)" in str(report)
+    (failed,) = (out / "failed").iterdir()
+    assert (failed / "log.txt").read_text() == "mode b\n"
+    assert str(failed) in str(report)
+
+
+def test_a_start_that_was_killed_is_taken_up_and_another_folder_is_not(tmp_path, cluster) -> None:
+    grid, out = tiny(tmp_path), tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / "notebook.ipynb").write_bytes(grid.notebook.read_bytes())  # and no about.json yet
+    report = run_grid(grid, "smoke", out, scheduler=cluster.scheduler_address, max_hours=0)
+    assert (report.total, report.left) == (4, 4)
+    (out / "about.json").write_text('{"grid"')
+    with pytest.raises(ConfigError, match=r"about\.json cannot be read"):
+        run_grid(grid, "smoke", out, max_hours=0)
+    (out / "about.json").unlink()
+    (out / "notebook.ipynb").write_text("mine")
+    with pytest.raises(ConfigError, match="not empty and holds no sweep"):
+        run_grid(grid, "smoke", out, max_hours=0)
+    assert (out / "notebook.ipynb").read_text() == "mine"
+
+
+def test_a_failure_names_a_folder_only_if_it_is_there(tmp_path) -> None:
+    lost = Outcome("mode=a", "failed", error="No space left on device")
+    said = str(Report(tmp_path, 1, 0, (lost,)))
+    assert f"FAILED run mode=a of {tmp_path}, nothing kept: No space left on device" in said
+    (tmp_path / "failed" / "mode=a").mkdir(parents=True)
+    assert f"FAILED {tmp_path / 'failed' / 'mode=a'}: No space" in str(Report(tmp_path, 1, 0, (lost,)))

@@ -181,20 +181,25 @@ class Registry(Regimes):
             )
         return version
 
-    def rollback(self, direction: str, *, why: str, who: str = "") -> Version:
+    def rollback(self, direction: str, *, why: str, who: str = "", over: str | None = None) -> Version:
         """Make the previous champion the champion again, after verifying its files.
 
         Args:
             why, who: the reason, and who decided; for the history.
+            over: the champion that is to go; an error if it is no longer the champion.
 
         Raises:
-            RegistryError: there is no previous champion, or it is damaged.
+            RegistryError: there is no previous champion, it is damaged, or the champion has changed.
             DiskError: a write failed; the champion is unchanged.
         """
         with locked(self._lock(direction)):
             state = self.aliases(direction)
             if state.previous is None:
                 raise RegistryError(f"{direction} has no earlier champion to return to; promote a version.")
+            if over is not None and over != state.champion:
+                raise RegistryError(
+                    f"{over} was to be rolled back, but the champion is {state.champion} now; look again."
+                )
             version = self.verify(direction, state.previous)
             self._change(
                 direction, state, "rollback", version.name,

@@ -59,7 +59,7 @@ def _refused_request(_: Request, error: HTTPException) -> JSONResponse:
     detail = str(error.detail)
     if detail in ("Not Found", "Method Not Allowed"):
         detail = _TOLD[error.status_code]
-    return error_response(error.status_code, detail, **(error.headers or {}))
+    return error_response(error.status_code, f"{detail.rstrip('.')}.", **(error.headers or {}))
 
 
 def _unusable_data(_: Request, error: DataError) -> JSONResponse:

@@ -3,7 +3,7 @@
 An HTTP server that waits for requests without a limit is stopped by anyone who opens connections and sends
 half a line on each: when the process has no file descriptor left, nobody else can connect. Here the number of
 connections stays below the number of descriptors, and a new connection displaces the one that has waited
-longest without a request. Connections that answer a request are never displaced.
+longest without a request. Connections whose request is being answered are never displaced.
 """
 
 import asyncio
@@ -66,11 +66,12 @@ class Connection(H11Protocol):
         super().connection_made(transport)
         held = [c for c in cast("set[Connection]", self.connections) if not c.aborted]
         if len(held) > self.limits.connections:
-            idle = [c for c in held if c is not self and (c.is_waiting() or c.transport.is_closing())]
-            min(idle, key=lambda c: c._waiting_since, default=self).abort()
+            others = [c for c in held if c is not self and c.is_waiting()]
+            idle = [c for c in others if not c.transport.get_write_buffer_size()]
+            min(idle or others, key=lambda c: c._waiting_since, default=self).abort()
 
     def is_waiting(self) -> bool:
-        """Whether there is no request that is not answered completely."""
+        """Whether there is no request that is not answered; a part of the answer may still be unread."""
         return self.cycle is None or self.cycle.response_complete
 
     def on_response_complete(self) -> None:
@@ -108,12 +109,12 @@ class Connection(H11Protocol):
             self.cycle.disconnected = True  # the application must not answer, too
             self.cycle.message_event.set()
         try:
-            for event in (
+            events = (
                 h11.Response(status_code=400, headers=headers, reason=b"Bad Request"),
                 h11.Data(data=body),
                 h11.EndOfMessage(),
-            ):
-                self.transport.write(self.conn.send(event) or b"")
+            )
+            self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
         except h11.LocalProtocolError:  # a response has begun: it is cut off
             self.abort()
         self.transport.close()

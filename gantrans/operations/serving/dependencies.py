@@ -50,6 +50,7 @@ class _DirectionSchema:
 class UsedBits(IntEnum):
     """`decode.BITS` as an enumeration, for the OpenAPI document."""
 
+    eight = 8
     ten = 10
     twelve = 12
     fourteen = 14

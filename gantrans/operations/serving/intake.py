@@ -14,6 +14,7 @@ import hmac
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
 import anyio.to_thread
@@ -108,6 +109,7 @@ class Intake:
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
+        refused: ASGIApp
         if not self._authorised(scope["path"], headers):
             refused = error_response(
                 401, "Send the token as Authorization: Bearer TOKEN.", **{"www-authenticate": "Bearer"}
@@ -150,7 +152,8 @@ class Intake:
             ConnectionAbortedError: the client has left.
         """
         until, more = time.monotonic() + self.config.upload_s, True
-        part = displaced = asyncio.ensure_future(upload.displaced.wait())
+        displaced: asyncio.Future[Any] = asyncio.ensure_future(upload.displaced.wait())
+        part = displaced
         try:
             while more:
                 part = asyncio.ensure_future(receive())

@@ -15,8 +15,8 @@ from gantrans.operations.serving.review import checkpoint_version
 from gantrans.training import pick_device
 from gantrans.translation import Predictor, load_recipe
 
-REGISTRY = "registry"
-"""The key in `Models.problems` of a registry that cannot be read."""
+REGISTRY = "registry, "
+"""With a direction behind it: the key in `Models.problems` of a registry that cannot be read."""
 AGAIN_S = 60.0  # after a failure that may pass, as when the memory of a GPU was taken
 
 
@@ -39,7 +39,7 @@ class Models:
     With a registry, a promotion or a rollback takes effect at the next request. If the new champion cannot be
     loaded, the previous one stays in use and `problems` has the reason. A damaged version is tried again only
     when the aliases change, since checking its files takes seconds. If the registry itself cannot be read,
-    the loaded models stay in use and `problems` has the reason as `REGISTRY`.
+    the loaded models stay in use and `problems` has the reason under a key that begins with `REGISTRY`.
 
     Args:
         runs: folders of training runs, at most one per direction; one that trained both serves both.
@@ -104,9 +104,9 @@ class Models:
         with self._lock:
             try:
                 aliases = self._aliases(self.registry, direction)
-                self.problems.pop(REGISTRY, None)
+                self.problems.pop(REGISTRY + direction, None)
             except Exception as error:  # damaged contents raise all kinds; the reason is reported
-                self.problems[REGISTRY] = f"The registry cannot be read: {reason(error)}"
+                self.problems[REGISTRY + direction] = f"The registry cannot be read: {reason(error)}"
             else:
                 self._load_champion(self.registry, direction, aliases)
             return self._loaded.get(direction)

@@ -153,7 +153,8 @@ class Service:
         if not self.models.directions():
             return State(False, "No model is loaded.")
         problems = self.models.problems | self.problems
-        return State(REGISTRY not in problems, problems.get(REGISTRY) or next(iter(problems.values()), None))
+        unreadable = [text for name, text in problems.items() if name.startswith(REGISTRY)]
+        return State(not unreadable, next(iter([*unreadable, *problems.values()]), None))
 
     @contextmanager
     def _timed(self, stage: str, seconds: dict[str, float]) -> Iterator[None]:

@@ -15,7 +15,7 @@ from gantrans.data import make_pairs
 from gantrans.errors import CheckpointError
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving import models, monitors, review
-from gantrans.operations.serving.decode import DecodeError, _use_bits, decode
+from gantrans.operations.serving.decode import DecodeError, decode
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.models import Models
 from gantrans.operations.serving.monitors import Operational, performance
@@ -31,11 +31,11 @@ def test_an_image_may_have_as_many_pixels_as_allowed() -> None:
         decode(data, max_pixels=119)
 
 
-def test_bits_must_be_stated_below_4096_only() -> None:
-    with pytest.raises(DecodeError, match="at most 4095"):
-        _use_bits(np.array([[0, 4095]], np.uint16), None)
-    enough = np.array([[0, 4096]], np.uint16)
-    np.testing.assert_array_equal(_use_bits(enough, None), enough)
+def test_bits_must_be_stated_where_14_are_enough_only() -> None:
+    few, enough = (nasty_images.saved(np.full((2, 2), n, np.uint16), "PNG") for n in (2**14 - 1, 2**14))
+    with pytest.raises(DecodeError, match=r"at most 16383: 14-bit data, .* with bits=14 or bits=16"):
+        decode(few)
+    np.testing.assert_allclose(decode(enough), 2**14 / 65535, rtol=1e-6)
 
 
 def test_an_item_is_as_high_as_its_image() -> None:
@@ -57,7 +57,7 @@ def test_a_review_asks_for_as_many_pairs_as_stated_or_50(count, asked, kept, mon
     recipe = SimpleNamespace(data=SimpleNamespace(pixel_nm=4.0), direction="sem2layout")
     predictor = SimpleNamespace(recipe=recipe, translate=lambda image: image)
     monkeypatch.setattr(review, "Predictor", SimpleNamespace(load=lambda *a, **k: predictor))
-    monkeypatch.setattr(review, "replace", lambda *a, **k: SimpleNamespace(pairs=make))
+    monkeypatch.setattr(review, "held_out", lambda *a, **k: SimpleNamespace(pairs=make))
     monkeypatch.setattr(review, "check_pixel_size", lambda *a: None)
     monkeypatch.setattr(review, "checkpoint_version", lambda run: "model")
     assert len(Review.open(Path("run"), count=count, device="cpu")) == kept

@@ -24,7 +24,7 @@ from apart import run_apart
 from fastapi.testclient import TestClient
 from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
-from toy_service import Inverter, try_contract
+from toy_service import Inverter, store_predictions, try_contract
 
 from gantrans.__main__ import main
 from gantrans.data import PairedFolder
@@ -397,8 +397,18 @@ def test_a_full_house_says_so_and_stays_alive(store: Store, served) -> None:
 
 
 def test_the_document_says_what_happens(store: Store) -> None:
-    app = serve_app(make_service(store), IntakeConfig(), hosts=("*",))
-    assert try_contract(app, CASES) > 60
+    store_predictions(store)
+    statuses = try_contract(serve_app(make_service(store), IntakeConfig(), hosts=("*",)), CASES, PNG)
+    assert statuses.total() > 60
+    label, judge = (
+        f"PUT /predictions/{{prediction}}/{kind}" for kind in ("labels/{label}", "verdicts/{event}")
+    )
+    for reached in (
+        (label, 201), (label, 200), (label, 409), (judge, 201), (judge, 409), ("POST /translate", 200),
+        ("POST /translate", 409), ("GET /predictions/{prediction}", 200),
+        ("GET /predictions/{prediction}/{picture}.png", 200),
+    ):  # fmt: skip
+        assert statuses[reached], (reached, sorted(statuses.items()))
 
 
 @pytest.fixture(scope="module")
