@@ -24,6 +24,8 @@ BITS = (8, 10, 12, 14, 16)
 """Numbers of used bits that may be stated for 16-bit images."""
 _CERTAIN = 2**14
 """Values from here on need more than 14 bits, so that a file which has one is a full 16-bit image."""
+_MAX_BYTES = 2**31
+"""More than the largest image needs uncompressed, in float64."""
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
@@ -48,6 +50,8 @@ def read_image(path: str | Path, *, bits: int | None = None) -> Tensor:
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path} is not a PNG, TIFF or JPEG file; convert it first.")
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path} has more than {_MAX_BYTES:,} bytes; cut it into parts.")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
