@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.data.decoding import MAX_PIXELS, Stored, stored_values
+from gantrans.data.decoding import MAX_PIXELS, stored_values
+from gantrans.data.stored import Stored
 from gantrans.errors import DataError
 from gantrans.files import replace_file
 from gantrans.images import uint8_from_unit
@@ -32,7 +33,7 @@ _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 def read_image(path: str | Path, *, bits: int | None = None) -> Tensor:
     """Read a PNG, TIFF, JPEG or BMP file as (1, H, W) float32 in [0, 1].
 
-    8-bit values are divided by 255, 16-bit values by 65,535 or what `bits` says; float values are unchanged
+    8-bit values are divided by 255, 16-bit values by 65,535 or as `bits` states; float values are unchanged
     and must be in [0, 1]. Colour becomes luma (ITU-R BT.601, which leaves equal channels unchanged); an alpha
     channel must be opaque. The service reads uploads by the same rules.
 

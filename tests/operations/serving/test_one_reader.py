@@ -199,8 +199,8 @@ def test_the_values_of_a_manifest_are_checked(tmp_path: Path, written: str, says
             "name,split\n0,train\n1,val\n2,test\n0.png,test\n",
             "gives '0' two splits, 'train' and",
         ),
-        (os.fsdecode(b"input/a\xff.png"), "", r"no plain text ('a\\udcff.png')"),
-        ("input/a\nb.png", "", r"no plain text ('a\\nb.png')"),
+        (os.fsdecode(b"input/a\xff.png"), "", r"no plain text ('a\udcff.png')"),
+        ("input/a\nb.png", "", r"no plain text ('a\nb.png')"),
     ],
 )
 def test_odd_descriptions_and_names_get_one_sentence(
