@@ -48,7 +48,7 @@ def _writer(task: str, folder: Path, times: int, **environment: str) -> dict[str
 
 def _commits(path: Path, mode: str, count: int) -> dict[str, Any]:
     store = Store(path)
-    store.rows(f"PRAGMA synchronous = {mode}")
+    store._connection.execute(f"PRAGMA synchronous = {mode}")  # of the connection that writes
     milliseconds = []
     for number in range(count):
         start = time.perf_counter()

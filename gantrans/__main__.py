@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gantrans.command_line import clips, data, operate
+from gantrans.command_line import clips, data, drift, loop, operate, registry
 from gantrans.command_line.options import (
     MAX_COUNT,
     Bits,
@@ -147,6 +147,9 @@ def predict(
 
 
 app.add_typer(operate.app)
+app.add_typer(loop.app)
+app.add_typer(registry.app, name="registry")
+app.add_typer(drift.app, name="drift")
 app.add_typer(data.app, name="data")
 app.add_typer(clips.app, name="clips")
 

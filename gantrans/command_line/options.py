@@ -74,6 +74,17 @@ class RecipeName(StrEnum):
     article = "article"
 
 
+class FileOrder(StrEnum):
+    name = "name"
+    time = "time"
+
+
+class DefectRule(StrEnum):
+    count = "count"
+    bound = "bound"
+    margin = "margin"
+
+
 class Sampler(StrEnum):
     ddpm = "ddpm"
     ddim = "ddim"
@@ -128,6 +139,36 @@ Bits = Annotated[
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best available")]
+RegistryDirection = Annotated[
+    str | None,
+    typer.Option(
+        "--direction",
+        help="Which direction of the registry.",
+        metavar=f"[{'|'.join(directions())}]",
+        callback=_check_part,
+        autocompletion=lambda: list(directions()),
+        show_default="the only one that has versions",
+    ),
+]
+InRegistry = Annotated[Path, typer.Option("--registry", help="Folder of the registry.", show_default=False)]
+InStore = Annotated[Path, typer.Option("--store", help="SQLite file of `serve`.", show_default=False)]
+Why = Annotated[str, typer.Option(help="The reason; kept in the history.", show_default=False)]
+Who = Annotated[str, typer.Option(help="Who decided; kept in the history.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="Only images taken since this date or ISO 8601 time.", show_default="the present regime"
+    ),
+]
+Accepted = Annotated[
+    bool,
+    typer.Option(
+        "--accepted", help="Teach accepted outputs as their own targets, too: repeats unnoticed mistakes."
+    ),
+]
+Count = Annotated[
+    int, typer.Option(help="Only the newest so many labelled images; 0: all of the regime.", min=0)
+]
 
 
 @contextmanager

@@ -108,21 +108,28 @@ def test_the_claims_can_be_rerun():
     assert {"G22", "G36"} <= set(experiments())
 
 
-def test_quality_is_lost_on_the_second_bad_day():
+def test_labels_find_a_loss_on_the_second_bad_day():
     generator = torch.Generator().manual_seed(0)
     usual = 0.9 + 0.1 * torch.randn(400, generator=generator)
     good, bad = (usual[:40] + shift for shift in (0.0, -0.1))
-    assert drift_quality.loss_day([good, bad, good, bad, bad, bad], usual) == 5
-    assert drift_quality.loss_day([bad, bad], usual) == 2
-    assert drift_quality.loss_day([good] * 6, usual) is None
+    assert drift_quality.found_day([good, bad, good, bad, bad, bad], usual) == 5
+    assert drift_quality.found_day([bad, bad], usual) == 2
+    assert drift_quality.found_day([good] * 6, usual) is None
+
+
+def test_quality_is_lost_from_the_first_of_two_costly_days():
+    assert drift_quality.lost_day([0.0, 0.06, 0.04, 0.05, 0.07, 0.0]) == 4
+    assert drift_quality.lost_day([0.049] * 6) is None
+    assert drift_quality.lost_day([0.0, 0.0, 0.9]) is None  # a last day alone says nothing of the next
 
 
 def test_what_did_not_happen_counts_on_the_day_after_the_last():
     both, silent, harmless = (
-        drift_quality.score(Course([0.9] * 4, [0.01] * 4, loss, alarm), 0.9)
-        for loss, alarm in ((4, 2), (3, None), (None, 1))
+        drift_quality.score(Course([0.9] * 4, [0.01] * 4, [0.0] * 4, lost, found, alarm), 0.9)
+        for lost, found, alarm in ((4, None, 2), (3, 4, None), (None, None, 1))
     )
     assert (both["lead"], silent["lead"], harmless["lead"]) == (2, -2, 4)
+    assert (both["before it is found"], silent["before it is found"]) == (3, -1)
     assert (silent["alarmed"], harmless["lost"]) == (0, 0)
 
 
@@ -137,6 +144,8 @@ def test_quality_and_monitors_follow_the_same_stream(followed, tmp_path):
     assert list(courses) == list(drift_quality.PARTS)
     assert all(len(course.iou) == 3 for course in courses.values())
     assert courses["SEM-layout relation"].alarm is None
+    assert all(len(course.cost) == 3 for course in courses.values())
+    assert courses["intensity"].cost[0] == pytest.approx(0.0, abs=0.2)
     words = alt_text(monitoring.quality_figure(courses, usual))
     assert "SEM-layout relation: IoU from" in words
     rows = {part: drift_quality.score(course, usual) for part, course in courses.items()}
@@ -149,8 +158,9 @@ def test_quality_and_monitors_follow_the_same_stream(followed, tmp_path):
 
 
 def test_the_textbooks_threshold_is_smirnovs():
-    exact = stats.kstwobign.isf(0.001) * np.sqrt(1 / 200 + 1 / 8000)
-    assert detection.textbook_threshold(200, 8000) == pytest.approx(exact, rel=1e-3)
+    for tests in (1, 10):  # ten: Bonferroni's share of the level
+        exact = stats.kstwobign.isf(0.01 / tests) * np.sqrt(1 / 200 + 1 / 8000)
+        assert detection.textbook_threshold(200, 8000, tests) == pytest.approx(exact, rel=1e-3)
 
 
 def test_tables_say_what_was_measured(line):
@@ -165,7 +175,11 @@ def test_tables_say_what_was_measured(line):
     assert alarms.rows[0][1].startswith("image ")
     lots = detection.lots_table({"independent": line})
     assert lots.rows[0][0] == "independent"
-    assert float(lots.rows[0][1].split()[0]) <= 10
+    assert lots.header[1:4] == ["one feature, 0.117", "any of ten, 0.117", "any of ten, Bonferroni's 0.14"]
+    one, any_of_ten, shared = (float(cell.split()[0]) for cell in lots.rows[0][1:4])
+    assert one <= any_of_ten
+    assert shared <= any_of_ten
+    assert shared <= 10
 
 
 def test_a_pooled_profile_lets_a_line_image_go_further():
@@ -187,6 +201,8 @@ def test_result_figures_have_words(line, row, table):
         "rotation: most anisotropy": detection.shift_figure(detection.shifts(line, streams)),
         "1.00. Median image of the first alarm: brightness ramp": detection.detection_figure(table),
         "rotation, beyond the limit: CUSUM first at": monitoring.charts_figure(line, streams),
+        "reference to image: sum": detection.histograms_figure(line),
+        "rotation: KS distance 1.00": detection.staircases_figure(line, streams, "anisotropy"),
     }
     for words, figure in figures.items():
         assert words in alt_text(figure_of(figure) if hasattr(figure, "get_figure") else figure)

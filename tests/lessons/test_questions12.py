@@ -44,7 +44,7 @@ def _bound_with_copies() -> str:
 ANSWERS = {
     "12_rate": _rate_after_loading,
     "12_equal": lambda: {0: "Never", 1: "In about half of the cases"}[
-        round(2 * promotion.share("mean SSIM > 0", promotion.Hold(), 400)[0] / 400)
+        round(2 * promotion.share("mean > 0", promotion.Hold(), 400)[0] / 400)
     ],
     "12_swap": _renamed_before_synced,
     "12_replay": lambda: str(sum(len(exercise("replay_slots").function(s, 8, 0.25)[0]) for s in range(10))),

@@ -98,13 +98,16 @@ def test_scale_bar_has_a_round_length_in_nanometres():
 
 
 @pytest.mark.parametrize("inches", [1.6, 2.6])
-def test_the_label_of_a_scale_bar_stays_inside_its_panel(inches):
-    figure = plots.image_grid([[np.zeros((64, 64))] * 2], pixel_nm=20.0, size=inches)
+def test_a_scale_bar_is_as_wide_as_it_says_and_hides_no_corner(inches):
+    figure = plots.image_grid([[np.zeros((64, 64))] * 2] * 2, pixel_nm=20.0, size=inches)
     figure.canvas.draw()
-    ax = figure.axes[0]
+    ax, beneath = figure.axes[0], figure.axes[2]
     box, panel = ax.texts[0].get_window_extent(), ax.get_window_extent()
-    assert panel.x0 < box.x0
-    assert box.x1 < panel.x1
+    assert panel.x0 < box.x0 < box.x1 < panel.x1
+    assert beneath.get_window_extent().y1 < box.y0 < box.y1 < panel.y0
+    bar = ax.lines[0].get_window_extent()
+    assert box.x1 < bar.x0
+    assert bar.width == pytest.approx(panel.width * 10 / 64, rel=0.3)  # 200 of 1,280 nm; caps add a little
 
 
 def test_spectrum_of_white_noise_is_flat_and_integrates_to_the_variance():
@@ -191,6 +194,23 @@ def test_lighter_form_shrinks_noisy_pictures_and_changes_no_grey():
     assert len(once) < 0.9 * len(data["image/png"])
     plots.lighter_form(notebook)
     assert shown["image/png"] == once
+
+
+def test_a_small_palette_keeps_the_colours_that_mean_something(monkeypatch):
+    monkeypatch.setattr("gantrans.teaching.plots.display.MOST_PICTURES", 1)
+    noise = np.random.default_rng(0).random((96, 96))
+    target = np.zeros((64, 64))
+    target[8:24, 8:24] = 1.0
+    figure = plots.image_grid([[noise] * 3], size=2.1)
+    plots.overlay_axes(np.roll(target, 2, 1), target, ax=figure.axes[2])
+    data, metadata = plots.picture(figure, "errors beside noise")._repr_mimebundle_()
+    output = nbformat.v4.new_output("display_data", data=dict(data), metadata=metadata)
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(outputs=[output])])
+    png = base64.b64decode(plots.lighter_form(notebook).cells[0].outputs[0].data["image/png"])
+    shown = {colour for _, colour in Image.open(io.BytesIO(png)).convert("RGB").getcolors()}
+    assert len(shown) <= 48
+    for colour in (MISSING, EXTRA):
+        assert tuple(round(255 * v) for v in to_rgb(colour)) in shown
 
 
 def test_many_pictures_get_a_smaller_palette(monkeypatch):

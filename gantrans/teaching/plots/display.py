@@ -19,7 +19,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from gantrans.errors import GantransError
-from gantrans.teaching.plots.style import STYLE, alt_text, figure_of
+from gantrans.teaching.plots.style import COLOURS, STYLE, alt_text, figure_of
 
 TWIN = "gantrans-figure"
 WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
@@ -84,6 +84,8 @@ def committed_form(notebook: Any) -> Any:
 PALETTES = (256, 128, 64, 48)
 MOST_PICTURES = 750_000
 """Base64 characters that the pictures of a notebook may take before they get the next smaller palette."""
+FEWEST_PIXELS = 20
+"""Of a colour of figures, for which a palette keeps it."""
 
 
 def lighter_form(notebook: Any) -> Any:
@@ -102,12 +104,33 @@ def lighter_form(notebook: Any) -> Any:
 
 
 def _with_palette(png: bytes, colours: int) -> str:
+    """A PNG with at most so many colours; those of figures that it shows stay as they are."""
     from PIL import Image
 
     buffer = io.BytesIO()
     image = Image.open(io.BytesIO(png)).convert("RGB")
-    image.quantize(colours, dither=Image.Dither.NONE).save(buffer, "png", optimize=True)
+    reduced = image.quantize(colours, dither=Image.Dither.NONE)
+    if lost := _lost_colours(image, reduced):
+        kept = image.quantize(colours - len(lost), dither=Image.Dither.NONE).getpalette() or []
+        palette = Image.new("P", (1, 1))
+        palette.putpalette([*kept[: 3 * (colours - len(lost))], *(v for colour in lost for v in colour)])
+        reduced = image.quantize(palette=palette, dither=Image.Dither.NONE)
+    reduced.save(buffer, "png", optimize=True)
     return base64.b64encode(buffer.getvalue()).decode()
+
+
+def _lost_colours(image: Any, reduced: Any) -> list[tuple[int, ...]]:
+    """The figures' own colours, as bytes, that fill some pixels of an image and are not in its palette.
+
+    Greys are left out: a palette has one nearby.
+    """
+    from matplotlib.colors import to_rgb
+
+    own = [tuple(round(255 * v) for v in to_rgb(colour)) for colour in COLOURS]
+    own = [colour for colour in own if len(set(colour)) > 1]
+    count = {colour: n for n, colour in image.getcolors(image.width * image.height)}
+    left = {colour for _, colour in reduced.convert("RGB").getcolors(256)}
+    return [colour for colour in own if count.get(colour, 0) >= FEWEST_PIXELS and colour not in left]
 
 
 def readable_form(notebook: Any) -> Any:

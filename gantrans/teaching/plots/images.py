@@ -136,20 +136,21 @@ def alignment_figure(
 
 
 def scale_bar(ax: Axes, width_px: int, pixel_nm: float) -> None:
-    """A bar of a round length, about a quarter of the width, in the lower right corner."""
+    """A bar of a round length, about a quarter of the width, with its label: below the image at the right, so
+    that it hides no corner."""
     raw = width_px * pixel_nm / 4
     power = 10.0 ** np.floor(np.log10(raw))
-    length = max(k for k in (1, 2, 5, 10) if k * power <= raw) * power
-    x1, y = width_px * 0.95, ax.get_ylim()[0] * 0.95
-    for colour, thickness in (("black", 5), ("white", 2.5)):
-        ax.plot(
-            [x1 - length / pixel_nm, x1], [y, y], color=colour, linewidth=thickness, solid_capstyle="butt"
-        )
-    label = f"{length / 1000:g} µm" if length >= 1000 else f"{length:g} nm"
-    ax.text(  # flush with the end of the bar, so that a label longer than its bar stays inside
-        x1, y - width_px * 0.03, label, color="white", ha="right", va="bottom", fontsize=8,
-        bbox={"facecolor": "black", "alpha": 0.7, "pad": 1.2, "linewidth": 0},
+    length = max(k for k in (1, 2, 5, 10) if k * power <= raw) * power / pixel_nm
+    end, below = width_px - 0.5, ax.get_xaxis_transform()  # x in pixels, y in heights of the axes
+    ax.plot(
+        [end - length, end], [-0.05, -0.05], color="black", linewidth=2.5, solid_capstyle="butt",
+        transform=below, clip_on=False, scalex=False, scaley=False,
     )  # fmt: skip
+    nm = length * pixel_nm
+    label = f"{nm / 1000:g} µm" if nm >= 1000 else f"{nm:g} nm"
+    ax.text(
+        end - length - 0.03 * width_px, -0.05, label, ha="right", va="center", fontsize=8, transform=below
+    )
 
 
 def _described(figure: Figure, ax: Axes, text: str) -> Figure:

@@ -72,19 +72,24 @@ def test_a_failing_disk_loses_nothing_that_was_acknowledged(tmp_path: Path) -> N
 
 
 def test_commits_wait_for_the_disk(store: Store) -> None:
-    assert store.rows("PRAGMA synchronous") == [(2,)]
-    assert store.rows("PRAGMA journal_mode") == [("wal",)]
-    assert store.rows("PRAGMA foreign_keys") == [(1,)]
+    with store.transaction() as writer:
+        for name, value in (("synchronous", 2), ("journal_mode", "wal"), ("foreign_keys", 1)):
+            assert writer.execute(f"PRAGMA {name}").fetchone() == (value,)
+
+
+def limit_pages(store: Store, pages: int) -> None:
+    """The limit is one of the connection that writes."""
+    with store.transaction() as writer:
+        writer.execute(f"PRAGMA max_page_count = {pages}")
 
 
 def test_a_full_disk_is_said_and_changes_nothing(store: Store) -> None:
     store.judge("a", "accept", id="1")
-    (pages,) = store.rows("PRAGMA page_count")[0]
-    store.rows(f"PRAGMA max_page_count = {pages}")
+    limit_pages(store, store.rows("PRAGMA page_count")[0][0])
     with pytest.raises(StoreError, match="full"):
         store.judge("b", "reject", "x" * 50_000, id="2")
     assert set(store.verdicts()) == {"a"}
-    store.rows("PRAGMA max_page_count = 100000")
+    limit_pages(store, 100_000)
     assert store.judge("b", "reject", "x" * 50_000, id="2")
     assert set(store.verdicts()) == {"a", "b"}
 

@@ -182,7 +182,7 @@ def test_false_promotions_stay_below_alpha_plus_two_points_and_power_is_there() 
     assert few / count <= 0.01 + 0.02
     images, count = promotion.share("image bootstrap", HOLD, 500, seed=13)
     assert images / count > 0.04
-    mean, count = promotion.share("mean SSIM > 0", HOLD, 500, seed=14)
+    mean, count = promotion.share("mean > 0", HOLD, 500, seed=14)
     assert mean / count == pytest.approx(0.5, abs=0.08)
     counted, bound = GATES
     strict, count = promotion.share(counted, HOLD, 100, gain=0.02, seed=15)

@@ -22,12 +22,15 @@ from lessons.lesson10.experiments.metrology_truth import (
     PIXELS_NM,
     REACH_NM,
     WIDTH_NM,
+    WINDOW_LER,
     Edges,
     Readings,
     readings,
 )
 
 RESAMPLES, LEVEL = 1000, 0.95
+BLIND_SHARE = 2 / 3
+"""Of the window's own LER: beyond that a reading says more about the window than about the line."""
 NOISELESS = 1e6
 """Electrons per pixel at which no noise is left to speak of."""
 TruthTable = Mapping[tuple[str, float, float], "Agreement"]
@@ -47,6 +50,7 @@ class Agreement:
     """How readings agree with the truth: bias and spread by quantity, and the true LER, nm; lost cuts.
 
     The corrected LER needs the mean spectrum of many edges: it is one number for all lines, without a spread.
+    By the threshold there are CD and LER alone.
     """
 
     bias: Mapping[str, Estimate]
@@ -54,6 +58,11 @@ class Agreement:
     true_ler: float
     lost: float
     """Share of the cuts that `cd_error` cannot match."""
+
+    @property
+    def blind(self) -> bool:
+        """Whether the LER as read is near that of a reader that sees nothing (`WINDOW_LER`)."""
+        return self.true_ler + self.bias["LER"].value >= BLIND_SHARE * WINDOW_LER
 
 
 def as_read(edges: Edges, drawn: Edges, pixel_nm: float) -> Tensor:
@@ -73,28 +82,34 @@ Judged = tuple[Floats, CDError]
 
 
 def agreement(readings: Readings, by: str, judged: Judged | None = None) -> Agreement:
-    """Of the "coverage" or of the "sem" readings with the truth.
+    """Of the readings by one of `READERS` with the truth.
 
     Args:
         judged: `judge_lines` of the true edges, if it is known: it does not depend on the dose.
     """
-    seen, true = readings.coverage if by == "coverage" else readings.sem, readings.true
-    placed, cut = judge_lines(seen, readings)
-    truly_placed, truly_cut = judged or judge_lines(true, readings)
+    seen, true = readings.seen(by), readings.true
     off = {
         "CD": ((seen.right - seen.left) - (true.right - true.left)).mean(1).numpy(),
-        "EPE": placed - truly_placed,
         "LER": _ler(seen) - _ler(true),
-        "CD by cd_error": cut.signed.numpy() - truly_cut.signed.numpy(),
     }
-    by_clip = {name: values.reshape(readings.clips, -1) for name, values in off.items()}
-    bias = {name: _over_clips(values, _mean) for name, values in by_clip.items()}
     true_ler = float(np.sqrt((_ler(true) ** 2).mean()))
+    if by == "threshold":
+        return Agreement(*_over_lines(off, readings.clips), true_ler, np.nan)
+    placed, cut = judge_lines(seen, readings)
+    truly_placed, truly_cut = judged or judge_lines(true, readings)
+    off["EPE"] = placed - truly_placed
+    off["CD by cd_error"] = cut.signed.numpy() - truly_cut.signed.numpy()
+    bias, spread = _over_lines(off, readings.clips)
     power = _corrected_power(seen, readings.pixel_nm).reshape(readings.clips, -1)
     bias["corrected LER"] = _over_clips(power, lambda p: 3 * np.sqrt(np.maximum(0.0, p.mean(-1))) - true_ler)
-    spread = {name: _over_clips(values, _spread) for name, values in by_clip.items()}
-    lost = float(cut.unmatched.sum()) / float(cut.cuts.sum())
-    return Agreement(bias, spread, true_ler, lost)
+    return Agreement(bias, spread, true_ler, float(cut.unmatched.sum()) / float(cut.cuts.sum()))
+
+
+def _over_lines(off: Mapping[str, Floats], clips: int) -> tuple[dict[str, Estimate], dict[str, Estimate]]:
+    """Bias and spread of errors by line, {quantity: (lines,)}."""
+    by_clip = {name: values.reshape(clips, -1) for name, values in off.items()}
+    bias = {name: _over_clips(values, _mean) for name, values in by_clip.items()}
+    return bias, {name: _over_clips(values, _spread) for name, values in by_clip.items()}
 
 
 def judge_lines(edges: Edges, readings: Readings) -> Judged:
@@ -135,14 +150,16 @@ def _over_clips(values: Floats, statistic: Callable[[Floats], Floats]) -> Estima
 def truth_table(
     count: int, *, pixels: Sequence[float] = PIXELS_NM, doses: Sequence[float] = DOSES, seed: int = 0
 ) -> TruthTable:
-    """("coverage" or "sem", pixel size, dose) -> `Agreement`. The coverage does not depend on the dose."""
+    """(one of `READERS`, pixel size, dose) -> `Agreement`. The coverage does not depend on the dose."""
     table = {}
     for pixel_nm in pixels:
         first = readings(pixel_nm, doses[0], count, seed)
         judged = judge_lines(first.true, first)
         table["coverage", pixel_nm, np.inf] = agreement(first, "coverage", judged)
         for dose in doses:
-            table["sem", pixel_nm, dose] = agreement(readings(pixel_nm, dose, count, seed), "sem", judged)
+            seen = readings(pixel_nm, dose, count, seed)
+            table["sem", pixel_nm, dose] = agreement(seen, "sem", judged)
+            table["threshold", pixel_nm, dose] = agreement(seen, "threshold")
     return table
 
 

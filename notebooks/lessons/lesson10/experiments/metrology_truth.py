@@ -1,10 +1,14 @@
 """Lesson 10: what a metrologist reads off an SEM image against what the simulator knows to be there.
 
 Vertical lines with random phase, printed with roughness and imaged at several pixel sizes and doses. The true
-edge on each row is where the printed shape's signed distance crosses zero. It is read back in two ways: from
-the printed coverage (what a perfect network would give: pixel size alone), and from the SEM image, row by
-row, as the brightest point near each drawn edge after a blur along the row (never across rows: that would
-hide roughness and noise alike). How far both are from the truth is in `metrology_errors`.
+edge on each row is where the printed shape's signed distance crosses zero. It is read back from the printed
+coverage (what a perfect network would give: pixel size alone), and from the SEM image, row by row, after a
+blur along the row (never across rows: that would hide roughness and noise alike), by two rules: as the
+brightest point within 60 nm of the *drawn* edge, and as the place outside of that point where the signal has
+fallen half way to the level of the space, as CD-SEMs have it. Both begin at the drawing, so both readers are
+told a part of the answer: where the signal is lost in noise the brightest point lies anywhere in the window,
+which is centred on the drawn edge, and the mean CD goes back to the drawn one. `WINDOW_LER` is what a reader
+finds that sees nothing. How far the readers are from the truth is in `metrology_errors`.
 """
 
 import dataclasses
@@ -26,10 +30,13 @@ from gantrans.metrics.contours import Floats
 FIELD_NM, WIDTH_NM, PITCH_NM = 1280.0, 120.0, 280.0
 SMOOTH_NM, REACH_NM = 20.0, 60.0
 """Blur along a row before its brightest point is sought, and how far from the drawn edge."""
+WINDOW_LER = 3 * 2 * REACH_NM / 12**0.5
+"""LER, 3 sigma in nm, of points that lie anywhere in the window: 104."""
 CONDITIONS = dataclasses.replace(
     DEFAULT.fixed(), contrast=(0.15, 0.15), edge_dropout=0.0, ramp=(0.0, 0.0), jitter_nm=0.0
 )
 """No fading edges and no scan-line jitter: dose and pixel size are what changes."""
+READERS = ("coverage", "sem", "threshold")
 PIXELS_NM = (5.0, 10.0, 20.0, 40.0)
 DOSES = (5.0, 20.0, 80.0, 320.0)
 
@@ -51,6 +58,9 @@ class Edges:
 class Readings:
     """Edges of the same lines as they are and as they are read, NaN where none was found.
 
+    drawn, true: as drawn and as printed. coverage: read off the print. sem, threshold: read off the SEM image
+    as the brightest point and by the threshold.
+
     The lines of a clip follow each other, equally many in each of `clips`.
     """
 
@@ -60,6 +70,11 @@ class Readings:
     true: Edges
     coverage: Edges
     sem: Edges
+    threshold: Edges
+
+    def seen(self, by: str) -> Edges:
+        """The edges by one of `READERS`."""
+        return {"coverage": self.coverage, "sem": self.sem, "threshold": self.threshold}[by]
 
 
 def drawn_lines(count: int, pixel_nm: float, seed: int) -> tuple[Layouts, Floats]:
@@ -103,8 +118,8 @@ def read(pixel_nm: float, dose: float, count: int, seed: int) -> Readings:
     # a linear map turns the signed distance into something that crosses 0.5 where it crosses 0
     crossing = _crossings((distance / 1000 + 0.5).unsqueeze(1), image, edge, pixel_nm)
     coverage = _crossings(seen.printed, image, edge, pixel_nm)
-    peaks = _brightest(seen.sem, image, edge, pixel_nm)
-    return Readings(pixel_nm, count, drawn, crossing, coverage, peaks)
+    peaks, fallen = _from_image(seen.sem, image, edge, pixel_nm)
+    return Readings(pixel_nm, count, drawn, crossing, coverage, peaks, fallen)
 
 
 def _crossings(images: Tensor, image: np.ndarray, edge: Floats, pixel_nm: float) -> Edges:
@@ -116,11 +131,40 @@ def _crossings(images: Tensor, image: np.ndarray, edge: Floats, pixel_nm: float)
     return Edges(torch.from_numpy(left * pixel_nm), torch.from_numpy(right * pixel_nm))
 
 
-def _brightest(sem: Tensor, image: np.ndarray, edge: Floats, pixel_nm: float) -> Edges:
-    """The brightest point near each drawn edge on every row, by a parabola through three pixels."""
+def _from_image(sem: Tensor, image: np.ndarray, edge: Floats, pixel_nm: float) -> tuple[Edges, Edges]:
+    """Edges by the brightest point near each drawn edge on every row, and by the threshold outside of it."""
     smooth = gaussian_operator(sem.shape[-1], torch.tensor([SMOOTH_NM / pixel_nm]))[0]
     rows = (sem[:, 0] @ smooth.T).double()[torch.from_numpy(image)]  # (lines, rows, columns)
-    return Edges(*(_peak(rows, torch.from_numpy(e), pixel_nm) for e in (edge, edge + WIDTH_NM)))
+    peaks = [_peak(rows, torch.from_numpy(e), pixel_nm) for e in (edge, edge + WIDTH_NM)]
+    fallen = [_fallen(rows, peak, sign, pixel_nm) for peak, sign in zip(peaks, (-1, 1), strict=True)]
+    return Edges(*peaks), Edges(*fallen)
+
+
+def _fallen(rows: Tensor, peak: Tensor, sign: int, pixel_nm: float) -> Tensor:
+    """Where the signal, outwards from its brightest point, has first fallen half way to the space's level.
+
+    That level is the mean of all rows in the middle of the space beside the line. The search ends after twice
+    `REACH_NM`; where the signal has not fallen by then the edge is read there.
+    """
+    top = (peak / pixel_nm).round().long()
+    steps = torch.arange(round(2 * REACH_NM / pixel_nm) + 1)
+    place = (top[..., None] + sign * steps).clamp(0, rows.shape[-1] - 1)
+    values = rows.gather(-1, place)  # from the brightest point outwards
+    middle = (peak.median(1).values + sign * (PITCH_NM - WIDTH_NM) / 2) / pixel_nm
+    space = rows.gather(-1, _columns(middle, rows)).mean((1, 2))
+    level = (values[..., 0] + space[:, None]) / 2
+    below = values < level[..., None]
+    below[..., -1] = True
+    first = below.double().argmax(-1, keepdim=True).clamp(min=1)
+    before, after = values.gather(-1, first - 1)[..., 0], values.gather(-1, first)[..., 0]
+    part = ((before - level) / (before - after).clamp(min=1e-12)).clamp(0.0, 1.0)
+    return (top + sign * (first[..., 0] - 1 + part)) * pixel_nm
+
+
+def _columns(middle: Tensor, rows: Tensor) -> Tensor:
+    """The pixel at a place (lines,) and its two neighbours, for every row: (lines, rows, 3)."""
+    near = middle.round().long()[:, None] + torch.tensor([-1, 0, 1])
+    return near.clamp(0, rows.shape[-1] - 1)[:, None].expand(-1, rows.shape[1], -1)
 
 
 def _peak(rows: Tensor, edge: Tensor, pixel_nm: float) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import astuple
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from gantrans.metrics import noise_variance
@@ -101,26 +102,50 @@ def _with_bars(ax: Axes, x: Sequence[float], values: Sequence[Estimate], k: int,
 
 
 @styled
-def truth_figure(table: TruthTable, quantities: Sequence[str] = ("CD", "EPE", "LER")) -> Figure:
-    """Bias (above) and spread of readings of SEM images against dose per area: a line per pixel size."""
+def truth_figure(table: TruthTable) -> Figure:
+    """Bias (above) and spread of the CD against dose per area, by two readers of the SEM image: a line per
+    pixel size. Open and grey: the LER as read is near that of a reader that sees nothing."""
     pixels = sorted({pixel for by, pixel, _ in table if by == "sem"})
-    figure = new_figure(2.7 * len(quantities) + 0.4, 4.4)
-    axes = figure.subplots(2, len(quantities), sharex=True, squeeze=False)
+    figure = new_figure(8.4, 5.2)
+    axes = figure.subplots(2, 2, sharex=True, sharey="row")
     for (row, column), ax in np.ndenumerate(axes):
-        kind, quantity, words = ("bias", "spread")[row], quantities[column], []
+        kind, by = ("bias", "spread")[row], ("sem", "threshold")[column]
+        words, blind = [], []
         for k, pixel in enumerate(pixels):
-            doses = sorted(dose for by, size, dose in table if by == "sem" and size == pixel)
-            known = [getattr(table["sem", pixel, dose], kind)[quantity] for dose in doses]
+            doses = sorted(dose for of, size, dose in table if of == by and size == pixel)
+            found = [table[by, pixel, dose] for dose in doses]
             area = [dose_per_area(pixel, dose) for dose in doses]
-            values = _with_bars(ax, area, known, k, f"pixel {pixel:g} nm")
+            values = _with_bars(ax, area, [getattr(f, kind)["CD"] for f in found], k, f"pixel {pixel:g} nm")
             words.append(f"pixel {pixel:g} nm {values} at {', '.join(f'{a:.2g}' for a in area)}")
+            unseen = [(a, getattr(f, kind)["CD"].value) for a, f in zip(area, found, strict=True) if f.blind]
+            blind += [f"{a:.2g} at {pixel:g} nm" for a, _ in unseen]
+            _greyed(ax, unseen, MARKERS[k])
         ax.axhline(0, color="#999999", linewidth=0.8)
-        ax.set(xscale="log", ylabel=f"{kind} (nm)", title=quantity if row == 0 else "")
+        ax.set(xscale="log", title=f"edge: {READER_NAMES[by]}" if row == 0 else "")
         ax.set_xlabel("dose (electrons per nm²)" if row else "")
+        ax.set_ylabel(f"CD, {kind} (nm)" if column == 0 else "")
         ax.minorticks_off()
-        describe(ax, f"{quantity}, {kind} in nm by dose in electrons per square nm: {'; '.join(words)}.")
-    figure.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(pixels))
+        describe(
+            ax,
+            f"CD by {READER_NAMES[by]}, {kind} in nm by dose in electrons per square nm: {'; '.join(words)}. "
+            f"Greyed: {', '.join(blind) or 'none'}.",
+        )
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    grey = Line2D(
+        [], [], marker="o", linestyle="none", markerfacecolor="white", color="#AAAAAA", markersize=8
+    )
+    handles, labels = [*handles, grey], [*labels, "hardly seen"]
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
+
+
+READER_NAMES: Mapping[str, str] = {"sem": "brightest point", "threshold": "half way down to the space"}
+
+
+def _greyed(ax: Axes, points: Sequence[tuple[float, float]], marker: str) -> None:
+    """Draw points over as open grey ones."""
+    for x, y in points:
+        ax.plot(x, y, marker, color="#AAAAAA", markerfacecolor="white", markersize=8, zorder=4)
 
 
 def equal_dose_table(table: TruthTable) -> Table:
@@ -130,7 +155,7 @@ def equal_dose_table(table: TruthTable) -> Table:
     rows = []
     for (by, pixel, dose), row in table.items():
         area = dose_per_area(pixel, dose)
-        if by == "sem" and not np.isclose(area, shared):
+        if by == "threshold" or (by == "sem" and not np.isclose(area, shared)):
             continue
         cells = [f"{by}, {pixel:g} nm", "\N{EN DASH}" if by == "coverage" else f"{dose:g}"]
         cells += [_interval(row.bias["CD"]), _interval(row.spread["CD"])]
@@ -141,7 +166,7 @@ def equal_dose_table(table: TruthTable) -> Table:
     return Table(
         ["", "e per pixel", *names],
         rows,
-        f"Read minus true in nm [95 % interval]; SEM: {shared:.2g} electrons per square nanometre",
+        f"Read minus true in nm [95 % interval]; SEM: brightest point, {shared:.2g} electrons per nm²",
     )
 
 
@@ -151,12 +176,13 @@ def _interval(found: Estimate) -> str:
 
 
 def lost_cuts_table(table: TruthTable, pixel_nm: float = 20.0) -> dict[str, dict[str, float]]:
-    """Dose -> CD bias over all rows, by `cd_error`, and the share of cuts that it leaves out, in %."""
+    """Dose -> CD bias over all rows, by `cd_error`, share of cuts that it leaves out in %, LER as read."""
     return {
         f"{dose:g} electrons per pixel": {
             "all rows": row.bias["CD"].value,
             "cd_error": row.bias["CD by cd_error"].value,
             "unmatched": 100 * row.lost,
+            "LER read": row.true_ler + row.bias["LER"].value,
         }
         for (by, pixel, dose), row in table.items()
         if by == "sem" and pixel == pixel_nm
@@ -181,12 +207,19 @@ def floor_figure(readings: Readings, ax: Axes | None = None) -> Axes:
 
 @styled
 def gaming_figure(table: SweepTable, quantities: Sequence[str] = ("SSIM", "EPE", "defects")) -> Figure:
-    """Held-out judges by training loss, one dot per seed, joined by seed."""
+    """Held-out judges by training loss, one dot per seed, joined by seed: all, and below it the range of the
+    losses that end close together."""
     units = {"EPE": "nm", "|CD error|": "nm", "corner radius": "nm", "defects": "per image"}
-    figure = new_figure(3.5 * len(quantities), 3.3)
-    short = {arm: arm.replace("trained on ", "") for arm in WEIGHTS}
-    for ax, quantity in zip(figure.subplots(1, len(quantities)), quantities, strict=True):
-        groups = {short[arm]: values for arm, values in table.values(quantity, *WEIGHTS).items()}
-        bars_with_intervals(groups, quantity=quantity, unit=units.get(quantity, ""), title=quantity, ax=ax)
-        ax.set_xlabel("trained on")
+    figure = new_figure(3.5 * len(quantities), 5.6)
+    short = {arm: arm.replace("trained on ", "").replace(" in ", "\nin ") for arm in WEIGHTS}
+    close = [arm for arm in WEIGHTS if "in [" not in arm]
+    axes = figure.subplots(2, len(quantities), squeeze=False)
+    for column, quantity in enumerate(quantities):
+        values = table.values(quantity, *WEIGHTS)
+        for row, arms in enumerate((list(WEIGHTS), close)):
+            title = quantity if row == 0 else f"{quantity}, without the last"
+            groups = {short[arm]: values[arm] for arm in arms}
+            ax = axes[row, column]
+            bars_with_intervals(groups, quantity=quantity, unit=units.get(quantity, ""), title=title, ax=ax)
+            ax.set_xlabel("trained on")
     return figure

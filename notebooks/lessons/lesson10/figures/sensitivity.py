@@ -1,11 +1,13 @@
 """The figures of lesson 10, first part: what the metrics are, and how faults move them."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from gantrans.metrics import find_contours, find_runs, ssim_map
@@ -64,20 +66,45 @@ def cut_line_figure(image: Tensor, row: int, *, pixel_nm: float = PIXEL_NM) -> F
 
 
 @styled
-def contour_figure(made: Tensor, target: Tensor, crop: int = 40) -> Figure:
-    """Contours of a prediction and of its target (1, S, S), whole and in a corner of `crop` px."""
-    figure = new_figure(7.6, 3.7)
-    for ax, window in zip(figure.subplots(1, 2), (target.shape[-1], crop), strict=True):
-        for k, (name, image) in enumerate((("target", target), ("prediction", made))):
-            found = find_contours(image[None].double())
-            lines = np.stack([found.start, found.end, np.full_like(found.start, np.nan)], 1).reshape(-1, 2)
-            ax.plot(lines[:, 1], lines[:, 0], color=COLOURS[k], label=name, linewidth=1.4)
-        ax.set(xlim=(-0.5, window - 0.5), ylim=(window - 0.5, -0.5), aspect="equal")
-        ax.set(xlabel="column (px)", ylabel="row (px)", title="all" if window > crop else f"first {crop} px")
+def contour_figure(made: Tensor, target: Tensor, crop: int = 24) -> Figure:
+    """Contours of a prediction and of its target (1, S, S), whole and where they are farthest apart, with the
+    distances from the prediction's corners to the nearest point of the target's contour."""
+    wanted, found = (find_contours(image[None].double()) for image in (target, made))
+    corners, nearest = found.start, _nearest_points(found.start, wanted.start, wanted.end)
+    distance = np.linalg.norm(nearest - corners, axis=1)
+    size = target.shape[-1]
+    top, left_edge = np.clip(corners[distance.argmax()] - crop / 2, -0.5, size - 0.5 - crop)
+    figure = new_figure(7.8, 3.9)
+    left, right = figure.subplots(1, 2)
+    for ax in (left, right):
+        for k, (name, contour, width) in enumerate((("target", wanted, 3.2), ("prediction", found, 1.2))):
+            lines = np.stack([contour.start, contour.end, np.full_like(contour.start, np.nan)], 1).reshape(
+                -1, 2
+            )
+            ax.plot(lines[:, 1], lines[:, 0], color=(COLOURS[3], COLOURS[1])[k], label=name, linewidth=width)
+        ax.set(aspect="equal", xlabel="column (px)", ylabel="row (px)")
         ax.grid(False)
-    figure.axes[0].legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=2)
-    describe(figure.axes[0], "The 0.5-contours of a target and a prediction that wanders about it.")
+    arrows = np.stack([corners, nearest, np.full_like(corners, np.nan)], 1).reshape(-1, 2)
+    right.plot(arrows[:, 1], arrows[:, 0], color="black", linewidth=0.8, label="distance")
+    left.set(xlim=(-0.5, size - 0.5), ylim=(size - 0.5, -0.5), title="all; the box is enlarged")
+    left.add_patch(Rectangle((left_edge, top), crop, crop, fill=False, linewidth=1.2))
+    right.set(xlim=(left_edge, left_edge + crop), ylim=(top + crop, top), title=f"{crop} px of it")
+    figure.legend(*right.get_legend_handles_labels(), loc="outside lower center", ncols=3)
+    mean, most = distance.mean() * PIXEL_NM, distance.max() * PIXEL_NM
+    describe(
+        left,
+        "The 0.5-contours of a target and a prediction that wanders about it: "
+        f"{mean:.1f} nm from it on average, {most:.0f} nm at most.",
+    )
     return figure
+
+
+def _nearest_points(points: np.ndarray, start: np.ndarray, end: np.ndarray) -> np.ndarray:
+    """The point of any segment (M, 2) to (M, 2) that is nearest to each of (N, 2) points."""
+    along = end - start
+    part = ((points[:, None] - start) * along).sum(-1) / np.maximum((along**2).sum(-1), 1e-12)
+    on = start + part.clip(0, 1)[..., None] * along
+    return on[np.arange(len(points)), np.linalg.norm(on - points[:, None], axis=-1).argmin(1)]
 
 
 @styled
@@ -128,8 +155,11 @@ def _strength(fault: str, strength: float) -> str:
     return f"{strength:g} {FAULTS[fault].unit}".strip()
 
 
+_ON_A_CUT_BAR: Any = {"ha": "right", "va": "center", "color": "white", "fontsize": 8}
+
+
 def move_bars(moves: Mapping[str, float], ax: Axes) -> Axes:
-    """Bars of moves in standard deviations, cut at `MOST`; a judge that is not defined has no bar."""
+    """Bars of moves in standard deviations, cut at `MOST` with the number on it; undefined ones have none."""
     names = [name for name in SHOWN if name in moves]
     values = np.array([moves[name] for name in names])
     known = np.nan_to_num(values)
@@ -139,6 +169,8 @@ def move_bars(moves: Mapping[str, float], ax: Axes) -> Axes:
     ax.invert_yaxis()
     for i in np.flatnonzero(np.isnan(values)):
         ax.text(0.3, float(i), "not defined", va="center", fontsize=8, color="#8A8A8A")
+    for i in np.flatnonzero(known > MOST):
+        ax.text(MOST - 0.2, float(i), f"{known[i]:.0f} \N{RIGHTWARDS ARROW}", **_ON_A_CUT_BAR)
     for edge in (-BLIND, BLIND):
         ax.axvline(edge, color="black", linewidth=0.8, linestyle=":")
     ax.set(xlim=(-3, MOST), xlabel="worse by (standard deviations)", ylabel="judge")
@@ -175,12 +207,14 @@ def most_sensitive_table(on: Stage, grade: int = 2) -> Table:
 
 @styled
 def moves_figure(rows: Mapping[str, Mapping[str, float]], title: str = "") -> Figure:
-    """A table of moves, coloured where a judge sees something: |move| of one standard deviation or more."""
+    """A table of moves, darker the larger, where a judge sees something: |move| of one standard deviation or
+    more. Defects, right of the line, are a count: no shade."""
     judges = [name for name in SHOWN if any(name in row for row in rows.values())]
     values = np.array([[row.get(name, np.nan) for name in judges] for row in rows.values()])
     figure = new_figure(2.4 + 0.78 * len(judges), 1.2 + 0.27 * len(rows))
     ax = figure.subplots()
-    shade = np.log10(np.clip(np.nan_to_num(np.abs(values)), BLIND, MOST)) / np.log10(MOST)
+    sizes = np.where(np.array(judges) == "defects", 0.0, np.nan_to_num(np.abs(values)))
+    shade = np.log10(np.maximum(sizes, BLIND)) / np.log10(max(float(sizes.max()), MOST))
     ax.imshow(shade, cmap="Blues", vmin=0, vmax=1.6, aspect="auto", interpolation="nearest")
     for i, j in np.ndindex(*values.shape):
         seen = abs(values[i, j]) >= BLIND
@@ -189,6 +223,8 @@ def moves_figure(rows: Mapping[str, Mapping[str, float]], title: str = "") -> Fi
             j, i, words, ha="center", va="center", fontsize=8,
             color="black" if seen else "#8A8A8A", fontweight="bold" if seen else "normal",
         )  # fmt: skip
+    if "defects" in judges:
+        ax.axvline(judges.index("defects") - 0.5, color="black", linewidth=1.2)
     ax.set_xticks(range(len(judges)), [f"{j}\n(count)" if j == "defects" else j for j in judges], rotation=30)
     ax.set_yticks(range(len(rows)), list(rows))
     ax.tick_params(length=0, top=True, labeltop=True, bottom=False, labelbottom=False)
@@ -245,7 +281,7 @@ def correlation_figure(found: Mapping[str, Sequence[float]], ax: Axes | None = N
     ax.axhline(0, color="#999999", linestyle=":", linewidth=1)
     ax.set_xticks(range(len(found)), list(found))
     ax.set(xlim=(-0.5, len(found) - 0.5), ylim=(-1.05, 1.05), xlabel="judge", ylabel="rank correlation")
-    ax.set_title("With the domain's order; one dot per layout")
+    ax.set_title("With the domain's order: the same six faults, one dot per layout")
     return describe(ax, f"Rank correlation with the domain's order, mean and range: {'; '.join(words)}.")
 
 

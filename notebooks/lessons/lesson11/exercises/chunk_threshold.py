@@ -9,14 +9,15 @@ from gantrans.teaching.exercises.inputs import Args, Case
 ex = Exercise(
     id="chunk_threshold",
     lesson="11",
-    title="A threshold that knows about lots",
+    title="A threshold that allows for lots",
     difficulty=3,
     minutes=12,
     spec=r"""
     How far may a window stray while nothing is wrong? Ask the reference. Cut its values, *in the order of
     time*, into chunks as long as a window (what is left over at the end is dropped, everywhere). For each
     chunk take the distance of its mean to the mean of *all other* chunks' values. The largest distance is the
-    threshold. With fewer than `fewest` chunks there is no answer: return `None`.
+    threshold. With fewer than `fewest` chunks there is no answer: return `None`. (The monitor does the same
+    with the KS distances of ten features, each over its median, and the largest of the ten.)
     """,
     hints=(
         "`values[: m * window].reshape(m, window)` has a chunk per row, if the order is kept.",

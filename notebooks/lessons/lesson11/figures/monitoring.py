@@ -14,9 +14,13 @@ from gantrans.operations.drift.profile import Measured
 from gantrans.teaching.plots import COLOURS, bars_with_intervals, describe, image_axes, new_figure, styled
 from gantrans.teaching.plots.style import LINES
 from lessons.lesson11.experiments import drift, drift_quality
-from lessons.lesson11.experiments.drift_quality import Course
+from lessons.lesson11.experiments.drift_quality import MARGIN, RAMP_DAYS, REVIEWED, Course
 from lessons.lesson11.experiments.drift_streams import DRIFTS, LOT, measured_stream, stream
 
+CUT = 4.0
+"""Curves of values over their limits end here; what lies beyond is drawn at the edge with an open symbol."""
+REVIEWED_LABEL = f"{REVIEWED} reviewed, 2 s.e."
+CHART, WINDOW = "chart: largest of 20 sums", "window score: largest of 10"
 PLAYED = ("none", "brightness", "blur", "noise", "rotation", "bridges")
 """Drifts of the stream player."""
 _PLAYER_SEED = 5_000_000
@@ -78,8 +82,8 @@ def player_figure(name: str, ramp: int, seen: int, *, images: int, scale: str, s
     """
     now = max(LOT, round(seen / 100 * images / LOT) * LOT)
     whole = _played(name, ramp, images, scale, seed)
-    figure = new_figure(9.4, 3.6)
-    left, right = figure.subplots(1, 2, width_ratios=(1, 2.6))
+    figure = new_figure(9.4, 2.9)
+    left, right = figure.subplots(1, 2, width_ratios=(1, 2.9))
     last = stream(name, LOT, _PLAYER_SEED + seed, start=now - LOT, ramp=ramp, size=drift.SETTINGS[scale].size)
     reached = "in control" if name == "none" else f"{last.progress[-1]:.0%} of {DRIFTS[name].size}"
     image_axes(last.sem[-1], f"image {now}\n{reached}", ax=left)
@@ -88,35 +92,44 @@ def player_figure(name: str, ramp: int, seen: int, *, images: int, scale: str, s
 
 
 def _timeline(ax: Axes, whole: Trace, now: int, images: int) -> None:
-    series = {
-        "1 flags per window": whole.outliers,
-        "2 window score": whole.windows,
-        "3 chart": whole.chart,
-    }
+    series = {"1 flags per window": whole.outliers, f"2 {WINDOW}": whole.windows, f"3 {CHART}": whole.chart}
     words = []
     for i, (label, (at, values)) in enumerate(series.items()):
         kept = [(x, v) for x, v in zip(at, values, strict=True) if x <= now]
-        x, y = [k[0] for k in kept], [min(k[1], 4.0) for k in kept]
-        marker = "os."[i]
-        ax.plot(x, y, linestyle=LINES[i], marker=marker, color=COLOURS[i], label=label)
+        _cut_line(ax, [k[0] for k in kept], [k[1] for k in kept], i, label)
         words.append(f"{label} {kept[-1][1]:.2f}" if kept else f"{label}: insufficient data")
     ax.axhline(1, color="black", linewidth=1, linestyle="--")
     raised = [a for a in whole.alarms if a.image <= now]
-    for level, colour, height in (("windows", COLOURS[1], 4.6), ("chart", COLOURS[2], 4.25)):
+    for level, colour, height in (("windows", COLOURS[1], 5.1), ("chart", COLOURS[2], 4.6)):
         at = [a.image for a in raised if a.level == level]
         if at:
-            ax.plot(at, [height] * len(at), "v", color=colour, markersize=7, clip_on=False)
+            ax.plot(at, [height] * len(at), "v", color=colour, markersize=6, clip_on=False)
     if raised:
-        ax.text(raised[0].image - 0.015 * images, 4.42, "alarms", ha="right", va="center", fontsize=8.5)
+        ax.text(raised[0].image - 0.015 * images, 4.85, "alarms", ha="right", va="center", fontsize=8.5)
     ax.set(
-        xlim=(0, images), ylim=(0, 4.8), xlabel="images seen", ylabel="value / limit (cut at 4)",
-        title=f"first alarm at image {raised[0].image}" if raised else "no alarm",
+        xlim=(0, images), ylim=(0, 5.4), xlabel="images seen", ylabel=f"value / limit, to {CUT:g}",
+        yticks=range(5), title=f"first alarm at image {raised[0].image}" if raised else "no alarm",
     )  # fmt: skip
-    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.16), ncols=3)
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.2), ncols=3)
     first = f"first alarm at image {raised[0].image} ({raised[0].level})" if raised else "no alarm"
     describe(
         ax, f"After {now} of {images} images, as multiples of their limits: {', '.join(words)}; {first}."
     )
+
+
+def _cut_line(ax: Axes, at: Sequence[int], values: Sequence[float], i: int, label: str) -> None:
+    """A curve that ends at `CUT`; what is cut has open symbols there."""
+    size = (4.0, 4.5, 3.5)[i]
+    ax.plot(
+        at, np.minimum(values, CUT), linestyle=LINES[i], marker="os^"[i], markersize=size, color=COLOURS[i],
+        label=label,
+    )  # fmt: skip
+    beyond = [x for x, v in zip(at, values, strict=True) if v > CUT]
+    if beyond:
+        ax.plot(
+            beyond, [CUT] * len(beyond), "os^"[i], markersize=size, color=COLOURS[i], markerfacecolor="white",
+            zorder=3,
+        )  # fmt: skip
 
 
 @styled
@@ -132,37 +145,44 @@ def charts_figure(of: drift.Line, streams: Mapping[str, Measured]) -> Figure:
         series["EWMA"] = (seen.chart[0], chart_path(ewma, measured))
         crossing = {}
         for i, (label, (at, values)) in enumerate(series.items()):
-            ax.plot(
-                at, values, linestyle=LINES[i], marker="os^"[i], markersize=4, color=COLOURS[i], label=label
-            )
+            _cut_line(ax, at, values, i, label)
             crossing[label] = next((x for x, v in zip(at, values, strict=True) if v > 1), None)
         ax.axhline(1, color="black", linewidth=1)
-        ax.set(title=name, xlabel="images seen", ylim=(0, 3))
+        ax.set(title=name, xlabel="images seen", ylim=(0, CUT + 0.3))
         words = ", ".join(f"{k} first at {v}" if v else f"{k} never" for k, v in crossing.items())
         describe(ax, f"{name}, beyond the limit: {words}.")
-    panels[0].set_ylabel("value / limit")
+    panels[0].set_ylabel(f"value / limit, to {CUT:g}")
     panels[0].legend(loc="upper left")
     return figure
 
 
 @styled
 def quality_figure(courses: Mapping[str, Course], in_control: float) -> Figure:
-    """IoU of the reviewed images day by day, the day of the alarm and the day quality was lost."""
-    figure = new_figure(9.4, 4.6)
+    """IoU by day, of all images and of reviewed ones; days of the alarm, of the loss and of finding it."""
+    figure = new_figure(9.4, 5.2)
     axes = figure.subplots(2, 3, sharey=True).ravel()
     for ax, (part, course) in zip(axes, courses.items(), strict=False):
         days = np.arange(1, len(course.iou) + 1)
         iou, error = np.array(course.iou), np.array(course.error)
-        ax.axhline(in_control, color=COLOURS[5], linewidth=1, label="in control")
-        ax.fill_between(days, iou - 2 * error, iou + 2 * error, color=COLOURS[0], alpha=0.2, linewidth=0)
-        ax.plot(days, iou, marker="o", markersize=3.5, color=COLOURS[0], label="IoU, 2 s.e.")
-        marks = {"alarm": (course.alarm, COLOURS[2], "-"), "quality lost": (course.loss, COLOURS[1], "--")}
+        ax.fill_between(days, iou - 2 * error, iou + 2 * error, color=COLOURS[3], alpha=0.4, linewidth=0)
+        ax.plot(days, iou, marker="o", markersize=2.5, linewidth=0.8, color=COLOURS[3], label=REVIEWED_LABEL)
+        ax.plot(days, in_control - np.array(course.cost), color=COLOURS[0], label="all images, by the truth")
+        ax.axhline(in_control - MARGIN, color=COLOURS[5], linewidth=1, label=f"{MARGIN:g} below in control")
+        marks = {
+            "alarm": (course.alarm, COLOURS[2], "-"),
+            "quality lost": (course.lost, COLOURS[1], "--"),
+            "loss found by labels": (course.found, COLOURS[1], ":"),
+        }
         for label, (day, colour, style) in marks.items():
             if day is not None:
                 ax.axvline(day, color=colour, linestyle=style, label=label)
-        alarm, loss = (f"day {d}" if d else "never" for d in (course.alarm, course.loss))
-        ax.set(title=part, xlabel="day", xlim=(0.5, len(days) + 0.5))
-        describe(ax, f"{part}: IoU from {iou[0]:.2f} to {iou[-1]:.2f}; alarm {alarm}, quality lost {loss}.")
+        alarm, lost, found = (f"day {d}" if d else "never" for d in (course.alarm, course.lost, course.found))
+        ticks = [d for d in (1, 5, 10, 15, 20) if d <= len(days)]
+        ax.set_xticks(ticks, [f"{d}\n{d / RAMP_DAYS:g}" for d in ticks])
+        ax.set(title=part, xlabel="day, and size of the drift" if ax in axes[3:] else "")
+        ax.set_xlim(0.5, len(days) + 0.5)
+        words = f"{part}: IoU from {iou[0]:.2f} to {iou[-1]:.2f}; alarm {alarm}, quality lost {lost}"
+        describe(ax, f"{words}, found by labels {found}.")
     for ax in (axes[0], axes[3]):
         ax.set_ylabel("IoU with the layout")
     handles = {
@@ -172,7 +192,7 @@ def quality_figure(courses: Mapping[str, Course], in_control: float) -> Figure:
     }
     for ax in axes[len(courses) :]:
         ax.set_axis_off()
-    axes[-1].legend(list(handles.values()), list(handles), loc="center", fontsize=10)
+    axes[-1].legend(list(handles.values()), list(handles), loc="center", fontsize=9.5)
     return figure
 
 

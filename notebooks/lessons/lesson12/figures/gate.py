@@ -24,6 +24,9 @@ from lessons.lesson12.experiments import kills, promotion
 from lessons.lesson12.experiments.promotion import GAINS, GATES, LAYOUTS, RULES, Hold
 from lessons.shared import process_change
 
+DIFFERENCES, BOUNDS = 0.11, (-0.035, 0.035)
+"""Axes of the explorer of bounds: the same in every state, so that what grows is seen to grow."""
+
 
 @styled
 def bounds_figure(*, gain: float, layouts: int, common: int, images: int = 5, seed: int = 3) -> Figure:
@@ -50,6 +53,7 @@ def bounds_figure(*, gain: float, layouts: int, common: int, images: int = 5, se
         left.plot(place, row.mean(), "_", color="black", markersize=7)
     left.axhline(0, color="#777777", linewidth=0.8)
     left.set(xlabel="layout, sorted by its mean (dash)", ylabel="challenger minus champion (IoU)")
+    left.set_ylim(-DIFFERENCES, DIFFERENCES)
     mean = float(differences.mean())
     words = [f"mean {mean:+.4f}"]
     for i, (name, bound) in enumerate(bounds.items()):
@@ -65,6 +69,7 @@ def bounds_figure(*, gain: float, layouts: int, common: int, images: int = 5, se
     right.axhline(0, color="#777777", linewidth=0.8)
     right.set_xticks(range(2), list(bounds))
     right.set_xlim(-0.6, 1.6)
+    right.set_ylim(*BOUNDS)
     right.set(title="mean and lower bound", ylabel="IoU", xlabel="what is resampled")
     left.set_title(f"{layouts} layouts, {images} images of each")
     describe(left, f"Differences of {layouts} layouts; true gain {gain / 1000:g}.")
@@ -76,27 +81,32 @@ def bounds_figure(*, gain: float, layouts: int, common: int, images: int = 5, se
 def rules_figure(record: Mapping[str, Any]) -> Figure:
     """What rules promote, from a record of G26: against the true gain, and against the number of layouts."""
     numbers, parts = record["numbers"], record["parts"]
-    figure = new_figure(8.8, 3.4)
+    figure = new_figure(9.2, 4.2)
     left, right = figure.subplots(1, 2)
     words = []
     for i, rule in enumerate((*RULES, *GATES)):
         none = parts[rule]["measured"] if rule in parts else numbers[f"{rule}: gain 0"]
         shares = [none, *(numbers[f"{rule}: gain {gain:g}"] for gain in GAINS[1:])]
-        left.plot(range(len(GAINS)), shares, label=rule, color=COLOURS[i], marker=MARKERS[i])
+        left.plot(GAINS, shares, label=rule, color=COLOURS[i], marker=MARKERS[i])
         words.append(f"{rule} {none:.1%}")
-    left.set_xticks(range(len(GAINS)), [f"{gain:g}" for gain in GAINS])
-    left.set(xlabel="true gain (IoU)", ylabel="share promoted", title="60 layouts of 5 images")
-    left.legend(loc="lower right", fontsize=8)
+    left.set_xticks(GAINS, [f"{gain:g}" for gain in GAINS])
+    left.set(
+        xlabel="true gain (IoU)", ylabel="share promoted", title="60 layouts of 5 images", ylim=(0, 1.03)
+    )
+    left.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8)
     describe(left, f"Share of equal challengers promoted: {'; '.join(words)}.")
     for i, (name, word) in enumerate((("bootstrap", ", bootstrap"), ("our rule: t below 40", ""))):
         values = [100 * numbers[f"{n} layouts{word}"] for n in LAYOUTS]
-        right.plot(range(len(LAYOUTS)), values, label=name, color=COLOURS[i + 1], marker=MARKERS[i + 1])
+        right.plot(LAYOUTS, values, label=name, color=COLOURS[i + 1], marker=MARKERS[i + 1])
     right.axhline(100 * numbers["alpha"], color="#777777", linestyle=":", linewidth=1)
-    right.text(len(LAYOUTS) - 1, 100 * numbers["alpha"], "alpha", ha="right", va="top", color="#555555")
-    right.set_xticks(range(len(LAYOUTS)), [str(n) for n in LAYOUTS])
+    right.text(LAYOUTS[-1], 100 * numbers["alpha"], "alpha", ha="right", va="top", color="#555555")
+    right.set_xscale("log")
+    right.set_xticks([n for n in LAYOUTS if n != 39], [str(n) for n in LAYOUTS if n != 39])
+    right.minorticks_off()
     right.set_ylim(0, None)
-    right.set(xlabel="layouts", ylabel="equal challengers promoted (%)", title="how many layouts?")
-    right.legend(fontsize=8)
+    right.set(xlabel="layouts (logarithmic)", ylabel="equal challengers promoted (%)")
+    right.set_title("how many layouts?")
+    right.legend(loc="upper center", bbox_to_anchor=(0.5, -0.18), ncols=2, fontsize=8)
     few = f"{LAYOUTS[0]} layouts"
     describe(
         right,
@@ -113,6 +123,16 @@ def equal_table(shares: Mapping[str, tuple[int, int]]) -> Table:
         share, low, high = proportion_interval(promoted, count)
         rows.append([rule, f"{promoted} of {count}", f"{share:.1%}", f"{low:.1%} to {high:.1%}"])
     return Table(["rule", "promoted", "share", "99 % interval"], rows, "Equal challengers")
+
+
+def winners_table(years: promotion.Years) -> Table:
+    """What years of twelve equal challengers promise, by how the hold-out is used; the true gain is 0."""
+    rows = [
+        [name, f"{found.promoting:.0%}", "none" if np.isnan(found.claimed) else f"{found.claimed:+.4f}", "0"]
+        for name, found in years.items()
+    ]
+    header = ["hold-out", "years that promote one", "gain that the gate saw (IoU)", "true gain"]
+    return Table(header, rows, "Twelve equal challengers a year, bound by layout")
 
 
 def defects_table(count: int) -> Table:
@@ -188,5 +208,7 @@ def latency_table(record: Mapping[str, Any]) -> Table:
         refused = record["numbers"][f"{slower:g} times as slow: refused"]
         rows.append([f"{slower:g}", f"{refused:.0%}"])
     return Table(
-        ["times as slow", "refused"], rows, f"5 % better challengers; limit {GateConfig().latency_factor:g}"
+        ["times as slow", "refused"],
+        rows,
+        f"5 % better challengers; limit {GateConfig().latency_factor:g}; simulated timings, 10 % of spread",
     )
