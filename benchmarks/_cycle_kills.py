@@ -237,6 +237,10 @@ def _live(folder: Path, tell: Callable[[dict[str, int]], None]) -> None:
             tell({"labels": i + 1, "event": registry.aliases(DIRECTION).event})
 
 
+def _send(pipe: int, message: dict[str, int]) -> None:
+    os.write(pipe, json.dumps(message).encode() + b"\n")
+
+
 def _killed(work: Callable[[Callable[[dict[str, int]], None]], None], seconds: float) -> dict[str, int]:
     """Run `work` in a child, kill it `seconds` after its first message; returns its last whole message."""
     receive, send = os.pipe()
@@ -244,7 +248,7 @@ def _killed(work: Callable[[Callable[[dict[str, int]], None]], None], seconds: f
     if child == 0:
         os.close(receive)
         try:
-            work(lambda message: os.write(send, json.dumps(message).encode() + b"\n") and None)
+            work(lambda message: _send(send, message))
         finally:
             os._exit(0)
     os.close(send)

@@ -18,6 +18,7 @@ from gantrans.operations.promotion import cycle
 from gantrans.operations.promotion.cycle import PROMOTED, REFUSED, WAITING, CycleConfig, Outcome
 from gantrans.operations.promotion.gate import GateConfig
 from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.promotion.versions import RegistryError
 from gantrans.operations.promotion.windows import WindowConfig, is_judged, layout_of, windows_of
 
 DIRECTION = kills.DIRECTION
@@ -167,7 +168,7 @@ def test_accepted_outputs_are_not_taught_unless_asked_for_and_never_judge(
     taken = windows_of(store, registry, DIRECTION, WindowConfig(accepted=True))
     assert own(taken.new)
     assert own(taken.hold) == []
-    assert any("taught as their own targets (self-training)" in note for note in taken.notes)
+    assert any("accepted outputs of the model itself" in note for note in taken.notes)
     assert set(taken.new.layout[own(taken.new)].unique().tolist()) == {0, 255}  # cut, as a label would be
 
 
@@ -204,6 +205,30 @@ def test_a_registered_challenger_that_was_not_judged_is_judged_by_the_next_turn(
         once.setattr(cycle, "fine_tune", lambda *_, **__: pytest.fail("it trained again"))
         assert run(registry, store).version == "v0002"
     assert registry.versions(DIRECTION) == ["v0001", "v0002"]
+
+
+def test_a_regime_that_ends_during_a_turn_promotes_nothing(
+    registry: Registry, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def judged(*given: object, **named: object) -> object:
+        registry.retire(DIRECTION, opens="B", why="just now")
+        return real(*given, **named)
+
+    real = cycle.judge
+    monkeypatch.setattr(cycle, "judge", judged)
+    with pytest.raises(RegistryError, match="'first' was retired while v0002 was judged by it; nothing was"):
+        run(registry, store)
+    assert registry.aliases(DIRECTION).champion == "v0001"
+
+
+def test_a_damaged_picture_is_left_out_with_a_count(registry: Registry, store: Store) -> None:
+    count = len(windows_of(store, registry, DIRECTION, WindowConfig()).new)
+    taught = next(pair for pair in store.pairs(DIRECTION) if not is_judged(pair.prediction))
+    with store.transaction() as connection:
+        connection.execute("UPDATE image SET png = ? WHERE sha256 = ?", (b"damaged", taught.input))
+    found = windows_of(store, registry, DIRECTION, WindowConfig())
+    assert len(found.new) == count - 1
+    assert "1 of them are left out: damaged in the store" in " ".join(found.notes)
 
 
 def test_a_second_turn_is_refused_and_says_who_holds_the_lock(
