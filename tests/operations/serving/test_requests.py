@@ -26,7 +26,7 @@ from gantrans.errors import CheckpointError, ConfigError
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving import run as running
 from gantrans.operations.serving.gate import guard
-from gantrans.operations.serving.intake import IntakeConfig
+from gantrans.operations.serving.intake import PART, IntakeConfig
 from gantrans.operations.serving.monitors import Operational
 from gantrans.operations.serving.run import ServeConfig, run_service
 from gantrans.operations.serving.server import serve_app
@@ -262,6 +262,21 @@ def test_a_proxys_names_can_be_allowed(store: Store) -> None:
         with pytest.raises(ConfigError, match="--allow-origin"):
             ServeConfig(Path("store"), origins=(wrong,))
     ServeConfig(Path("store"), origins=("https://sem.example:8443", "http://[::1]:80"))
+
+
+def test_a_large_body_does_not_hold_up_the_others(store: Store) -> None:
+    """20 MiB of JSON are parsed in one piece, a second in which no other request is answered."""
+    web = client(make_app(store))
+    numbers = b"[" + b"1," * 2**19 + b"1]"
+    kind = {"content-type": "application/json"}
+    assert web.put("/predictions/p/verdicts/e", content=numbers, headers=kind).status_code == 413
+    noise = np.random.default_rng(0).integers(0, 256, (1800, 1800), np.uint8)
+    large = nasty_images.saved(noise, "PNG")  # 3 MB arrive at the application in several parts
+    assert len(large) > 10 * PART
+    assert translate(web, large, id="large").status_code == 200
+    kept = store.prediction("large")
+    assert kept is not None
+    assert store.image(kept.input).shape == (1, 1800, 1800)
 
 
 def test_a_token_may_hold_any_letters(store: Store) -> None:
