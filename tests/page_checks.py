@@ -14,7 +14,8 @@ _CONTRAST = """selector => [...document.querySelectorAll(selector)]
         return .2126 * r + .7152 * g + .0722 * b;
     };
     let ground = e;
-    while (/^rgba.*, 0\\)|transparent/.test(getComputedStyle(ground).backgroundColor)) ground = ground.parentElement;
+    while (/^rgba.*, 0\\)|transparent/.test(getComputedStyle(ground).backgroundColor))
+        ground = ground.parentElement;
     const [a, b] = [getComputedStyle(e).color, getComputedStyle(ground).backgroundColor].map(light);
     return [e.id || e.textContent.trim(), (Math.max(a, b) + .05) / (Math.min(a, b) + .05)];
 })"""
