@@ -139,10 +139,10 @@ def gate(
     if before.name == after.name:
         raise ConfigError(f"{after.name} is the champion itself; name another version with --challenger.")
     windows = windows_of(Store(store, create=False), models, name, WindowConfig(judged=judged, since=since))
-    predictors = [models.predictor(name, version.name, place) for version in (before, after)]
+    known, candidate = (models.predictor(name, version.name, place) for version in (before, after))
     problem = smoke_inference(after.folder, windows.hold, place)
     decision = judge(
-        *predictors, windows, _gate(alpha, old_margin, family_margin, defects), smoke_problem=problem
+        known, candidate, windows, _gate(alpha, old_margin, family_margin, defects), smoke_problem=problem
     )
     found = {"champion": before.name, "challenger": after.name, "direction": name, **decision.to_dict()}
     text = json.dumps({**found, "notes": list(windows.notes)}, indent=1)

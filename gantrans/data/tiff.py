@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from gantrans.data.decoding import (
+from gantrans.data.stored import (
     MAX_SCANS,
     Stored,
     check_orientation,

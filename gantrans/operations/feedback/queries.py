@@ -1,4 +1,4 @@
-"""What the monitors read from a store: verdicts by version, quality over time, what nobody has looked at."""
+"""What the monitors read from a store: verdicts by version, quality over time, what is not labelled yet."""
 
 import json
 from dataclasses import dataclass

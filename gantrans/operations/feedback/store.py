@@ -85,7 +85,7 @@ class Store(Database):
         """Record a verdict on `item`, or its withdrawal (None); False if event `id` was recorded before.
 
         Args:
-            reviewer: who decided; "" if that is not said.
+            reviewer: who decided; "" if unknown.
 
         Raises:
             DataError: unknown verdict. ConflictError: `id` was used for something else. StoreError: see

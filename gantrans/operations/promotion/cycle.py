@@ -14,18 +14,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gantrans.config import check_range, to_dict
 from gantrans.directions import direction as registered
-from gantrans.files import held
+from gantrans.files import held, remove_drafts
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.promotion.comparison import compare, measure_latency, score_images, smoke_inference
 from gantrans.operations.promotion.disk import DiskError, as_json
 from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
 from gantrans.operations.promotion.gate import Decision, GateConfig, decide
 from gantrans.operations.promotion.registry import Registry
-from gantrans.operations.promotion.versions import Version, digest
+from gantrans.operations.promotion.versions import RegistryError, Version, digest
 from gantrans.operations.promotion.windows import (
     WindowConfig,
     Windows,
@@ -40,7 +40,9 @@ TUNING = FineTuneConfig(epochs=20, rate=0.1, share=0.5)
 """What the commands tune with: a low rate, and replay as long as the first regime holds."""
 GATE = GateConfig(old_margin=0.02, defect_rule="bound")
 """What the commands judge by: "bound" because a champion in service is seldom without defects."""
-PROMOTED, REFUSED, WAITING = "promoted", "refused", "waiting"
+PROMOTED: Final = "promoted"
+REFUSED: Final = "refused"
+WAITING: Final = "waiting"
 
 
 @dataclass(frozen=True)
@@ -135,7 +137,7 @@ def challenge(
         details: plain values for the history, beside the decision.
 
     Raises:
-        RegistryError: there is no champion, or it changed meanwhile (nothing is promoted then).
+        RegistryError: there is no champion, or it or the regime changed meanwhile; nothing is promoted then.
         TrainingError, DataError, DiskError: see `fine_tune`, `decide` and `Registry`.
     """
     champion = registry.version(direction, "champion")
@@ -148,6 +150,11 @@ def challenge(
     before, after = (registry.predictor(direction, v.name, place) for v in (champion, version))
     problem = smoke_inference(version.folder, windows.hold, place)
     decision = judge(before, after, windows, gate, smoke_problem=problem)
+    if registry.regime(direction).name != plan["regime"]:
+        raise RegistryError(
+            f"The regime {plan['regime']!r} was retired while {version.name} was judged by it; nothing was "
+            "promoted: start another turn."
+        )
     return _decided(registry, direction, champion, version, decision, windows, gate, details or {})
 
 
@@ -204,6 +211,7 @@ def alone(registry: Registry, direction: str) -> Iterator[None]:
             stack.enter_context(held(path, f"The cycle of {direction} in {registry.root}"))
         except OSError as error:
             raise DiskError(f"Cannot write {path} ({error.strerror or error}); make it writable.") from error
+        remove_drafts(path.parent, f"{path.name}.holder", alone=True)  # of a turn that was killed
         yield
 
 

@@ -204,7 +204,8 @@ class Intake:
         work = asyncio.ensure_future(self._work(scope, replay, send_in_time, leave))
         try:
             await asyncio.wait({work}, timeout=self.config.request_s)
-        except asyncio.CancelledError:  # the server stops
+        except asyncio.CancelledError:  # the server stops: what waits for the network need not run
+            call.leave()
             work.cancel()
             raise
         finally:

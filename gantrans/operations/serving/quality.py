@@ -14,7 +14,7 @@ import math
 import threading
 import time
 from collections import defaultdict
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from torch import Tensor
@@ -24,7 +24,7 @@ from gantrans.directions import directions
 from gantrans.metrics import epe
 from gantrans.metrics.image import WINDOW
 from gantrans.operations.feedback.queries import Scores, all_scores, verdict_counts
-from gantrans.operations.feedback.records import KINDS, VERDICTS
+from gantrans.operations.feedback.records import KINDS, VERDICTS, LabelKind
 from gantrans.operations.feedback.store import DamagedPictureError, Store
 from gantrans.translation.inference import SCORES
 
@@ -110,7 +110,7 @@ class Quality:
         return column
 
     def _measure(
-        self, labels: dict[str, list[Label]], seconds: float | None
+        self, labels: Mapping[LabelKind, list[Label]], seconds: float | None
     ) -> dict[tuple[str, str], Scores]:
         """The scores of all labels that are known after measuring new ones."""
         if not self._measuring.acquire(blocking=seconds is None):

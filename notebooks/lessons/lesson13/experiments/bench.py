@@ -42,6 +42,9 @@ class Site(Protocol):
     def scores(self, pairs: PairedDataset) -> Tensor:
         """IoU of the present champion on pairs, (N,)."""
 
+    def scores_before(self, pairs: PairedDataset) -> Tensor:
+        """IoU of the champion before the present one on pairs, (N,); there must be one."""
+
     def drift(self) -> tuple[float, bool]:
         """The chart of the input monitor in units of its limit, and whether an alarm stands."""
 
@@ -108,6 +111,10 @@ class Bench:
     def scores(self, pairs: PairedDataset) -> Tensor:
         """See `Site`."""
         return ious(self.predictor, pairs)
+
+    def scores_before(self, pairs: PairedDataset) -> Tensor:
+        """See `Site`."""
+        return ious(self.line[-2][1], pairs)
 
     def drift(self) -> tuple[float, bool]:
         """See `Site`."""

@@ -184,7 +184,7 @@ class Served:
         return PairedDataset(sem, layout, [self.families[name] for name in names], PIXEL_NM, names)
 
     def qualities(self) -> list[tuple[int, float]]:
-        """See `Site`; a label counts for the version that predicted."""
+        """See `bench.Site`; a label counts for the version that predicted."""
         champion, found = self.registry.aliases(DIRECTION).champion, []
         for prediction, _, model, output, label, image in self.store.labels():
             if model != champion or prediction not in self.families:
@@ -198,8 +198,12 @@ class Served:
         return [(quarter_setting.day_of(name), value) for name, value in sorted(found)]
 
     def scores(self, pairs: PairedDataset) -> Tensor:
-        """See `Site`; from the registered files."""
+        """See `bench.Site`; from the registered files."""
         return quarter_setting.ious(self.champion(), pairs)
+
+    def scores_before(self, pairs: PairedDataset) -> Tensor:
+        """See `bench.Site`; from the registered files."""
+        return quarter_setting.ious(self.registry.predictor(DIRECTION, "previous"), pairs)
 
     def drift(self) -> tuple[float, bool]:
         """See `bench.Site`; as the server says it."""

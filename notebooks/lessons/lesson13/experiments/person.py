@@ -1,7 +1,7 @@
 """Lesson 13: what a person decides in the quarter, from what the monitors show.
 
 The simulation's truth is not used: a person sees labels that have arrived, the chart of their quality, and
-the alarm of the input monitor. Every decision comes some days after the alarm that asked for it, and is noted.
+the alarm of the input monitor. A decision comes some days after the alarm that asked for it, and is noted.
 """
 
 from collections.abc import Sequence
@@ -19,7 +19,7 @@ ACCEPT = "accept the level"
 class Habits:
     """delay: days from an alarm to a decision.
 
-    soon: a fall that began at most so many days after a promotion is blamed on the promotion.
+    soon: a fall that began at most so many days after a promotion may be the new version's fault.
     refusals, labels: the level is accepted after so many refusals in a row, with at least so many labels of
     the regime: then the gate sees nothing more to win.
     """
@@ -55,6 +55,7 @@ def decide(
     labels: Sequence[tuple[int, float]],
     chart: QualityChart | None,
     promoted: int | None,
+    before: float | None,
     *,
     retire_by_labels: bool,
     standing: bool,
@@ -65,6 +66,7 @@ def decide(
     Args:
         labels: (day of the image, IoU) of the champion's labelled predictions that have arrived.
         promoted: day on which the champion was promoted over another one; None if it has no predecessor.
+        before: mean IoU of the version before on the images since the fall began, translated again.
         retire_by_labels: whether labels may end a regime under this policy; else only the input monitor may.
         standing: whether the alarm of the input monitor still stands.
     """
@@ -79,8 +81,12 @@ def decide(
     why = f"{len(since)} labels since day {alarm.began} lie {fall:.2f} below the reference {chart.mean:.2f}"
     if fall < chart.rule.slack * chart.std:
         return Note(today, GO_ON, f"{why}: too little to act on")
-    if promoted is not None and alarm.began <= promoted + habits.soon:
-        return Note(today, ROLL_BACK, f"{why}, and the version serves since day {promoted}")
+    if promoted is not None and before is not None and alarm.began <= promoted + habits.soon:
+        if before - float(np.mean(since)) > fall / 2:
+            return Note(
+                today, ROLL_BACK, f"{why}; the version before day {promoted} has {before:.2f} on them"
+            )
+        why += f"; the version before day {promoted} is no better"
     if retire_by_labels:
         return Note(today, RETIRE, why, alarm.began)
     return Note(today, GO_ON, f"{why}; this policy waits for the input monitor")

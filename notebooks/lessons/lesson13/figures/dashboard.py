@@ -23,7 +23,7 @@ from gantrans.teaching.sweeps.tables import Table as SweepTable
 from lessons.lesson13.experiments.live_quarter import png_16_bit
 from lessons.lesson13.experiments.loop import Start, Story
 from lessons.lesson13.experiments.person import RETIRE, ROLL_BACK, Note
-from lessons.lesson13.experiments.quarter import ARMS, NEVER, ON_LABELS, ORACLE, named, share_recovered
+from lessons.lesson13.experiments.quarter import ARMS, NEVER, ON_LABELS, ORACLE, named, recovered
 from lessons.lesson13.experiments.quarter_setting import KEPT, LOST, PARTS, QuarterSetting, part_of
 
 WORDS = {"before": "old process", "images": "images changed", "relation": "relation changed"}
@@ -308,6 +308,6 @@ def recovery_table(table: SweepTable) -> Table:
         for part in PARTS[1:]:
             arms = [named(arm, scenario) for arm in (NEVER, ON_LABELS, ORACLE)]
             levels = [f"{m[f'{part}, end']:.3f}" for m in table.means(*arms).values()]
-            rows.append([WORDS[part] + name, *levels, f"{share_recovered(table, part, scenario):.0%}"])
+            rows.append([WORDS[part] + name, *levels, f"{np.mean(recovered(table, part, scenario)):.0%}"])
     header = ["change", "never train", "the loop", "oracle", "share recovered"]
     return Table(header, rows, f"The last ten days of each phase, mean of {len(table.seeds)} seeds")
