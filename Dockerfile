@@ -1,7 +1,12 @@
 # The translation service in a container, as a user without rights and with a health check.
 #
 #   docker build -t gantrans .
-#   docker run -p 127.0.0.1:8000:8000 -e GANTRANS_TOKEN=... -v ./registry:/models:ro -v ./feedback:/feedback gantrans
+#   docker run -p 127.0.0.1:8000:8000 -e GANTRANS_TOKEN=... -v ./models:/models:ro -v ./feedback:/feedback gantrans
+#
+# It serves the champions of the registry in /models (the README's eight commands make one) and follows every
+# promotion. The loop runs beside it, with a registry that it may write:
+#   docker run -v ./models:/models -v ./feedback:/feedback gantrans \
+#     python -m gantrans cycle --registry /models --store /feedback/feedback.sqlite --every 24
 #
 # Without a GPU give pip the index of PyTorch's CPU build, or several gigabytes of CUDA come along:
 #   docker build --build-arg PIP_EXTRA_INDEX_URL=... -t gantrans .

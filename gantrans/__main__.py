@@ -12,8 +12,10 @@ from typing import Annotated, Any
 
 import typer
 
-from gantrans.command_line import clips, data, operate
+from gantrans.command_line import clips, data, drift, loop, operate, registry
 from gantrans.command_line.options import (
+    MAX_COUNT,
+    Bits,
     Device,
     EvaluationSplit,
     Json,
@@ -24,6 +26,7 @@ from gantrans.command_line.options import (
     Scale,
     Source,
     TrainDirection,
+    resumable,
 )
 from gantrans.errors import GantransError
 
@@ -59,6 +62,7 @@ def train(
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
     pixel_nm: PixelNm = None,
+    bits: Bits = None,
     device: Device = None,
 ) -> None:
     """Train a translator.
@@ -71,9 +75,11 @@ def train(
     from gantrans.translation import diagnose, diagnose_both, recipe, train_recipe
 
     chosen = recipe(
-        direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm
-    )
-    result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
+        direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm,
+        bits=bits,
+    )  # fmt: skip
+    with resumable(out):
+        result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
     further = ""
     if direction == "both":
         for one, found in diagnose_both(result.history).items():
@@ -95,9 +101,11 @@ def evaluate(
         EvaluationSplit.test
     ),
     count: Annotated[
-        int | None, typer.Option(help="Number of pairs.", min=1, show_default="256, or all of a folder")
+        int | None,
+        typer.Option(help="Number of pairs.", min=1, max=MAX_COUNT, show_default="256, or all of a folder"),
     ] = None,
     pixel_nm: PixelNm = None,
+    bits: Bits = None,
     device: Device = None,
     json_output: Json = False,
 ) -> None:
@@ -105,8 +113,9 @@ def evaluate(
     from gantrans.translation import evaluate_run
 
     report = evaluate_run(
-        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, device=device
-    )
+        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, bits=bits,
+        device=device,
+    )  # fmt: skip
     if json_output:
         _print_json(report.to_dict())
     else:
@@ -120,6 +129,7 @@ def predict(
     output_path: Annotated[Path, typer.Option("--output", help="PNG or folder to write.")],
     direction: PartDirection = None,
     pixel_nm: PixelNm = None,
+    bits: Bits = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the noise of a generator with noise injection.", min=0)
     ] = 0,
@@ -130,13 +140,16 @@ def predict(
     from gantrans.translation import predict_files
 
     done = predict_files(
-        run, input_path, output_path, direction=direction, pixel_nm=pixel_nm, seed=seed, overwrite=overwrite,
-        device=device,
+        run, input_path, output_path, direction=direction, pixel_nm=pixel_nm, bits=bits, seed=seed,
+        overwrite=overwrite, device=device,
     )  # fmt: skip
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 
 
 app.add_typer(operate.app)
+app.add_typer(loop.app)
+app.add_typer(registry.app, name="registry")
+app.add_typer(drift.app, name="drift")
 app.add_typer(data.app, name="data")
 app.add_typer(clips.app, name="clips")
 

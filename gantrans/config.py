@@ -8,19 +8,26 @@ from typing import Any, TypeVar, get_args, get_type_hints
 from gantrans.errors import ConfigError
 
 C = TypeVar("C")
+ADDED = {"left out at its default": True}
+"""Metadata of a field that is younger than stored configurations: `to_dict` leaves it out while it has its
+default, so that what was stored, hashed or pinned before stays equal."""
 
 
 def to_dict(config: Any) -> dict[str, Any]:
     """A configuration as plain Python (dict, list, str, number), the form stored in checkpoints."""
-    return {k: _plain(v) for k, v in dataclasses.asdict(config).items()}
+    fields = [f for f in dataclasses.fields(config) if not _left_out(config, f)]
+    return {f.name: _plain(getattr(config, f.name)) for f in fields}
 
 
 def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
     """Rebuild `cls` from the result of `to_dict`; nested configurations and tuples are restored.
 
     Raises:
-        ConfigError: unknown key; the message lists the fields of `cls`.
+        ConfigError: unknown key (the message lists the fields of `cls`), a missing one, or a value of another
+            type.
     """
+    if not isinstance(values, Mapping):
+        raise ConfigError(f"{cls.__name__} is stored as a {type(values).__name__}, not as an object.")
     fields = {f.name: f for f in dataclasses.fields(cls)}  # type: ignore[arg-type]
     unknown = sorted(set(values) - set(fields))
     if unknown:
@@ -29,7 +36,12 @@ def from_dict(cls: type[C], values: Mapping[str, Any]) -> C:
             f"its fields are {', '.join(fields)}."
         )
     hints = get_type_hints(cls)
-    return cls(**{k: _restore(hints[k], v) for k, v in values.items()})
+    try:
+        return cls(**{k: _restore(hints[k], v) for k, v in values.items()})
+    except ConfigError:
+        raise
+    except (TypeError, ValueError, AttributeError) as error:
+        raise ConfigError(f"{cls.__name__} lacks a field or has a value of another type: {error}.") from error
 
 
 def check_range(
@@ -54,7 +66,13 @@ def check_choice(config: Any, field: str, choices: Collection[Any]) -> None:
         )
 
 
+def _left_out(config: Any, field: "dataclasses.Field[Any]") -> bool:
+    return bool(field.metadata == ADDED and getattr(config, field.name) == field.default)
+
+
 def _plain(value: Any) -> Any:
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return to_dict(value)
     if isinstance(value, Mapping):
         return {k: _plain(v) for k, v in value.items()}
     if isinstance(value, (list, tuple)):

@@ -23,3 +23,7 @@ class CheckpointError(GantransError, RuntimeError):
 
 class TrainingError(GantransError, RuntimeError):
     """Training cannot continue, for example because a named loss term is not finite."""
+
+
+class BusyError(GantransError, RuntimeError):
+    """Another process works in a folder that only one may use at a time."""

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Iterator
 
 import numpy as np
+import tifffile
 from PIL import Image, PngImagePlugin
 
 SIZE = 24
@@ -55,7 +56,55 @@ def good() -> dict[str, bytes]:
         "tiff 16 bit colour": tiff(np.stack([word] * 3, -1).tobytes(), 16, 3),
         "bmp 8": saved(byte, "BMP"),
         "bmp rgb": saved(grey.convert("RGB"), "BMP"),
+        "tiff min is white 16": tiff((65535 - word).tobytes(), 16, 1, photometric=0),
+        "tiff palette": saved(palette, "TIFF"),
+        "tiff palette lzw": saved(palette, "TIFF", compression="tiff_lzw"),
+        "tiff packbits": saved(byte, "TIFF", compression="packbits"),
+        "tiff jpeg": saved(byte, "TIFF", compression="jpeg", quality=98),
+        "tiff upright": saved(byte, "TIFF", tiffinfo={274: 1}),
+        "tiff upright lzw": saved(byte, "TIFF", compression="tiff_lzw", tiffinfo={274: 1}),
+        "jpeg upright": saved(byte, "JPEG", quality=98, exif=orientation(1)),
+        "png upright": saved(byte, "PNG", exif=orientation(1)),
+        "png 16 colour": chunks((SIZE, SIZE, 16, 2), rows16(np.stack([word] * 3, -1))),
+        **{f"tiff {name}": data for name, data in by_tifffile(unit, byte, word).items()},
     }
+
+
+def by_tifffile(unit: np.ndarray, byte: np.ndarray, word: np.ndarray) -> dict[str, bytes]:
+    """Kinds that Pillow does not write."""
+    colour = np.stack([word] * 3, -1)
+    kinds: dict[str, tuple[np.ndarray, dict[str, object]]] = {
+        "float64": (unit, {}),
+        "float16": (unit.astype(np.float16), {}),
+        "strips": (word, {"rowsperstrip": 5}),
+        "tiles": (word, {"tile": (16, 16)}),
+        "tiled colour deflate": (colour, {"tile": (16, 16), "compression": "zlib", "photometric": "rgb"}),
+        "colour deflate": (colour, {"compression": "zlib", "photometric": "rgb", "rowsperstrip": 7}),
+        "separate planes": (
+            colour.transpose(2, 0, 1).copy(), {"photometric": "rgb", "planarconfig": "separate"}
+        ),
+        "big": (byte, {"bigtiff": True}),
+        "big endian strips": (word, {"byteorder": ">", "rowsperstrip": 5}),
+        "min is white float": (1 - unit, {"photometric": "miniswhite"}),
+    }  # fmt: skip
+    files = {}
+    for name, (values, options) in kinds.items():
+        buffer = io.BytesIO()
+        tifffile.imwrite(buffer, values, **options)
+        files[name] = buffer.getvalue()
+    return files
+
+
+def orientation(value: int) -> bytes:
+    """EXIF data with this orientation."""
+    exif = Image.Exif()
+    exif[274] = value
+    return exif.tobytes()
+
+
+def rows16(values: np.ndarray) -> bytes:
+    """16-bit values as the unfiltered rows of a PNG."""
+    return b"".join(b"\0" + row.astype(">u2").tobytes() for row in values)
 
 
 def bad() -> dict[str, bytes]:
@@ -122,7 +171,6 @@ def bad() -> dict[str, bytes]:
         "tiff 32 bit integers": saved((word.astype(np.int32) << 8), "TIFF"),
         "tiff cmyk": saved(Image.new("CMYK", (SIZE, SIZE)), "TIFF"),
         "tiff lab": saved(Image.new("LAB", (SIZE, SIZE)), "TIFF"),
-        "tiff min is white 16": tiff((65535 - word).tobytes(), 16, 1, photometric=0),
         "tiff directory loop": struct.pack("<2sHIHI", b"II", 42, 8, 0, 8),
         "tiff directory far away": struct.pack("<2sHI", b"II", 42, 2**31),
         "tiff huge count": tiff(byte.tobytes(), 8, 1, count=2**31),
@@ -132,7 +180,63 @@ def bad() -> dict[str, bytes]:
         "bmp gigantic": bmp[:18] + struct.pack("<ii", 2**30, 2**30) + bmp[26:],
         "bmp zero size": bmp[:18] + struct.pack("<ii", 0, 0) + bmp[26:],
     }  # fmt: skip
+    return files | turned(byte) | incomplete(byte) | costly(byte, word)
+
+
+def turned(byte: np.ndarray) -> dict[str, bytes]:
+    """Files with an orientation tag other than 1, which programs apply or not."""
+    files = {f"tiff orientation {n}": saved(byte, "TIFF", tiffinfo={274: n}) for n in range(2, 9)}
+    for n in (3, 6):
+        files[f"jpeg orientation {n}"] = saved(byte, "JPEG", exif=orientation(n))
+        files[f"png orientation {n}"] = saved(byte, "PNG", exif=orientation(n))
+        files[f"tiff lzw orientation {n}"] = saved(byte, "TIFF", compression="tiff_lzw", tiffinfo={274: n})
     return files
+
+
+def incomplete(byte: np.ndarray) -> dict[str, bytes]:
+    """TIFF files without one of their strips, and files with more than one image or with clear pixels."""
+    grey, buffer = Image.fromarray(byte), io.BytesIO()
+    grey.save(buffer, "MPO", save_all=True, append_images=[grey])
+    files = {"jpeg two images (mpo)": buffer.getvalue()}
+    for kind in ("none", "zlib"):
+        written = io.BytesIO()
+        tifffile.imwrite(written, byte, rowsperstrip=6, compression=None if kind == "none" else kind)
+        with tifffile.TiffFile(io.BytesIO(written.getvalue())) as file:
+            places = {
+                name: file.pages.first.tags[name].valueoffset for name in ("StripOffsets", "StripByteCounts")
+            }
+            form = {n: "<I" if file.pages.first.tags[n].dtype == 4 else "<H" for n in places}
+        for name, place in places.items():
+            data = bytearray(written.getvalue())
+            struct.pack_into(form[name], data, place + struct.calcsize(form[name]), 0)
+            files[f"tiff {kind} {name} zero"] = bytes(data)
+    files["tiff short strip"] = tiff(byte.tobytes()[:-1], 8, 1)
+    files["png one clear colour"] = saved(grey, "PNG", transparency=int(byte[3, 3]))
+    return files
+
+
+def costly(byte: np.ndarray, word: np.ndarray) -> dict[str, bytes]:
+    """Small files that would take seconds to hours, or gigabytes; and 16-bit colour of 12 bits."""
+    wave = saved(Image.fromarray(byte), "JPEG", progressive=True)
+    scan = wave[wave.rindex(b"\xff\xda") : -2]
+    comment = b"\xff\xfe\0\2"
+    png = saved(byte, "PNG")
+    empty = struct.pack(">I4sI", 0, b"emPt", zlib.crc32(b"emPt"))
+    tags = [(t, 4, 1, v) for t, v in ((256, SIZE), (257, SIZE), (258, 8), (273, 8), (279, SIZE * SIZE))]
+    shared = [(30_000 + n, 7, 60_000, 8) for n in range(500)]
+    directory = b"".join(struct.pack("<HHII", *entry) for entry in tags + shared)
+    pixels = bytes(70_000)
+    return {
+        "jpeg 3,000 scans": wave[:-2] + scan * 3000 + b"\xff\xd9",
+        "jpeg 100,000 comments": wave[:2] + comment * 100_000 + wave[2:],
+        "jpeg junk before the image": wave[:2] + bytes(100_000) + wave[2:],
+        "png 500,000 chunks": png[:33] + empty * 500_000 + png[33:],
+        "png 14,000 squared": chunks((14_000, 14_000, 8, 0), bytes(1000)),
+        "tiff very wide": tiff(b"", 8, 1, side=16_776_980),
+        "tiff tags that share bytes": struct.pack("<2sHI", b"II", 42, 8 + len(pixels)) + pixels
+        + struct.pack("<H", len(tags + shared)) + directory + bytes(4),
+        "png 16 colour of 12 bits": chunks((SIZE, SIZE, 16, 2), rows16(np.stack([word >> 4] * 3, -1))),
+    }  # fmt: skip
 
 
 def chunks(header: tuple[int, int, int, int], pixels: bytes | None) -> bytes:

@@ -1,10 +1,13 @@
-"""What every page must have: names for all controls, contrast of text, and no scroll bars at usual sizes."""
+"""What every page must have: names for all controls, contrast and size of text, nothing beyond the edges, and
+on a narrow screen controls that a finger can hit.
+"""
 
 from typing import Any
 
-TEXTS = "button, a, dt, dd, th, td, li, label, figcaption, h1, h2, p, output"
+TEXTS = "button, a, dt, dd, th, td, li, label, figcaption, h1, h2, h3, p, output, kbd, summary, span, code"
+NARROW = 500
 _CONTRAST = """selector => [...document.querySelectorAll(selector)]
-.filter(e => e.offsetParent && e.textContent.trim() && !e.disabled).map(e => {
+.filter(e => e.offsetParent && e.textContent.trim() && !e.disabled && !e.closest(':disabled')).map(e => {
     const light = colour => {
         const [r, g, b] = colour.match(/[\\d.]+/g).slice(0, 3).map(v => v / 255)
             .map(v => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4);
@@ -17,16 +20,40 @@ _CONTRAST = """selector => [...document.querySelectorAll(selector)]
 })"""
 _UNNAMED = """() => [...document.querySelectorAll(
     'button, a, textarea, input, select, svg, canvas, progress, dialog, section, [role]'
-)].filter(e => !(e.textContent.trim() && !e.matches('select, textarea') || e.ariaLabel ||
+)].filter(e => !(e.textContent.trim() && !e.matches('select, textarea') || e.ariaLabel || e.ariaHidden ||
     e.getAttribute('aria-labelledby') || e.labels?.length)).map(e => e.outerHTML)"""
+_SMALL = """selector => [...document.querySelectorAll(selector)]
+.filter(e => e.offsetParent && e.textContent.trim() && parseFloat(getComputedStyle(e).fontSize) < 12)
+.map(e => e.outerHTML)"""
+_OUTSIDE = """selector => [...document.querySelectorAll(selector)].filter(e => {
+    const {left, right, width} = e.getBoundingClientRect();
+    return e.offsetParent && width && (left < -.5 || right > innerWidth + .5);
+}).map(e => e.outerHTML)"""
+_LOW = """() => [...document.querySelectorAll(
+    'button, select, label.button, [role=option], summary'
+)].filter(e => {
+    const {width, height} = e.getBoundingClientRect();
+    return e.offsetParent && (height < 43.5 || width < 30);
+}).map(e => [e.outerHTML, e.getBoundingClientRect().height])"""
 
 
-def check_page(page: Any, width: int, height: int) -> None:
-    """At this size: nothing is cut off, controls have names, and text has a contrast of 4.5 (WCAG AA)."""
+def check_page(page: Any, width: int, height: int, scrolls: bool = False) -> None:
+    """At this size nothing is cut off, controls have names, text has 12 px and a contrast of 4.5 (WCAG AA).
+
+    Args:
+        scrolls: the page may be higher than the window.
+    """
     page.set_viewport_size({"width": width, "height": height})
-    root = page.evaluate("[document.documentElement.scrollWidth, document.documentElement.scrollHeight]")
-    assert root == [width, height]
-    assert page.evaluate(_UNNAMED) == []
+    wide, high = page.evaluate(
+        "[document.documentElement.scrollWidth, document.documentElement.scrollHeight]"
+    )
+    assert wide == width
+    assert scrolls or high == height
+    assert not page.evaluate(_UNNAMED), page.evaluate(_UNNAMED)
+    assert page.evaluate(_SMALL, TEXTS) == []
+    assert page.evaluate(_OUTSIDE, f"{TEXTS}, input, select, textarea, svg") == []
+    if width < NARROW:
+        assert page.evaluate(_LOW) == []
     measured = page.evaluate(_CONTRAST, TEXTS)
-    assert len(measured) > 10
+    assert len(measured) > 5
     assert [name for name, contrast in measured if contrast < 4.5] == []

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from gantrans.files import Steps, locked, publish_folder, replace_file
+from gantrans.errors import BusyError
+from gantrans.files import Steps, held, locked, publish_folder, remove_drafts, replace_file
 
 HOLDER = """
 import sys, time
@@ -77,27 +78,72 @@ def test_a_folder_is_on_the_disk_before_it_gets_its_name(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("step", ["write", "fsync", "rename"])
-@pytest.mark.parametrize("alone", [False, True])
-def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, step: str, alone: bool) -> None:
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path: Path, step: str) -> None:
     replace_file(tmp_path / "a", "old")
     with pytest.raises(OSError, match="No space left"):
-        replace_file(tmp_path / "a", "new", alone=alone, steps=Recorded(step))
+        replace_file(tmp_path / "a", "new", steps=Recorded(step))
     assert {path.name: path.read_text() for path in tmp_path.iterdir()} == {"a": "old"}
 
 
-def test_what_a_killed_writer_left_is_overwritten_by_the_only_writer(tmp_path: Path) -> None:
-    class Killed(Recorded):
+def test_two_writers_never_share_a_draft(tmp_path: Path) -> None:
+    class Noted(Recorded):
         def rename(self, source: Path, target: Path) -> None:
-            self.left = source.name
+            self.done.append(source.name)
             super().rename(source, target)
 
-    steps = Killed()
-    replace_file(tmp_path / "a", "new", alone=True, steps=steps)
-    first = steps.left
-    replace_file(tmp_path / "a", "new", alone=True, steps=steps)
-    assert steps.left == first == ".a.tmp"
-    replace_file(tmp_path / "a", "new", steps=steps)
-    assert steps.left == f".a.{os.getpid()}.tmp"  # two processes have two
+    steps = Noted()
+    for _ in range(2):  # threads of one process neither
+        replace_file(tmp_path / "a", "new", steps=steps, sync=False)
+    drafts = [name for name in steps.done if name.endswith(".tmp")]
+    assert len(set(drafts)) == 2
+    assert all(name.startswith(f".a.{os.getpid()}-") for name in drafts)
+
+
+def test_drafts_of_killed_writers_are_removed_and_those_in_use_are_not(tmp_path: Path) -> None:
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait()
+    left, mine, young = (tmp_path / f".a[1].{pid}-0.tmp" for pid in (ended.pid, os.getpid(), 99999999))
+    other = tmp_path / f".b.{ended.pid}-0.tmp"
+    for draft in (left, mine, young, other):
+        draft.write_text("half")
+    for draft in (left, mine, other):
+        os.utime(draft, (0, 0))
+    replace_file(tmp_path / "a[1]", "new")
+    assert set(tmp_path.iterdir()) == {tmp_path / "a[1]", mine, young, other}
+    remove_drafts(tmp_path, alone=True)
+    assert set(tmp_path.iterdir()) == {tmp_path / "a[1]"}
+
+
+def test_a_lock_that_is_held_names_its_holder_and_leaves_nothing(tmp_path: Path) -> None:
+    path = tmp_path / "lock"
+    code = HOLDER.replace("locked(Path(sys.argv[1]))", "held(Path(sys.argv[1]), 'it')").replace(
+        "import locked", "import held"
+    )
+    holder = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
+    assert holder.stdout is not None
+    assert holder.stdout.readline() == "held\n"
+    with (
+        pytest.raises(
+            BusyError, match=rf"^The run is in use by process {holder.pid} on \S+ since \d\d:\d\d "
+        ),
+        held(path, "The run"),
+    ):
+        pytest.fail("two processes hold it")
+    holder.send_signal(getattr(signal, "SIGKILL", signal.SIGTERM))
+    holder.wait()
+    with held(path, "The run"), pytest.raises(BusyError, match=f"process {os.getpid()} "), held(path, "It"):
+        pytest.fail("held twice in one process")
+    assert list(tmp_path.iterdir()) == []
+
+
+@posix
+def test_everybody_may_take_a_lock_that_another_user_made(tmp_path: Path) -> None:
+    before = os.umask(0o077)
+    try:
+        with locked(tmp_path / "lock"):
+            assert (tmp_path / "lock").stat().st_mode & 0o777 == 0o666
+    finally:
+        os.umask(before)
 
 
 def test_a_lock_ends_with_its_process_and_says_that_one_waits(tmp_path: Path, capsys) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from gantrans.command_line.options import Device, Run, Sampler, Scale, Simulated
+from gantrans.command_line.options import MAX_COUNT, Device, Run, Sampler, Scale, Simulated, resumable
 
 app = typer.Typer(help="Generate layout clips with a diffusion model.", no_args_is_help=True)
 
@@ -31,7 +31,8 @@ def train_generator(
     from gantrans.scales import resolve_scale
 
     recipe = clip_recipe(source.value, resolve_scale(scale.value), seed=seed, layer=layer, quick=True)
-    result = train_clips(recipe, out, resume=resume, max_seconds=max_seconds, device=device)
+    with resumable(out):
+        result = train_clips(recipe, out, resume=resume, max_seconds=max_seconds, device=device)
     typer.echo(f"{result.summary()}\nNext: python -m gantrans clips sample --run {out} --out {out}-clips")
 
 
@@ -39,7 +40,7 @@ def train_generator(
 def sample_clips(
     run: Run,
     out: Annotated[Path, typer.Option(help="Folder for the PNGs; must be new or empty.")],
-    count: Annotated[int, typer.Option(help="Number of clips.", min=1)] = 64,
+    count: Annotated[int, typer.Option(help="Number of clips.", min=1, max=MAX_COUNT)] = 64,
     sampler: Annotated[Sampler, typer.Option(help="Sampling method.")] = Sampler.ddpm,
     steps: Annotated[int, typer.Option(help="Network evaluations per clip (NFE).", min=1)] = 50,
     rho: Annotated[

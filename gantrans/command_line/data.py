@@ -1,13 +1,25 @@
-"""`data export` and `data feedback`: write pairs as a folder."""
+"""`data export` and `data feedback`: write pairs as a folder; `data import`: read one as labels."""
 
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from gantrans.command_line.options import Difficulty, Direction, Simulated, Split
+from gantrans.command_line.options import (
+    MAX_COUNT,
+    MAX_VALUES,
+    Bits,
+    Device,
+    Difficulty,
+    Direction,
+    InRegistry,
+    PixelNm,
+    RegistryDirection,
+    Simulated,
+    Split,
+)
 
-app = typer.Typer(help="Write image pairs as a folder.", no_args_is_help=True)
+app = typer.Typer(help="Write image pairs as a folder, or take one in as labels.", no_args_is_help=True)
 
 
 @app.command("export")
@@ -19,14 +31,23 @@ def export(
         Difficulty, typer.Option(help="Preset of the SEM imaging conditions.")
     ] = Difficulty.default,
     size: Annotated[int, typer.Option(help="Side of the images in pixels.", min=8, max=2048)] = 64,
-    count: Annotated[int, typer.Option(help="Number of pairs.", min=1)] = 200,
+    count: Annotated[int, typer.Option(help="Number of pairs.", min=1, max=MAX_COUNT)] = 200,
     seed: Annotated[int, typer.Option(help="Seed of layouts and images.", min=0)] = 0,
     pixel_nm: Annotated[float, typer.Option(help="Nanometres per pixel.", min=1.0, max=200.0)] = 20.0,
     layer: Annotated[str, typer.Option(help="SKY130 layer: li1, poly or licon.")] = "li1",
 ) -> None:
-    """Write simulated pairs as a folder: SEM images in input/, drawn layouts in target/."""
+    """Write simulated pairs as a folder: SEM images in input/, drawn layouts in target/.
+
+    Example: python -m gantrans data export --difficulty hard --count 200 --out new
+    """
     from gantrans.data import make_pairs, write_pairs
 
+    if count * size**2 > MAX_VALUES:
+        raise typer.BadParameter(
+            f"{count:,} pairs of {size} px need {2 * count * size**2 / 1e9:,.0f} GB of memory; export fewer "
+            "or smaller ones.",
+            param_hint="--count",
+        )
     pairs = make_pairs(
         source.value, split=split.value, size=size, pixel_nm=pixel_nm, difficulty=difficulty.value,
         count=count,
@@ -46,9 +67,49 @@ def export_feedback(
         typer.Option(help="ISO 8601, UTC: only pairs labelled or accepted later.", show_default="all"),
     ] = None,
 ) -> None:
-    """Write reviewed and corrected pairs of a feedback store as a folder to train on."""
+    """Write reviewed and corrected pairs of a feedback store as a folder to train on.
+
+    Example: python -m gantrans data feedback --store feedback.sqlite --direction sem2layout --out pairs
+    """
     from gantrans.operations.feedback.exports import write_feedback
     from gantrans.operations.feedback.store import Store
 
     count = write_feedback(Store(store, create=False), out, direction, since=since)
     typer.echo(f"Wrote {count} pairs to {out}.")
+
+
+@app.command("import")
+def import_labels(
+    pairs: Annotated[
+        Path, typer.Option(help="Folder with input/ and target/, equal names.", show_default=False)
+    ],
+    registry: InRegistry,
+    store: Annotated[
+        Path, typer.Option(help="SQLite file of `serve`; made if it is new.", show_default=False)
+    ],
+    direction: RegistryDirection = None,
+    pixel_nm: PixelNm = None,
+    bits: Bits = None,
+    device: Device = None,
+) -> None:
+    """Record pairs measured elsewhere: the champion translates the inputs, the targets are true labels.
+
+    As if a service had got each image and then its label. The same call can be repeated: nothing is recorded
+    twice.
+
+    Example: python -m gantrans data import --pairs new --registry models --store feedback.sqlite
+    """
+    from gantrans.command_line.registry import chosen, opened
+    from gantrans.operations.feedback.imports import import_pairs
+    from gantrans.operations.feedback.store import Store
+    from gantrans.training import pick_device
+
+    models = opened(registry)
+    name = chosen(models, direction)
+    champion = models.version(name, "champion").name
+    predictor = models.predictor(name, champion, pick_device(device))
+    count = import_pairs(Store(store), pairs, predictor, champion, pixel_nm=pixel_nm, bits=bits)
+    typer.echo(
+        f"{count} new labels in {store}.\n"
+        f"Next: python -m gantrans cycle --registry {registry} --store {store}"
+    )

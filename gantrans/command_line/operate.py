@@ -5,7 +5,15 @@ from typing import Annotated
 
 import typer
 
-from gantrans.command_line.options import Device, EvaluationSplit, PartDirection, PixelNm, Source
+from gantrans.command_line.options import (
+    MAX_COUNT,
+    Bits,
+    Device,
+    EvaluationSplit,
+    PartDirection,
+    PixelNm,
+    Source,
+)
 
 app = typer.Typer()
 """Its commands are added to the top level."""
@@ -20,9 +28,11 @@ def review(
         EvaluationSplit.test
     ),
     count: Annotated[
-        int | None, typer.Option(help="Number of pairs.", min=1, show_default="50, or all of a folder")
+        int | None,
+        typer.Option(help="Number of pairs.", min=1, max=MAX_COUNT, show_default="50, or all of a folder"),
     ] = None,
     pixel_nm: PixelNm = None,
+    bits: Bits = None,
     port: Annotated[int, typer.Option(help="Port of the page; 0: any free port.", min=0, max=65535)] = 8765,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the verdicts.", show_default="RUN/review.sqlite")
@@ -50,7 +60,7 @@ def review(
         typer.echo(f"Wrote {write_verdicts(Store(path, create=False), export)} verdicts to {export}.")
         return
     items = Review.open(
-        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm,
+        run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, bits=bits,
         seed=None if in_order else seed, device=device,
     )  # fmt: skip
     verdicts = Store(path)
@@ -95,6 +105,15 @@ def serve(
         list[str] | None, typer.Option(help="DIRECTION=FILE: monitor inputs with this saved detector.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Accept this Host header, too: of a proxy in front.", metavar="NAME"),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Accept changes from pages of this origin, too.", metavar="ORIGIN"),
+    ] = None,
+    limit_s: Annotated[float, typer.Option(help="Longest time for a request, in seconds.", min=1.0)] = 60.0,
     device: Device = None,
 ) -> None:
     """Serve translators over HTTP, with monitors, review and correction; every prediction is stored.
@@ -116,6 +135,9 @@ def serve(
             browser,
             device,
             direction,
+            tuple(allow_host or ()),
+            tuple(allow_origin or ()),
+            limit_s,
         ),
         typer.echo,
     )

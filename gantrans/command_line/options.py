@@ -1,5 +1,7 @@
 """Options and choices that several commands share."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -22,6 +24,16 @@ def _check_part(name: str | None) -> str | None:
     return None if name is None else _check_direction(name)
 
 
+def _check_bits(bits: int | None) -> int | None:
+    if bits not in (None, 8, 10, 12, 14, 16):  # `gantrans.data.reading.BITS`, not imported as above
+        raise typer.BadParameter(f"{bits} is not one of 8, 10, 12, 14, 16.")
+    return bits
+
+
+MAX_COUNT = 100_000
+"""Pairs or clips of one call: more are a slip of the finger, and would be made in memory for hours."""
+MAX_VALUES = 2**33
+"""Pixels of all pairs of one call, which need two bytes each."""
 BOTH = "both"
 """`gantrans.translation.BOTH`, which this module does not import, because `--help` is to be fast."""
 
@@ -60,6 +72,17 @@ class Simulated(StrEnum):
 class RecipeName(StrEnum):
     default = "default"
     article = "article"
+
+
+class FileOrder(StrEnum):
+    by_name = "name"
+    by_time = "time"
+
+
+class DefectRule(StrEnum):
+    total = "count"
+    bound = "bound"
+    margin = "margin"
 
 
 class Sampler(StrEnum):
@@ -106,5 +129,58 @@ Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with 
 PixelNm = Annotated[
     float | None, typer.Option(help="Nanometres per pixel of the images.", show_default="as stored")
 ]
+Bits = Annotated[
+    int | None,
+    typer.Option(
+        help="Used bits of 16-bit images: 8, 10, 12, 14 or 16.",
+        callback=_check_bits,
+        show_default="as stored",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best available")]
+RegistryDirection = Annotated[
+    str | None,
+    typer.Option(
+        "--direction",
+        help="Which direction of the registry.",
+        metavar=f"[{'|'.join(directions())}]",
+        callback=_check_part,
+        autocompletion=lambda: list(directions()),
+        show_default="the only one that has versions",
+    ),
+]
+InRegistry = Annotated[Path, typer.Option("--registry", help="Folder of the registry.", show_default=False)]
+InStore = Annotated[Path, typer.Option("--store", help="SQLite file of `serve`.", show_default=False)]
+Why = Annotated[str, typer.Option(help="The reason; kept in the history.", show_default=False)]
+Who = Annotated[str, typer.Option(help="Who decided; kept in the history.")]
+Since = Annotated[
+    str | None,
+    typer.Option(
+        help="Only images taken since this date or ISO 8601 time.", show_default="the present regime"
+    ),
+]
+Accepted = Annotated[
+    bool,
+    typer.Option(
+        "--accepted", help="Teach accepted outputs as their own targets, too: repeats unnoticed mistakes."
+    ),
+]
+Count = Annotated[
+    int, typer.Option(help="Only the newest so many labelled images; 0: all of the regime.", min=0)
+]
+
+
+@contextmanager
+def resumable(out: Path) -> Iterator[None]:
+    """Inside, Ctrl-C in a training ends the program with code 130 and a sentence on how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        if (out / "config.json").exists():
+            done = str(stop) or f"Training was interrupted; {out} has its last checkpoint"
+            sentence = f"{done}: the same command with --resume goes on from there."
+        else:
+            sentence = f"Interrupted before the training began; nothing was written to {out}."
+        typer.echo(sentence, err=True)
+        raise typer.Exit(130) from stop

@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import shutil
+import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -20,7 +21,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from gantrans.data.pairs import PairedDataset
-from gantrans.data.reading import SUFFIXES, read_image
+from gantrans.data.reading import BITS, SUFFIXES, read_image
 from gantrans.directions import direction as registered
 from gantrans.directions import image_names, images_of
 from gantrans.errors import DataError
@@ -31,6 +32,7 @@ __all__ = ["PairedFolder", "read_image", "write_pairs"]
 
 SPLITS = ("train", "val", "test", "all")
 MANIFEST = "pairs.json"
+MAX_PIXEL_NM = 1e4
 
 
 class PairedFolder:
@@ -45,17 +47,19 @@ class PairedFolder:
 
     Args:
         root: the folder. pixel_nm: nm per pixel; overrides the manifest's value.
+        bits: used bits of its 16-bit images, see `read_image`; overrides the manifest's value.
 
     Raises:
         DataError: naming the file or folder and the reason.
     """
 
-    def __init__(self, root: str | Path, *, pixel_nm: float | None = None) -> None:
+    def __init__(self, root: str | Path, *, pixel_nm: float | None = None, bits: int | None = None) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"{self.root} is not a folder; a folder with input/ and target/ is needed.")
         self.manifest = _read_manifest(self.root / MANIFEST)
         self.pixel_nm: float | None = pixel_nm if pixel_nm is not None else self.manifest.get("pixel_nm")
+        self.bits: int | None = bits if bits is not None else self.manifest.get("bits")
         self.inputs, self.targets = _images(self.root / "input"), _images(self.root / "target")
         for one, other, lacking in (
             (self.inputs, self.targets, "target"),
@@ -137,7 +141,7 @@ class PairedFolder:
     def _read(self, name: str) -> Tensor:
         """Both images of a pair: (2, H, W) uint8."""
         paths = self.inputs[name], self.targets[name]
-        first, second = (uint8_from_unit(read_image(path))[0] for path in paths)
+        first, second = (uint8_from_unit(read_image(path, bits=self.bits))[0] for path in paths)
         if first.shape != second.shape:
             sizes = [
                 f"{path} is {i.shape[1]} x {i.shape[0]} px"
@@ -157,9 +161,15 @@ class PairedFolder:
             raise DataError(f"{path} is not a text file of comma-separated values ({error}).") from error
         if not {"name", "split"} <= set(table.fieldnames or ()):
             raise DataError(f"{path} needs a first line with the columns name,split.")
-        listed = {
-            Path(row["name"]).stem if _is_image(row["name"]) else row["name"]: row["split"] for row in rows
-        }
+        names = [_composed(str(row["name"])) for row in rows]
+        splits = [row["split"] for row in rows]
+        listed: dict[str, str] = {}
+        for stated, split in zip(names, splits, strict=True):
+            name = Path(stated).stem if _is_image(stated) else stated
+            if listed.setdefault(name, split) != split:
+                raise DataError(
+                    f"{path} gives {name!r} two splits, {listed[name]!r} and {split!r}; keep one of them."
+                )
         for name in self.inputs:
             if listed.get(name) not in SPLITS[:3]:
                 raise DataError(
@@ -246,6 +256,11 @@ def _write_png(image: Tensor, path: Path) -> None:
     Image.fromarray(image.numpy()).save(path, compress_level=1)
 
 
+def _composed(name: str) -> str:
+    """A name in Unicode's composed form (NFC): some systems store "ü" as one character, some as two."""
+    return unicodedata.normalize("NFC", name)
+
+
 def _is_image(name: str) -> bool:
     return Path(name).suffix.lower() in SUFFIXES
 
@@ -258,9 +273,12 @@ def _images(folder: Path) -> dict[str, Path]:
     for path in sorted(folder.iterdir()):
         if path.name.startswith(".") or not _is_image(path.name):
             continue
-        if path.stem in found:
-            raise DataError(f"{found[path.stem]} and {path} have the same name; keep one of them.")
-        found[path.stem] = path
+        name = _composed(path.stem)
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):  # control, or no text
+            raise DataError(f"{folder} holds a file whose name is no plain text ({path.name!a}); rename it.")
+        if name in found:
+            raise DataError(f"{found[name]} and {path} have the same name; keep one of them.")
+        found[name] = path
     if not found:
         raise DataError(f"{folder} holds no PNG, TIFF or JPEG image.")
     return found
@@ -271,17 +289,30 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         return {}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}); repair or remove it.") from error
     if not isinstance(manifest, dict) or manifest.get("input") not in image_names():
         names = " or ".join(f'"{name}"' for name in image_names())
         raise DataError(f'{path} must be an object with "input": {names}.')
-    pixel = manifest.get("pixel_nm")
-    if pixel is not None and not (isinstance(pixel, int | float) and pixel > 0):
+    pixel, bits = manifest.get("pixel_nm"), manifest.get("bits")
+    number = isinstance(pixel, int | float) and not isinstance(pixel, bool)
+    if pixel is not None and not (number and 0 < pixel <= MAX_PIXEL_NM):
         raise DataError(
-            f"{path} gives pixel_nm {pixel!r}; it must be a positive number of nanometres or null."
+            f"{path} gives pixel_nm {_shortened(pixel)}; it must be a number of nanometres above 0 and up to "
+            f"{MAX_PIXEL_NM:,.0f}, or null."
         )
-    return manifest
+    if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int) or bits not in BITS):
+        choices = ", ".join(map(str, BITS))
+        raise DataError(f"{path} gives bits {_shortened(bits)}; choose one of {choices}, or null.")
+    family = manifest.get("family", {})
+    if not isinstance(family, dict):
+        raise DataError(f"{path} gives family {_shortened(family)}; it must be an object of name: family.")
+    return {**manifest, "family": {_composed(name): label for name, label in family.items()}}
+
+
+def _shortened(value: Any) -> str:
+    text = json.dumps(value)
+    return text if len(text) <= 40 else f"{text[:40]}..."
 
 
 def _tiles(pair: Tensor, size: int | None, path: Path) -> tuple[Tensor, list[tuple[int, int]]]:

@@ -1,34 +1,46 @@
 """Reading image files: 8-bit, 16-bit and float, grey or colour, always to float32 in [0, 1].
 
 A plain conversion to grey turns 16-bit images white and float images black; here every case is handled
-explicitly, and an unsupported file raises a one-sentence error with the file and the reason.
+explicitly, and an unsupported file raises a one-sentence error with the file and the reason. Files are
+decoded by `gantrans.data.decoding`.
 """
 
 import io
+from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from gantrans.data.decoding import MAX_PIXELS, stored_values
+from gantrans.data.stored import Stored
 from gantrans.errors import DataError
 from gantrans.files import replace_file
 from gantrans.images import uint8_from_unit
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
-
-SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg")
+SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
+BITS = (8, 10, 12, 14, 16)
+"""Numbers of used bits that may be stated for 16-bit images."""
+_CERTAIN = 2**14
+"""Values from here on need more than 14 bits, so that a file which has one is a full 16-bit image."""
+_MAX_BYTES = 2**31
+"""More than the largest image needs uncompressed, in float64."""
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
-def read_image(path: str | Path) -> Tensor:
-    """Read a PNG, TIFF or JPEG file as (1, H, W) float32 in [0, 1].
+def read_image(path: str | Path, *, bits: int | None = None) -> Tensor:
+    """Read a PNG, TIFF, JPEG or BMP file as (1, H, W) float32 in [0, 1].
 
-    8-bit values are divided by 255, 16-bit values by 65,535, float values are unchanged and must be
-    in [0, 1]. Colour becomes luma (ITU-R BT.601, which leaves equal channels unchanged); an alpha channel
-    must be opaque. Orientation tags are not applied.
+    8-bit values are divided by 255, 16-bit values by 65,535 or as `bits` states; float values are unchanged
+    and must be in [0, 1]. Colour becomes luma (ITU-R BT.601, which leaves equal channels unchanged); an alpha
+    channel must be opaque. The service reads uploads by the same rules.
+
+    Args:
+        bits: number of used bits of 16-bit images, one of `BITS`; other images are not affected. It is
+            required where all values need fewer bits than 15: the image may come from a 12-bit camera or be
+            dark, and the file does not record which.
 
     Raises:
         DataError: naming the file and the reason.
@@ -38,94 +50,82 @@ def read_image(path: str | Path) -> Tensor:
         raise DataError(f"{path} does not exist or is not a file.")
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path} is not a PNG, TIFF or JPEG file; convert it first.")
-    if path.stat().st_size == 0:
+    try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path} has more than {_MAX_BYTES:,} bytes; cut it into parts.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
+    if not data:
         raise DataError(f"{path} is empty (0 bytes); copy it again.")
-    return unit_from_values(_decode(path), str(path), tiff=_is_tiff(path))
+    return unit_from_stored(stored_values(data, str(path), max_pixels=MAX_PIXELS), str(path), bits=bits)
 
 
-def unit_from_values(values: np.ndarray, name: str, *, tiff: bool = False) -> Tensor:
-    """Stored values, (H, W) or (H, W, channels), as (1, H, W) float32 in [0, 1]; rules as in `read_image`.
+def unit_from_stored(
+    stored: Stored, name: str, *, bits: int | None = None, option: str = "--bits "
+) -> Tensor:
+    """Stored values as (1, H, W) float32 in [0, 1]; rules as in `read_image`.
 
     Args:
         name: of the image, for messages.
-        tiff: two channels are two images rather than grey and alpha.
+        bits: see `read_image`.
+        option: how the caller states them, for messages: "--bits " or "bits=".
 
     Raises:
         DataError: naming the image and the reason.
     """
-    grey = _grey(name, _scale(name, values), tiff)
-    return torch.from_numpy(grey.astype(np.float32)).unsqueeze(0)
+    if bits is not None and bits not in BITS:
+        raise DataError(f"bits is {bits!r}; choose one of {', '.join(map(str, BITS))}.")
+    if stored.values.size == 0:
+        raise DataError(f"{name} has no pixels (shape {stored.values.shape}).")
+    used = _used_bits(stored, name, stored.bits or bits, option)
+    scaled = _scale(name, stored, used)
+    grey = _grey(name, replace(stored, values=scaled))
+    return torch.from_numpy(np.require(grey, np.float32, ["C", "W"])).unsqueeze(0)
 
 
-def pillow_values(image: "Image", name: str) -> np.ndarray:
-    """The stored values of an open Pillow image; a palette is looked up.
+def _used_bits(stored: Stored, name: str, bits: int | None, option: str) -> int:
+    """The number of bits that white has, for whole numbers: certain or stated, and no value is above it.
 
     Raises:
-        DataError: the colour mode has no grey value without a colour profile.
+        DataError: it is neither, or a value is.
     """
-    if image.mode in ("CMYK", "YCCK", "LAB", "HSV"):
-        raise DataError(f"{name} is in colour mode {image.mode}; save it as grey or RGB.")
-    palette = image.mode == "P"
-    values = np.asarray(
-        image.convert("RGBA" if "transparency" in image.info else "RGB") if palette else image
-    )
-    # Older Pillow opens 16-bit grey PNG as 32-bit integers.
-    return values.astype(np.uint16) if image.mode == "I" and image.format == "PNG" else values
+    values = stored.values
+    if values.dtype != np.uint16 and not stored.coarse:
+        return 8
+    highest = int(values.max()) << (8 if stored.coarse else 0)
+    if stored.coarse:
+        if bits in (None, 16) and (bits == 16 or highest >= _CERTAIN):
+            return 8
+        raise DataError(
+            f"{name} holds 16-bit colour up to {highest}, of which only the upper 8 bits are decoded; "
+            "save it as 16-bit grey."
+        )
+    if bits is None:
+        if highest < _CERTAIN:
+            fewer = next(b for b in BITS if highest < 2**b)
+            raise DataError(
+                f"{name} holds 16-bit values of at most {highest}: {fewer}-bit data, or a dark image; state "
+                f"which with {option}{fewer} or {option}16."
+            )
+        return 16
+    if highest < 2**bits:
+        return bits
+    if highest == 2**16 - 1 and np.isin(values, (0, highest)).all():  # black and white, as masks are
+        return 16
+    raise DataError(f"{option}{bits} was stated, but {name} holds the value {highest}; state more bits.")
 
 
-def _decode(path: Path) -> np.ndarray:
-    """The stored values; any exception of a decoder on a damaged file becomes a one-sentence `DataError`."""
-    try:
-        return _decode_tiff(path) if _is_tiff(path) else _decode_pillow(path)
-    except DataError:
-        raise
-    except Exception as error:
-        reason = str(error).strip().split("\n")[0].rstrip(".") or type(error).__name__
-        raise DataError(f"{path} cannot be decoded, it may be truncated or damaged: {reason}.") from error
-
-
-def _decode_pillow(path: Path) -> np.ndarray:
-    from PIL import Image
-
-    with Image.open(path) as image:
-        return pillow_values(image, str(path))
-
-
-def _is_tiff(path: Path) -> bool:
-    return path.suffix.lower() in (".tif", ".tiff")
-
-
-def _decode_tiff(path: Path) -> np.ndarray:
-    import tifffile
-
-    with tifffile.TiffFile(path) as tiff:
-        if len(tiff.pages) > 1:
-            raise DataError(f"{path} has {len(tiff.pages)} pages; save the one you mean as a single image.")
-        page = tiff.pages.first
-        try:
-            values = np.asarray(page.asarray())
-            return _inverted(values) if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE else values
-        except ValueError as error:
-            if "imagecodecs" not in str(error):
-                raise
-    return _decode_pillow(path)  # compressed in a format that Pillow supports
-
-
-def _inverted(values: np.ndarray) -> np.ndarray:
-    """The values of a TIFF file in which zero is white, inverted so that zero is black."""
+def _scale(name: str, stored: Stored, bits: int) -> np.ndarray:
+    """Stored values to floats in [0, 1]; white is 2^bits - 1."""
+    values = stored.values
     if values.dtype == np.bool_:
-        return ~values
-    return np.iinfo(values.dtype).max - values if np.issubdtype(values.dtype, np.integer) else 1.0 - values
-
-
-def _scale(name: str, values: np.ndarray) -> np.ndarray:
-    """Stored values to floats in [0, 1]."""
-    if values.size == 0:
-        raise DataError(f"{name} has no pixels (shape {values.shape}).")
-    if values.dtype == np.bool_:
-        return values.astype(np.float64)
+        return (values ^ stored.inverted).astype(np.float32)
     if values.dtype in (np.uint8, np.uint16):
-        return values / float(np.iinfo(values.dtype).max)
+        if values.ndim == 2:
+            return _table(bits, stored.inverted)[values]
+        top = 2**bits - 1
+        return (top - values if stored.inverted else values) / float(top)
     if not np.issubdtype(values.dtype, np.floating):
         raise DataError(
             f"{name} holds {values.dtype} values, whose white level is unknown; save 8-bit, 16-bit or float."
@@ -135,11 +135,19 @@ def _scale(name: str, values: np.ndarray) -> np.ndarray:
     low, high = float(values.min()), float(values.max())
     if low < 0 or high > 1:
         raise DataError(f"{name} holds float values from {low:g} to {high:g}; scale them to [0, 1] first.")
-    return values.astype(np.float64)
+    return 1.0 - values if stored.inverted else values
 
 
-def _grey(name: str, values: np.ndarray, tiff: bool) -> np.ndarray:
+@lru_cache(maxsize=16)
+def _table(bits: int, inverted: bool) -> np.ndarray:
+    """The grey value of every whole number of `bits` bits, float32."""
+    grey = np.arange(2**bits) / float(2**bits - 1)
+    return (grey[::-1] if inverted else grey).astype(np.float32)
+
+
+def _grey(name: str, stored: Stored) -> np.ndarray:
     """(H, W), (H, W, 1), (H, W, 3) or opaque (H, W, 2 or 4) -> (H, W)."""
+    values = stored.values
     if values.ndim == 2:
         return values
     if values.ndim != 3 or values.shape[-1] not in (1, 2, 3, 4):
@@ -147,7 +155,7 @@ def _grey(name: str, values: np.ndarray, tiff: bool) -> np.ndarray:
             f"{name} has shape {values.shape}; a grey or RGB image (height, width, channels) is needed."
         )
     if values.shape[-1] in (2, 4):
-        if tiff and values.shape[-1] == 2:
+        if stored.tiff and values.shape[-1] == 2:
             raise DataError(f"{name} has 2 channels; save the one you mean as a grey image.")
         if values[..., -1].min() < 1:
             raise DataError(f"{name} has transparent pixels, which have no grey value; flatten it first.")

@@ -216,6 +216,12 @@ def ablate(
     max_hours: Annotated[
         float | None, typer.Option(help="Start no further run after this time; resumable.", min=0.0)
     ] = None,
+    max_minutes_per_run: Annotated[
+        float | None,
+        typer.Option(
+            help="Stop a run that takes longer; it counts as failed.", min=0.01, show_default="none"
+        ),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the runs and the estimated time.")
     ] = False,
@@ -231,10 +237,14 @@ def ablate(
     if show_list or name is None:
         commands.list_grids()
     else:
-        code = commands.run(
-            name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,
-            max_hours=max_hours, dry_run=dry_run,
-        )  # fmt: skip
+        try:
+            code = commands.run(
+                name, scale.value, out, workers=workers, threads=threads, scheduler=scheduler,
+                max_hours=max_hours, max_minutes_per_run=max_minutes_per_run, dry_run=dry_run,
+            )  # fmt: skip
+        except KeyboardInterrupt:
+            typer.echo("Interrupted; the same command goes on and repeats nothing that finished.", err=True)
+            code = 130
         raise typer.Exit(code)
 
 

@@ -10,8 +10,9 @@ import json
 import os
 import shutil
 import tempfile
+import uuid
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
@@ -19,7 +20,8 @@ from typing import Any, TypeVar
 
 from gantrans import ROOT
 from gantrans.config import to_dict
-from gantrans.files import locked, publish_folder
+from gantrans.errors import CheckpointError, ConfigError
+from gantrans.files import locked, publish_folder, sync_file
 from gantrans.teaching.fingerprint import code_version, digest, experiment_version
 
 T = TypeVar("T")
@@ -48,20 +50,34 @@ def train_or_load(
         name: first part of the folder's name, for people.
         data: what identifies the data (source, size, count, seed).
         root: where runs are kept; the environment's GANTRANS_CACHE or `runs/cache` unless given.
-        retrain: train even if the run is there, and replace it.
+        retrain: train even if the run is there, and replace it, as a damaged one is replaced always.
+
+    Raises:
+        ConfigError: the cache cannot be written; a run that is there is loaded nevertheless.
     """
     root = root or _ROOT.get() or Path(os.environ.get("GANTRANS_CACHE") or CACHE)
-    root.mkdir(parents=True, exist_ok=True)
     made_by = {"code": code_version(), "experiment": experiment_version(train)}
     key = digest({"config": _plain(config), "data": _plain(data), **made_by})[:12]
     folder = root / f"{name}-{key}"
     waiting = f"waiting for another process that works on run {key}"
-    with locked(root / f".{name}-{key}.lock", waiting):
-        if retrain or not (folder / "run.json").exists():
-            _train(train, folder, name, key)
-            print(f"trained run {key} ({_story(folder)})")  # no date: a notebook's output is to be repeatable
-        else:
-            print(f"loaded run {key} of {_date(folder)} ({_story(folder)}); retrain=True trains it again")
+    with ExitStack() as lock:
+        try:
+            root.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(locked(root / f".{name}-{key}.lock", waiting))
+        except OSError as error:
+            if retrain or not (folder / "run.json").exists():
+                raise _unwritable(root, error) from error
+        if not retrain and (folder / "run.json").exists():
+            try:
+                story, date = _told(folder)
+                loaded = load(folder)
+            except (_DamageError, CheckpointError) as damage:
+                print(f"run {key} is damaged ({str(damage).rstrip('.')}) and is trained again")
+            else:
+                print(f"loaded run {key} of {date} ({story}); retrain=True trains it again")
+                return loaded
+        _train(train, folder, name, key)
+        print(f"trained run {key} ({_told(folder)[0]})")  # no date: a notebook's output is to be repeatable
         return load(folder)
 
 
@@ -83,26 +99,69 @@ def config_hash(config: Any) -> str:
 
 def _train(train: Callable[[Path], Mapping[str, Any] | None], folder: Path, name: str, key: str) -> None:
     for left in folder.parent.glob(f".{name}-{key}.tmp*"):  # of a process that was killed; we hold the lock
-        shutil.rmtree(left)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{name}-{key}.tmp", dir=folder.parent))
+        shutil.rmtree(left, ignore_errors=True)
+    # Not from `tempfile`, whose folders nobody else may read: users can share a cache.
+    temporary = folder.parent / f".{name}-{key}.tmp{os.getpid()}-{uuid.uuid4().hex[:6]}"
+    try:
+        temporary.mkdir()
+    except OSError as error:
+        raise _unwritable(folder.parent, error) from error
     try:
         numbers = train(temporary)
-        about = {"trained": datetime.now(UTC).isoformat(timespec="seconds"), "numbers": dict(numbers or {})}
-        (temporary / "run.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
-        if folder.exists():
-            shutil.rmtree(folder)
-        publish_folder(temporary, folder, sync=False)
+        try:
+            _publish(temporary, folder, numbers or {})
+        except OSError as error:
+            raise _unwritable(folder.parent, error) from error
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _story(folder: Path) -> str:
-    numbers = json.loads((folder / "run.json").read_text("utf-8"))["numbers"]
-    return ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+def _publish(temporary: Path, folder: Path, numbers: Mapping[str, Any]) -> None:
+    """Describe a finished run, its files with their sizes included, and give it its name."""
+    files = [path for path in sorted(temporary.rglob("*")) if path.is_file()]
+    about = {
+        "trained": datetime.now(UTC).isoformat(timespec="seconds"),
+        "numbers": dict(numbers),
+        "files": {path.relative_to(temporary).as_posix(): path.stat().st_size for path in files},
+    }
+    (temporary / "run.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
+    for path in (*files, temporary / "run.json"):
+        sync_file(path)
+    if folder.exists():
+        shutil.rmtree(folder)
+    publish_folder(temporary, folder)
 
 
-def _date(folder: Path) -> str:
-    return json.loads((folder / "run.json").read_text("utf-8"))["trained"][:16].replace("T", " ") + " UTC"
+def _unwritable(root: Path, error: OSError) -> ConfigError:
+    return ConfigError(
+        f"The cache {root} cannot be written ({error.strerror or error}); make room or get the right to, "
+        "or set GANTRANS_CACHE to a folder of yours."
+    )
+
+
+class _DamageError(Exception):
+    """A stored run is not whole."""
+
+
+def _told(folder: Path) -> tuple[str, str]:
+    """The numbers and the date of a stored run, in words.
+
+    Raises:
+        _DamageError: its description or one of its files is empty, cut or missing.
+    """
+    try:
+        about = json.loads((folder / "run.json").read_text("utf-8"))
+        numbers, date = dict(about["numbers"]), str(about["trained"])[:16].replace("T", " ")
+        sizes = dict(about.get("files", {}))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _DamageError("run.json cannot be read") from error
+    for name, size in sizes.items():
+        path = folder / name
+        there = path.stat().st_size if path.is_file() else 0
+        if there != size:
+            raise _DamageError(f"{name} has {there:,} of {size:,} bytes")
+    story = ", ".join(f"{k} {v:.4g}" if isinstance(v, float) else f"{k} {v}" for k, v in numbers.items())
+    return story, f"{date} UTC"
 
 
 def _plain(value: Any) -> Any:

@@ -14,6 +14,7 @@ from pathlib import Path
 from statistics import mean
 from typing import Any
 
+from gantrans.errors import CheckpointError
 from gantrans.training.checkpoint import load_checkpoint
 from gantrans.training.device import Batch, pick_device
 from gantrans.training.loop import Validate, fit
@@ -159,5 +160,8 @@ def _stored(out: Path) -> dict[str, Any]:
         settings = read_description(description)[1]
     else:
         return {}
-    budget: dict[str, Any] = settings["extra"].get("budget", {})
-    return budget
+    budget: Any = settings.get("extra", {}).get("budget", {})
+    whole = isinstance(budget, dict) and (not budget or isinstance(budget.get("steps"), int))
+    if not whole:
+        raise CheckpointError(f"The budget stored in {out} is not one ({budget!r:.60}); train afresh.")
+    return dict(budget)

@@ -11,6 +11,7 @@ validation score.
 import hashlib
 import io
 import json
+import math
 import platform
 import zipfile
 from collections.abc import Mapping
@@ -36,7 +37,7 @@ def write_atomically(path: Path, data: bytes | memoryview) -> None:
             temporary file removed.
     """
     try:
-        replace_file(path, data, alone=True)
+        replace_file(path, data)
     except OSError as error:
         kept = f"the earlier {path.name} is intact" if path.exists() else "nothing was written"
         reason = error.strerror or str(error)
@@ -84,7 +85,72 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
         )
     if missing := sorted(_FIELDS - set(contents)):
         raise CheckpointError(f"{path} lacks {', '.join(missing)}; use another checkpoint or train afresh.")
+    try:
+        _check_parts(contents)
+    except (TypeError, ValueError, KeyError) as error:
+        raise CheckpointError(
+            f"{path} has an odd part ({in_words(error)}); use another checkpoint or train afresh."
+        ) from error
     return contents
+
+
+def _check_parts(contents: Mapping[str, Any]) -> None:
+    """See that the parts of a checkpoint have their types, however the file was made.
+
+    Raises:
+        ValueError, TypeError, KeyError: naming the part.
+    """
+    kinds: dict[str, Any] = {
+        "task": str,
+        "step": int,
+        "seconds": int | float,
+        "networks": dict,
+        "optimizers": dict,
+    }
+    kinds |= {"task_state": dict, "random": list, "ema": dict | None, "best": dict | None, "window": dict}
+    for name, kind in (kinds | {"history_length": int}).items():
+        if name in contents and (not isinstance(contents[name], kind) or isinstance(contents[name], bool)):
+            raise TypeError(f"{name} is a {type(contents[name]).__name__}")
+    if contents["step"] < 0 or not 0 <= contents["seconds"] < math.inf:
+        raise ValueError(f"step is {contents['step']}, seconds {contents['seconds']}")
+    check_settings(contents["settings"])
+    if not contents["networks"]:
+        raise ValueError("it has no networks")
+    for group in ("networks", "ema"):
+        for name, weights in (contents[group] or {}).items():
+            if group == "ema" and name == "updates" and isinstance(weights, int):
+                continue
+            if not isinstance(weights, Mapping) or not all(isinstance(v, Tensor) for v in weights.values()):
+                raise TypeError(f"{group} {name!r} holds no tensors")
+
+
+def check_settings(settings: Any) -> None:
+    """See that stored settings, and task, fit and extra in them, are objects.
+
+    Raises:
+        TypeError: they are not.
+    """
+    parts = ("task", "fit", "extra")
+    if not isinstance(settings, dict) or not all(isinstance(settings.get(part, {}), dict) for part in parts):
+        raise TypeError(f"settings, and in them {', '.join(parts)}, must be objects")
+
+
+def check_finite(weights: Any, what: str) -> None:
+    """Raise a `CheckpointError` if a tensor in nested dicts has NaN or infinite values."""
+    for name, value in weights.items() if isinstance(weights, Mapping) else ():
+        if isinstance(value, Mapping):
+            check_finite(value, what)
+        elif isinstance(value, Tensor) and value.is_floating_point() and not torch.isfinite(value).all():
+            raise CheckpointError(
+                f"The weights {name} of {what} are not finite, and would give nothing but NaN; use "
+                "another checkpoint or train afresh."
+            )
+
+
+def in_words(error: Exception) -> str:
+    """The first line of an error, without a full stop."""
+    text = f"{error.args[0]} is missing" if isinstance(error, KeyError) and error.args else str(error)
+    return text.strip().split("\n")[0].rstrip(".")[:200] or type(error).__name__
 
 
 def load_networks(path: Path, networks: Mapping[str, nn.Module], *, ema: bool = True) -> dict[str, Any]:
@@ -116,6 +182,7 @@ def weights_of(contents: Mapping[str, Any], name: str, *, ema: bool = True) -> d
 
 def load_weights(network: nn.Module, weights: Mapping[str, Tensor], where: str) -> None:
     """Strict `load_state_dict`; where keys or shapes differ, a one-sentence error and no change."""
+    check_finite(weights, where)
     own = {key: tuple(value.shape) for key, value in network.state_dict().items()}
     given = {key: tuple(value.shape) for key, value in weights.items()}
     if own != given:

@@ -19,6 +19,7 @@ from tqdm.auto import tqdm
 
 from gantrans.errors import ConfigError, TrainingError
 from gantrans.training.device import Batch, batches, pick_device, random_state, set_random_state, to_device
+from gantrans.training.interrupt import noted_interrupts
 from gantrans.training.lr import LR_SCHEDULES
 from gantrans.training.processes import Processes
 from gantrans.training.run import Run
@@ -64,7 +65,10 @@ def fit(
     Raises:
         TrainingError: a named loss is not finite, or a weight is not finite when a checkpoint is due.
         CheckpointError: the folder is in use, the checkpoint does not fit or cannot be written.
+        BusyError: another process trains in the folder.
         ConfigError: settings that contradict each other.
+        KeyboardInterrupt: Ctrl-C. With a folder, the step under way was finished and saved before; a second
+            Ctrl-C does not wait for that.
     """
     callbacks = callbacks or {}
     if unknown := sorted(set(callbacks) - set(EVENTS)):
@@ -90,6 +94,7 @@ def _train(
     stream = batches(data, range(first * config.accumulate, last * config.accumulate), run.device)
     hidden = not progress or run.processes.rank > 0 or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     with (
+        noted_interrupts(active=run.out is not None and run.processes.world == 1) as interrupts,
         closing(stream),
         tqdm(total=config.steps, initial=first, disable=hidden, unit="step", desc=run.task.name) as bar,
     ):
@@ -103,9 +108,11 @@ def _train(
             improved = False
             if validate is not None and (run.step % config.validate_every == 0 or ends):
                 improved = _validate(run, validate, callbacks)
-            if run.step % config.checkpoint_every == 0 or stopped_by or improved:
+            if run.step % config.checkpoint_every == 0 or stopped_by or improved or interrupts:
                 run.save("best.pt", "last.pt") if improved else run.save("last.pt")
                 _call(run, callbacks, "on_checkpoint", run.out and run.out / "last.pt")
+            if interrupts and not stopped_by:
+                raise KeyboardInterrupt(f"Training was interrupted at step {run.step} and saved in {run.out}")
     return stopped_by
 
 

@@ -3,21 +3,26 @@
 import json
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from gantrans.config import to_dict
-from gantrans.errors import CheckpointError, ConfigError, TrainingError
+from gantrans.errors import CheckpointError, ConfigError, GantransError, TrainingError
+from gantrans.files import held, remove_drafts
 from gantrans.training.checkpoint import (
     FORMAT,
+    check_finite,
     check_same_run,
+    check_settings,
     environment,
+    in_words,
     load_checkpoint,
     load_weights,
     save_checkpoint,
+    weights_of,
     write_atomically,
 )
 from gantrans.training.device import (
@@ -85,11 +90,12 @@ class Run:
     def opened(self, out: Path | None, *, resume: bool) -> Iterator[None]:
         """Seed or restore the run; afterwards set eval mode, base rates and the caller's random state."""
         callers = random_state(self.device)
+        entered = ExitStack()
         try:
             self._seed()
             if out is not None:
                 self.out = Path(out)
-                self._enter_folder(self.out, resume)
+                self._enter_folder(self.out, resume, entered)
             elif resume:
                 raise ConfigError("resume needs the folder of the run; give out.")
             self._started = self._clock()
@@ -99,6 +105,7 @@ class Run:
         finally:
             set_random_state(callers, self.device)
             self.history.close()
+            entered.close()
             self.set_rates(1.0)
             for network in self.task.networks.values():
                 network.eval()
@@ -147,35 +154,44 @@ class Run:
         seed_random_state(seed, self.device)
         self.runtime.generator.manual_seed(seed)
 
-    def _enter_folder(self, out: Path, resume: bool) -> None:
-        """Use a new folder, or continue the run in an existing one."""
+    def _enter_folder(self, out: Path, resume: bool, entered: ExitStack) -> None:
+        """Use a new folder, or continue the run in an existing one; lock it until `entered` is closed."""
         last, description = out / "last.pt", out / "config.json"
         kept = 0
         self.processes.wait()  # rank 0 may still be writing the checkpoint of an earlier call
+        if resume and not (last.exists() or description.exists()):
+            raise CheckpointError(f"There is no run to resume in {out}; leave out --resume to start one.")
+        if self.processes.rank == 0:
+            self._lock(out, resume, entered)
         if not resume:
             if self.processes.rank == 0:
-                self._claim(out, description)
+                self._describe(description)
         elif last.exists():
             kept = self._restore(last)
-        elif description.exists():  # killed before its first checkpoint
+        else:  # killed before its first checkpoint
             self._check_identity(description, *read_description(description))
-        else:
-            raise CheckpointError(f"There is no run to resume in {out}; leave out --resume to start one.")
         if self.processes.rank == 0:
             self.history = History(out / "history.jsonl", keep=kept)
         self.processes.wait()
 
-    def _claim(self, out: Path, description: Path) -> None:
+    def _lock(self, out: Path, resume: bool, entered: ExitStack) -> None:
+        """Lock the folder for this process; a new run needs an empty one.
+
+        Raises:
+            BusyError: another process trains in it. CheckpointError: it is taken, or cannot be written.
+        """
         try:
-            out.mkdir(parents=True, exist_ok=True)
-            taken = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")]
+            if not resume:
+                out.mkdir(parents=True, exist_ok=True)
+                _check_empty(out)
+            entered.enter_context(held(out / ".lock", f"The run in {out}"))
+            remove_drafts(out, alone=True)
+            if not resume:  # another process may have begun and ended meanwhile
+                _check_empty(out)
         except OSError as error:
             raise CheckpointError(f"Cannot use {out} as the folder of a run ({error.strerror}).") from error
-        if taken:
-            raise CheckpointError(
-                f"{out} is not empty (it holds {min(taken)}); use --resume or another --out; "
-                "nothing was overwritten."
-            )
+
+    def _describe(self, description: Path) -> None:
         about = {"format": FORMAT, "task": self.task.name, "settings": self.settings}
         about["environment"] = environment()
         write_atomically(description, json.dumps(about, indent=2).encode() + b"\n")
@@ -183,12 +199,24 @@ class Run:
     def _restore(self, path: Path) -> int:
         """Restore the state from a checkpoint; returns the number of history records that it counts."""
         stored = load_checkpoint(path)
-        self._check_identity(path, stored["task"], stored["settings"])
+        try:
+            self._check_identity(path, stored["task"], stored["settings"])
+            return self._take_over(stored, path)
+        except GantransError:
+            raise
+        except Exception as error:  # parts of a file that was made or changed by hand can be anything
+            raise CheckpointError(
+                f"{path} has a part that does not fit this run ({in_words(error)}); use another checkpoint "
+                "or train afresh."
+            ) from error
+
+    def _take_over(self, stored: Mapping[str, Any], path: Path) -> int:
         for name, network in self.task.networks.items():
-            load_weights(network, stored["networks"][name], f"{path} ({name})")
+            load_weights(network, weights_of(stored, name, ema=False), f"{path} ({name})")
         for name, optimizer in self.task.optimizers.items():
             optimizer.load_state_dict(stored["optimizers"][name])
         if self.ema is not None:
+            check_finite(stored["ema"], f"averages in {path}")
             self.ema.load_state_dict(stored["ema"])
         self.task.load_state(stored["task_state"])
         random = stored["random"][self.processes.rank]
@@ -196,7 +224,7 @@ class Run:
         self.runtime.generator.set_state(random["runtime"])
         self.step, self._earlier, self.window = stored["step"], stored["seconds"], stored["window"]
         self.best = None if stored["best"] is None else Best(**stored["best"])
-        return stored["history_length"]
+        return int(stored["history_length"])
 
     def _check_identity(self, path: Path, task: str, settings: Mapping[str, Any]) -> None:
         if task != self.task.name:
@@ -225,6 +253,15 @@ class Run:
         return EMA({name: networks[name] for name in chosen}, self.config.ema_decay)
 
 
+def _check_empty(out: Path) -> None:
+    taken = [entry.name for entry in out.iterdir() if not entry.name.startswith(".")]
+    if taken:
+        raise CheckpointError(
+            f"{out} is not empty (it holds {min(taken)}); use --resume or another --out; "
+            "nothing was overwritten."
+        )
+
+
 def read_description(path: Path) -> tuple[str, dict[str, Any]]:
     """Task and settings in the config.json of a run.
 
@@ -232,7 +269,9 @@ def read_description(path: Path) -> tuple[str, dict[str, Any]]:
         CheckpointError: it is damaged or describes something else.
     """
     try:
-        stored = json.loads(path.read_text())
+        stored = json.loads(path.read_text("utf-8"))
+        check_settings(stored["settings"])
+        _fixed(stored["settings"])
         return stored["task"], stored["settings"]
     except (ValueError, KeyError, TypeError) as error:
         raise CheckpointError(f"{path} does not describe a run of gantrans; choose another --out.") from error

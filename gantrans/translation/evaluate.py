@@ -9,7 +9,7 @@ The direction decides what is compared (`gantrans.directions`):
 - Grey input and target: the output with the target; baseline is the unchanged input.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,7 @@ from gantrans.metrics import ImageReport, image_report
 from gantrans.training import pick_device
 from gantrans.translation.baselines import DENOISE_OTSU, choose_baseline, segment
 from gantrans.translation.predictor import Predictor, check_pixel_size
-from gantrans.translation.sources import SIMULATED, DataSpec
+from gantrans.translation.sources import SIMULATED, DataSpec, held_out
 
 TEST_COUNT = 256
 UNCHANGED = "input unchanged"
@@ -123,6 +123,7 @@ def evaluate_run(
     split: str = "test",
     count: int | None = None,
     pixel_nm: float | None = None,
+    bits: int | None = None,
     device: str | None = None,
 ) -> Evaluation:
     """Evaluate a run folder on a source ("procedural", "sky130" or a `PairedFolder`).
@@ -132,6 +133,7 @@ def evaluate_run(
         split: "train", "val", "test", or (folders only) "all".
         count: number of pairs, of a folder at most; default 256 simulated, all of a folder.
         pixel_nm: nm per pixel of the images; must be that of the run.
+        bits: used bits of a folder's 16-bit images; None: those of its manifest, else of the run.
 
     Raises:
         DataError, CheckpointError: the source or the run cannot be used.
@@ -139,11 +141,10 @@ def evaluate_run(
     predictor = Predictor.load(Path(run), pick_device(device), direction=direction)
     trained = predictor.recipe.data
     simulated = source in SIMULATED
-    stated = trained.pixel_nm if simulated and pixel_nm is None else pixel_nm
     if simulated and split == "all":
         raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
     check_pixel_size(predictor.recipe, pixel_nm)
-    spec = replace(trained, source=source, pixel_nm=stated)
+    spec = held_out(trained, source, pixel_nm=pixel_nm, bits=bits)
     chosen = predictor.recipe.direction
     pairs = spec.pairs(split, chosen, count or TEST_COUNT)
     check_pixel_size(predictor.recipe, pairs.pixel_nm)

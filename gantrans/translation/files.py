@@ -17,6 +17,7 @@ def predict_files(
     *,
     direction: str | None = None,
     pixel_nm: float | None = None,
+    bits: int | None = None,
     seed: int = 0,
     overwrite: bool = False,
     device: str | None = None,
@@ -31,6 +32,7 @@ def predict_files(
         target: a file or a folder for one image, a folder for a folder.
         direction: which of the run's directions; None chooses the only one there is.
         pixel_nm: pixel size of the inputs, checked against the run's.
+        bits: used bits of 16-bit inputs, see `read_image`; None: those of the run.
         overwrite: replace existing files; otherwise an existing file is an error.
 
     Raises:
@@ -42,12 +44,13 @@ def predict_files(
     check_pixel_size(predictor.recipe, pixel_nm)
     pairs = _outputs(Path(source), Path(target))
     _refuse_collisions(pairs, overwrite)
+    bits = predictor.recipe.data.bits if bits is None else bits
     for path, _ in pairs:
-        read_image(path)
+        read_image(path, bits=bits)
     for folder in {out.parent for _, out in pairs}:
         _make_folder(folder)
     for path, out in tqdm(pairs, desc="predict", unit="image", disable=len(pairs) < 8):
-        write_image(out, predictor.translate_large(read_image(path), seed=seed))
+        write_image(out, predictor.translate_large(read_image(path, bits=bits), seed=seed))
     return [out for _, out in pairs]
 
 

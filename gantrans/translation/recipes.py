@@ -22,7 +22,7 @@ from gantrans.translation.article import article
 from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.sizes import check_sizes
-from gantrans.translation.sources import SIMULATED, DataSpec, open_folder
+from gantrans.translation.sources import SIMULATED, DataSpec, check_bits, open_folder
 from gantrans.translation.validation import BothValidation, Validation
 
 RECIPES = ("default", "article")
@@ -181,6 +181,7 @@ def recipe(
     name: str = "default",
     seed: int = 0,
     pixel_nm: float | None = None,
+    bits: int | None = None,
 ) -> Recipe:
     """The recipe for a direction, a scale and a source.
 
@@ -189,6 +190,7 @@ def recipe(
         name: one of `RECIPES`.
         pixel_nm: nm per pixel. None takes the value of a folder's manifest (unknown without one), or the
             pixel size of the scale for simulated images.
+        bits: used bits of the 16-bit images of a folder. None takes the value of its manifest.
 
     Raises:
         ConfigError: unknown direction, scale or name, or a recipe that does not train this direction.
@@ -201,9 +203,9 @@ def recipe(
             f"{', '.join(directions())}, scales {', '.join(_DATA)}."
         )
     if name == "article":
-        return _recipe(direction, scale, source, *article(scale), seed, pixel_nm)
+        return _recipe(direction, scale, source, *article(scale), seed, pixel_nm, bits)
     task, fitting = _TRAININGS[registered(direction).target_kind, scale]()
-    return _recipe(direction, scale, source, task, fitting, seed, pixel_nm)
+    return _recipe(direction, scale, source, task, fitting, seed, pixel_nm, bits)
 
 
 def _check_fit(name: str, direction: str) -> None:
@@ -240,12 +242,15 @@ def _recipe(
     fitting: FitConfig,
     seed: int,
     pixel_nm: float | None,
+    bits: int | None = None,
 ) -> Recipe:
     data = _DATA[scale]
     simulated = source in SIMULATED
-    stated = data.pixel_nm if simulated else open_folder(source).pixel_nm
-    stated = stated if pixel_nm is None else pixel_nm
-    data = replace(data, source=source, pixel_nm=stated, seed=seed)
+    check_bits(source, bits)
+    folder = None if simulated else open_folder(source, pixel_nm, bits)
+    stated = (data.pixel_nm if pixel_nm is None else pixel_nm) if folder is None else folder.pixel_nm
+    used = None if folder is None else folder.bits
+    data = replace(data, source=source, pixel_nm=stated, seed=seed, bits=used)
     return Recipe(direction, data, task, replace(fitting, seed=seed), _BATCH[scale], seed)
 
 
@@ -302,7 +307,7 @@ def load_recipe(run: Path) -> Recipe:
     Raises:
         CheckpointError: no checkpoint, not one of a translator, or one with unknown settings.
     """
-    stored: dict[str, Any] = load_checkpoint(run)["settings"]["extra"]
+    stored: dict[str, Any] = load_checkpoint(run)["settings"].get("extra", {})
     if "recipe" not in stored:
         raise CheckpointError(
             f"{run} holds no translator; give a folder that `python -m gantrans train` wrote."

@@ -1,11 +1,12 @@
 """What a recipe trains on: simulated pairs, or a folder of pairs."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from gantrans.config import check_range
+from gantrans.config import ADDED, check_choice, check_range
 from gantrans.data import PairedDataset, PairedFolder, make_pairs
-from gantrans.errors import DataError
+from gantrans.data.reading import BITS
+from gantrans.errors import ConfigError, DataError
 
 SIMULATED = ("procedural", "sky130")
 
@@ -19,6 +20,7 @@ class DataSpec:
     pixel_nm: nm per pixel; None for a folder without a stated pixel size (results are then in pixels).
     count, validation: simulated pairs for training and for choosing the best checkpoint.
     layer: SKY130 layer.
+    bits: used bits of the 16-bit images of a folder, see `gantrans.data.read_image`; None: none stated.
     """
 
     source: str = "procedural"
@@ -29,6 +31,7 @@ class DataSpec:
     difficulty: str = "default"
     layer: str = "li1"
     seed: int = 0
+    bits: int | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_range(self, "size", 16, 2048)
@@ -36,6 +39,7 @@ class DataSpec:
         check_range(self, "validation", 1)
         if self.pixel_nm is not None:
             check_range(self, "pixel_nm", 0.0, 1e4, open_low=True)
+        check_choice(self, "bits", (None, *BITS))
 
     def pairs(self, split: str, direction: str, count: int | None = None) -> PairedDataset:
         """The pairs of a split ("train", "val" or "test"); `count` is used for simulated sources only.
@@ -44,7 +48,7 @@ class DataSpec:
             DataError: the source is a folder that cannot be used.
         """
         if self.source not in SIMULATED:
-            folder = open_folder(self.source, self.pixel_nm)
+            folder = open_folder(self.source, self.pixel_nm, self.bits)
             return folder.load(direction, split=split, size=self.size)
         wanted = count or (self.count if split == "train" else self.validation)
         return make_pairs(
@@ -60,10 +64,37 @@ class DataSpec:
             DataError: for the first image that cannot be used.
         """
         if self.source not in SIMULATED:
-            open_folder(self.source, self.pixel_nm).check(*splits, size=self.size)
+            open_folder(self.source, self.pixel_nm, self.bits).check(*splits, size=self.size)
 
 
-def open_folder(source: str, pixel_nm: float | None = None) -> PairedFolder:
+def held_out(
+    trained: DataSpec, source: str, *, pixel_nm: float | None = None, bits: int | None = None
+) -> DataSpec:
+    """The pairs of a source on which a run is evaluated or reviewed.
+
+    Args:
+        trained: what the run was trained on.
+        pixel_nm: as stated now; simulated images have the run's unless it is given.
+        bits: as stated now; else those of the folder's manifest, else the run's.
+
+    Raises:
+        DataError: the source is a folder that cannot be used.
+        ConfigError: `bits` of simulated images.
+    """
+    check_bits(source, bits)
+    if source in SIMULATED:
+        return replace(trained, source=source, pixel_nm=trained.pixel_nm if pixel_nm is None else pixel_nm)
+    stated = open_folder(source, bits=bits).bits
+    return replace(trained, source=source, pixel_nm=pixel_nm, bits=trained.bits if stated is None else stated)
+
+
+def check_bits(source: str, bits: int | None) -> None:
+    """Raise a `ConfigError` if bits are stated for simulated images, which come from no file."""
+    if source in SIMULATED and bits is not None:
+        raise ConfigError(f"{source} is simulated and has no 16-bit files; leave out --bits.")
+
+
+def open_folder(source: str, pixel_nm: float | None = None, bits: int | None = None) -> PairedFolder:
     """Open the `PairedFolder` of a source that is not simulated.
 
     Raises:
@@ -74,4 +105,4 @@ def open_folder(source: str, pixel_nm: float | None = None) -> PairedFolder:
             f"There is no source {source!r}: give {', '.join(SIMULATED)} or a folder that holds input/ and "
             "target/."
         )
-    return PairedFolder(source, pixel_nm=pixel_nm)
+    return PairedFolder(source, pixel_nm=pixel_nm, bits=bits)

@@ -4,7 +4,10 @@ Each mistake is made through the command line, with a network as it is.
 """
 
 import json
+import os
+import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ import torch
 from PIL import Image
 
 from gantrans import __main__ as cli
+from gantrans.files import held
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.training import FitConfig, load_checkpoint
 from gantrans.training.budget import Costs
@@ -194,3 +198,139 @@ def test_a_budget_is_stored_and_a_killed_run_ends_as_the_unbroken_one(
     assert one["step"] == other["step"] == steps
     weights = one["networks"]["generator"]
     assert all(torch.equal(other["networks"]["generator"][key], weights[key]) for key in weights)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("evaluate", "--run", "run", "--count", 99_999_999_999), ("review", "run", "--count", 10**12),
+        ("data", "export", "--out", "pairs", "--count", 10**12),
+        ("data", "export", "--out", "pairs", "--count", 99_999, "--size", 2048),
+        ("clips", "sample", "--run", "run", "--out", "clips", "--count", 10**12),
+    ],
+)  # fmt: skip
+def test_a_number_that_would_never_end_is_refused(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[Any]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    code, err = call(capsys, *arguments)
+    assert code == 2
+    assert "--count" in err
+    assert "100000" in err or "need 839 GB" in err
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("when", ["pairs", "steps"])
+def test_ctrl_c_says_how_to_go_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    train, out = ("train", *SMOKE, "--out", tmp_path / "run"), tmp_path / "run"
+
+    def strike(*_: Any, **__: Any) -> None:
+        signal.raise_signal(signal.SIGINT)
+
+    with monkeypatch.context() as patched:
+        if when == "pairs":
+            patched.setattr(recipes.DataSpec, "pairs", strike)
+        else:
+            patched.setattr("gantrans.training.loop._note", strike)
+        code, err = call(capsys, *train)
+    assert code == 130
+    if when == "pairs":
+        assert err == f"Interrupted before the training began; nothing was written to {out}.\n"
+        assert not out.exists()
+        return
+    assert err == (
+        f"Training was interrupted at step 1 and saved in {out}: the same command with --resume goes on from "
+        "there.\n"
+    )
+    assert load_checkpoint(out / "last.pt")["step"] == 1
+    assert call(capsys, *train, "--resume")[0] == 0
+    assert load_checkpoint(out / "last.pt")["step"] == 20
+
+
+@pytest.mark.parametrize("again", [(), ("--resume",)])
+def test_a_folder_in_which_another_process_trains_is_left_alone(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path, again: tuple[str]
+) -> None:
+    copy = tmp_path / "run"
+    copy.mkdir()
+    for path in run.iterdir() if again else ():
+        (copy / path.name).write_bytes(path.read_bytes())
+    with held(copy / ".lock", "The run"):
+        before = state(copy)
+        words = f"The run in {copy} is in use by process {os.getpid()} on "
+        refused(capsys, words, "train", *SMOKE, "--source", run.parent / "pairs", "--out", copy, *again)
+        assert state(copy) == before
+
+
+def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
+    """Replace a part of a loaded checkpoint by its place; `...` removes it."""
+
+    def change(stored: dict[str, Any]) -> None:
+        *places, last = path.split("/")
+        for place in places:
+            stored = stored[place]
+        if value is ...:
+            del stored[last]
+        else:
+            stored[last] = value
+
+    return change
+
+
+def poison(stored: dict[str, Any]) -> None:
+    weights = stored["networks"]["generator"]
+    next(value for value in weights.values() if value.ndim).fill_(float("nan"))
+
+
+RECIPE = "settings/extra/recipe"
+MADE = {
+    "settings empty": put("settings", {}),
+    "no recipe": put(RECIPE, ...),
+    "recipe a list": put(RECIPE, [1]),
+    "recipe without a task": put(f"{RECIPE}/task", ...),
+    "size a text": put(f"{RECIPE}/data/size", "32"),
+    "generator of another width": put(f"{RECIPE}/task/generator/base_filters", 16),
+    "generator of no width": put(f"{RECIPE}/task/generator/base_filters", "wide"),
+    "direction unknown": put(f"{RECIPE}/direction", "up"),
+    "no networks": put("networks", {}),
+    "another network": put("networks", {"mine": {"0.weight": torch.zeros(1)}}),
+    "weights of numbers": put("networks/generator", {"x": 1}),
+    "weights NaN": poison,
+    "weights missing": lambda stored: stored["networks"]["generator"].popitem(),
+    "fit a list": put("settings/fit", [1]),
+}
+RESUMED = {
+    "no optimizers": put("optimizers", {}),
+    "optimizer odd": put("optimizers/generator", {"state": {0: 1}, "param_groups": 3}),
+    "random odd": put("random", [1]),
+    "no buffer": put("task_state", {}),
+    "buffer odd": put("task_state", {"buffer": {"pairs": 1, "random": 2}}),
+    "best odd": put("best", {"x": 1}),
+    "window odd": put("window", {"l1": 3}),
+    "history length negative": put("history_length", -1),
+}
+
+
+@pytest.mark.parametrize("name", [*MADE, *RESUMED])
+def test_a_checkpoint_made_by_hand_gets_one_sentence_from_every_command(
+    capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path, name: str
+) -> None:
+    image, made = next((run.parent / "pairs" / "input").iterdir()), tmp_path / "run"
+    made.mkdir()
+    for path in run.iterdir():
+        (made / path.name).write_bytes(path.read_bytes())
+    for path in made.glob("*.pt"):
+        stored = torch.load(path, weights_only=True)
+        {**MADE, **RESUMED}[name](stored)
+        torch.save(stored, path)
+    before, pairs_folder = state(made), run.parent / "pairs"
+    calls = [("train", *SMOKE, "--source", pairs_folder, "--out", made, "--resume")]
+    if name in MADE:
+        calls.append(("predict", "--run", made, "--input", image, "--output", tmp_path / "o.png"))
+        calls.append(("evaluate", "--run", made, "--source", pairs_folder))
+    for arguments in calls:
+        refused(capsys, "", *arguments)
+        assert state(made) == before
+    assert not (tmp_path / "o.png").exists()

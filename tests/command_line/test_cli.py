@@ -71,7 +71,7 @@ def test_train_evaluate_predict(capsys, run: Path, folder: Path, tmp_path: Path)
     for metric in ("l1", "ssim", "psnr", "iou", "epe", "cd_error", "opens", "bridges", "missing", "extra"):
         assert report["rows"]["model"]["all"][metric]["count"] <= 40
 
-    Image.fromarray(np.full((50, 90), 1000, np.uint16)).save(tmp_path / "wide.tif")
+    Image.fromarray(np.full((50, 90), 20_000, np.uint16)).save(tmp_path / "wide.tif")
     code, _, _ = call(
         capsys, "predict", "--run", run, "--input", tmp_path / "wide.tif", "--output", tmp_path / "o.png"
     )

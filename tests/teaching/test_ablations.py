@@ -20,14 +20,16 @@ import pytest
 from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_notebook
 
-from gantrans.errors import ConfigError, DataError, GantransError
-from gantrans.teaching.fingerprint import experiment_version
+from gantrans.errors import BusyError, ConfigError, DataError, GantransError
+from gantrans.teaching.fingerprint import code_version, experiment_version
+from gantrans.teaching.notebooks import kernels
 from gantrans.teaching.places import LESSONS
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps import (
     Comparison,
     Observation,
     commands,
+    engine,
     find_grid,
     find_grids,
     read_grid,
@@ -41,7 +43,7 @@ from gantrans.teaching.sweeps.grid import Grid
 from gantrans.teaching.sweeps.grid_files import read_sweeps
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import committed
-from gantrans.teaching.sweeps.task import RUNS
+from gantrans.teaching.sweeps.task import RUNS, Order, Outcome, execute
 
 GRID = """
 title = "Tiny"
@@ -541,3 +543,74 @@ def test_reports_are_errors_of_ours() -> None:
     assert "Interrupted." in str(Report(Path("o"), 4, 1, (), interrupted=True))
     words = str(Report(Path("o"), 4, 4, ()))
     assert words == "4 of 4 runs are done; results in o."
+
+
+# ---- one driver, a limit for each run, what can be taken up again
+
+
+def test_a_second_driver_is_told_who_runs_the_sweep(tmp_path, cluster) -> None:
+    """The first one's attempts are not removed under its workers."""
+    grid, out = tiny(tmp_path), tmp_path / "out"
+    (tmp_path / "out-wait").touch()
+    with ThreadPoolExecutor(1) as thread:
+        first = thread.submit(run_grid, grid, "smoke", out, scheduler=cluster.scheduler_address)
+        wait_for(lambda: (tmp_path / "out-starts.txt").exists() and "b0" in starts(out))
+        going = attempts(out)
+        with pytest.raises(BusyError, match=rf"^The sweep in .*out is in use by process {os.getpid()} on "):
+            run_grid(grid, "smoke", out, scheduler=cluster.scheduler_address)
+        assert set(going) <= set(attempts(out)) or first.done()
+        (tmp_path / "out-wait").unlink()
+        assert first.result().complete
+    assert not list(out.glob(".lock*"))
+
+
+def test_a_run_that_hangs_is_stopped_and_its_log_is_kept(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(kernels, "END_SECONDS", 1.0)
+    cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
+    cells.append(new_code_cell("import time\nprint('begun')\ntime.sleep(1000)"))
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebook.ipynb")
+    (tmp_path / "about.json").write_text("{}")
+    order = Order(str(tmp_path), "one", {}, code_version(), "", (), str(tmp_path), minutes=0.1)
+    begun = time.monotonic()
+    outcome = execute(order)
+    assert time.monotonic() - begun < 240
+    assert (outcome.state, outcome.error[:56]) == (
+        "failed",
+        "stopped after 0.1 minutes (--max-minutes-per-run); log.t",
+    )
+    assert (tmp_path / "failed" / "one" / "log.txt").read_text() == "begun\n"
+
+
+def test_every_run_gets_the_limit_that_was_asked_for(tmp_path, monkeypatch, capsys) -> None:
+    grid, seen = tiny(tmp_path), []
+    monkeypatch.setattr(engine, "_outcomes", lambda orders, *_: seen.extend(orders) or [])
+    arguments = {"workers": 1, "threads": 1, "scheduler": None, "max_hours": None}
+    commands.run(
+        str(grid.path), "smoke", tmp_path / "out", dry_run=False, max_minutes_per_run=7.0, **arguments
+    )
+    assert [order.minutes for order in seen] == [7.0] * 4
+
+
+def test_a_start_that_was_killed_is_taken_up_and_another_folder_is_not(tmp_path, cluster) -> None:
+    grid, out = tiny(tmp_path), tmp_path / "out"
+    out.mkdir()
+    (out / ".lock").touch()
+    (out / "notebook.ipynb").write_bytes(grid.notebook.read_bytes())  # and no about.json yet
+    report = run_grid(grid, "smoke", out, scheduler=cluster.scheduler_address, max_hours=0)
+    assert (report.total, report.left) == (4, 4)
+    (out / "about.json").write_text('{"grid"')
+    with pytest.raises(ConfigError, match=r"about\.json cannot be read"):
+        run_grid(grid, "smoke", out, max_hours=0)
+    (out / "about.json").unlink()
+    (out / "notebook.ipynb").write_text("mine")
+    with pytest.raises(ConfigError, match="not empty and holds no sweep"):
+        run_grid(grid, "smoke", out, max_hours=0)
+    assert (out / "notebook.ipynb").read_text() == "mine"
+
+
+def test_a_failure_names_a_folder_only_if_it_is_there(tmp_path) -> None:
+    lost = Outcome("mode=a", "failed", error="No space left on device")
+    said = str(Report(tmp_path, 1, 0, (lost,)))
+    assert f"FAILED run mode=a of {tmp_path}, nothing kept: No space left on device" in said
+    (tmp_path / "failed" / "mode=a").mkdir(parents=True)
+    assert f"FAILED {tmp_path / 'failed' / 'mode=a'}: No space" in str(Report(tmp_path, 1, 0, (lost,)))

@@ -1,5 +1,6 @@
 """Train or load: once per key, whole or not at all, one process at a time."""
 
+import os
 import re
 import subprocess
 import sys
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 import pytest
 
 from gantrans import files
+from gantrans.errors import CheckpointError, ConfigError
 from gantrans.teaching import runs
 from gantrans.teaching.runs import config_hash, train_or_load
 
@@ -121,3 +123,72 @@ def test_config_hash_is_stable_and_empty_for_nothing():
     assert config_hash({"a": 1, "b": Config()}) == config_hash({"b": Config(), "a": 1})
     assert config_hash({"a": 1}) != config_hash({"a": 2})
     assert re.fullmatch(r"[0-9a-f]{12}", config_hash([1]))
+
+
+@pytest.mark.parametrize(
+    ("damage", "says"),
+    [
+        (lambda run: (run / "run.json").write_text(""), "run.json cannot be read"),
+        (lambda run: (run / "run.json").write_text("[1]"), "run.json cannot be read"),
+        (
+            lambda run: (run / "run.json").write_text('{"numbers": 3, "trained": ""}'),
+            "run.json cannot be read",
+        ),
+        (lambda run: (run / "weights.txt").write_text("o"), "weights.txt has 1 of 2 bytes"),
+        (lambda run: (run / "weights.txt").unlink(), "weights.txt has 0 of 2 bytes"),
+    ],
+)
+def test_a_damaged_run_is_trained_again_in_one_line(tmp_path, capsys, damage, says):
+    calls = []
+    train_or_load({}, trainer(calls), load, name="a", root=tmp_path)
+    (run,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    damage(run)
+    capsys.readouterr()
+    for _ in range(2):
+        assert train_or_load({}, trainer(calls), load, name="a", root=tmp_path) == "ok"
+    told, trained, loaded = capsys.readouterr().out.splitlines()
+    assert told.endswith(f"is damaged ({says}) and is trained again")
+    assert (trained[:12], loaded[:11]) == ("trained run ", "loaded run ")
+    assert len(calls) == 2
+
+
+def test_a_checkpoint_that_cannot_be_read_is_trained_again_and_a_bug_is_not_hidden(tmp_path, capsys):
+    calls, reasons = [], [None, CheckpointError("best.pt is cut."), None, KeyError("a bug")]
+
+    def odd(folder):
+        if reason := reasons.pop(0):
+            raise reason
+        return load(folder)
+
+    train_or_load({}, trainer(calls), odd, name="a", root=tmp_path)
+    assert train_or_load({}, trainer(calls), odd, name="a", root=tmp_path) == "ok"
+    assert "is damaged (best.pt is cut) and is trained again" in capsys.readouterr().out
+    with pytest.raises(KeyError):
+        train_or_load({}, trainer(calls), odd, name="a", root=tmp_path)
+    assert len(calls) == 2
+
+
+def test_a_cache_that_cannot_be_written_gives_what_it_has(tmp_path, monkeypatch):
+    calls = []
+    train_or_load({}, trainer(calls), load, name="a", root=tmp_path)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(runs, "locked", refuse)
+    assert train_or_load({}, trainer(calls), load, name="a", root=tmp_path) == "ok"
+    with pytest.raises(ConfigError, match=r"cannot be written \(Permission denied\); .* GANTRANS_CACHE"):
+        train_or_load({"other": 1}, trainer(calls), load, name="a", root=tmp_path)
+    assert len(calls) == 1
+
+
+@pytest.mark.skipif(os.name != "posix", reason="modes of POSIX")
+def test_two_users_can_share_a_cache(tmp_path):
+    before = os.umask(0o002)
+    try:
+        train_or_load({}, trainer([]), load, name="a", root=tmp_path / "cache")
+    finally:
+        os.umask(before)
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes.pop("cache") == 0o775
+    assert sorted(modes.values()) == [0o664, 0o664, 0o666, 0o775], modes

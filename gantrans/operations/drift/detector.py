@@ -14,6 +14,7 @@ labelling; only labels should start training.
 
 import json
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +60,16 @@ class Alarm:
 
 
 @dataclass(frozen=True)
+class Acknowledgement:
+    """That a person has seen the first `alarms` alarms. made_at: ISO 8601, UTC."""
+
+    alarms: int
+    why: str = ""
+    who: str = ""
+    made_at: str = ""
+
+
+@dataclass(frozen=True)
 class DriftReport:
     """State of a detector. `score` is that of the last complete window, None before the first."""
 
@@ -87,7 +98,8 @@ class DriftDetector:
         self, config: DriftConfig, profile: ReferenceProfile, windows: WindowTest, chart: SequentialTest
     ) -> None:
         self.config, self.profile, self.windows, self.chart = config, profile, windows, chart
-        self.seen = self.outliers = self.acknowledged = 0
+        self.seen = self.outliers = 0
+        self.acknowledgements: list[Acknowledgement] = []
         self.score: float | None = None
         self.strange_in_a_row = 0
         self.chart_state = chart.start()
@@ -141,9 +153,26 @@ class DriftDetector:
             self.chart.statistic(self.chart_state.values), self.chart.limit, tuple(self.alarms),
         )  # fmt: skip
 
-    def acknowledge(self) -> None:
-        """Mark the alarms so far as seen by a person; the status then depends on later images."""
-        self.acknowledged = len(self.alarms)
+    @property
+    def acknowledged(self) -> int:
+        """How many alarms a person has seen: the first ones."""
+        return max((a.alarms for a in self.acknowledgements), default=0)
+
+    def acknowledge(self, why: str = "", *, who: str = "", at: str | None = None) -> int:
+        """Mark the alarms so far as seen by a person; the status then depends on later images.
+
+        Args:
+            why, who: the reason, and who decided; kept with the detector.
+            at: ISO 8601, UTC; None: now.
+
+        Returns:
+            The number of alarms that were not acknowledged before; 0 records nothing.
+        """
+        waiting = len(self.alarms) - self.acknowledged
+        if waiting:
+            made_at = datetime.now(UTC).isoformat(timespec="seconds") if at is None else at
+            self.acknowledgements.append(Acknowledgement(len(self.alarms), why, who, made_at))
+        return waiting
 
     def _pieces(self, level: str, features: Tensor, size: int) -> list[tuple[int, Tensor]]:
         """Complete pieces of the stored and the new images, each with the number of images up to its end."""
@@ -189,9 +218,10 @@ class DriftDetector:
             part: {k: v for k, v in state.items() if not isinstance(v, Tensor)}
             for part, state in parts.items()
         }
-        names = ("seen", "outliers", "acknowledged", "score", "strange_in_a_row")
+        names = ("seen", "outliers", "score", "strange_in_a_row")
         plain |= {"config": to_dict(self.config), "running": {name: getattr(self, name) for name in names}}
         plain |= {"chart run": self.chart_state.run, "alarms": [asdict(alarm) for alarm in self.alarms]}
+        plain |= {"acknowledgements": [asdict(seen) for seen in self.acknowledgements]}
         about = {"gantrans drift detector": json.dumps({"format": FORMAT, **plain})}
         write_atomically(path, save({k: v.contiguous() for k, v in tensors.items()}, metadata=about))
 
@@ -225,8 +255,12 @@ class DriftDetector:
             WindowTest.from_state(parts["windows"]),
             SequentialTest.from_state(parts["chart"]),
         )
-        for name, value in about["running"].items():
+        running = dict(about["running"])
+        if seen := running.pop("acknowledged", 0):  # files of earlier versions have the number alone
+            detector.acknowledgements = [Acknowledgement(seen)]
+        for name, value in running.items():
             setattr(detector, name, value)
+        detector.acknowledgements += [Acknowledgement(**seen) for seen in about.get("acknowledgements", [])]
         detector._waiting = {level: tensors[f"waiting.{level}"] for level in detector._waiting}
         detector.chart_state = ChartState(tensors["chart values"], about["chart run"])
         detector.alarms = [Alarm(a["image"], a["level"], tuple(a["features"])) for a in about["alarms"]]

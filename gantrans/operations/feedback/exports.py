@@ -3,27 +3,52 @@
 import csv
 import io
 import json
+import re
+from collections.abc import Collection, Sequence
 from pathlib import Path
+
+from torch import Tensor
 
 from gantrans.data.folder import MANIFEST, write_folder
 from gantrans.directions import direction as registered
 from gantrans.errors import DataError
-from gantrans.operations.feedback.records import Pair
+from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.records import ACCEPTED, ORIGINS, Pair
 from gantrans.operations.feedback.store import Store
 from gantrans.training.checkpoint import write_atomically
 
-_COLUMNS = ("item", "verdict", "note", "model", "made_at")
+_COLUMNS = ("item", "verdict", "note", "model", "made_at", "reviewer")
+_FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
+"""Beginnings of a cell that a spreadsheet evaluates, the full-width forms, too, after any apostrophes."""
+CUT = 0.5
+"""Level at which an accepted output becomes a two-valued target."""
+
+
+def plain_cell(text: str) -> str:
+    """A text that no spreadsheet takes for a formula: with an apostrophe in front where it could.
+
+    `cell_text` gives the text back.
+    """
+    return "'" + text if _FORMULA.match(text) else text
+
+
+def cell_text(cell: str) -> str:
+    """The text that `plain_cell` wrote as `cell`."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def verdict_table(store: Store) -> str:
-    """The last verdict on every item as CSV: item, verdict, note, model, made_at, then the metrics."""
+    """The last verdict on every item as CSV: item, verdict, note, model, made_at, reviewer, the metrics.
+
+    Texts are written by `plain_cell`, numbers as they are.
+    """
     verdicts = list(store.verdicts().values())
     measured = list(dict.fromkeys(name for verdict in verdicts for name in verdict.measured))
     text = io.StringIO(newline="")
     writer = csv.writer(text)
-    writer.writerow([*_COLUMNS, *measured])
+    writer.writerow([*_COLUMNS, *map(plain_cell, measured)])
     for verdict in verdicts:
-        about = [getattr(verdict, column) for column in _COLUMNS]
+        about = [plain_cell(getattr(verdict, column)) for column in _COLUMNS]
         writer.writerow([*about, *(verdict.measured.get(name) for name in measured)])
     return text.getvalue()
 
@@ -40,19 +65,29 @@ def write_verdicts(store: Store, path: Path) -> int:
     return len(store.verdicts())
 
 
-def write_feedback(store: Store, directory: Path, direction: str, *, since: str | None = None) -> int:
+def write_feedback(
+    store: Store,
+    directory: Path,
+    direction: str,
+    *,
+    since: str | None = None,
+    origins: Collection[str] = ORIGINS,
+) -> int:
     """Write the reviewed and corrected pairs of one direction as a `PairedFolder`; returns their number.
 
     Names are the ids of the predictions, so that a pair stays in its split (`hash_split`) in every later
-    export. `feedback.json` records the origin of each target and the model version of its prediction.
+    export. `feedback.json` records the origin of each target and the model version of its prediction. An
+    accepted output of a direction with binary targets is cut at `CUT`; see `self_training`, too.
 
     Args:
         since: ISO 8601, UTC; only pairs labelled or accepted after this time.
+        origins: which of `ORIGINS` are written.
 
     Raises:
-        DataError: there is no pair, pairs differ in pixel size, or the folder exists and is not empty.
+        DataError: there is no pair, pairs differ in pixel size, a picture is damaged, or the folder exists
+            and is not empty.
     """
-    pairs = [pair for pair in store.pairs(direction) if since is None or pair.made_at > since]
+    pairs = chosen_pairs(store, direction, since=since, origins=origins)
     if not pairs:
         raise DataError(
             f"{store.path} holds no reviewed or corrected pair for {direction}"
@@ -60,6 +95,38 @@ def write_feedback(store: Store, directory: Path, direction: str, *, since: str 
         )
     _write_pairs(store, directory, pairs, direction, _pixel_size(pairs, direction))
     return len(pairs)
+
+
+def chosen_pairs(
+    store: Store, direction: str, *, since: str | None = None, origins: Collection[str] = ORIGINS
+) -> list[Pair]:
+    """The pairs that `write_feedback` writes, oldest first."""
+    pairs = store.pairs(direction)
+    return [p for p in pairs if p.origin in origins and (since is None or p.made_at > since)]
+
+
+def self_training(pairs: Sequence[Pair]) -> str | None:
+    """A warning if accepted outputs are among the targets; None if there are none."""
+    accepted = sum(pair.origin == ACCEPTED for pair in pairs)
+    if not accepted:
+        return None
+    return (
+        f"{accepted} of {len(pairs)} targets are accepted outputs of the model itself: training on them is "
+        "self-training. It confirms what the model does already, its small errors included, and cannot show "
+        "that quality rises; judge by labels that were measured."
+    )
+
+
+def training_target(store: Store, pair: Pair, direction: str) -> Tensor:
+    """The target of a pair, (1, H, W) in [0, 1]; an accepted output of a binary kind is cut at `CUT`.
+
+    Raises:
+        DamagedPictureError: its bytes were altered.
+    """
+    target = store.image(pair.target)
+    if pair.origin == ACCEPTED and registered(direction).target_kind == "binary":
+        return (target >= CUT).to(target.dtype)
+    return target
 
 
 def _pixel_size(pairs: list[Pair], direction: str) -> float | None:
@@ -96,7 +163,8 @@ def _write_pairs(
             (folder / kind).mkdir()
         for pair in pairs:
             (folder / "input" / f"{pair.prediction}.png").write_bytes(store.png(pair.input))
-            (folder / "target" / f"{pair.prediction}.png").write_bytes(store.png(pair.target))
+            target = encode_png(training_target(store, pair, direction))
+            (folder / "target" / f"{pair.prediction}.png").write_bytes(target)
         (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
         (folder / "feedback.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 

@@ -6,12 +6,15 @@ from typing import Literal, get_args
 VerdictWord = Literal["accept", "minor", "reject"]
 LabelKind = Literal["truth", "corrected"]
 VERDICTS: tuple[str, ...] = get_args(VerdictWord)
-KINDS: tuple[str, ...] = get_args(LabelKind)
+KINDS: tuple[LabelKind, ...] = get_args(LabelKind)
+ACCEPTED = "accepted"
+ORIGINS: tuple[str, ...] = (*KINDS, ACCEPTED)
+"""Where the target of a pair comes from: a label of some kind, or the output that a person accepted."""
 
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a person decided about one item."""
+    """What a person decided about one item; `reviewer` is "" if unknown."""
 
     item: str
     verdict: VerdictWord
@@ -19,6 +22,7 @@ class Verdict:
     model: str
     measured: dict[str, float | None]
     made_at: str
+    reviewer: str = ""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ their prediction, or after a rollback, because a label refers to a prediction an
 version that made it.
 """
 
-import hashlib
-import io
 import json
 import re
 from collections.abc import Mapping
@@ -16,13 +14,12 @@ from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any
 
-import numpy as np
-import torch
 from torch import Tensor
 
 from gantrans.errors import DataError
-from gantrans.images import uint8_from_unit, unit_from_uint8
+from gantrans.images import unit_from_uint8
 from gantrans.operations.feedback.database import Database, StoreError
+from gantrans.operations.feedback.intact import DamagedError, intact_pixels, picture_name
 from gantrans.operations.feedback.pictures import encode_png
 from gantrans.operations.feedback.records import (
     KINDS,
@@ -37,10 +34,17 @@ from gantrans.operations.feedback.records import (
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 _WINNER = """
     SELECT * FROM (SELECT *, ROW_NUMBER() OVER (
-        PARTITION BY prediction ORDER BY kind = 'truth' DESC, made_at DESC, id DESC) AS place FROM label)
+        PARTITION BY prediction{kind} ORDER BY kind = 'truth' DESC, made_at DESC, id DESC) AS place
+        FROM label)
     WHERE place = 1"""  # depends on the stored labels, not on the order in which they arrived
-_VERDICT = "SELECT item, verdict, note, model, measured, made_at FROM verdict WHERE number "
-_JUDGED = (
+WINNER = _WINNER.format(kind="")
+"""The label of each prediction that counts, as a SELECT; `WINNERS` those that count of each kind."""
+WINNERS = _WINNER.format(kind=", kind")
+_VERDICT = (
+    "SELECT item, verdict, note, model, measured, made_at, coalesce((SELECT name FROM reviewer "
+    "WHERE event = verdict.id), '') AS reviewer FROM verdict WHERE number "
+)
+JUDGED = (
     f"{_VERDICT} IN (SELECT max(number) FROM verdict GROUP BY item) AND verdict IS NOT NULL ORDER BY number"
 )
 
@@ -49,12 +53,23 @@ class ConflictError(StoreError):
     """An id was used before with another content."""
 
 
+class DamagedPictureError(StoreError):
+    """The bytes of a stored picture are no longer those that were stored."""
+
+
 class Store(Database):
     """See the module's text. Images, (1, H, W) in [0, 1], are stored as 8-bit PNG, equal ones once.
 
     Raises:
         StoreError: see `Database`.
     """
+
+    def _prepare(self) -> None:
+        super()._prepare()
+        with self.transaction() as connection:  # added to the first version, which passes over it
+            connection.execute(
+                "CREATE TABLE IF NOT EXISTS reviewer (event TEXT PRIMARY KEY, name TEXT NOT NULL)"
+            )
 
     def judge(
         self,
@@ -65,8 +80,12 @@ class Store(Database):
         id: str,
         model: str = "",
         measured: Mapping[str, float | None] | None = None,
+        reviewer: str = "",
     ) -> bool:
         """Record a verdict on `item`, or its withdrawal (None); False if event `id` was recorded before.
+
+        Args:
+            reviewer: who decided; "" if unknown.
 
         Raises:
             DataError: unknown verdict. ConflictError: `id` was used for something else. StoreError: see
@@ -77,20 +96,24 @@ class Store(Database):
         row = (id, item, verdict, note, model, json.dumps(dict(measured or {})), now())
         with self.transaction() as connection:
             known = connection.execute(
-                "SELECT item, verdict, note FROM verdict WHERE id = ?", (id,)
+                "SELECT item, verdict, note, coalesce(name, '') FROM verdict LEFT JOIN reviewer "
+                "ON event = id WHERE id = ?",
+                (id,),
             ).fetchone()
             if known:
-                return _same(id, known, (item, verdict, note))
+                return _same(id, known, (item, verdict, note, reviewer))
             connection.execute(
                 "INSERT INTO verdict (id, item, verdict, note, model, measured, made_at) "
                 "VALUES (?, ?, ?, ?, ?, ?, ?)",
                 row,
             )
+            if reviewer:
+                connection.execute("INSERT INTO reviewer VALUES (?, ?)", (id, reviewer))
         return True
 
     def verdicts(self) -> dict[str, Verdict]:
         """The last verdict on every item, by item; withdrawn ones are left out."""
-        return {row[0]: _verdict(row) for row in self.rows(_JUDGED)}
+        return {row[0]: _verdict(row) for row in self.rows(JUDGED)}
 
     def verdict(self, item: str) -> Verdict | None:
         """The last verdict on one item; None if there is none or it was withdrawn."""
@@ -126,7 +149,7 @@ class Store(Database):
                 "SELECT direction, input FROM prediction WHERE id = ?", (id,)
             ).fetchone()
             if known:
-                return _same(id, known, (direction, _name(input)))
+                return _same(id, known, (direction, picture_name(input)))
             content = (direction, model, _put(connection, input), _put(connection, output))
             connection.execute(
                 "INSERT INTO prediction VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -179,7 +202,7 @@ class Store(Database):
         """
         known = self.prediction(id)
         if known is not None:
-            _same(id, (known.direction, known.input), (direction, _name(input)))
+            _same(id, (known.direction, known.input), (direction, picture_name(input)))
         return known
 
     def prediction(self, id: str) -> Prediction | None:
@@ -192,16 +215,19 @@ class Store(Database):
         rows = self.rows("SELECT * FROM prediction ORDER BY made_at DESC, id DESC LIMIT ?", (last,))
         return [Prediction(*row) for row in rows]
 
-    def labels(self) -> list[tuple[str, str, str, str, str, str]]:
+    def labels(self, kind: LabelKind | None = None) -> list[tuple[str, str, str, str, str, str]]:
         """(prediction, direction, model, output, label id, label image) of every labelled prediction.
 
-        Of several labels the one that counts; labels without a prediction or of another size are left out.
+        Of several labels the one that counts, or with `kind` the one that counts among those of this kind;
+        labels without a prediction or of another size are left out.
         """
         return self.rows(  # type: ignore[return-value]
             "SELECT p.id, p.direction, p.model, p.output, l.id, l.image FROM prediction p "
-            f"JOIN ({_WINNER}) l ON l.prediction = p.id JOIN image a ON a.sha256 = p.output "
-            "JOIN image b ON b.sha256 = l.image WHERE a.height = b.height AND a.width = b.width "
-            "ORDER BY p.made_at, p.id"
+            f"JOIN ({WINNERS if kind else WINNER}) l ON l.prediction = p.id "
+            "JOIN image a ON a.sha256 = p.output JOIN image b ON b.sha256 = l.image "
+            "WHERE a.height = b.height AND a.width = b.width AND (? IS NULL OR l.kind = ?) "
+            "ORDER BY p.made_at, p.id",
+            (kind, kind),
         )
 
     def pairs(self, direction: str) -> list[Pair]:
@@ -210,8 +236,8 @@ class Store(Database):
         """
         rows = self.rows(
             f"SELECT p.id, p.input, coalesce(l.image, p.output), coalesce(l.kind, 'accepted'), p.model, "
-            f"p.pixel_nm, coalesce(l.made_at, v.made_at) FROM prediction p LEFT JOIN ({_WINNER}) l "
-            f"ON l.prediction = p.id LEFT JOIN ({_JUDGED}) v ON v.item = p.id JOIN image a "
+            f"p.pixel_nm, coalesce(l.made_at, v.made_at) FROM prediction p LEFT JOIN ({WINNER}) l "
+            f"ON l.prediction = p.id LEFT JOIN ({JUDGED}) v ON v.item = p.id JOIN image a "
             "ON a.sha256 = p.input JOIN image b ON b.sha256 = coalesce(l.image, p.output) "
             "WHERE p.direction = ? AND (l.id IS NOT NULL OR v.verdict = 'accept') "
             "AND a.height = b.height AND a.width = b.width ORDER BY 7, p.id",
@@ -237,19 +263,31 @@ class Store(Database):
         """The stored bytes of an image.
 
         Raises:
-            DataError: there is no such image.
+            DataError: there is no such image. DamagedPictureError: the bytes were altered.
         """
-        rows = self.rows("SELECT png FROM image WHERE sha256 = ?", (sha256,))
-        if not rows:
-            raise DataError(f"The store {self.path} has no image {sha256!r}.")
-        return bytes(rows[0][0])
+        return self._picture(sha256)[0]
 
     def image(self, sha256: str) -> Tensor:
-        """A stored image, (1, H, W) float32 in [0, 1]."""
-        from PIL import Image
+        """A stored image, (1, H, W) float32 in [0, 1].
 
-        with Image.open(io.BytesIO(self.png(sha256)), formats=("PNG",)) as opened:
-            return unit_from_uint8(torch.from_numpy(np.array(opened)))[None]
+        Raises:
+            DataError: there is no such image. DamagedPictureError: its bytes were altered.
+        """
+        return unit_from_uint8(self._picture(sha256)[1])[None]
+
+    def _picture(self, sha256: str) -> tuple[bytes, Tensor]:
+        """Bytes and pixels (H, W) of an image, compared with the hash under which it was stored."""
+        rows = self.rows("SELECT png, height, width FROM image WHERE sha256 = ?", (sha256,))
+        if not rows:
+            raise DataError(f"The store {self.path} has no image {sha256!r}.")
+        png, *size = rows[0]
+        try:
+            return bytes(png), intact_pixels(bytes(png), sha256, (size[0], size[1]))
+        except DamagedError as error:
+            raise DamagedPictureError(
+                f"The picture {sha256[:12]} in {self.path} is damaged ({error}); restore the store from a "
+                "backup, or send the image again under a new id."
+            ) from error
 
     def score(self, prediction: str, label: str) -> dict[str, float | None] | None:
         """The stored metrics of a prediction and a label, or None."""
@@ -272,21 +310,15 @@ def now() -> str:
 
 def _put(connection: Connection, image: Tensor) -> str:
     """Store an image unless it is there."""
-    name, (height, width) = _name(image), image.shape[-2:]
+    name, (height, width) = picture_name(image), image.shape[-2:]
     if not connection.execute("SELECT 1 FROM image WHERE sha256 = ?", (name,)).fetchone():
         connection.execute("INSERT INTO image VALUES (?, ?, ?, ?)", (name, height, width, encode_png(image)))
     return name
 
 
-def _name(image: Tensor) -> str:
-    """A hash of size and pixels, independent of the PNG encoder."""
-    size = "{} {} ".format(*image.shape[-2:]).encode()
-    return hashlib.sha256(size + uint8_from_unit(image).numpy().tobytes()).hexdigest()
-
-
 def _verdict(row: tuple[Any, ...]) -> Verdict:
-    item, word, note, model, measured, made_at = row
-    return Verdict(item, word, note, model, json.loads(measured), made_at)
+    item, word, note, model, measured, made_at, reviewer = row
+    return Verdict(item, word, note, model, json.loads(measured), made_at, reviewer)
 
 
 def _same(id: str, known: tuple[Any, ...], content: tuple[Any, ...]) -> bool:
@@ -304,4 +336,7 @@ def _utc(made_at: str | None) -> str:
         moment = None
     if moment is None or moment.tzinfo is None:
         raise DataError(f"made_at is {made_at!r}; write ISO 8601 with a time zone, as 2026-05-04T10:00:00Z.")
-    return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    try:
+        return moment.astimezone(UTC).isoformat(timespec="microseconds")
+    except OverflowError as error:  # in UTC it lies before the year 1 or after 9999
+        raise DataError(f"made_at is {made_at!r}, which UTC cannot express; correct the time.") from error

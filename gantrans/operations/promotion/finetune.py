@@ -28,7 +28,7 @@ class FineTuneConfig:
 
     epochs: passes over the new pairs, 1 to 20; if that is not enough, more data or a new training is needed.
     rate: factor on the base learning rate of the configuration; over the second half it falls to zero.
-    share: share of old pairs in each batch.
+    share: share of old pairs in each batch; 0 without old pairs.
     keep_optimizer: keep Adam's moments; without them the first steps have full size in every weight.
     frozen: names of the generator's parts whose weights are frozen, such as ("entry", "encoder"); running
         statistics of batch normalisation are still updated.
@@ -54,9 +54,9 @@ class FineTuneConfig:
         check_range(self, "spike", 1.0, open_low=True)
         check_range(self, "collapse", 0.0, 1.0)
 
-    def steps_per_epoch(self, count: int) -> int:
-        """Number of steps in which each of `count` new pairs is used once."""
-        return math.ceil(count / (self.batch_size * (1 - self.share)))
+    def steps_per_epoch(self, count: int, *, replay: bool = True) -> int:
+        """Number of steps in which each of `count` new pairs is used once, with old pairs or without."""
+        return math.ceil(count / (self.batch_size * (1 - self.share * replay)))
 
 
 @dataclass(frozen=True)
@@ -88,7 +88,7 @@ class FineTuned:
 def fine_tune(
     champion: Path,
     new: PairedDataset,
-    old: PairedDataset,
+    old: PairedDataset | None,
     config: FineTuneConfig,
     *,
     out: Path | None = None,
@@ -101,7 +101,8 @@ def fine_tune(
 
     Args:
         champion: a version's folder, or a training run.
-        new, old: training pairs of the new conditions, and of those that the champion was trained on.
+        new, old: training pairs of the new conditions, and of those that the champion was trained on. `old`
+            is None if these hold no longer: replay would teach what is wrong now.
         out: folder of the new run; its last checkpoint is the challenger.
         validation: held-out pairs, {"old": ..., "new": ...}; scored before the first step and after every
             epoch, under names such as "iou_old".
@@ -113,7 +114,7 @@ def fine_tune(
     """
     contents = load_checkpoint(champion)
     recipe = from_dict(Recipe, contents["settings"]["extra"]["recipe"])
-    fitting = _fit_config(recipe.fit, config, config.steps_per_epoch(len(new)))
+    fitting = _fit_config(recipe.fit, config, config.steps_per_epoch(len(new), replay=old is not None))
     task = Pix2PixTask(recipe.one_way, recipe.seed)
     warm_start(
         task, contents, rate=config.rate, keep_optimizer=config.keep_optimizer, device=device,

@@ -163,29 +163,31 @@ class Decision:
 
 def decide(
     new: Compared,
-    old: Compared,
+    old: Compared | None,
     *,
-    latency: tuple[ArrayLike, ArrayLike],
+    latency: tuple[ArrayLike, ArrayLike] | None,
     smoke_problem: str,
     config: GateConfig | None = None,
 ) -> Decision:
     """Apply all checks.
 
     Args:
-        new, old: hold-out sets of the new and of the old conditions; neither model was trained on them.
-        latency: (champion's, challenger's) seconds per request, from `measure_latency`.
+        new, old: hold-out sets of the new and of the old conditions; neither model was trained on them. `old`
+            is None if the old conditions hold no longer: nothing of them is checked.
+        latency: (champion's, challenger's) seconds per request, from `measure_latency`; None if both have the
+            same network, so that a measured ratio would be the noise of the machine.
         smoke_problem: result of `smoke_inference` for the challenger; empty if there is no problem.
 
     Raises:
         DataError: fields of unequal length, qualities or latencies that are not finite.
     """
     config = config or GateConfig()
+    sets = [("new", new, 0.0), *([("old", old, -config.old_margin)] if old is not None else [])]
     checks = [
-        _bound_check("new", new, 0.0, config),
-        _bound_check("old", old, -config.old_margin, config),
-        *(_family_check(name, compared, config) for name, compared in (("new", new), ("old", old))),
-        *(defect_check(name, compared, config) for name, compared in (("new", new), ("old", old))),
-        _latency_check(latency, config),
+        *(_bound_check(name, compared, limit, config) for name, compared, limit in sets),
+        *(_family_check(name, compared, config) for name, compared, _ in sets),
+        *(defect_check(name, compared, config) for name, compared, _ in sets),
+        *([_latency_check(latency, config)] if latency is not None else []),
         Check(
             "smoke inference", not smoke_problem, float(bool(smoke_problem)), 0.0,
             f"smoke inference from the registered files: {smoke_problem or 'sane'}",

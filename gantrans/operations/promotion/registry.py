@@ -6,25 +6,20 @@
     registry/sem2layout/history.jsonl     one line per change, append-only, chained by hashes
     registry/sem2layout/aliases.json      the present state, and the hash of its line in the history
 
-A change is first appended to the history, then `aliases.json` is replaced. The rename commits the change:
-after a kill before it the old state holds and the new line has no effect; after a later kill the new state
-holds. At every moment there is exactly one champion. The alias names are those of MLflow's registry.
+At every moment there is exactly one champion: how a change is committed stands in `ledger`. The alias names
+are those of MLflow's registry.
 """
 
-import json
 import shutil
-import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from gantrans.directions import directions
 from gantrans.files import locked
-from gantrans.operations.promotion.disk import Disk, as_json, read_json
+from gantrans.operations.promotion.ledger import ALIAS_NAMES, Aliases
+from gantrans.operations.promotion.regimes import Regimes
 from gantrans.operations.promotion.versions import (
     MANIFEST,
     RegistryError,
@@ -36,31 +31,10 @@ from gantrans.operations.promotion.versions import (
 )
 from gantrans.translation import Predictor
 
-HISTORY, ALIASES = "history.jsonl", "aliases.json"
+__all__ = ["Aliases", "Registry"]
 
 
-@dataclass(frozen=True)
-class Aliases:
-    """The aliases of a direction. `line` holds all champions for rollbacks, the present one last."""
-
-    line: tuple[str, ...] = ()
-    challenger: str | None = None
-    event: int = 0
-    hash: str = ""
-    manifests: Mapping[str, str] = field(default_factory=dict)
-
-    @property
-    def champion(self) -> str | None:
-        """The version that serves."""
-        return self.line[-1] if self.line else None
-
-    @property
-    def previous(self) -> str | None:
-        """The version that a rollback brings back."""
-        return self.line[-2] if len(self.line) > 1 else None
-
-
-class Registry:
+class Registry(Regimes):
     """Versions per direction; every method is safe against kills and concurrent processes.
 
     Args:
@@ -69,26 +43,7 @@ class Registry:
         clock: seconds since 1970, for the history.
     """
 
-    def __init__(
-        self, root: Path, *, disk: Disk | None = None, clock: Callable[[], float] = time.time
-    ) -> None:
-        self.root, self.disk, self.clock = Path(root), disk or Disk(), clock
-
     # ---- reading
-
-    def aliases(self, direction: str) -> Aliases:
-        """The present state; without a champion if no version is registered."""
-        path = self._folder(direction) / ALIASES
-        if not path.exists():
-            return Aliases()
-        stored = read_json(path)
-        return Aliases(
-            tuple(stored["line"]),
-            stored["challenger"],
-            stored["event"],
-            stored["hash"],
-            stored["manifests"],
-        )
 
     def champion(self, direction: str) -> Path:
         """The folder of the version that serves; `load_predictor` reads it.
@@ -97,52 +52,6 @@ class Registry:
             RegistryError: there is no champion.
         """
         return self.version(direction, "champion").folder
-
-    def version(self, direction: str, name: str) -> Version:
-        """A version by its name or by an alias: "champion", "challenger" or "previous".
-
-        Raises:
-            RegistryError: there is none.
-        """
-        found = name
-        if name in ("champion", "challenger", "previous"):
-            found = getattr(self.aliases(direction), name)
-            if found is None:
-                raise RegistryError(
-                    f"There is no {name} for {direction} in {self.root}; promote a version first."
-                )
-        folder = self._folder(direction) / "versions" / found
-        if not (folder / MANIFEST).is_file():
-            there = ", ".join(self.versions(direction)) or "none"
-            raise RegistryError(f"There is no version {found!r} of {direction}; there are {there}.")
-        return Version(found, folder, read_json(folder / MANIFEST))
-
-    def versions(self, direction: str) -> list[str]:
-        """The names of all complete versions, oldest first."""
-        return sorted(path.name for path in (self._folder(direction) / "versions").glob("v[0-9]*"))
-
-    def history(self, direction: str) -> list[dict[str, Any]]:
-        """Every change that took effect, oldest first; the chain of hashes is followed and checked.
-
-        Raises:
-            RegistryError: a line is missing or was altered.
-        """
-        path = self._folder(direction) / HISTORY
-        wanted = self.aliases(direction).hash  # read first: a line precedes its state
-        known: dict[str, dict[str, Any]] = {}
-        for line in path.read_bytes().splitlines() if path.exists() else []:
-            record = _record(line)
-            if record is not None:
-                known[record["hash"]] = record
-        chain: list[dict[str, Any]] = []
-        while wanted:
-            if wanted not in known:
-                raise RegistryError(
-                    f"{path} lacks a change that took effect, or it was altered; restore it from a backup."
-                )
-            chain.append(known[wanted])
-            wanted = chain[-1]["parent"]
-        return chain[::-1]
 
     def verify(self, direction: str, name: str) -> Version:
         """Compare all files of a version with the hashes taken at registration.
@@ -163,6 +72,34 @@ class Registry:
         """The translator of a version; its files are verified first."""
         return load_predictor(self.verify(direction, name).folder, device)
 
+    def story(self, direction: str) -> list[dict[str, Any]]:
+        """Every version, oldest first, as plain values: what it is, and what happened to it.
+
+        Keys: name, created, parent, note, metrics, role ("champion", "previous", "challenger" or ""), events
+        (time, action, why, who; oldest first), why (of the last event), can_promote.
+        """
+        state, rows = self.aliases(direction), []
+        roles = {getattr(state, alias): alias for alias in reversed(ALIAS_NAMES)}
+        happened = self.history(direction)
+        for name in self.versions(direction):
+            about = self.version(direction, name).about
+            events = [
+                _event(event)
+                for event in happened
+                if event["version"] == name and event["action"] != "retire"
+            ]
+            rows.append(
+                {
+                    "name": name,
+                    **{key: about.get(key) for key in ("created", "parent", "note", "metrics")},
+                    "role": roles.get(name, ""),
+                    "events": events,
+                    "why": events[-1]["why"] if events else "",
+                    "can_promote": name != state.champion,
+                }
+            )
+        return rows
+
     # ---- changing
 
     def register(
@@ -172,8 +109,13 @@ class Registry:
         parent: str | None = None,
         metrics: Mapping[str, Any] | None = None,
         note: str = "",
+        cycle: Mapping[str, Any] | None = None,
     ) -> Version:
         """Copy a training run (its best checkpoint, else its last) into a new version: the challenger.
+
+        Args:
+            run: its folder. parent: the version it was tuned from. metrics, note: for readers.
+            cycle: what the next cycle needs to go on with it; see `cycle.Plan`.
 
         Raises:
             CheckpointError: `run` cannot be read.
@@ -193,10 +135,14 @@ class Registry:
                 parent=parent,
                 metrics=dict(metrics or {}),
                 note=note,
+                cycle=dict(cycle or {}),
             )
             self._publish(folder / "versions", name, {**packed.files, MANIFEST: manifest})
             state = self.aliases(direction)
-            self._change(direction, state, "register", name, state.line, name, {"note": note})
+            self._change(
+                direction, state, "register", name, {"note": note, "why": note, "parent": parent},
+                line=state.line, challenger=name,
+            )  # fmt: skip
         return self.version(direction, name)
 
     def promote(
@@ -230,59 +176,53 @@ class Registry:
                 )
             waiting = None if state.challenger == version.name else state.challenger
             line = (*state.line, version.name)
-            self._change(direction, state, "promote", version.name, line, waiting, details or {})
+            self._change(
+                direction, state, "promote", version.name, details or {}, line=line, challenger=waiting
+            )
         return version
 
-    def rollback(self, direction: str, *, why: str) -> Version:
+    def rollback(self, direction: str, *, why: str, who: str = "", over: str | None = None) -> Version:
         """Make the previous champion the champion again, after verifying its files.
 
+        Args:
+            why, who: the reason, and who decided; for the history.
+            over: the champion that is to go; an error if it is no longer the champion.
+
         Raises:
-            RegistryError: there is no previous champion, or it is damaged.
+            RegistryError: there is no previous champion, it is damaged, or the champion has changed.
             DiskError: a write failed; the champion is unchanged.
         """
         with locked(self._lock(direction)):
             state = self.aliases(direction)
             if state.previous is None:
                 raise RegistryError(f"{direction} has no earlier champion to return to; promote a version.")
+            if over is not None and over != state.champion:
+                raise RegistryError(
+                    f"{over} was to be rolled back, but the champion is {state.champion} now; look again."
+                )
             version = self.verify(direction, state.previous)
             self._change(
-                direction, state, "rollback", version.name, state.line[:-1], state.challenger,
-                {"why": why, "from": state.champion},
+                direction, state, "rollback", version.name,
+                {"why": why, "who": who, "from": state.champion},
+                line=state.line[:-1], challenger=state.challenger,
             )  # fmt: skip
         return version
 
-    # ---- inside
+    def refuse(self, direction: str, name: str, *, details: Mapping[str, Any]) -> Version:
+        """Record that the gate refused a version; it stays, and is the challenger no longer.
 
-    def _change(
-        self,
-        direction: str,
-        state: Aliases,
-        action: str,
-        name: str,
-        line: Sequence[str],
-        challenger: str | None,
-        details: Mapping[str, Any],
-    ) -> None:
-        """Append a change to the history, then replace the state; the caller holds the lock."""
-        folder = self._folder(direction)
-        kept = {*line, *([challenger] if challenger else [])}
-        after = {
-            "event": state.event + 1,
-            "line": list(line),
-            "challenger": challenger,
-            "manifests": {v: digest((folder / "versions" / v / MANIFEST).read_bytes()) for v in sorted(kept)},
-        }
-        record = {
-            **after,
-            "time": self._now(),
-            "action": action,
-            "version": name,
-            "details": dict(details),
-            "parent": state.hash,
-        }
-        record["hash"] = digest(as_json(record))
-        self.disk.append(folder / HISTORY, as_json(record))
-        self.disk.put(folder / ALIASES, as_json({**after, "hash": record["hash"]}))
+        Raises:
+            RegistryError: there is no such version. DiskError: a write failed; nothing was changed.
+        """
+        with locked(self._lock(direction)):
+            version, state = self.version(direction, name), self.aliases(direction)
+            waiting = None if state.challenger == version.name else state.challenger
+            self._change(
+                direction, state, "refuse", version.name, details, line=state.line, challenger=waiting
+            )
+        return version
+
+    # ---- inside
 
     def _publish(self, folder: Path, name: str, files: Mapping[str, bytes]) -> None:
         """Write a version to a hidden folder, then rename it, so that it appears complete or not at all."""
@@ -297,30 +237,13 @@ class Registry:
         finally:
             shutil.rmtree(draft, ignore_errors=True)
 
-    def _folder(self, direction: str) -> Path:
-        if direction not in directions():
-            raise RegistryError(
-                f"There is no direction {direction!r}; choose one of {', '.join(directions())}."
-            )
-        return self.root / direction
 
-    def _lock(self, direction: str) -> Path:
-        folder = self._folder(direction)
-        if not folder.is_dir():
-            raise RegistryError(
-                f"Nothing is registered for {direction} in {self.root}; register a run first."
-            )
-        return folder / ".lock"
-
-    def _now(self) -> str:
-        return datetime.fromtimestamp(self.clock(), UTC).isoformat(timespec="seconds")
-
-
-def _record(line: bytes) -> dict[str, Any] | None:
-    """A line of the history, or None if it is truncated or was altered."""
-    try:
-        record = json.loads(line)
-        stated = record.pop("hash")
-    except (ValueError, KeyError, AttributeError, TypeError):
-        return None
-    return {**record, "hash": stated} if digest(as_json(record)) == stated else None
+def _event(event: Mapping[str, Any]) -> dict[str, str]:
+    """A line of the history for a reader."""
+    details = event["details"]
+    return {
+        "time": event["time"],
+        "action": event["action"],
+        "why": str(details.get("why") or details.get("verdict") or ""),
+        "who": str(details.get("who") or ""),
+    }

@@ -19,7 +19,8 @@ class ReplayBatches:
     share is exact on average. Families alternate, and pairs are flipped and rotated, as in `BatchSource`.
 
     Args:
-        new, old: the pairs; `old` is not read at share 0, nor `new` at share 1.
+        new, old: the pairs; `old` is not read at share 0, nor `new` at share 1. Without `old` (its conditions
+            hold no longer) the share is 0.
         direction: a registered one that `new` and `old` have the images of.
         share: of old pairs, 0 to 1.
         seed: of order and augmentation.
@@ -28,17 +29,17 @@ class ReplayBatches:
     def __init__(
         self,
         new: PairedDataset,
-        old: PairedDataset,
+        old: PairedDataset | None,
         direction: str,
         batch_size: int,
         share: float,
         seed: int,
     ) -> None:
-        self.batch_size, self.share = batch_size, share
+        self.batch_size, self.share = batch_size, share if old is not None else 0.0
         check_range(self, "batch_size", 1)
         check_range(self, "share", 0.0, 1.0)
         self.new = BatchSource(new, direction, 1, 2 * seed)
-        self.old = BatchSource(old, direction, 1, 2 * seed + 1)
+        self.old = BatchSource(new if old is None else old, direction, 1, 2 * seed + 1)
 
     def old_before(self, step: int) -> int:
         """Number of old pairs in all batches before `step`."""

@@ -25,11 +25,15 @@ async def live() -> s.Live:
 @router.get(
     "/v2/health/ready", tags=["health"], responses={503: {"model": s.Ready, "description": "Not ready."}}
 )
-def ready(service: CurrentService, response: Response) -> s.Ready:
-    """Whether a model is loaded and the store can be read."""
-    problem = service.problem()
-    response.status_code = 503 if problem else 200
-    return s.Ready(ready=problem is None, problem=problem)
+async def ready(service: CurrentService, response: Response) -> s.Ready:
+    """Whether a model is loaded and a prediction can be stored: the last result of a probe that writes.
+
+    `problem` is also set while the service is ready but something needs attention, such as a champion that
+    cannot be loaded while the previous one is in use.
+    """
+    state = await service.readiness.state_async()
+    response.status_code = 200 if state.ready else 503
+    return s.Ready(ready=state.ready, problem=state.problem)
 
 
 @router.get("/v2", tags=["models"])

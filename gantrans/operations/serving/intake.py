@@ -1,9 +1,12 @@
-"""Admission control in front of the service: authentication, concurrency limit, limits on the upload.
+"""Admission control in front of the service: authentication, concurrency limit, limits on the upload, time.
 
 The order matters. A framework reads the whole body before it checks anything else, so that an
 unauthenticated client could make the server allocate 40 MB. Here the token is compared first, then the
 number of requests in progress, and only then is the body read. Its bytes are counted while they arrive,
-because a client may omit or misstate the length, and the time for the upload is limited.
+because a client may omit or misstate the length, and they must arrive at a minimum rate. A request counts as
+"in progress" only when its body is complete: an upload that stalls holds a place among the uploads
+(`uploads.py`), which a new upload can take. After that, the client is watched, so that no network runs for
+one that has left, and the answer is sent when the time limit has passed, whatever the work is doing.
 """
 
 import asyncio
@@ -11,15 +14,21 @@ import hmac
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
+from typing import Any
 from urllib.parse import urlsplit
 
-from fastapi.responses import JSONResponse
+import anyio.to_thread
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gantrans.config import check_range
+from gantrans.operations.serving.answers import error_response, retry_response
+from gantrans.operations.serving.calls import Call
+from gantrans.operations.serving.uploads import Unfinished, Uploads
 
-RETRY_S = 2
+CALL = "gantrans.call"
+"""The key of a request's `Call` in its scope."""
+THREADS = 40  # for requests without a body, beside those for the places
 
 
 @dataclass(frozen=True)
@@ -27,8 +36,12 @@ class IntakeConfig:
     """Limits of admission.
 
     token: what clients must send as `Authorization: Bearer TOKEN`; None requires no token.
-    max_requests: largest number of requests with a body that are handled or queued at the same time.
+    max_requests: largest number of requests with a body that are handled or queued at the same time; and of
+        unfinished uploads beside them.
     body_bytes: largest body in bytes. upload_s: time limit of the upload in seconds.
+    bytes_per_s: slowest accepted upload, after `grace_s` seconds.
+    request_s: time limit of the work on a request, in seconds.
+    origins: pages of these origins ("https://host:port") may send requests, beside those of the service.
 
     Raises:
         ConfigError: a limit is out of range.
@@ -38,11 +51,16 @@ class IntakeConfig:
     max_requests: int = 16
     body_bytes: int = 20 * 2**20
     upload_s: float = 30.0
+    bytes_per_s: float = 8192.0
+    grace_s: float = 3.0
+    request_s: float = 60.0
+    origins: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         check_range(self, "max_requests", 1, 1000)
         check_range(self, "body_bytes", 1)
-        check_range(self, "upload_s", 0.0, open_low=True)
+        for name in ("upload_s", "bytes_per_s", "grace_s", "request_s"):
+            check_range(self, name, 0.0, open_low=True)
 
 
 class Intake:
@@ -67,11 +85,15 @@ class Intake:
         self.open_paths = frozenset(open_paths)
         self.open_below = tuple(path for path in open_paths if path.endswith("/") and path != "/")
         self.in_progress = 0
+        self.uploads = Uploads(config.max_requests, config.bytes_per_s, config.grace_s)
+        self._left_behind: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
+        # Each place needs a thread that waits for the network; without more, they would take all of them.
+        anyio.to_thread.current_default_thread_limiter().total_tokens = THREADS + self.config.max_requests
         started, status = time.perf_counter(), 500
 
         async def send_and_note_status(message: Message) -> None:
@@ -87,87 +109,183 @@ class Intake:
 
     async def _admit(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers = Headers(scope=scope)
+        refused: ASGIApp
         if not self._authorised(scope["path"], headers):
-            await _refuse(
-                401, "Send the token as Authorization: Bearer TOKEN.", scope, receive, send,
-                {"www-authenticate": "Bearer"},
-            )  # fmt: skip
-        elif scope["method"] in ("GET", "HEAD", "OPTIONS"):
-            await self.app(scope, receive, send)
-        elif _is_foreign(headers):
-            await _refuse(
-                403, "Pages of other sites must not send requests to this service.", scope, receive, send, {}
+            refused = error_response(
+                401, "Send the token as Authorization: Bearer TOKEN.", **{"www-authenticate": "Bearer"}
             )
+        elif scope["method"] in ("GET", "HEAD", "OPTIONS"):
+            await self._forward(scope, receive, send, b"")
+            return
+        elif _is_foreign(headers, self.config.origins):
+            refused = error_response(403, "Pages of other sites must not send requests to this service.")
         elif _length(headers) > self.config.body_bytes:
-            await self._too_large(scope, receive, send)
+            refused = self._too_large()
         elif self.in_progress >= self.config.max_requests:
-            await _refuse(
-                503, f"{self.in_progress} requests are in progress already; try again later.", scope, receive,
-                send, {"retry-after": str(RETRY_S)},
-            )  # fmt: skip
+            refused = self._full()
+        elif (upload := self.uploads.admit((scope.get("client") or ("",))[0])) is None:
+            refused = retry_response(f"{len(self.uploads.open)} uploads are unfinished; try again later.")
         else:
-            self._move(1)
-            try:
-                await self._read_and_forward(scope, receive, send)
-            finally:
+            await self._read_and_forward(scope, receive, send, upload)
+            return
+        await refused(scope, receive, send)
+
+    async def _read_and_forward(self, scope: Scope, receive: Receive, send: Send, upload: Unfinished) -> None:
+        body = bytearray()
+        try:
+            refused = await self._read(receive, upload, body)
+        except ConnectionAbortedError:
+            return
+        finally:
+            self.uploads.end(upload)
+        if refused is None and self.in_progress >= self.config.max_requests:
+            refused = self._full()
+        if refused is None:
+            await self._forward(scope, receive, send, bytes(body), place=True)
+        else:
+            await refused(scope, receive, send)
+
+    async def _read(self, receive: Receive, upload: Unfinished, body: bytearray) -> ASGIApp | None:
+        """Read the body; returns the refusal if it is too large or too slow.
+
+        Raises:
+            ConnectionAbortedError: the client has left.
+        """
+        until, more = time.monotonic() + self.config.upload_s, True
+        displaced: asyncio.Future[Any] = asyncio.ensure_future(upload.displaced.wait())
+        part = displaced
+        try:
+            while more:
+                part = asyncio.ensure_future(receive())
+                left = min(until - time.monotonic(), self.uploads.left_s(upload))
+                await asyncio.wait({part, displaced}, timeout=max(left, 0.0), return_when="FIRST_COMPLETED")
+                if not part.done():
+                    return self._too_slow(displaced.done())
+                message = part.result()
+                if message["type"] == "http.disconnect":
+                    raise ConnectionAbortedError
+                body += message.get("body", b"")
+                upload.received = len(body)
+                more = message.get("more_body", False)
+                if len(body) > self.config.body_bytes:
+                    return self._too_large()
+        finally:
+            part.cancel()
+            displaced.cancel()
+        return None
+
+    async def _forward(
+        self, scope: Scope, receive: Receive, send: Send, body: bytes, *, place: bool = False
+    ) -> None:
+        """Let the application answer; after the time limit answer in its stead and leave it behind."""
+        call = scope[CALL] = Call(self.config.request_s)
+        watch = asyncio.ensure_future(_watch(receive, call))
+        whole: Message | None = {"type": "http.request", "body": body, "more_body": False}
+        started = over = False
+        leave = self._enter() if place else lambda: None
+
+        async def replay() -> Message:
+            nonlocal whole
+            if whole is None:
+                await asyncio.wait({watch})
+                return {"type": "http.disconnect"}
+            message, whole = whole, None
+            return message
+
+        async def send_in_time(message: Message) -> None:
+            nonlocal started
+            if over:
+                return
+            started = True
+            if message["type"] == "http.response.body" and not message.get("more_body", False):
+                leave()  # before the client can send its next request
+            await send(message)
+
+        work = asyncio.ensure_future(self._work(scope, replay, send_in_time, leave))
+        try:
+            await asyncio.wait({work}, timeout=self.config.request_s)
+        except asyncio.CancelledError:  # the server stops: what waits for the network need not run
+            call.leave()
+            work.cancel()
+            raise
+        finally:
+            watch.cancel()
+        if work.done():
+            work.result()  # raises what the application raised
+        elif started:  # the client reads too slowly; the server closes a connection with half a response
+            work.cancel()
+        else:
+            over = True
+            self._left_behind.add(work)
+            work.add_done_callback(self._left_behind.discard)
+            limit = f"The request took longer than {self.config.request_s:g} s; try again later."
+            await retry_response(limit)(scope, receive, send)
+
+    async def _work(self, scope: Scope, receive: Receive, send: Send, leave: Callable[[], None]) -> None:
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            leave()
+
+    def _enter(self) -> Callable[[], None]:
+        """Take a place; returns the function that frees it, once."""
+        inside = True
+        self._move(1)
+
+        def leave() -> None:
+            nonlocal inside
+            if inside:
+                inside = False
                 self._move(-1)
+
+        return leave
 
     def _move(self, change: int) -> None:
         self.in_progress += change
         self.on_change(change)
 
-    async def _read_and_forward(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body, more = bytearray(), True
-        try:
-            async with asyncio.timeout(self.config.upload_s):
-                while more:
-                    message = await receive()
-                    if message["type"] == "http.disconnect":
-                        return
-                    body += message.get("body", b"")
-                    more = message.get("more_body", False)
-                    if len(body) > self.config.body_bytes:
-                        await self._too_large(scope, receive, send)
-                        return
-        except TimeoutError:
-            reason = f"The upload took longer than {self.config.upload_s:g} s; send it faster or smaller."
-            await _refuse(408, reason, scope, receive, send, {"connection": "close"})
-            return
-        whole: Message | None = {"type": "http.request", "body": bytes(body), "more_body": False}
+    def _full(self) -> ASGIApp:
+        return retry_response(f"{self.in_progress} requests are in progress already; try again later.")
 
-        async def replay() -> Message:
-            nonlocal whole
-            if whole is None:
-                return await receive()
-            message, whole = whole, None
-            return message
-
-        await self.app(scope, replay, send)
-
-    async def _too_large(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def _too_large(self) -> ASGIApp:
         reason = f"The body has more than {self.config.body_bytes:,} bytes; send a smaller image."
-        await _refuse(413, reason, scope, receive, send, {"connection": "close"})
+        return error_response(413, reason, connection="close")
+
+    def _too_slow(self, displaced: bool) -> ASGIApp:
+        reason = (
+            "Another upload took the place of this one, which was too slow; send it again."
+            if displaced
+            else f"The upload took longer than {self.config.upload_s:g} s, or sent fewer than "
+            f"{self.config.bytes_per_s:g} bytes/s; send it faster or smaller."
+        )
+        return error_response(408, reason, connection="close")
 
     def _authorised(self, path: str, headers: Headers) -> bool:
         if self.config.token is None or path in self.open_paths or path.startswith(self.open_below):
             return True
         scheme, _, token = headers.get("authorization", "").partition(" ")
-        return scheme.lower() == "bearer" and hmac.compare_digest(token.encode(), self.config.token.encode())
+        sent, right = token.encode("latin-1"), self.config.token.encode(errors="surrogateescape")
+        return scheme.lower() == "bearer" and hmac.compare_digest(sent, right)
 
 
-def _is_foreign(headers: Headers) -> bool:
+async def _watch(receive: Receive, call: Call) -> None:
+    while (await receive())["type"] != "http.disconnect":
+        pass
+    call.leave()
+
+
+def _is_foreign(headers: Headers, allowed: Collection[str]) -> bool:
     """Whether a browser sent the request for a page of another site (cross-site request forgery)."""
     origin = headers.get("origin")
-    return origin is not None and urlsplit(origin).netloc != headers.get("host", "")
+    if origin is None or origin.lower() in allowed:
+        return False
+    try:
+        return urlsplit(origin).netloc != headers.get("host", "")
+    except ValueError:  # no browser sends such an origin
+        return True
 
 
 def _length(headers: Headers) -> int:
     """The stated length of the body; 0 if it is missing or malformed, since the bytes are counted anyway."""
     stated = headers.get("content-length", "0")
-    return int(stated) if stated.isascii() and stated.isdigit() else 0
-
-
-async def _refuse(
-    status: int, reason: str, scope: Scope, receive: Receive, send: Send, headers: dict[str, str]
-) -> None:
-    await JSONResponse({"detail": reason}, status, headers)(scope, receive, send)
+    return int(stated[:20]) if stated.isascii() and stated.isdigit() else 0

@@ -6,7 +6,7 @@ import math
 import random
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from gantrans.operations.feedback.pictures import difference_map, encode_png, ou
 from gantrans.training import pick_device
 from gantrans.translation import DENOISE_OTSU, Predictor, segment
 from gantrans.translation.predictor import check_pixel_size
-from gantrans.translation.sources import SIMULATED
+from gantrans.translation.sources import SIMULATED, held_out
 
 COUNT = 50
 MEASURED = ("epe", "epe_p95", "iou", "opens", "bridges", "missing", "extra")
@@ -92,6 +92,7 @@ class Review:
         split: str = "test",
         count: int | None = None,
         pixel_nm: float | None = None,
+        bits: int | None = None,
         seed: int | None = 0,
         device: str | None = None,
     ) -> "Review":
@@ -102,6 +103,7 @@ class Review:
             split: "train", "val", "test", or (folders only) "all".
             count: number of pairs (default 50); of a folder at most this number (default all).
             pixel_nm: nm per pixel of the images; must be that of the run.
+            bits: used bits of a folder's 16-bit images; None: those of its manifest, else of the run.
 
         Raises:
             DataError, CheckpointError: the source or the run cannot be used.
@@ -112,8 +114,8 @@ class Review:
         if simulated and split == "all":
             raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
         check_pixel_size(predictor.recipe, pixel_nm)
-        stated = trained.pixel_nm if simulated and pixel_nm is None else pixel_nm
-        pairs = replace(trained, source=source, pixel_nm=stated).pairs(split, chosen, count or COUNT)
+        spec = held_out(trained, source, pixel_nm=pixel_nm, bits=bits)
+        pairs = spec.pairs(split, chosen, count or COUNT)
         check_pixel_size(predictor.recipe, pairs.pixel_nm)
         if count is not None and len(pairs) > count:
             pairs = pairs.subset(range(count))

@@ -7,12 +7,13 @@ from fastapi import APIRouter, BackgroundTasks, Depends, FastAPI, HTTPException,
 from pydantic import BaseModel, StringConstraints
 
 from gantrans.directions import direction as registered
-from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.exports import verdict_table
 from gantrans.operations.feedback.records import Verdict, VerdictWord
-from gantrans.operations.feedback.store import ConflictError, Store
-from gantrans.operations.serving.hosting import add_pages
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.gate import guard
+from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.review import Review
+from gantrans.operations.serving.schemas import Reviewer
 
 
 class Judgement(BaseModel):
@@ -22,6 +23,7 @@ class Judgement(BaseModel):
     item: Annotated[str, StringConstraints(max_length=500)]
     verdict: VerdictWord | None
     note: Annotated[str, StringConstraints(max_length=4000)] = ""
+    reviewer: Reviewer = ""
 
 
 class Acknowledged(BaseModel):
@@ -30,6 +32,7 @@ class Acknowledged(BaseModel):
     item: str
     verdict: VerdictWord | None = None
     note: str = ""
+    reviewer: str = ""
     measured: dict[str, float | None] | None = None
 
 
@@ -41,17 +44,20 @@ def _store(request: Request) -> Store:
     return request.app.state.store
 
 
+BODY_BYTES = 2**17
+"""Largest body: a verdict with the longest note, each character as twelve bytes of JSON, and room."""
+
 CurrentReview = Annotated[Review, Depends(_review)]
 CurrentStore = Annotated[Store, Depends(_store)]
 router = APIRouter()
 
 
 def review_app(review: Review, store: Store) -> FastAPI:
-    """The application behind `python -m gantrans review`."""
+    """The application behind `python -m gantrans review`, behind the same gate as the service."""
     app = FastAPI(title="Review", docs_url=None, redoc_url=None, openapi_url=None)
     app.state.review, app.state.store = review, store
     app.include_router(router)
-    add_pages(app, "review.html")
+    guard(app, "review.html", IntakeConfig(body_bytes=BODY_BYTES))
     return app
 
 
@@ -65,6 +71,7 @@ def about(review: CurrentReview, store: CurrentStore) -> dict[str, Any]:
         "model": review.model,
         "direction": review.direction,
         "unit": review.unit,
+        "pixel_nm": review.pairs.pixel_nm,
         "kinds": {
             "input": chosen.input_label,
             "output": chosen.target_label,
@@ -95,15 +102,15 @@ def judge(
     if judgement.item not in review.items:
         raise HTTPException(404, f"This review has no item {judgement.item!r}.")
     measured = review.measured(review.items.index(judgement.item)) if judgement.verdict else {}
-    try:
-        new = store.judge(
-            judgement.item, judgement.verdict, judgement.note, id=judgement.id, model=review.model,
-            measured=measured,
-        )  # fmt: skip
-    except ConflictError as error:
-        raise HTTPException(409, str(error)) from error
-    except StoreError as error:  # for example a full disk: the page keeps the verdict and retries
-        raise HTTPException(503, str(error), headers={"retry-after": "2"}) from error
+    new = store.judge(
+        judgement.item,
+        judgement.verdict,
+        judgement.note,
+        id=judgement.id,
+        model=review.model,
+        measured=measured,
+        reviewer=judgement.reviewer,
+    )
     response.status_code = 201 if new else 200
     return _acknowledged(judgement.item, store.verdict(judgement.item))
 
@@ -118,4 +125,10 @@ def table(store: CurrentStore) -> Response:
 def _acknowledged(item: str, verdict: Verdict | None) -> Acknowledged:
     if verdict is None:
         return Acknowledged(item=item)
-    return Acknowledged(item=item, verdict=verdict.verdict, note=verdict.note, measured=verdict.measured)
+    return Acknowledged(
+        item=item,
+        verdict=verdict.verdict,
+        note=verdict.note,
+        reviewer=verdict.reviewer,
+        measured=verdict.measured,
+    )

@@ -10,6 +10,10 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$
 """Ids of predictions, labels and events; they become file names."""
 
 
+Reviewer = Annotated[str, StringConstraints(max_length=80)]
+"""Who judged; "" if unknown."""
+
+
 class Error(BaseModel):
     """The body of every error response: one sentence with the problem and the remedy."""
 
@@ -48,6 +52,7 @@ class Registered(BaseModel):
     made_at: str
     verdict: VerdictWord | None = None
     note: str = ""
+    reviewer: str = ""
 
 
 class Kept(BaseModel):
@@ -62,6 +67,7 @@ class Judgement(BaseModel):
 
     verdict: VerdictWord | None
     note: Annotated[str, StringConstraints(max_length=4000)] = ""
+    reviewer: Reviewer = ""
 
 
 class Live(BaseModel):
@@ -111,16 +117,6 @@ class ModelReady(BaseModel):
     ready: bool
 
 
-class Monitors(BaseModel):
-    """Reports of the three monitors: operation, input drift, performance."""
-
-    operational: dict[str, Any]
-    drift: dict[str, Any] | None
-    performance: list[dict[str, Any]]
-    store: dict[str, int]
-    problems: dict[str, str]
-
-
 Responses = dict[int | str, dict[str, Any]]
 
 _WHY = {
@@ -129,10 +125,12 @@ _WHY = {
     403: "The request comes from a page of another site.",
     404: "Nothing has that name.",
     408: "The upload took too long.",
-    409: "The id belongs to another request.",
+    409: "The id belongs to another request, or the state is no longer the one that was shown.",
+    410: "The stored picture is damaged.",
     413: "The body is too large.",
     422: "The image or a parameter cannot be used.",
-    503: "Too many requests are queued, or the store cannot be written.",
+    500: "An error of the program.",
+    503: "Too many requests are queued, or a file cannot be read or written.",
 }
 
 

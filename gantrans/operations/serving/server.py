@@ -1,4 +1,6 @@
-"""The HTTP service: translation, feedback and monitors. Every status and type of a response is declared.
+"""The HTTP service: translation and feedback. Every status and type of a response is declared.
+
+The monitors are in `operating.py`.
 
 Health and model metadata (`health.py`) use the paths of the Open Inference Protocol. Translation does not
 follow that protocol, because images are sent as files instead of tensors.
@@ -6,31 +8,32 @@ follow that protocol, because images are sent as files instead of tensors.
 
 import base64
 from typing import Annotated, Any, Literal
+from urllib.parse import quote
 from uuid import uuid4
 
-from fastapi import APIRouter, FastAPI, HTTPException, Query, Request, Response
-from fastapi.exceptions import RequestValidationError
+from fastapi import APIRouter, FastAPI, HTTPException, Query, Response
 from fastapi.responses import JSONResponse
-from prometheus_client import CONTENT_TYPE_LATEST
-from starlette.exceptions import HTTPException as StarletteHTTPException
 from starlette.types import Scope
 
 from gantrans import __version__
-from gantrans.errors import DataError
-from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.records import LabelKind, Prediction
-from gantrans.operations.feedback.store import ConflictError, Store
-from gantrans.operations.serving import health
+from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving import health, operating
 from gantrans.operations.serving import schemas as s
 from gantrans.operations.serving.decode import decode
-from gantrans.operations.serving.dependencies import Bits, CurrentService, DirectionName, Upload
-from gantrans.operations.serving.hosting import LOOPBACK, add_pages
-from gantrans.operations.serving.intake import RETRY_S, Intake, IntakeConfig
-from gantrans.operations.serving.monitors import performance
+from gantrans.operations.serving.dependencies import (
+    Bits,
+    CurrentCall,
+    CurrentService,
+    DirectionName,
+    Upload,
+)
+from gantrans.operations.serving.gate import guard
+from gantrans.operations.serving.hosting import LOOPBACK
+from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.service import Service, TranslationResult
 
-OPEN = ("/", "/web/", "/v2/health/live", "/v2/health/ready")
-_BODY = (400, 403, 408, 413, 422, 503)
+_BODY = (400, 403, 408, 410, 413, 422)
 _PNG: s.Responses = {
     200: {"model": s.Translation, "description": "The output.", "content": {"image/png": {}}}
 }
@@ -41,23 +44,15 @@ _KEPT: s.Responses = {
 
 translation = APIRouter(tags=["translation"])
 feedback = APIRouter(tags=["feedback"])
-monitoring = APIRouter(tags=["monitors"])
 
 
 def serve_app(service: Service, config: IntakeConfig, hosts: tuple[str, ...] = LOOPBACK) -> FastAPI:
     """The application behind `python -m gantrans serve`."""
     app = FastAPI(
-        title="gantrans", version=__version__, docs_url=None, redoc_url=None, responses=s.errors(401)
+        title="gantrans", version=__version__, docs_url=None, redoc_url=None, responses=s.errors(401, 503)
     )
     app.state.service = service
-    for kind, handler in (
-        (RequestValidationError, _invalid_request),
-        (StarletteHTTPException, _refused_request),
-        (DataError, _unusable_data),
-        (StoreError, _store_failure),
-    ):
-        app.add_exception_handler(kind, handler)  # type: ignore[arg-type]
-    for router in (health.router, translation, feedback, monitoring):
+    for router in ROUTERS:
         app.include_router(router)
 
     def on_response(scope: Scope, status: int, seconds: float) -> None:
@@ -65,41 +60,9 @@ def serve_app(service: Service, config: IntakeConfig, hosts: tuple[str, ...] = L
         path = "/translate" if scope["path"] == "/translate" else route
         service.monitor.observe_response(path, status, seconds)
 
-    app.add_middleware(
-        Intake,
-        config=config,
-        open_paths=OPEN,
-        on_response=on_response,
-        on_change=service.monitor.in_progress.inc,
-    )
-    add_pages(app, "serve.html", hosts)
+    in_progress = service.monitor.in_progress.inc
+    guard(app, "serve.html", config, hosts=hosts, on_response=on_response, on_change=in_progress)
     return app
-
-
-# ---- errors: every response has the shape of `schemas.Error`
-
-
-def _error(status: int, detail: str, **headers: str) -> JSONResponse:
-    return JSONResponse({"detail": detail}, status, headers)
-
-
-def _invalid_request(_: Request, error: RequestValidationError) -> JSONResponse:
-    first = error.errors()[0]
-    return _error(422, f"{' '.join(map(str, first['loc']))}: {first['msg']}.")
-
-
-def _refused_request(_: Request, error: StarletteHTTPException) -> JSONResponse:
-    return _error(error.status_code, str(error.detail), **(error.headers or {}))
-
-
-def _unusable_data(_: Request, error: DataError) -> JSONResponse:
-    return _error(422, str(error))
-
-
-def _store_failure(_: Request, error: StoreError) -> JSONResponse:
-    if isinstance(error, ConflictError):
-        return _error(409, str(error))
-    return _error(503, str(error), **{"retry-after": str(RETRY_S)})
 
 
 # ---- translation
@@ -108,6 +71,7 @@ def _store_failure(_: Request, error: StoreError) -> JSONResponse:
 @translation.post("/translate", response_model=None, responses=_PNG | s.errors(409, *_BODY))
 def translate(
     service: CurrentService,
+    call: CurrentCall,
     direction: DirectionName,
     image: Upload,
     bits: Bits = None,
@@ -122,9 +86,13 @@ def translate(
 ) -> Response:
     """Translate an image. The response is sent after the prediction has been stored."""
     result = service.translate(
-        image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed
+        image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed, call=call
     )
-    about = {"x-prediction-id": result.id, "x-model-version": result.version}
+    # The name of a run folder can hold anything; a header holds printable ASCII.
+    about = {
+        "x-prediction-id": result.id,
+        "x-model-version": quote(result.version, safe=" !#$&'()*+,/:;=?@[]"),
+    }
     if format == "png":
         return Response(result.png, media_type="image/png", headers=about)
     return JSONResponse(_translation(result).model_dump(), headers=about)
@@ -168,6 +136,7 @@ def _registered(store: Store, prediction: Prediction) -> s.Registered:
         made_at=prediction.made_at,
         verdict=verdict.verdict if verdict else None,
         note=verdict.note if verdict else "",
+        reviewer=verdict.reviewer if verdict else "",
     )
 
 
@@ -188,12 +157,19 @@ def one(service: CurrentService, prediction: s.Id) -> s.Registered:
 @feedback.get(
     "/predictions/{prediction}/{picture}.png",
     response_class=Response,
-    responses={200: {"content": {"image/png": {}}}, **s.errors(404, 422)},
+    responses={200: {"content": {"image/png": {}}}, **s.errors(404, 410, 422)},
 )
 def picture(service: CurrentService, prediction: s.Id, picture: Literal["input", "output"]) -> Response:
     """The input or the output of a prediction as PNG."""
     name = getattr(_find(service.store, prediction), picture)
     return Response(service.store.png(name), media_type="image/png")
+
+
+def _bits_of(service: Service, prediction: str) -> int | None:
+    """Used bits of 16-bit images in the training of the model that serves the prediction's direction now."""
+    known = service.store.prediction(prediction)
+    model = service.models.get(known.direction) if known else None
+    return model.predictor.recipe.data.bits if model else None
 
 
 @feedback.put(
@@ -213,7 +189,7 @@ def label(
 
     A label may be sent at any time, several times, and even before its prediction.
     """
-    decoded = decode(image.file.read(), bits=bits)
+    decoded = decode(image.file.read(), bits=bits, run_bits=_bits_of(service, prediction))
     new = service.store.add_label(label, prediction, kind, decoded, made_at=made_at)
     response.status_code = 201 if new else 200
     return s.Kept(new=new, prediction_known=service.store.prediction(prediction) is not None)
@@ -229,31 +205,12 @@ def judge(
 ) -> s.Kept:
     """Accept an output, which makes it a training pair, or reject it; null withdraws the last verdict."""
     model = _find(service.store, prediction).model
-    new = service.store.judge(prediction, judgement.verdict, judgement.note, id=event, model=model)
+    new = service.store.judge(
+        prediction, judgement.verdict, judgement.note, id=event, model=model, reviewer=judgement.reviewer
+    )
     response.status_code = 201 if new else 200
     return s.Kept(new=new, prediction_known=True)
 
 
-# ---- monitors
-
-
-@monitoring.get("/monitors")
-def monitors(service: CurrentService) -> s.Monitors:
-    """State of the service, drift of the inputs, and quality of the outputs that have a label."""
-    return s.Monitors(
-        operational=service.monitor.report(),
-        drift=service.inputs.report() if service.inputs else None,
-        performance=performance(service.store),
-        store=service.store.counts(),
-        problems=service.models.problems,
-    )
-
-
-@monitoring.get(
-    "/metrics",
-    response_class=Response,
-    responses={200: {"content": {CONTENT_TYPE_LATEST: {"schema": {"type": "string"}}}}},
-)
-def metrics(service: CurrentService) -> Response:
-    """Metrics in the text format of Prometheus."""
-    return Response(service.monitor.text(), media_type=CONTENT_TYPE_LATEST)
+ROUTERS = (health.router, translation, feedback, operating.router)
+"""All routes of the service; another module's are added here."""

@@ -2,7 +2,6 @@
 the store has committed it.
 """
 
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,14 +10,16 @@ from dataclasses import dataclass
 from torch import Tensor
 
 from gantrans.directions import directions
-from gantrans.errors import DataError
+from gantrans.errors import DataError, GantransError
 from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.pictures import encode_png
 from gantrans.operations.feedback.records import Prediction
 from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.calls import Call, Turn
 from gantrans.operations.serving.decode import decode
-from gantrans.operations.serving.models import Model, Models
+from gantrans.operations.serving.models import REGISTRY, Model, ModelError, Models, reason
 from gantrans.operations.serving.monitors import InputMonitor, Operational
+from gantrans.operations.serving.readiness import Readiness, State
 from gantrans.translation.predictor import check_pixel_size
 
 
@@ -46,7 +47,10 @@ class Service:
         self, models: Models, store: Store, monitor: Operational, inputs: InputMonitor | None = None
     ) -> None:
         self.models, self.store, self.monitor, self.inputs = models, store, monitor, inputs
-        self._turn = threading.Lock()
+        self.readiness = Readiness(self._probe)
+        self.problems: dict[str, str] = {}
+        """What failed beside the answers, such as saving the state of the input monitor."""
+        self._turn = Turn()
 
     def translate(
         self,
@@ -57,28 +61,32 @@ class Service:
         bits: int | None = None,
         pixel_nm: float | None = None,
         seed: int = 0,
+        call: Call | None = None,
     ) -> TranslationResult:
         """Translate the bytes of an image file; a repeated request gets the result that was stored.
 
         Args:
             id: idempotency key: a request with the same id, direction and image can be repeated.
-            bits: see `decode`.
+            bits: see `decode`; None: those of the model's training, if it had 16-bit images.
             pixel_nm: nm per pixel; must be that of the model if both are known.
             seed: of the noise that a generator with noise injection adds.
+            call: the request, checked before the network runs: its client may have left, or its time be over.
 
         Raises:
             DataError: unknown direction, unusable image, or another pixel size.
             ConflictError: `id` names another request.
             StoreError: the prediction could not be stored.
+            ModelError: the network could not be run.
+            GoneError, OverTimeError: the client has left or the time is over; nothing was stored.
         """
         seconds: dict[str, float] = {}
         model = self.model(direction)
         check_pixel_size(model.predictor.recipe, pixel_nm)
         with self._timed("decode", seconds):
-            image = decode(data, bits=bits)
+            image = decode(data, bits=bits, run_bits=model.predictor.recipe.data.bits)
         if known := self.store.earlier_prediction(id, direction, image):
             return self._stored(known, image, seconds)
-        return self._translate(model, image, id, pixel_nm, seed, seconds)
+        return self._translate(model, image, id, pixel_nm, seed, seconds, call or Call())
 
     def _translate(
         self,
@@ -88,12 +96,13 @@ class Service:
         pixel_nm: float | None,
         seed: int,
         seconds: dict[str, float],
+        call: Call,
     ) -> TranslationResult:
         """Run the network and store the prediction; stage times are added to `seconds`."""
         direction = model.direction
         stated_nm = model.predictor.recipe.data.pixel_nm if pixel_nm is None else pixel_nm
-        with self._turn, self._timed("forward", seconds):
-            output = model.predictor.translate_large(image, seed=seed)
+        with self._turn.taken(call), self._timed("forward", seconds):
+            output = _run(model, image, seed)
         with self._timed("encode", seconds):
             png = encode_png(output)
         with self._timed("store", seconds):
@@ -104,12 +113,20 @@ class Service:
             known = self.store.earlier_prediction(id, direction, image)
             assert known is not None  # nothing is ever deleted
             return self._stored(known, image, seconds)
-        if self.inputs is not None:
-            self.inputs.observe(direction, image, stated_nm)
+        self._observe(direction, image, stated_nm)
         self.monitor.predictions.labels(direction, model.version).inc()
         for side, picture in (("input", image), ("output", output)):
             self.monitor.pixels.labels(side).observe(float(picture.mean()))
         return TranslationResult(id, direction, model.version, image, output, png, seconds)
+
+    def _observe(self, direction: str, image: Tensor, pixel_nm: float | None) -> None:
+        """Show an input to its monitor. The prediction is stored already, so a failure is only noted."""
+        if self.inputs is None:
+            return
+        try:
+            self.inputs.observe(direction, image, pixel_nm)
+        except (GantransError, OSError) as error:
+            self.problems["inputs"] = f"The input monitor failed: {reason(error)}"
 
     def _stored(self, known: Prediction, image: Tensor, seconds: dict[str, float]) -> TranslationResult:
         output, png = self.store.image(known.output), self.store.png(known.output)
@@ -127,13 +144,17 @@ class Service:
             raise DirectionError(f"No loaded model translates {direction!r}; choose from {there}.")
         return model
 
-    def problem(self) -> str | None:
-        """The reason why the service is not ready; None if it is."""
+    def _probe(self) -> State:
+        """Whether a translation could be made and stored now."""
         try:
-            self.store.rows("SELECT 1")
+            self.store.probe()
         except StoreError as error:
-            return str(error)
-        return None if self.models.directions() else "No model is loaded."
+            return State(False, str(error))
+        if not self.models.directions():
+            return State(False, "No model is loaded.")
+        problems = self.models.problems | self.problems
+        unreadable = [text for name, text in problems.items() if name.startswith(REGISTRY)]
+        return State(not unreadable, next(iter([*unreadable, *problems.values()]), None))
 
     @contextmanager
     def _timed(self, stage: str, seconds: dict[str, float]) -> Iterator[None]:
@@ -141,3 +162,15 @@ class Service:
         yield
         seconds[stage] = time.perf_counter() - start
         self.monitor.stages.labels(stage).observe(seconds[stage])
+
+
+def _run(model: Model, image: Tensor, seed: int) -> Tensor:
+    try:
+        return model.predictor.translate_large(image, seed=seed)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, GantransError):
+            raise
+        raise ModelError(
+            f"The network could not be run on an image of {image.shape[-1]} x {image.shape[-2]} px "
+            f"({reason(error)}); send a smaller image, or try again later."
+        ) from error

@@ -38,6 +38,7 @@ def run(
     threads: int,
     scheduler: str | None,
     max_hours: float | None,
+    max_minutes_per_run: float | None = None,
     dry_run: bool,
 ) -> int:
     """Run a grid or, with `dry_run`, print what would be run; the exit code (1: a run failed, 130: Ctrl-C).
@@ -62,7 +63,8 @@ def run(
         return 0
     typer.echo(estimate(grid, scale, out, places))
     report = run_grid(
-        grid, scale, out, workers=workers, threads=threads, scheduler=scheduler, max_hours=max_hours
-    )
+        grid, scale, out, workers=workers, threads=threads, scheduler=scheduler, max_hours=max_hours,
+        max_minutes_per_run=max_minutes_per_run,
+    )  # fmt: skip
     typer.echo(str(report))
     return 130 if report.interrupted else int(bool(report.failed))

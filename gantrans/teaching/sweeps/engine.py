@@ -4,29 +4,23 @@ Nothing is kept in memory that is not on disk: whatever is killed, workers, kern
 command goes on with the runs whose folder is missing.
 """
 
-import ast
-import json
-import re
 import shutil
 import time
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from tqdm.auto import tqdm
 
 from gantrans.errors import ConfigError
-from gantrans.files import replace_file
-from gantrans.teaching.claims.provenance import current_commit
-from gantrans.teaching.fingerprint import code_version, experiment_version, imports_of
-from gantrans.teaching.runs import config_hash
+from gantrans.files import held
+from gantrans.teaching.fingerprint import code_version, experiment_version
+from gantrans.teaching.sweeps.begin import about_sweep, check_folder, lesson_modules, prepare
 from gantrans.teaching.sweeps.grid import Grid, Run
-from gantrans.teaching.sweeps.grid_files import SWEEP_NOTEBOOK
-from gantrans.teaching.sweeps.task import ABOUT, ATTEMPTS, FAILED, NOTEBOOK, RUNS, Order, Outcome, execute
+from gantrans.teaching.sweeps.task import ATTEMPTS, FAILED, RUNS, Order, Outcome, execute
 
 RETRIES = 2
 """Further tries for a run whose kernel or worker died; a notebook that fails is not tried again."""
@@ -56,7 +50,9 @@ class Report:
     def __str__(self) -> str:
         lines = [self.summary] if self.summary else []
         for outcome in self.failed:
-            lines.append(f"FAILED {self.out / FAILED / outcome.key}: {outcome.error}")
+            kept = self.out / FAILED / outcome.key
+            place = f"{kept}" if kept.is_dir() else f"run {outcome.key} of {self.out}, nothing kept"
+            lines.append(f"FAILED {place}: {outcome.error}")
         if self.left:
             lines.append(f"{self.left} runs were not started, because the time of --max-hours was over.")
         if self.interrupted:
@@ -111,6 +107,7 @@ def run_grid(
     threads: int = 1,
     scheduler: str | None = None,
     max_hours: float | None = None,
+    max_minutes_per_run: float | None = None,
     ledger: Path | None = None,
 ) -> Report:
     """Run what is missing of a grid and write its tables, effects and figure to `out`.
@@ -122,20 +119,48 @@ def run_grid(
         workers, threads: processes of the embedded local cluster, and threads for the arithmetic of each run.
         scheduler: address of a Dask scheduler to use instead, "tcp://host:port".
         max_hours: start no run after this time; those under way are finished.
+        max_minutes_per_run: stop a run that takes longer; it failed, and its log is kept.
         ledger: the file for the claims that a sweep of the course decides; this machine's unless given.
 
     Raises:
         ConfigError: the notebook lacks a parameter, `out` belongs to another grid or code, no such scheduler.
+        BusyError: another process runs the sweep in `out`.
     """
-    runs = grid.runs(scale)
     out = out.resolve()
-    _prepare(grid, scale, out)
+    about = about_sweep(grid, scale)
+    check_folder(grid, about, out)
+    with ExitStack() as lock:
+        try:
+            out.mkdir(parents=True, exist_ok=True)
+            lock.enter_context(held(out / ".lock", f"The sweep in {out}"))
+            prepare(grid, about, out)
+        except OSError as error:
+            raise ConfigError(f"{out} cannot be written ({error.strerror}); name another --out.") from error
+        return _run(grid, scale, out, workers, threads, scheduler, max_hours, max_minutes_per_run, ledger)
+
+
+def _run(
+    grid: Grid,
+    scale: str,
+    out: Path,
+    workers: int,
+    threads: int,
+    scheduler: str | None,
+    max_hours: float | None,
+    minutes: float | None,
+    ledger: Path | None,
+) -> Report:
+    """`run_grid` in a folder that is prepared and locked."""
+    runs = grid.runs(scale)
     todo = [run for run in runs if not _done(out, run)]
     deadline = None if max_hours is None else time.time() + 3600 * max_hours
     modules = lesson_modules(grid)
     code = (code_version(), experiment_version(*modules), modules)
     beside = str(grid.notebook.parent.resolve())
-    orders = [Order(str(out), run.key, grid.parameters(run, scale), *code, beside, deadline) for run in todo]
+    orders = [
+        Order(str(out), run.key, grid.parameters(run, scale), *code, beside, deadline, minutes)
+        for run in todo
+    ]
     failed: list[Outcome] = []
     left, interrupted = 0, False
     try:
@@ -225,74 +250,3 @@ def _client(workers: int, threads: int, scheduler: str | None) -> Iterator[Any]:
 
 def _done(out: Path, run: Run) -> bool:
     return (out / RUNS / run.key).is_dir()
-
-
-def _prepare(grid: Grid, scale: str, out: Path) -> None:
-    """Make the folder of a sweep, or see that the one there is of the same notebook, scale and code."""
-    about = _about(grid, scale)
-    path = out / ABOUT
-    if path.exists():
-        earlier = json.loads(path.read_text("utf-8"))
-        free = ("date", "commit")  # a commit that changes other files is no other sweep
-        different = [name for name in about if name not in free and earlier.get(name) != about[name]]
-        if different:
-            words = ", ".join(
-                f"{name} {earlier.get(name)!r} there, {about[name]!r} now" for name in different
-            )
-            raise ConfigError(f"{out} holds another sweep ({words}); move it or name another --out.")
-    elif out.exists() and any(out.iterdir()):
-        raise ConfigError(f"{out} is not empty and holds no sweep; name another --out.")
-    else:
-        out.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(grid.notebook, out / NOTEBOOK)
-        replace_file(path, json.dumps(about, indent=1) + "\n")
-    shutil.copyfile(grid.path, out / "grid.toml")
-    shutil.rmtree(out / ATTEMPTS, ignore_errors=True)  # of processes that were killed
-
-
-def _about(grid: Grid, scale: str) -> dict[str, str]:
-    """What must not change within a sweep, and when it began."""
-    import nbformat
-
-    from gantrans.teaching.notebooks.executed import code_hash
-
-    try:
-        notebook = nbformat.read(grid.notebook, 4)
-    except FileNotFoundError:
-        raise ConfigError(
-            f"{grid.path.name}: notebook is {grid.notebook.name!r}, which is not there; put it beside the "
-            "grid file."
-        ) from None
-    _check_parameters(grid, notebook)
-    about = {"grid": grid.name, "scale": scale, "notebook": code_hash(notebook), "code": code_version()}
-    about["experiment"] = experiment_version(*lesson_modules(grid))
-    if grid.sweep is not None:
-        about["config"] = config_hash(grid.sweep.config(scale))
-    date = datetime.now(UTC).isoformat(timespec="seconds")
-    return {**about, "commit": current_commit(), "date": date}
-
-
-def lesson_modules(grid: Grid) -> tuple[str, ...]:
-    """The modules that a run rests on: those that the notebook imports, and that of the sweep."""
-    import nbformat
-
-    cells = nbformat.read(grid.notebook, 4).cells
-    code = "\n".join(re.sub(r"^[%!].*$", "", c.source, flags=re.M) for c in cells if c.cell_type == "code")
-    return tuple(sorted(imports_of(code).union({grid.module} if grid.module else ())))
-
-
-def _check_parameters(grid: Grid, notebook: Any) -> None:
-    """The factors, seed, scale and out must be parameters: papermill would only warn."""
-    cells = [cell for cell in notebook.cells if "parameters" in cell.metadata.get("tags", [])]
-    if len(cells) != 1:
-        raise ConfigError(f"{grid.notebook.name} has {len(cells)} cells tagged `parameters`; it needs one.")
-    known = set()
-    for line in ast.parse(cells[0].source).body:  # `name = value`, as papermill reads them
-        targets = line.targets if isinstance(line, ast.Assign) else [getattr(line, "target", None)]
-        known |= {target.id for target in targets if isinstance(target, ast.Name)}
-    named = ("sweep",) if grid.notebook == SWEEP_NOTEBOOK else ()
-    if missing := [name for name in (*named, *grid.factors, "seed", "scale", "out") if name not in known]:
-        raise ConfigError(
-            f"{grid.notebook.name} has no parameter {', '.join(missing)}; its `parameters` cell must set it, "
-            "one a line."
-        )

@@ -11,7 +11,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,8 @@ class KernelDiedError(RuntimeError):
 class Order:
     """What a worker needs to know. `code` and `experiment` are the hashes of the library and of the `modules`
     of lessons that the run rests on; `beside` is the folder of the notebook, whose modules it may import;
-    `deadline` (Unix time): a run that has not started by then is left."""
+    `deadline` (Unix time): a run that has not started by then is left. `minutes`: a run that takes longer is
+    stopped."""
 
     out: str
     key: str
@@ -45,6 +46,7 @@ class Order:
     modules: tuple[str, ...]
     beside: str
     deadline: float | None = None
+    minutes: float | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +97,7 @@ def execute(order: Order) -> Outcome:
 def _run_notebook(order: Order, attempt: Path) -> str:
     """Execute the notebook in `attempt`; one line on what went wrong, or ""."""
     import papermill
-    from nbclient.exceptions import DeadKernelError
+    from nbclient.exceptions import CellTimeoutError, DeadKernelError
 
     from gantrans.teaching.notebooks.kernels import START_SECONDS, kernel_config
 
@@ -107,6 +109,9 @@ def _run_notebook(order: Order, attempt: Path) -> str:
         TQDM_DISABLE="1",
     )
     parameters = {**order.parameters, "out": str(attempt)}
+    limit: dict[str, object] = {}
+    if order.minutes is not None:
+        limit["timeout_func"] = _what_is_left(60 * order.minutes)
     try:
         with (attempt / LOG).open("w", encoding="utf-8", buffering=1) as log:
             papermill.execute_notebook(
@@ -122,7 +127,10 @@ def _run_notebook(order: Order, attempt: Path) -> str:
                 stderr_file=log,
                 start_timeout=START_SECONDS,
                 config=kernel_config(),
+                **limit,
             )
+    except CellTimeoutError:
+        return f"stopped after {order.minutes:g} minutes (--max-minutes-per-run); {LOG} has what it printed"
     except papermill.PapermillExecutionError as failure:
         lines = f"{failure.ename}: {failure.evalue}".splitlines() or [failure.ename]
         return f"In [{failure.exec_count}] {lines[0]}"[:300]
@@ -131,6 +139,17 @@ def _run_notebook(order: Order, attempt: Path) -> str:
     if not (attempt / RESULTS).is_file():
         return "the notebook saved nothing: call save_row({...}, out) or save_arms({...}, out) at its end"
     return ""
+
+
+def _what_is_left(seconds: float) -> Callable[[object], float]:
+    """The time that a cell may take, so that all together take `seconds` from the first cell on."""
+    begun: list[float] = []
+
+    def left(_cell: object) -> float:
+        begun.append(time.monotonic())
+        return max(begun[0] + seconds - begun[-1], 0.01)
+
+    return left
 
 
 def _publish(attempt: Path, out: Path, key: str, *, failed: bool) -> None:

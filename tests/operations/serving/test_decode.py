@@ -7,7 +7,6 @@ import numpy as np
 import pytest
 import torch
 
-from gantrans.data import read_image
 from gantrans.operations.serving.decode import BITS, DecodeError, decode
 
 GOOD, BAD = nasty_images.good(), nasty_images.bad()
@@ -22,7 +21,7 @@ def test_there_are_enough_of_them() -> None:
 def test_good_files_give_the_scene(name: str) -> None:
     image = decode(GOOD[name])
     assert image.dtype == torch.float32
-    limit = 4 if name.startswith("jpeg") else 1
+    limit = 4 if "jpeg" in name else 1
     difference = np.abs(image[0].numpy() - nasty_images.scene()).max()
     assert difference <= limit / 255 + 1e-6
 
@@ -46,24 +45,13 @@ def test_bad_files_are_refused_in_one_sentence(name: str) -> None:
         ("png above the cap", "3000 x 3000"), ("png 12 bit in 16", "bits=12"), ("png animated", "several"),
         ("tiff two pages", "several"), ("png transparent", "transparent"), ("jpeg cmyk", "CMYK"),
         ("tiff float above one", "scale them"), ("tiff nan", "NaN"), ("tiff 32 bit integers", "white level"),
-        ("tiff min is white 16", "min-is-black"), ("gif", "PNG, JPEG, TIFF, BMP"), ("empty", "0 bytes"),
+        ("tiff orientation 3", "tag 3"), ("png 14,000 squared", "14000 x 14000"),
+        ("gif", "PNG, JPEG, TIFF, BMP"), ("empty", "0 bytes"),
     ],
 )  # fmt: skip
 def test_the_reason_is_named(name: str, words: str) -> None:
     with pytest.raises(DecodeError, match=words):
         decode(BAD[name])
-
-
-def test_what_is_read_from_a_file_is_what_is_decoded(tmp_path) -> None:
-    """One set of rules for training and for service."""
-    suffixes = {"png": "png", "jpeg": "jpg", "tiff": "tif"}
-    for name, data in GOOD.items():
-        kind = name.split()[0]
-        if kind in suffixes and "min is white" not in name:
-            path = tmp_path / f"image.{suffixes[kind]}"
-            path.write_bytes(data)
-            limit = 1 / 255 if name == "tiff 16 bit colour" else 1e-6  # Pillow keeps 8 bits of each colour
-            torch.testing.assert_close(decode(data), read_image(path), atol=limit, rtol=0)
 
 
 @pytest.mark.parametrize("bits", BITS)

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -332,13 +333,17 @@ def test_a_review_by_keyboard_survives_the_death_of_its_server(browser, program:
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_is_named_and_readable(browser, pairs, store, scheme, tmp_path, served) -> None:
-    url = served(review_app(Review(darker, pairs, "sem2layout", "m"), store))
-    context = browser.new_context(color_scheme=scheme)
+    markup = '<img src=x onerror="window.injected=1">'
+    named = replace(pairs, names=[f"{markup}{index}" for index in range(len(pairs))])
+    url = served(review_app(Review(darker, named, "sem2layout", markup, title=markup), store))
+    context = browser.new_context(color_scheme=scheme, has_touch=True)
     page = context.new_page()
+    page.set_default_timeout(60_000)
     try:
         page.goto(url)
         page.locator("#view-input image").wait_for()
-        page.keyboard.press("1")
+        page.locator("#note").fill(markup)
+        page.locator(".accept").tap()
         page.locator("#status", has_text="Saved").wait_for()
         for width, height in ((1280, 800), (800, 600)):
             check_page(page, width, height)
@@ -347,6 +352,13 @@ def test_the_page_fits_is_named_and_readable(browser, pairs, store, scheme, tmp_
             ]
             assert min(min(box["width"], box["height"]) for box in boxes) > width / 4
             page.screenshot(path=tmp_path / f"review-{scheme}-{width}.png")
+        check_page(page, 400, 800, scrolls=True)
+        reading, reference = page.locator("#reading"), page.locator("#view-reference")
+        reference.tap()
+        assert re.match(r"x 16, y 16 px: reference (line|space) [\d.]+ (nm|px), output", reading.inner_text())
+        assert reference.bounding_box()["width"] > 360  # one column
+        page.screenshot(path=tmp_path / f"review-{scheme}-400.png")
+        assert page.evaluate("window.injected") is None
     finally:
         context.close()
 

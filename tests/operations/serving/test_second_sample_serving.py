@@ -1,4 +1,4 @@
-"""Limits of what is decoded, what a label is answered, what is computed once, and whose problem is over."""
+"""Limits of what is decoded, what a label is answered, and whose problem is over."""
 
 import dataclasses
 from pathlib import Path
@@ -14,11 +14,11 @@ from toy_service import Inverter
 from gantrans.data import make_pairs
 from gantrans.errors import CheckpointError
 from gantrans.operations.feedback.store import Store
-from gantrans.operations.serving import models, monitors, review
-from gantrans.operations.serving.decode import DecodeError, _use_bits, decode
+from gantrans.operations.serving import models, review
+from gantrans.operations.serving.decode import DecodeError, decode
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.models import Models
-from gantrans.operations.serving.monitors import Operational, performance
+from gantrans.operations.serving.monitors import Operational
 from gantrans.operations.serving.review import Review
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
@@ -31,11 +31,11 @@ def test_an_image_may_have_as_many_pixels_as_allowed() -> None:
         decode(data, max_pixels=119)
 
 
-def test_bits_must_be_stated_below_4096_only() -> None:
-    with pytest.raises(DecodeError, match="at most 4095"):
-        _use_bits(np.array([[0, 4095]], np.uint16), None)
-    enough = np.array([[0, 4096]], np.uint16)
-    np.testing.assert_array_equal(_use_bits(enough, None), enough)
+def test_bits_must_be_stated_where_14_are_enough_only() -> None:
+    few, enough = (nasty_images.saved(np.full((2, 2), n, np.uint16), "PNG") for n in (2**14 - 1, 2**14))
+    with pytest.raises(DecodeError, match=r"at most 16383: 14-bit data, .* with bits=14 or bits=16"):
+        decode(few)
+    np.testing.assert_allclose(decode(enough), 2**14 / 65535, rtol=1e-6)
 
 
 def test_an_item_is_as_high_as_its_image() -> None:
@@ -57,33 +57,11 @@ def test_a_review_asks_for_as_many_pairs_as_stated_or_50(count, asked, kept, mon
     recipe = SimpleNamespace(data=SimpleNamespace(pixel_nm=4.0), direction="sem2layout")
     predictor = SimpleNamespace(recipe=recipe, translate=lambda image: image)
     monkeypatch.setattr(review, "Predictor", SimpleNamespace(load=lambda *a, **k: predictor))
-    monkeypatch.setattr(review, "replace", lambda *a, **k: SimpleNamespace(pairs=make))
+    monkeypatch.setattr(review, "held_out", lambda *a, **k: SimpleNamespace(pairs=make))
     monkeypatch.setattr(review, "check_pixel_size", lambda *a: None)
     monkeypatch.setattr(review, "checkpoint_version", lambda run: "model")
     assert len(Review.open(Path("run"), count=count, device="cpu")) == kept
     assert seen == [asked]
-
-
-def test_scores_of_a_label_are_computed_once(monkeypatch) -> None:
-    kept, computed = {}, []
-
-    def score(*images: object) -> dict[str, float]:
-        computed.append(images)
-        return {"l1": 0.25}
-
-    store = SimpleNamespace(
-        labels=lambda: [("p", "sem2layout", "one", "out", "l", "image")],
-        score=lambda prediction, label: kept.get((prediction, label)),
-        keep_score=lambda prediction, label, found: kept.update({(prediction, label): found}),
-        image=lambda name: name,
-        versions=lambda: [("sem2layout", "one", 2)],
-    )
-    monkeypatch.setattr(monitors, "label_scores", score)
-    first, again = performance(store), performance(store)  # type: ignore[arg-type]
-    assert kept == {("p", "l"): {"l1": 0.25}}
-    assert len(computed) == 1
-    assert first == again
-    assert first[0]["l1"] == {"mean": 0.25, "count": 1}
 
 
 def test_a_label_is_created_once(tmp_path: Path) -> None:

@@ -1,13 +1,21 @@
 // The review page: one item at a time, usable by keyboard. Metrics are sent with the acknowledgement of a verdict.
+import { reason } from "./api.js";
+import { $, keep, kept, make, say } from "./dom.js";
+import { greyOf } from "./measure.js";
 import { Outbox } from "./outbox.js";
+import { Probe } from "./probe.js";
 import { element, Viewer } from "./viewer.js";
 
-const $ = id => document.getElementById(id);
 const VIEWS = ["input", "output", "reference"];
-const LABELS = { epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra", l1: "L1", ssim: "SSIM", psnr: "PSNR" };
+const LABELS = {
+  epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra",
+  l1: "L1", ssim: "SSIM", psnr: "PSNR",
+};
 const UNITS = { psnr: "dB" };
 const DIGITS = { iou: 3, l1: 3, ssim: 3, psnr: 1, epe: 2, epe_p95: 2 };
 const WORDS = { accept: "Accepted", minor: "Minor fault", reject: "Rejected" };
+
+const HINT = "Click an image to measure a width.";
 
 const about = await (await fetch("/api/review")).json();
 const items = about.items;
@@ -18,9 +26,15 @@ let index = 0; // of the item that is shown
 let wanted = 0; // of the one that is asked for
 let current = null;
 let saving = null; // the timer that clears "Saved"
+let grey = []; // grey values of the item's images, for measuring
 
-const viewer = new Viewer(VIEWS.map(name => $(`view-${name}`)), scale => {
-  $("zoom").textContent = `${scale < 10 ? Math.round(scale * 10) / 10 : Math.round(scale)}×`;
+const viewer = new Viewer(VIEWS.map(name => $(`view-${name}`)), {
+  changed: scale => { $("zoom").textContent = `${scale < 10 ? Math.round(scale * 10) / 10 : Math.round(scale)}×`; },
+  tapped: (view, at) => { if (current) probe.set(at); },
+});
+const probe = new Probe(viewer, () => grey, text => {
+  $("reading").textContent = text || HINT;
+  $("measure").setAttribute("aria-pressed", probe.keys);
 });
 
 const deliver = event => fetch("/api/verdicts", {
@@ -36,34 +50,46 @@ const outbox = new Outbox(`gantrans-review-${about.review}`, deliver, {
     saving = setTimeout(() => say(""), 4000);
     drawVerdict();
   },
-  waiting(reason) { say(`Not saved yet: ${reason}. Retrying …`, true); },
-  refused(event, reason) { say(`Not saved: ${JSON.stringify(reason)}`, true); drawVerdict(); },
+  waiting(why) { say(`Not saved yet: ${why}. Retrying …`, true); },
+  refused(event, why) { say(`Not saved: ${why}`, true); drawVerdict(); },
 });
-
-function say(text, bad = false) {
-  $("status").textContent = text;
-  $("status").classList.toggle("bad", bad);
-}
 
 async function go(to) {
   if (to < 0 || to >= items.length) return;
   wanted = to;
   const answer = await fetch(`/api/items/${to}`).catch(() => null);
   if (wanted !== to) return; // a later key was faster
-  if (!answer?.ok) wanted = index;
-  if (!answer?.ok) return say(answer ? (await answer.json()).detail : "The server does not respond; start it again.", true);
+  if (!answer?.ok) {
+    wanted = index;
+    return say(answer ? await reason(answer) : "The server does not respond; start it again.", true);
+  }
   const item = await answer.json();
   if (wanted !== to) return;
   index = to;
   current = item;
   const waiting = outbox.pending(item.item);
   if (waiting) Object.assign(current, { verdict: waiting.verdict, note: waiting.note, measured: null });
-  viewer.open(item.width, item.height);
+  probe.clear();
+  grey = [];
+  viewer.open(item.width, item.height, about.pixel_nm ?? null);
   drawPictures();
+  measurable(item);
   $("note").value = drafts[item.item] ?? current.note;
   $("note").blur();
   drawVerdict();
   if (to + 1 < items.length) fetch(`/api/items/${to + 1}`).catch(() => null); // computed ahead on the server
+}
+
+// The grey values of the images between which widths are compared, the right one first.
+async function measurable(item) {
+  const names = about.read_back ? ["input", "output"] : ["reference", "output"];
+  const found = await Promise.all(names.map(async name => {
+    const picture = Object.assign(new Image(), { src: item.pictures[name] });
+    await picture.decode();
+    return { name, image: greyOf(picture) };
+  }));
+  if (current === item) grey = found;
+  if (current === item && probe.at) probe.draw();
 }
 
 function drawPictures() {
@@ -82,6 +108,7 @@ function drawPictures() {
   $("caption-output").textContent = shown.difference
     ? "Difference: orange more, blue less" : `Output: ${kinds.output}`;
   $("caption-reference").textContent = `Reference: ${kinds.reference}`;
+  if (probe.at) probe.draw(); // above the new layers
   for (const name of Object.keys(shown)) $(`show-${name}`).setAttribute("aria-pressed", shown[name]);
 }
 
@@ -113,10 +140,7 @@ function drawVerdict() {
 }
 
 function row(name, value) {
-  const made = document.createElement("div");
-  made.append(Object.assign(document.createElement("dt"), { textContent: name }),
-    Object.assign(document.createElement("dd"), { textContent: value }));
-  return made;
+  return make("div", {}, make("dt", { textContent: name }), make("dd", { textContent: value }));
 }
 
 function judge(verdict, note = $("note").value.trim()) {
@@ -125,7 +149,8 @@ function judge(verdict, note = $("note").value.trim()) {
   delete drafts[current.item];
   Object.assign(current, { verdict, note, measured: null });
   say("Saving …");
-  outbox.put({ item: current.item, verdict, note });
+  const reviewer = $("reviewer").value.trim();
+  outbox.put({ item: current.item, verdict, note, ...(reviewer ? { reviewer } : {}) });
   drawVerdict();
 }
 
@@ -168,9 +193,17 @@ const KEYS = {
   n: () => $("note").focus(), ArrowLeft: () => go(wanted - 1), ArrowRight: () => go(wanted + 1), Enter: nextOpen,
   o: () => toggle("output"), r: () => toggle("reference"), d: () => toggle("difference"),
   "+": () => viewer.zoom(1.5), "=": () => viewer.zoom(1.5), "-": () => viewer.zoom(1 / 1.5), 0: () => viewer.fit(),
-  "?": () => $("keys").showModal(),
+  k: () => probe.toggle(), "?": () => $("keys").showModal(),
 };
-const MOVES = { ArrowLeft: [-0.15, 0], ArrowRight: [0.15, 0], ArrowUp: [0, -0.15], ArrowDown: [0, 0.15] };
+const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
+
+function actionOf(event) {
+  const move = MOVES[event.key];
+  if (move && event.shiftKey) return () => viewer.move(0.15 * move[0], 0.15 * move[1]);
+  if (move && probe.keys) return () => probe.step(...move);
+  if (event.key === "Escape" && probe.at) return () => probe.clear();
+  return KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+}
 
 document.addEventListener("keydown", event => {
   if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
@@ -179,23 +212,26 @@ document.addEventListener("keydown", event => {
     if (event.key === "Escape") { $("note").value = drafts[current?.item] ?? current?.note ?? ""; $("note").blur(); }
     return;
   }
+  if (event.target === $("reviewer")) return;
   if (event.key === "Enter" && event.target.closest("button, a")) return; // presses what has the focus
-  const move = event.shiftKey && MOVES[event.key];
-  const action = move ? () => viewer.move(...move) : KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  const action = actionOf(event);
   if (!action || (event.repeat && !event.key.startsWith("Arrow"))) return;
   event.preventDefault();
   action();
 });
 
 const CLICKS = {
-  "show-output": () => toggle("output"), "show-reference": () => toggle("reference"), "show-difference": () => toggle("difference"),
+  "show-output": () => toggle("output"), "show-reference": () => toggle("reference"),
+  "show-difference": () => toggle("difference"),
   "zoom-in": KEYS["+"], "zoom-out": KEYS["-"], fit: KEYS[0], previous: KEYS.ArrowLeft, next: KEYS.ArrowRight,
-  undo, jump: nextOpen, help: KEYS["?"],
+  undo, jump: nextOpen, help: KEYS["?"], measure: KEYS.k,
 };
 for (const [id, action] of Object.entries(CLICKS)) $(id).addEventListener("click", () => action());
 for (const button of document.querySelectorAll(".verdict"))
   button.addEventListener("click", () => judge(button.dataset.verdict));
 $("note").addEventListener("change", saveNote);
+$("reviewer").value = kept("gantrans-name");
+$("reviewer").addEventListener("change", () => keep("gantrans-name", $("reviewer").value.trim()));
 
 outbox.send(); // events that an earlier visit could not send
 const open = items.findIndex(item => !item.verdict && !outbox.pending(item.item));

@@ -1,4 +1,4 @@
-"""Lesson 06, claims G06, G07, G09, G10, G34: the 2^4 factorial of what is said to hold a GAN up.
+"""Lesson 06, claims G06, G07, G09, G34: the 2^4 factorial of what is said to hold a GAN up.
 
 Which arms there are, and under what terms they are trained, is in `stabilization_arms.py`. The rules speak of
 "the setting in which D can win": that is the hostile one, L1 weight 1 and a D five times faster. A factor's
@@ -23,20 +23,16 @@ from gantrans.training import History
 from gantrans.translation.losses import AdversarialLoss
 from gantrans.translation.predictor import translate
 from lessons.lesson06.experiments.factorial import (
-    ALL,
-    BASELINE,
     FACTORS,
     Effect,
     Rows,
     arm_in,
-    compare,
     level_means,
     main_effect,
 )
 from lessons.lesson06.experiments.spectral import layer_norms
 from lessons.lesson06.experiments.stabilization_arms import (
     ARMS,
-    BETWEEN,
     FEW,
     FULL,
     HOSTILE,
@@ -195,7 +191,7 @@ def least_squares(table: Table) -> dict[str, Any]:
 
 
 SETTINGS_BY_PART = {"L1 weight 100": USUAL, "L1 weight 1, D five times faster": HOSTILE}
-"""Parts of the rules of G07 and G10: the setting that decides each."""
+"""Parts of the rule of G07: the setting that decides each."""
 
 
 def smoothing(table: Table) -> dict[str, Any]:
@@ -212,17 +208,6 @@ def decay(table: Table) -> dict[str, Any]:
     """G09, in the usual setting: how much the IoU still swings at the end, over all other factors."""
     data = _levels(table, USUAL, "decay", "late swing", ("linear decay", "constant"), geometric=True)
     return {"data": data, "numbers": _numbers(table, "late swing")}
-
-
-def all_and_none(table: Table) -> dict[str, Any]:
-    """G10: all four against the baseline, in the usual and in the hostile setting; "between" is a number."""
-    named = {"all four": ALL, "baseline": BASELINE}
-    data = {part: _arms(table, setting, "IoU", **named) for part, setting in SETTINGS_BY_PART.items()}
-    numbers = _numbers(table, "IoU", "EPE", "D accuracy", "gradient ratio")
-    if len(table.seeds) > 1:
-        effect = compare(table.rows, BETWEEN, ALL, BASELINE, "IoU")
-        numbers |= {"between": effect.measured, "between, low": effect.low, "between, high": effect.high}
-    return {"data": data, "numbers": numbers}
 
 
 def growth_and_gap(table: Table) -> dict[str, Any]:
@@ -258,5 +243,5 @@ SWEEP = Sweep(
         [task_config(setting, arm, scale) for setting in FULL for arm in ARMS]
         + [task_config(FEW, arm, scale) for arm in MEMORY_ARMS]
     ),
-    {"G06": least_squares, "G07": smoothing, "G09": decay, "G10": all_and_none, "G34": growth_and_gap},
+    {"G06": least_squares, "G07": smoothing, "G09": decay, "G34": growth_and_gap},
 )

@@ -68,13 +68,12 @@ def pair_against_l1(table: Table) -> dict[str, Any]:
 
 
 DECIDES = {"G10": four_against_none, "G42": pair_against_four, "G43": pair_against_l1}
-"""What the table will decide. The rules were written down before it was begun; they stand in claims.toml, and
-these functions in the sweep below, once it is complete."""
+"""What the table decides."""
 
 SWEEP = Sweep(
     "stabilization_pair",
     {setting: partial(run_seed, setting, ARMS) for setting in FULL},
     {"smoke": range(2), "reduced": range(20, 32), "full": range(20, 32)},
     lambda scale: [task_config(setting, arm, scale) for setting in FULL for arm in ARMS],
-    {},
+    DECIDES,
 )

@@ -235,8 +235,7 @@ DECIDES = {
     "G60": decay,
     "G61": growth_and_memory,
 }
-"""What the table will decide. The rules are written down before it is begun; they stand in claims.toml, and
-these functions in the sweep below, once it is complete."""
+"""What the table decides."""
 
 SWEEP = Sweep(
     "texture",
@@ -248,5 +247,5 @@ SWEEP = Sweep(
         PACE,
         [task_config(arm, scale) for arm in (*FACTORIAL, *BESIDE)],
     ],
-    {},
+    DECIDES,
 )

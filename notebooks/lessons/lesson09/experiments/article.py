@@ -230,7 +230,7 @@ def effects(table: Table, quantity: str) -> Mapping[str, Any]:
 SWEEP = Sweep(
     "article",
     {arm: partial(run_arm, arm=arm) for arm in ARMS},
-    {"smoke": 2, "reduced": range(20, 32), "full": 6},
+    {"smoke": 2, "reduced": range(20, 26), "full": 6},
     lambda scale: [SETTINGS[scale], [task_config(arm, scale) for arm in ARMS]],
     {"G48": partial(effects, quantity="IoU"), "G49": partial(effects, quantity="spectrum")},
 )

@@ -1,0 +1,99 @@
+"""What the monitors read from a store: verdicts by version, quality over time, what is not labelled yet."""
+
+import json
+from dataclasses import dataclass
+
+from gantrans.operations.feedback.records import Prediction
+from gantrans.operations.feedback.store import JUDGED, WINNERS, Store
+
+Scores = dict[str, float | None]
+
+_SECONDS = "CAST(strftime('%s', p.made_at) AS INTEGER)"
+_BUCKET = f"{_SECONDS} / ? * ?"
+_WITHIN = f"{_SECONDS} >= ? AND {_SECONDS} < ?"
+
+
+@dataclass(frozen=True)
+class Bucket:
+    """A mean over the predictions of one version that were made in one step of time.
+
+    at: start of the step, seconds since 1970. count: labels or verdicts behind the mean.
+    """
+
+    direction: str
+    model: str
+    at: int
+    mean: float
+    count: int
+
+
+def verdict_counts(store: Store) -> dict[tuple[str, str], dict[str, int]]:
+    """Number of predictions by their last verdict, for each (direction, model) that predicted."""
+    counts: dict[tuple[str, str], dict[str, int]] = {}
+    for direction, model, verdict, count in store.rows(
+        f"SELECT p.direction, p.model, v.verdict, count(*) FROM prediction p JOIN ({JUDGED}) v "
+        "ON v.item = p.id GROUP BY 1, 2, 3"
+    ):
+        counts.setdefault((direction, model), {})[verdict] = count
+    return counts
+
+
+def all_scores(store: Store) -> dict[tuple[str, str], Scores]:
+    """The stored metrics of every (prediction, label) that was measured."""
+    return {(p, label): json.loads(text) for p, label, text in store.rows("SELECT * FROM score")}
+
+
+def quality_over_time(
+    store: Store, metric: str, direction: str, start: float, end: float, step: int
+) -> list[Bucket]:
+    """Mean of a metric over true labels, by version and by the time of the *prediction*, oldest first.
+
+    Args:
+        start, end: seconds since 1970. step: seconds.
+    """
+    rows = store.rows(
+        f"SELECT p.direction, p.model, {_BUCKET} AS at, avg(m.value), count(*) FROM prediction p "
+        f"JOIN ({WINNERS} AND kind = 'truth') l ON l.prediction = p.id "
+        "JOIN score s ON s.prediction = p.id AND s.label = l.id "
+        "JOIN json_each(s.metrics) m ON m.key = ? AND m.value IS NOT NULL "
+        f"WHERE p.direction = ? AND {_WITHIN} GROUP BY 1, 2, 3 ORDER BY 3",
+        (step, step, metric, direction, int(start), int(end)),
+    )
+    return [Bucket(*row) for row in rows]
+
+
+def verdicts_over_time(store: Store, verdict: str, start: float, end: float, step: int) -> list[Bucket]:
+    """Share of one verdict among the judged predictions, by version and by the time of the prediction."""
+    rows = store.rows(
+        f"SELECT p.direction, p.model, {_BUCKET} AS at, avg(v.verdict = ?), count(*) FROM prediction p "
+        f"JOIN ({JUDGED}) v ON v.item = p.id WHERE {_WITHIN} GROUP BY 1, 2, 3 ORDER BY 3",
+        (step, step, verdict, int(start), int(end)),
+    )
+    return [Bucket(*row) for row in rows]
+
+
+def recent(store: Store, direction: str, last: int) -> list[Prediction]:
+    """The `last` newest predictions of a direction, newest first."""
+    rows = store.rows(
+        "SELECT * FROM prediction WHERE direction = ? ORDER BY made_at DESC, id DESC LIMIT ?",
+        (direction, last),
+    )
+    return [Prediction(*row) for row in rows]
+
+
+def unseen(store: Store, direction: str, last: int) -> list[Prediction]:
+    """Those of the `last` newest predictions of a direction that have neither a label nor a verdict."""
+    rows = store.rows(
+        "SELECT * FROM (SELECT * FROM prediction WHERE direction = ? ORDER BY made_at DESC, id DESC LIMIT ?) "
+        "WHERE id NOT IN (SELECT prediction FROM label) "
+        f"AND id NOT IN (SELECT item FROM ({JUDGED}))",
+        (direction, last),
+    )
+    return [Prediction(*row) for row in rows]
+
+
+def labelled(store: Store, predictions: list[str]) -> set[str]:
+    """Which of these predictions have a label."""
+    marks = ", ".join("?" * len(predictions))
+    rows = store.rows(f"SELECT prediction FROM label WHERE prediction IN ({marks})", tuple(predictions))
+    return {row[0] for row in rows}

@@ -1,0 +1,235 @@
+"""The third monitor: are the outputs right? Truth, corrections and verdicts are three columns, never one.
+
+- Truth: labels measured independently of the output. They alone make the quality.
+- Corrections: a person painted on the output. A correction starts from the output and keeps what was not
+  touched, so an output of pure rubbish with two painted pixels has an IoU near 1. Its numbers measure how
+  much a person changed.
+- Verdicts: the shares of accepted and rejected outputs, with an interval.
+
+Labels arrive late or never, so every quality is reported together with the share of predictions behind it. A
+label counts for the version that predicted, whichever is champion when the label arrives.
+"""
+
+import math
+import threading
+import time
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from typing import Any
+
+from torch import Tensor
+
+from gantrans.directions import direction as registered
+from gantrans.directions import directions
+from gantrans.metrics import epe
+from gantrans.metrics.image import WINDOW
+from gantrans.operations.feedback.queries import Scores, all_scores, verdict_counts
+from gantrans.operations.feedback.records import KINDS, VERDICTS, LabelKind
+from gantrans.operations.feedback.store import DamagedPictureError, Store
+from gantrans.translation.inference import SCORES
+
+QUALITIES = ("l1", "ssim", "psnr", "iou", "epe_px")
+CHANGED = "changed_pixels"
+"""Share of the pixels that a correction changed; measured for corrections only."""
+MOST_CROSSINGS = 250_000
+"""Above this number of level crossings in output and label, the placement error is not computed: noise has
+one at every second pixel, no layout has, and the time grows with them (about a second at this number)."""
+NOTES = {
+    "truth": "Quality comes from labels that were measured independently of the output; it counts for the "
+    "version that predicted.",
+    "corrected": "A correction starts from the output and keeps what was not painted over: these numbers "
+    "measure how much a person changed, not how right the output was.",
+    "verdicts": "Shares of the judged outputs, with the 95 % interval; which outputs were judged was not "
+    "drawn at random unless they came from the random part of the queue.",
+    "reference": "The version that quality is compared with. A promotion does not move it; a person does.",
+}
+
+Label = tuple[str, str, str, str, str, str]
+
+
+class Quality:
+    """Reports on one store; safe to call from several threads, of which one measures labels at a time."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+        self._damaged: dict[tuple[str, str], str] = {}
+        self._measuring = threading.Lock()
+
+    def report(self, seconds: float | None = None) -> list[dict[str, Any]]:
+        """One row per (direction, model), see `performance`.
+
+        Args:
+            seconds: measure new labels for about this time, at least one; the others are counted as
+                `waiting`. A call during another one's measuring measures nothing. None measures all.
+        """
+        labels = {kind: self.store.labels(kind) for kind in KINDS}
+        known = self._measure(labels, seconds)
+        verdicts, rows = verdict_counts(self.store), []
+        mine: dict[tuple[str, str, str], list[Label]] = defaultdict(list)
+        for kind, found in labels.items():
+            for label in found:
+                mine[kind, label[1], label[2]].append(label)
+        for direction, model, count in self.store.versions():
+            truth, corrected = (
+                self._column(mine[kind, direction, model], known, (CHANGED, *qualities(direction)))
+                for kind in ("truth", "corrected")
+            )
+            labelled = truth.pop("count")
+            del truth[CHANGED]
+            rows.append(
+                {
+                    "direction": direction,
+                    "model": model,
+                    "predictions": count,
+                    "labelled": labelled,
+                    "coverage": labelled / count,
+                    "reference": False,
+                    **truth,
+                    "corrected": corrected,
+                    "verdicts": verdict_shares(verdicts.get((direction, model), {})),
+                }
+            )
+        return rows
+
+    def _column(
+        self, labels: list[Label], known: dict[tuple[str, str], Scores], names: Collection[str]
+    ) -> dict[str, Any]:
+        """Means over the labels of one kind, and how many are left out and why."""
+        keys = [(label[0], label[4]) for label in labels]
+        scores = [known[key] for key in keys if key in known]
+        damaged = sum(key in self._damaged for key in keys)
+        column: dict[str, Any] = {
+            "count": len(keys) - damaged,
+            "waiting": len(keys) - damaged - len(scores),
+            "damaged": damaged,
+        }
+        for name in (CHANGED, *QUALITIES):
+            shown = scores if name in names else []  # older stores hold more
+            values = [value for score in shown if (value := score.get(name)) is not None]
+            column[name] = {"mean": sum(values) / len(values) if values else None, "count": len(values)}
+        return column
+
+    def _measure(
+        self, labels: Mapping[LabelKind, list[Label]], seconds: float | None
+    ) -> dict[tuple[str, str], Scores]:
+        """The scores of all labels that are known after measuring new ones."""
+        if not self._measuring.acquire(blocking=seconds is None):
+            return all_scores(self.store)
+        try:
+            known, until = all_scores(self.store), None if seconds is None else time.monotonic() + seconds
+            for kind, found in labels.items():
+                for label in found:
+                    if (key := (label[0], label[4])) in known or key in self._damaged:
+                        continue
+                    self._measure_one(label, kind == "corrected", known)
+                    if until is not None and time.monotonic() > until:
+                        return known
+            return known
+        finally:
+            self._measuring.release()
+
+    def _measure_one(self, label: Label, corrected: bool, known: dict[tuple[str, str], Scores]) -> None:
+        prediction, direction, _, output, name, image = label
+        try:
+            pictures = self.store.image(output), self.store.image(image)
+        except DamagedPictureError as error:  # counted in every report
+            self._damaged[prediction, name] = str(error)
+            return
+        scores = label_scores(*pictures, qualities(direction))
+        if corrected:
+            scores[CHANGED] = float((pictures[0] != pictures[1]).double().mean())
+        self.store.keep_score(prediction, name, scores)
+        known[prediction, name] = scores
+
+
+def performance(store: Store) -> list[dict[str, Any]]:
+    """Quality of every model version on its truly labelled predictions, with their share (`coverage`).
+
+    Each row has direction, model, predictions, labelled, coverage, and for each of `QUALITIES` its mean and
+    the number of predictions that define it; `waiting` and `damaged` labels are left out of the means.
+    `corrected` has the same of the corrections, and `verdicts` the shares of `verdict_shares`. Metrics are
+    computed once and kept in the store.
+    """
+    return Quality(store).report()
+
+
+def with_reference(rows: list[dict[str, Any]], chosen: dict[str, str]) -> dict[str, str]:
+    """Mark the row of each direction's reference version; returns the version by direction.
+
+    Args:
+        chosen: versions that a person made the reference. Without one it is the direction's first version
+            with a true label, and stays so after every promotion.
+    """
+    reference: dict[str, str] = {}
+    for row in rows:
+        if row["labelled"]:
+            reference.setdefault(row["direction"], row["model"])
+    reference |= chosen
+    for row in rows:
+        row["reference"] = reference.get(row["direction"]) == row["model"]
+    return reference
+
+
+def qualities(direction: str) -> tuple[str, ...]:
+    """Which of `QUALITIES` are among the metrics of a direction; all for one that is not registered."""
+    if direction not in directions():
+        return QUALITIES
+    metrics = registered(direction).metrics
+    return tuple(name for name in QUALITIES if name.removesuffix("_px") in metrics)
+
+
+def main_quality(direction: str) -> str:
+    """The one of `qualities` by which the versions of a direction are compared."""
+    return next((name for name in ("iou", "ssim", "l1") if name in qualities(direction)), "l1")
+
+
+def label_scores(
+    output: Tensor, label: Tensor, names: Collection[str] = QUALITIES
+) -> dict[str, float | None]:
+    """Some of `QUALITIES` of one output, (1, H, W) in [0, 1]; None for a value that is not finite.
+
+    SSIM is not defined for images smaller than its window, and the placement error is not computed with more
+    than `MOST_CROSSINGS`.
+    """
+    pred, target = output[None], label[None]
+    small = min(output.shape[-2:]) < WINDOW
+    values: dict[str, float] = {}
+    for name in names:
+        if name == "epe_px":
+            many = crossings(output) + crossings(label) > MOST_CROSSINGS
+            values[name] = math.nan if many else float(epe(pred, target, 1.0).mean)
+        else:
+            values[name] = math.nan if name == "ssim" and small else float(SCORES[name](pred, target))
+    return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def crossings(image: Tensor) -> int:
+    """How many neighbours of (1, H, W) lie on different sides of level 0.5; contours have so many points."""
+    above = image >= 0.5
+    return sum(
+        int((above.narrow(d, 1, above.shape[d] - 1) != above.narrow(d, 0, above.shape[d] - 1)).sum())
+        for d in (-1, -2)
+    )
+
+
+def verdict_shares(counts: dict[str, int]) -> dict[str, Any]:
+    """Number and share of each verdict, with the limits of its 95 % interval."""
+    total = sum(counts.values())
+    shares: dict[str, Any] = {"count": total}
+    for word in VERDICTS:
+        low, high = wilson(counts.get(word, 0), total)
+        share = counts.get(word, 0) / total if total else None
+        shares[word] = {"count": counts.get(word, 0), "share": share, "low": low, "high": high}
+    return shares
+
+
+def wilson(successes: int, total: int, z: float = 1.959963984540054) -> tuple[float, float]:
+    """Limits of the 95 % score interval of a share (Wilson 1927); (0, 1) without observations."""
+    if not total:
+        return 0.0, 1.0
+    share, width = successes / total, z**2 / total
+    half = z * math.sqrt(share * (1 - share) / total + width / (4 * total))
+    return (
+        max(0.0, (share + width / 2 - half) / (1 + width)),
+        min(1.0, (share + width / 2 + half) / (1 + width)),
+    )
