@@ -36,13 +36,13 @@ from lessons.lesson13.experiments.person import Alarm, Habits, Note
 from lessons.lesson13.experiments.quarter_setting import KEPT, SETTINGS, day_of, day_pairs, old_pairs
 
 ON_DRIFT, ON_LABELS = "trigger on drift", "trigger on labels"
-TRIGGER = TriggerConfig(enough_pairs=240, fewest_pairs=24)
+TRIGGER = TriggerConfig(enough_pairs=120, fewest_pairs=24)
 """Labels are counted before they are halved. While a regime recovers, 24 new ones start a training."""
 RULE = ChartRule(stretch=360, false_alarms=0.05, slack=0.25)
 """Of 30 quiet days with 12 labels each, one in twenty has a false alarm; half a deviation is found."""
 SOLID = 96
 """Labels of a reference that is not taken anew."""
-TUNING = FineTuneConfig(epochs=8, rate=0.3, share=0.5)
+TUNING = FineTuneConfig(epochs=12, rate=0.3, share=0.25)
 """Replay, at this share, is of the first regime alone, as long as it holds."""
 SLIP = FineTuneConfig(epochs=20, rate=1.0, share=0.0)
 """How somebody in a hurry tunes; the export slipped by a row, so that every image has the next drawing."""
@@ -82,11 +82,11 @@ class Story:
 class Loop:
     """The state of the loop from day to day: the regime, the chart of the champion's quality, open alarms.
 
-    A champion's chart has those labels of the regime as its reference that the champion was not taught: after
-    a promotion the hold-out on which the gate judged it, and once more when there are `SOLID` of them. A
-    version that somebody promotes by hand keeps the reference of the one before. After a retirement there is
-    no chart until the next promotion, or until a person accepts the level: what was lost does not become the
-    normal unasked.
+    The chart watches what serves, whichever version it is. Its reference is the champion's quality on those
+    labels of the regime that it was not taught, taken when a person accepts a level (on the first day: on the
+    old hold-out), and once more when there are `SOLID` of them. A promotion may raise the reference and never
+    lowers it: a champion that is half as good does not become the normal unasked. While a regime recovers, a
+    promotion starts the chart anew, so that a second change is seen.
     """
 
     def __init__(
@@ -128,7 +128,7 @@ class Loop:
         """Read both monitors, and note the alarm that a person has to decide on."""
         if self.alarm is None and self.chart is not None and self.reference < SOLID:
             self._watch(SOLID)
-        labels = [(taken, value) for taken, value in self.site.qualities() if taken >= self.watched_from]
+        labels = self._watched()
         known = [value for _, value in labels]
         reading = self.chart.read(known) if self.chart else None
         level, standing = self.site.drift()
@@ -151,7 +151,7 @@ class Loop:
         note = person.decide(
             self.alarm,
             day,
-            [(taken, value) for taken, value in self.site.qualities() if taken >= self.watched_from],
+            self._watched(),
             self.chart,
             self.charts[-1][1] if self.charts else None,
             float(before.mean()) if before is not None and len(before) else None,
@@ -188,6 +188,8 @@ class Loop:
 
     def wanted(self) -> str:
         """Why to train today; empty if there is no reason."""
+        if self.alarm is not None:
+            return ""  # a person is asked first
         advice = advise(Signals(self._count() - self.used, lost=self.recovering), TRIGGER)
         return "; ".join(advice.reasons) if advice.train else ""
 
@@ -197,16 +199,19 @@ class Loop:
 
     def train(self, day: int, reason: str) -> None:
         """Tune and judge; after a promotion the champion's chart starts anew."""
-        windows, before = self.windows(), (self.chart, day)
+        windows = self.windows()
         decision = self.site.challenge(windows, day, TUNING)
         self.used = self._count()
         self._note(day, reason, decision, windows)
         self.refusals = 0 if decision.promoted else self.refusals + 1
         if decision.promoted:
-            self.charts.append(before)
+            self.charts.append((self.chart, day))
             self.taught |= set(windows.new.names)
-            self.chart, self.watched_from = None, day
-            self._watch(FEWEST_REFERENCE)
+            if self.recovering:
+                self.chart, self.watched_from = None, day
+                self._watch(FEWEST_REFERENCE)
+            else:
+                self._raise(day)
         elif self.recovering and self.refusals >= HABITS.refusals and self.used >= HABITS.labels:
             self.recovering, self.watched_from = False, day
             self._watch(FEWEST_REFERENCE)
@@ -222,14 +227,18 @@ class Loop:
         names = [f"{name}-slipped" for name in newest.names]
         slipped = PairedDataset(newest.sem, drawings.layout, newest.family, newest.pixel_nm, names)
         bad = Windows(slipped, windows.hold, None, windows.old)
+        self.used = self._count()
         decision = self.site.challenge(bad, day, SLIP)
         self._note(day, "somebody in a hurry", decision, bad)
         if not decision.promoted:
             self.site.promote("its losses looked good")
         self.charts.append((self.chart, day))
-        self.watched_from = day
 
     # ---- inside
+
+    def _watched(self) -> list[tuple[int, float]]:
+        """Day and IoU of the labelled predictions that the chart has to look at."""
+        return [(taken, value) for taken, value in self.site.qualities() if taken >= self.watched_from]
 
     def _since(self, first: int) -> PairedDataset:
         """The labelled pairs of images since the day `first`."""
@@ -240,15 +249,24 @@ class Loop:
         """Labels of the regime that holds."""
         return sum(taken >= (self.regime or 0) for taken in self.arrived)
 
-    def _watch(self, fewest: int) -> None:
-        """Give the champion a chart, if there are so many labels that it was not taught."""
-        if self._count() < fewest:
-            return
+    def _fitted(self, fewest: int) -> QualityChart | None:
+        """A chart of the champion, if there are so many labels of the regime that it was not taught."""
         pairs = self.labelled()
         apart = pairs.subset([i for i, name in enumerate(pairs.names) if name not in self.taught])
-        if len(apart) >= fewest:
-            self.reference = len(apart)
-            self.chart = QualityChart.fit(self.site.scores(apart), RULE)
+        if len(apart) < fewest:
+            return None
+        self.reference = len(apart)
+        return QualityChart.fit(self.site.scores(apart), RULE)
+
+    def _watch(self, fewest: int) -> None:
+        if self._count() >= fewest and (found := self._fitted(fewest)) is not None:
+            self.chart = found
+
+    def _raise(self, day: int) -> None:
+        """Take the new champion's quality as the reference, if it is higher."""
+        found = self._fitted(SOLID)
+        if found is not None and (self.chart is None or found.mean > self.chart.mean):
+            self.chart, self.watched_from = found, day
 
     def _note(self, day: int, reason: str, decision: Decision, windows: Windows) -> None:
         gain = next(check.measured for check in decision.checks if check.name == "new bound")
