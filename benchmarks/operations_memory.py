@@ -22,7 +22,8 @@ MOST = 0.02
 def run(quick: bool) -> list[dict[str, Any]]:
     """One row: requests answered, memory at the beginning and at the end, and its growth."""
     minute = 2.0 if quick else 60.0
-    with serving(quick) as (process, address, pictures):
+    with serving(quick) as server:
+        process, address, pictures = server.process, server.address, server.pictures
         counts = [0, 0]
         end = time.monotonic() + 10 * minute
         clients = [threading.Thread(target=_use, args=(address, pictures, end, counts, i)) for i in range(2)]

@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,24 @@ PLACES = 4
 
 def run(quick: bool) -> list[dict[str, Any]]:
     """One row per number of clients; the network is the reduced one, barely trained: its cost counts."""
-    with serving(quick) as (_, address, pictures):
-        png, seconds = pictures[0], 2 if quick else 20
-        return [_load(address, png, clients, seconds) for clients in (1, PLACES, 4 * PLACES)]
+    with serving(quick) as server:
+        png, seconds = server.pictures[0], 2 if quick else 20
+        return [_load(server.address, png, clients, seconds) for clients in (1, PLACES, 4 * PLACES)]
+
+
+@dataclass(frozen=True)
+class Served:
+    """A service on loopback: its process, its address, PNGs for it, and what it printed to stderr."""
+
+    process: int
+    address: str
+    pictures: list[bytes]
+    log: Path
 
 
 @contextmanager
-def serving(quick: bool) -> Iterator[tuple[int, str, list[bytes]]]:
-    """A service on loopback: its process, its address, and PNGs for it."""
+def serving(quick: bool, places: int = PLACES, files: int | None = None) -> Iterator[Served]:
+    """Train a network barely and serve it, with `places` requests at once and `files` open files."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         scale = "smoke" if quick else "reduced"
@@ -48,13 +59,17 @@ def serving(quick: bool) -> Iterator[tuple[int, str, list[bytes]]]:
             port = free.getsockname()[1]
         command = [
             sys.executable, "-m", "gantrans", "serve", "--run", str(folder / "run"), "--port", str(port),
-            "--store", str(folder / "store.sqlite"), "--waiting", str(PLACES),
+            "--store", str(folder / "store.sqlite"), "--waiting", str(places),
         ]  # fmt: skip
-        server = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+        if files is not None:
+            command = ["prlimit", f"--nofile={files}:{files}", *command]
+        log = folder / "log"
+        with log.open("w") as errors:
+            server = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors)
         try:
             address = f"http://127.0.0.1:{port}"
             _wait(server, address)
-            yield server.pid, address, pictures
+            yield Served(server.pid, address, pictures, log)
         finally:
             server.terminate()
             server.wait()
@@ -114,14 +129,13 @@ def _load(address: str, png: bytes, clients: int, seconds: float) -> dict[str, A
         "clients": clients,
         "places": PLACES,
         "per_s": round(statuses[200] / seconds, 1),
-        **{f"p{q}_ms": _percentile(whole, q) for q in (50, 95, 99)},
-        "overhead_p50_ms": _percentile(overhead, 50)
-        if clients == 1
-        else "",  # else it holds the waiting, too
-        "live_p99_ms": _percentile(live, 99),
+        **{f"p{q}_ms": percentile(whole, q) for q in (50, 95, 99)},
+        "overhead_p50_ms": percentile(overhead, 50) if clients == 1 else "",  # else it holds the waiting, too
+        "live_p99_ms": percentile(live, 99),
         "answers": ", ".join(f"{status}: {count}" for status, count in sorted(statuses.items())),
     }
 
 
-def _percentile(values: list[float], q: int) -> float:
+def percentile(values: list[float], q: int) -> float:
+    """The q-th percentile."""
     return round(statistics.quantiles(values, n=100)[q - 1], 1)

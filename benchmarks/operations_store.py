@@ -32,8 +32,8 @@ def run(quick: bool) -> list[dict[str, Any]]:
         if sys.platform == "linux" and shutil.which("cc"):
             shim = folder / "failing_disk.so"
             subprocess.run(["cc", "-shared", "-fPIC", "-o", shim, SHIM, "-ldl"], check=True)
-            result = _writer("fail", folder, 10 if quick else 60, LD_PRELOAD=str(shim))
-            rows.append({"question": "failing write or sync", **result})
+            result = _writer("fail", folder, 10 if quick else 100_000, LD_PRELOAD=str(shim))  # all there are
+            rows.append({"question": "every write and sync failing once", **result})
         count = 200 if quick else 2000
         for question, mode in (("commit, synchronous=FULL", "FULL"), ("commit, OFF", "OFF")):
             rows.append({"question": question, **_commits(folder / f"{mode}.sqlite", mode, count)})

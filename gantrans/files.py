@@ -192,7 +192,7 @@ def locked(path: Path, waiting: str = "") -> Iterator[None]:
 
 @contextmanager
 def held(path: Path, what: str) -> Iterator[None]:
-    """Hold an exclusive lock on a file, or say at once who holds it; the file is removed at the end.
+    """Hold an exclusive lock on a file, or raise at once, naming its holder; the file is removed at the end.
 
     Process, machine and time of the holder stand beside it in `path` + ".holder". The system releases the
     lock of a killed process; what it left is taken over.
@@ -222,7 +222,7 @@ def held(path: Path, what: str) -> Iterator[None]:
 
 
 def _holder(note: Path) -> str:
-    """Who holds a lock, in words."""
+    """The holder of a lock, in words."""
     try:
         about = json.loads(note.read_text("utf-8"))
         since = datetime.fromtimestamp(about["since"]).strftime("%H:%M on %Y-%m-%d")

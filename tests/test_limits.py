@@ -97,7 +97,10 @@ LIMITS: dict[type, dict[str, tuple[float, float, float | None, float | None]]] =
         "consecutive": (1, 100, 0, 101), "clip": (1.0, math.inf, 0.99, None),
     },
     DriftConfig: {"window": (200, 100_000, 199, 100_001), "consecutive": (1, 100, 0, 101)},
-    IntakeConfig: {"max_requests": (1, 1000, 0, 1001), "body_bytes": FROM_ONE, "upload_s": ABOVE_ZERO},
+    IntakeConfig: {
+        "max_requests": (1, 1000, 0, 1001), **dict.fromkeys(("body_bytes", "text_bytes"), FROM_ONE),
+        **dict.fromkeys(("upload_s", "bytes_per_s", "grace_s", "request_s"), ABOVE_ZERO),
+    },
     GateConfig: {
         "alpha": (TINY, 0.5, 0.0, 0.51), "latency_factor": (1.0, math.inf, 0.99, None),
         "fewest_clusters": (2, math.inf, 1, None), "resamples": (100, math.inf, 99, None),

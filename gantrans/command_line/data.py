@@ -8,6 +8,7 @@ import typer
 from gantrans.command_line.options import (
     MAX_COUNT,
     MAX_VALUES,
+    Bits,
     Device,
     Difficulty,
     Direction,
@@ -88,6 +89,7 @@ def import_labels(
     ],
     direction: RegistryDirection = None,
     pixel_nm: PixelNm = None,
+    bits: Bits = None,
     device: Device = None,
 ) -> None:
     """Record pairs measured elsewhere: the champion translates the inputs, the targets are true labels.
@@ -106,7 +108,7 @@ def import_labels(
     name = chosen(models, direction)
     champion = models.version(name, "champion").name
     predictor = models.predictor(name, champion, pick_device(device))
-    count = import_pairs(Store(store), pairs, predictor, champion, pixel_nm=pixel_nm)
+    count = import_pairs(Store(store), pairs, predictor, champion, pixel_nm=pixel_nm, bits=bits)
     typer.echo(
         f"{count} new labels in {store}.\n"
         f"Next: python -m gantrans cycle --registry {registry} --store {store}"

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from gantrans.command_line.options import Difficulty, FileOrder, Json, PartDirection, Simulated, Who, Why
+from gantrans.command_line.options import (
+    MAX_COUNT,
+    MAX_VALUES,
+    Difficulty,
+    FileOrder,
+    Json,
+    PartDirection,
+    Simulated,
+    Who,
+    Why,
+)
 from gantrans.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -33,14 +43,14 @@ def fit(
         str, typer.Option(help="A folder of images in the order of time, procedural or sky130.")
     ] = "procedural",
     direction: PartDirection = None,
-    count: Annotated[int, typer.Option(help="Number of simulated images.", min=1)] = 8000,
+    count: Annotated[int, typer.Option(help="Number of simulated images.", min=1, max=MAX_COUNT)] = 8000,
     size: Size = 64,
     pixel_nm: PixelNm = 20.0,
     difficulty: Annotated[
         Difficulty, typer.Option(help="Preset of the simulated imaging conditions.")
     ] = Difficulty.default,
     window: Annotated[int, typer.Option(help="Images per window.", min=200, max=100_000)] = 200,
-    order: Order = FileOrder.name,
+    order: Order = FileOrder.by_name,
     seed: Annotated[int, typer.Option(help="Seed of images and calibration.", min=0)] = 0,
 ) -> None:
     """Fit a monitor to images of good times: 40 windows (8,000 images) or more, in the order of time.
@@ -68,11 +78,15 @@ def fit(
     config = DriftConfig(window=window)
     if source in list(Simulated):
         check_enough(count, config)
+        if count * size**2 > MAX_VALUES:
+            raise ConfigError(
+                f"{count:,} images of {size} px do not fit into memory; lower --count or --size."
+            )
         images = simulated_images(
             source, direction or "sem2layout", count=count, size=size, pixel_nm=pixel_nm,
             difficulty=difficulty.value, seed=seed,
         )  # fmt: skip
-        parts = (measure(part, pixel_nm, config.schema) for part in images.split(256))
+        parts = iter([measure(part, pixel_nm, config.schema) for part in images.split(256)])
     else:
         paths = folder_images(Path(source), order.value)
         check_enough(len(paths), config)
@@ -91,10 +105,10 @@ def watch(
         typer.Option(help="Seconds between two looks, until Ctrl+C.", min=0.1, show_default="once"),
     ] = None,
     pixel_nm: PixelNm = 20.0,
-    order: Order = FileOrder.name,
+    order: Order = FileOrder.by_name,
     json_output: Json = False,
 ) -> None:
-    """Add the images of a folder that are new to it, and say whether the inputs have changed.
+    """Add the images of a folder that are new to it, and report whether the inputs have changed.
 
     State and names of the images added are kept (in DETECTOR and DETECTOR.watched). A file that a service
     writes (`serve --drift`) is watched by that service alone. An alarm asks for labels, not for training.

@@ -105,6 +105,15 @@ def serve(
         list[str] | None, typer.Option(help="DIRECTION=FILE: monitor inputs with this saved detector.")
     ] = None,
     browser: Annotated[bool, typer.Option(help="Open the page in the browser.")] = False,
+    allow_host: Annotated[
+        list[str] | None,
+        typer.Option(help="Accept this Host header, too: of a proxy in front.", metavar="NAME"),
+    ] = None,
+    allow_origin: Annotated[
+        list[str] | None,
+        typer.Option(help="Accept changes from pages of this origin, too.", metavar="ORIGIN"),
+    ] = None,
+    limit_s: Annotated[float, typer.Option(help="Longest time for a request, in seconds.", min=1.0)] = 60.0,
     device: Device = None,
 ) -> None:
     """Serve translators over HTTP, with monitors, review and correction; every prediction is stored.
@@ -115,17 +124,8 @@ def serve(
 
     run_service(
         ServeConfig(
-            store,
-            tuple(run or ()),
-            registry,
-            host,
-            port,
-            token,
-            waiting,
-            tuple(drift or ()),
-            browser,
-            device,
-            direction,
+            store, tuple(run or ()), registry, host, port, token, waiting, tuple(drift or ()), browser,
+            device, direction, tuple(allow_host or ()), tuple(allow_origin or ()), limit_s,
         ),
         typer.echo,
-    )
+    )  # fmt: skip

@@ -75,12 +75,12 @@ class RecipeName(StrEnum):
 
 
 class FileOrder(StrEnum):
-    name = "name"
-    time = "time"
+    by_name = "name"
+    by_time = "time"
 
 
 class DefectRule(StrEnum):
-    count = "count"
+    total = "count"
     bound = "bound"
     margin = "margin"
 

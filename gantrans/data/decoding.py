@@ -6,24 +6,23 @@ anything is decoded: pixels, scans of a JPEG, chunks of a PNG, strips and tags o
 reading is refused: several images, an orientation tag, missing strips.
 """
 
-import io
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-import numpy as np
-
+from gantrans.data.stored import (
+    MAX_SCANS,
+    Stored,
+    check_orientation,
+    check_size,
+    pillow_values,
+    several_images,
+)
+from gantrans.data.tiff import ORIENTATION, read_directory, tiff_values
 from gantrans.errors import DataError
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 FORMATS = ("PNG", "JPEG", "TIFF", "BMP")
 MAX_PIXELS = 2**27
 """11,585 x 11,585; an image takes up to 20 bytes a pixel while it is read."""
-MAX_SCANS = 100
-"""Of a JPEG: a progressive one has about 10, and each costs a pass over all pixels."""
 _MAX_SEGMENTS = 10_000
 _MAX_EXIF = 2**18
 _MAX_EXIF_TAGS = 512
@@ -36,24 +35,6 @@ _SIGNATURES = {
     b"MM\0+": "TIFF",
     b"BM": "BMP",
 }
-
-
-@dataclass(frozen=True)
-class Stored:
-    """The values of an image as its file has them.
-
-    values: (H, W) or (H, W, channels) in this machine's byte order; a palette is looked up.
-    inverted: small values are white.
-    coarse: 16-bit values of which only the upper 8 bits were decoded.
-    bits: number of used bits, where the file itself says so.
-    tiff: two channels are two images rather than grey and alpha.
-    """
-
-    values: np.ndarray
-    inverted: bool = False
-    coarse: bool = False
-    bits: int | None = None
-    tiff: bool = False
 
 
 def stored_values(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> Stored:
@@ -74,8 +55,6 @@ def stored_values(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> St
         )
     try:
         if kind == "TIFF":
-            from gantrans.data.tiff import tiff_values
-
             return tiff_values(data, name, max_pixels)
         coarse = _CHECKS[kind](data, name, max_pixels)
         return Stored(pillow_values(data, kind, name, max_pixels), coarse=coarse)
@@ -96,62 +75,12 @@ def _in_words(error: Exception) -> str:
     return str(error).strip().split("\n")[0].rstrip(".")[:200] or type(error).__name__
 
 
-def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
-    """Raise a `DataError` if an image has too many pixels."""
-    if width * height > max_pixels:
-        raise DataError(
-            f"{name} has {width} x {height} px, more than the {max_pixels:,} px allowed; cut it into parts."
-        )
-
-
-def check_orientation(name: str, value: int) -> None:
-    """Raise a `DataError` for an orientation tag that turns or mirrors the image (0: not known)."""
-    if value not in (0, 1):
-        raise DataError(
-            f"{name} is stored turned or mirrored (orientation tag {value}), and not all programs follow the "
-            "tag; save it upright, without one."
-        )
-
-
-def several_images(name: str, count: int) -> DataError:
-    """The refusal of a file with more than one image."""
-    return DataError(f"{name} holds several images ({count} pages); save the one you mean as a single image.")
-
-
-def pillow_values(data: bytes, kind: str, name: str, max_pixels: int) -> np.ndarray:
-    """The values that Pillow decodes; a palette and transparent colours are looked up.
-
-    Raises:
-        DataError: too many pixels, several images, or a colour mode without a grey value.
-    """
-    from PIL import Image
-
-    try:
-        with Image.open(io.BytesIO(data), formats=(kind,)) as image:
-            check_size(name, *image.size, max_pixels)
-            if kind != "TIFF" and (frames := getattr(image, "n_frames", 1)) > 1:
-                raise several_images(name, frames)
-            values = np.asarray(_looked_up(image, name))
-            if image.mode == "I" and kind == "PNG":  # so older Pillow opens 16-bit grey
-                return values.astype(np.uint16)
-            return values.astype(values.dtype.newbyteorder("="), copy=False)
-    except Image.DecompressionBombError as error:
-        raise DataError(f"{name} has more than the {max_pixels:,} px allowed; cut it into parts.") from error
-
-
-def _looked_up(image: "Image", name: str) -> "Image":
-    if image.mode in ("CMYK", "YCbCr", "YCCK", "LAB", "HSV"):
-        raise DataError(f"{name} is in colour mode {image.mode}; save it as grey or RGB.")
-    clear = "transparency" in image.info
-    if image.mode in ("P", "PA"):
-        return image.convert("RGBA" if clear or image.mode == "PA" else "RGB")
-    return image.convert(f"{image.mode}A") if clear and image.mode in ("L", "RGB") else image
-
-
 def _check_png(data: bytes, name: str, max_pixels: int) -> bool:
     """Check the chunks of a PNG; whether Pillow gives only the upper half of its 16 bits."""
     place, chunks, coarse = 8, 0, False
-    most = 4096 + len(data) // 1024  # empty ones cost 13 us each, those with pixels hold some kilobytes
+    most = (
+        4096 + len(data) // 1024
+    )  # empty ones cost 13 microseconds each, those with pixels hold some kilobytes
     while place + 12 <= len(data):
         length, kind = struct.unpack_from(">I4s", data, place)
         body = place + 8
@@ -204,8 +133,6 @@ def _check_jpeg(data: bytes, name: str, max_pixels: int) -> bool:
 
 
 def _check_exif(exif: bytes, name: str) -> None:
-    from gantrans.data.tiff import ORIENTATION, read_directory
-
     if len(exif) > _MAX_EXIF:
         raise DataError(f"{name} has {len(exif):,} bytes of EXIF data; save it without them.")
     try:

@@ -163,10 +163,13 @@ class PairedFolder:
             raise DataError(f"{path} needs a first line with the columns name,split.")
         names = [_composed(str(row["name"])) for row in rows]
         splits = [row["split"] for row in rows]
-        listed = {
-            Path(name).stem if _is_image(name) else name: split
-            for name, split in zip(names, splits, strict=True)
-        }
+        listed: dict[str, str] = {}
+        for stated, split in zip(names, splits, strict=True):
+            name = Path(stated).stem if _is_image(stated) else stated
+            if listed.setdefault(name, split) != split:
+                raise DataError(
+                    f"{path} gives {name!r} two splits, {listed[name]!r} and {split!r}; keep one of them."
+                )
         for name in self.inputs:
             if listed.get(name) not in SPLITS[:3]:
                 raise DataError(
@@ -271,6 +274,8 @@ def _images(folder: Path) -> dict[str, Path]:
         if path.name.startswith(".") or not _is_image(path.name):
             continue
         name = _composed(path.stem)
+        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):  # control, or no text
+            raise DataError(f"{folder} holds a file whose name is no plain text ({path.name!a}); rename it.")
         if name in found:
             raise DataError(f"{found[name]} and {path} have the same name; keep one of them.")
         found[name] = path
@@ -284,7 +289,7 @@ def _read_manifest(path: Path) -> dict[str, Any]:
         return {}
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(f"{path} is not valid JSON ({error}); repair or remove it.") from error
     if not isinstance(manifest, dict) or manifest.get("input") not in image_names():
         names = " or ".join(f'"{name}"' for name in image_names())

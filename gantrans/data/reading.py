@@ -14,7 +14,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from gantrans.data.decoding import MAX_PIXELS, Stored, stored_values
+from gantrans.data.decoding import MAX_PIXELS, stored_values
+from gantrans.data.stored import Stored
 from gantrans.errors import DataError
 from gantrans.files import replace_file
 from gantrans.images import uint8_from_unit
@@ -24,13 +25,15 @@ BITS = (8, 10, 12, 14, 16)
 """Numbers of used bits that may be stated for 16-bit images."""
 _CERTAIN = 2**14
 """Values from here on need more than 14 bits, so that a file which has one is a full 16-bit image."""
+_MAX_BYTES = 2**31
+"""More than the largest image needs uncompressed, in float64."""
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
 
 
 def read_image(path: str | Path, *, bits: int | None = None) -> Tensor:
     """Read a PNG, TIFF, JPEG or BMP file as (1, H, W) float32 in [0, 1].
 
-    8-bit values are divided by 255, 16-bit values by 65,535 or what `bits` says; float values are unchanged
+    8-bit values are divided by 255, 16-bit values by 65,535 or as `bits` states; float values are unchanged
     and must be in [0, 1]. Colour becomes luma (ITU-R BT.601, which leaves equal channels unchanged); an alpha
     channel must be opaque. The service reads uploads by the same rules.
 
@@ -48,6 +51,8 @@ def read_image(path: str | Path, *, bits: int | None = None) -> Tensor:
     if path.suffix.lower() not in SUFFIXES:
         raise DataError(f"{path} is not a PNG, TIFF or JPEG file; convert it first.")
     try:
+        if path.stat().st_size > _MAX_BYTES:
+            raise DataError(f"{path} has more than {_MAX_BYTES:,} bytes; cut it into parts.")
         data = path.read_bytes()
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error

@@ -125,7 +125,7 @@ def _check_parts(contents: Mapping[str, Any]) -> None:
 
 
 def check_settings(settings: Any) -> None:
-    """See that stored settings, and what they say of task, fit and extra, are objects.
+    """See that stored settings, and task, fit and extra in them, are objects.
 
     Raises:
         TypeError: they are not.

@@ -22,7 +22,7 @@ from gantrans.translation.article import article
 from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.sizes import check_sizes
-from gantrans.translation.sources import SIMULATED, DataSpec, open_folder
+from gantrans.translation.sources import SIMULATED, DataSpec, check_bits, open_folder
 from gantrans.translation.validation import BothValidation, Validation
 
 RECIPES = ("default", "article")
@@ -246,8 +246,7 @@ def _recipe(
 ) -> Recipe:
     data = _DATA[scale]
     simulated = source in SIMULATED
-    if simulated and bits is not None:
-        raise ConfigError(f"{source} is simulated and has no 16-bit files; leave out --bits.")
+    check_bits(source, bits)
     folder = None if simulated else open_folder(source, pixel_nm, bits)
     stated = (data.pixel_nm if pixel_nm is None else pixel_nm) if folder is None else folder.pixel_nm
     used = None if folder is None else folder.bits

@@ -6,7 +6,7 @@ from pathlib import Path
 from gantrans.config import ADDED, check_choice, check_range
 from gantrans.data import PairedDataset, PairedFolder, make_pairs
 from gantrans.data.reading import BITS
-from gantrans.errors import DataError
+from gantrans.errors import ConfigError, DataError
 
 SIMULATED = ("procedural", "sky130")
 
@@ -79,11 +79,19 @@ def held_out(
 
     Raises:
         DataError: the source is a folder that cannot be used.
+        ConfigError: `bits` of simulated images.
     """
+    check_bits(source, bits)
     if source in SIMULATED:
         return replace(trained, source=source, pixel_nm=trained.pixel_nm if pixel_nm is None else pixel_nm)
     stated = open_folder(source, bits=bits).bits
     return replace(trained, source=source, pixel_nm=pixel_nm, bits=trained.bits if stated is None else stated)
+
+
+def check_bits(source: str, bits: int | None) -> None:
+    """Raise a `ConfigError` if bits are stated for simulated images, which come from no file."""
+    if source in SIMULATED and bits is not None:
+        raise ConfigError(f"{source} is simulated and has no 16-bit files; leave out --bits.")
 
 
 def open_folder(source: str, pixel_nm: float | None = None, bits: int | None = None) -> PairedFolder:

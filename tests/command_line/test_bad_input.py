@@ -281,7 +281,7 @@ def put(path: str, value: Any) -> Callable[[dict[str, Any]], None]:
 
 def poison(stored: dict[str, Any]) -> None:
     weights = stored["networks"]["generator"]
-    next(value for value in weights.values() if value.ndim).view(-1)[0] = float("nan")
+    next(value for value in weights.values() if value.ndim).fill_(float("nan"))
 
 
 RECIPE = "settings/extra/recipe"

@@ -35,8 +35,11 @@ def test_noise_makes_lines_rough_and_the_floor_takes_it_back():
     assert table["sem", 20.0, 320.0].spread["CD"].value > finer.spread["CD"].value
     for row in table.values():
         assert all(e.low <= e.value <= e.high for e in row.bias.values())
+        assert not row.blind
     assert "Pixel 20 nm: true LER" in alt_text(ground_truth.ler_figure(table))
-    assert "pixel 5 nm" in alt_text(ground_truth.truth_figure(table, ["EPE"]))
+    words = alt_text(ground_truth.truth_figure(table))
+    assert "CD by half way down to the space, spread in nm" in words
+    assert words.count("Greyed: none.") == 4
     rows = ground_truth.equal_dose_table(table).rows
     assert [row[0] for row in rows] == ["coverage, 5 nm", "coverage, 20 nm", "sem, 20 nm"]
     assert list(ground_truth.lost_cuts_table(table)) == [
@@ -45,6 +48,32 @@ def test_noise_makes_lines_rough_and_the_floor_takes_it_back():
     ]
     readings = metrology_truth.readings(5.0, 80.0, 6)
     assert "floor of" in alt_text(ground_truth.floor_figure(readings).figure)
+
+
+def test_a_reader_that_sees_nothing_gives_back_the_drawn_width():
+    dark, dim, clear = (metrology_truth.readings(20.0, dose, 4) for dose in (0.5, 20.0, 320.0))
+    nothing, little, much = (metrology_errors.agreement(seen, "sem") for seen in (dark, dim, clear))
+    assert abs(nothing.bias["CD"].value) < 8.0 < 20.0 < abs(much.bias["CD"].value)  # "better" without signal
+    assert (nothing.blind, much.blind) == (True, False)
+    assert nothing.true_ler + nothing.bias["LER"].value > metrology_truth.WINDOW_LER
+    words = alt_text(
+        ground_truth.truth_figure({("sem", 20.0, 0.5): nothing, ("threshold", 20.0, 0.5): nothing})
+    )
+    assert "Greyed: 0.0013 at 20 nm." in words
+    wide = metrology_errors.agreement(clear, "threshold")
+    assert wide.bias["CD"].value > 30.0
+    assert wide.bias["LER"].value < much.bias["LER"].value
+    assert little.bias["CD"].value < much.bias["CD"].value < 0.0
+
+
+def test_the_threshold_lies_half_way_from_the_top_to_the_space():
+    rows = torch.full((1, 1, 60), 0.2)
+    rows[..., 20:31] = torch.tensor([0.2, 0.4, 0.6, 0.8, 1.0, 1.0, 1.0, 0.8, 0.6, 0.4, 0.2])
+    left = metrology_truth._fallen(rows.double(), torch.tensor([[120.0]], dtype=torch.float64), -1, 5.0)
+    right = metrology_truth._fallen(rows.double(), torch.tensor([[130.0]], dtype=torch.float64), 1, 5.0)
+    torch.testing.assert_close(
+        torch.cat([left, right]), torch.tensor([[110.0], [140.0]], dtype=torch.float64)
+    )
 
 
 def test_a_line_that_is_read_too_wide_has_that_error_by_every_way():

@@ -14,7 +14,7 @@ from gantrans.teaching.explorers import Choice, Explorer, Slider
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.plots.style import figure_of
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.tables import Table
+from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson11.experiments import drift, drift_quality
 from lessons.lesson11.experiments.drift_quality import Course
 from lessons.lesson11.figures import detection, monitoring
@@ -152,9 +152,17 @@ def test_quality_and_monitors_follow_the_same_stream(followed, tmp_path):
     judged = drift_quality.judged(Table({}, {0: rows, 1: rows}))
     assert set(judged["data"]) == {part.name for part in claims.get("G36").parts}
     assert judged["numbers"]["intensity: lead"] == rows["intensity"]["lead"]
+    assert judged["data"]["pitch"] == [rows["pitch"]["before it is found"]] * 2
     record = claims.record("G36", **judged, scale="smoke", seeds=(0, 1), run=tmp_path / "run.jsonl")
     assert record["verdict"] == "open"
     assert "over 2 seeds" in alt_text(figure_of(monitoring.lead_figure(record)))
+
+
+def test_the_loss_over_all_lines_comes_before_labels_of_one_line_find_it():
+    rows = {row[0]: row[1:] for row in monitoring.pooled_table(committed("drift_quality")).rows}
+    assert rows["pitch"] == ["4.3", "9.5", "5.0", "5.2", "0.7"]
+    assert rows["SEM-layout relation"] == ["never", "12.0", "11.0", "", ""]
+    assert rows["intensity"][1:3] == ["never", "never"]
 
 
 def test_the_textbooks_threshold_is_smirnovs():

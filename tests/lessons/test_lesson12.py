@@ -144,11 +144,24 @@ def test_tables_say_what_they_hold(run, tmp_path):
     ]
     assert gate.equal_table({"mean": (1000, 2000)}).rows[0][2] == "50.0%"
     ledger = claims.read(claims.COMMITTED)
+    assert "simulated" in gate.latency_table(ledger["G39"]).caption
     assert gate.latency_table(ledger["G39"]).rows[-1] == ["3", "100%"]
     words = alt_text(gate.rules_figure(ledger["G26"]))
     assert "image bootstrap 9.6%" in words
     assert "gate, defects by bound" in words
     assert gate.defects_table(4).rows[0] == ["none, and none", "0%", "0%", "0%"]
+
+
+def test_the_winner_of_equal_challengers_seems_to_gain():
+    years = promotion.winners(40)
+    assert set(years) == {promotion.NEW_EACH, promotion.SAME_ALL}
+    fresh = years[promotion.NEW_EACH]
+    assert 0.004 < fresh.claimed < 0.012  # the true gain is 0
+    assert 0.0 < fresh.promoted < 0.05
+    assert fresh.promoting <= 12 * fresh.promoted
+    rows = gate.winners_table(years).rows
+    assert rows[0][0] == promotion.NEW_EACH
+    assert gate.winners_table({"few": promotion.Year(0.0, 0.0, float("nan"))}).rows[0][3] == "none"
 
 
 def test_the_sweep_gives_each_claim_its_arms_and_parts():

@@ -21,13 +21,15 @@ from distributed import LocalCluster
 from nbformat.v4 import new_code_cell, new_notebook
 
 from gantrans.errors import BusyError, ConfigError, DataError, GantransError
-from gantrans.teaching.fingerprint import experiment_version
+from gantrans.teaching.fingerprint import code_version, experiment_version
+from gantrans.teaching.notebooks import kernels
 from gantrans.teaching.places import LESSONS
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps import (
     Comparison,
     Observation,
     commands,
+    engine,
     find_grid,
     find_grids,
     read_grid,
@@ -41,7 +43,7 @@ from gantrans.teaching.sweeps.grid import Grid
 from gantrans.teaching.sweeps.grid_files import read_sweeps
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import committed
-from gantrans.teaching.sweeps.task import RUNS, Outcome
+from gantrans.teaching.sweeps.task import RUNS, Order, Outcome, execute
 
 GRID = """
 title = "Tiny"
@@ -562,18 +564,31 @@ def test_a_second_driver_is_told_who_runs_the_sweep(tmp_path, cluster) -> None:
     assert not list(out.glob(".lock*"))
 
 
-def test_a_run_that_hangs_is_stopped_and_its_log_is_kept(tmp_path, cluster, monkeypatch) -> None:
-    grid, out = tiny(tmp_path, GRID.replace("smoke = 2,", "smoke = 1,")), tmp_path / "out"
-    cells = nbformat.read(tmp_path / "tiny.ipynb", 4)
-    cells.cells[1].source += "\nif mode == 'b':\n    time.sleep(1000)"
-    nbformat.write(cells, tmp_path / "tiny.ipynb")
-    grid = read_grid(grid.path)
-    report = run_grid(grid, "smoke", out, scheduler=cluster.scheduler_address, max_minutes_per_run=0.5)
-    assert (report.done, len(report.failed)) == (1, 1)
-    assert "stopped after 0.5 minutes (--max-minutes-per-run)" in str(report)
-    (failed,) = (out / "failed").iterdir()
-    assert (failed / "log.txt").read_text() == "mode b\n"
-    assert str(failed) in str(report)
+def test_a_run_that_hangs_is_stopped_and_its_log_is_kept(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(kernels, "END_SECONDS", 1.0)
+    cells = [new_code_cell(PARAMETERS, metadata={"tags": ["parameters"]})]
+    cells.append(new_code_cell("import time\nprint('begun')\ntime.sleep(1000)"))
+    nbformat.write(new_notebook(cells=cells), tmp_path / "notebook.ipynb")
+    (tmp_path / "about.json").write_text("{}")
+    order = Order(str(tmp_path), "one", {}, code_version(), "", (), str(tmp_path), minutes=0.1)
+    begun = time.monotonic()
+    outcome = execute(order)
+    assert time.monotonic() - begun < 240
+    assert (outcome.state, outcome.error[:56]) == (
+        "failed",
+        "stopped after 0.1 minutes (--max-minutes-per-run); log.t",
+    )
+    assert (tmp_path / "failed" / "one" / "log.txt").read_text() == "begun\n"
+
+
+def test_every_run_gets_the_limit_that_was_asked_for(tmp_path, monkeypatch, capsys) -> None:
+    grid, seen = tiny(tmp_path), []
+    monkeypatch.setattr(engine, "_outcomes", lambda orders, *_: seen.extend(orders) or [])
+    arguments = {"workers": 1, "threads": 1, "scheduler": None, "max_hours": None}
+    commands.run(
+        str(grid.path), "smoke", tmp_path / "out", dry_run=False, max_minutes_per_run=7.0, **arguments
+    )
+    assert [order.minutes for order in seen] == [7.0] * 4
 
 
 def test_a_start_that_was_killed_is_taken_up_and_another_folder_is_not(tmp_path, cluster) -> None:

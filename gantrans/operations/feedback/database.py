@@ -186,7 +186,7 @@ class Database:
     def probe(self, wait_s: float = 2.0) -> None:
         """Find out whether the next prediction could be stored, by writing; no stored value changes.
 
-        The file is opened anew, since the pages that the other connections remember would conceal that it
+        The file is opened anew, since the pages in the caches of the other connections would conceal that it
         was overwritten in place; the disk must take `ROOM` bytes more.
 
         Raises:

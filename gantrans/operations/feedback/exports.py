@@ -19,7 +19,7 @@ from gantrans.training.checkpoint import write_atomically
 
 _COLUMNS = ("item", "verdict", "note", "model", "made_at", "reviewer")
 _FORMULA = re.compile("'*[=+\\-@\t\r\n\uff1d\uff0b\uff0d\uff20]")
-"""Beginnings of a cell that a spreadsheet evaluates, the full-width forms, too, after any quotes of ours."""
+"""Beginnings of a cell that a spreadsheet evaluates, the full-width forms, too, after any apostrophes."""
 CUT = 0.5
 """Level at which an accepted output becomes a two-valued target."""
 

@@ -22,6 +22,7 @@ def import_pairs(
     version: str,
     *,
     pixel_nm: float | None = None,
+    bits: int | None = None,
     progress: bool = True,
 ) -> int:
     """Translate the inputs of a `PairedFolder` and record them with their targets as true labels.
@@ -32,6 +33,7 @@ def import_pairs(
     Args:
         predictor, version: the model that translates, and its name for the store.
         pixel_nm: nm per pixel; None: as the folder states it.
+        bits: used bits of 16-bit images; None: as the folder states them, else as in the model's training.
 
     Returns:
         The number of pairs that were new.
@@ -41,12 +43,13 @@ def import_pairs(
         ConflictError: a name stands for another image in the store. StoreError: it cannot be written.
     """
     direction = predictor.recipe.direction
-    pairs = PairedFolder(folder, pixel_nm=pixel_nm)
+    pairs = PairedFolder(folder, pixel_nm=pixel_nm, bits=bits)
+    used = pairs.bits if pairs.bits is not None else predictor.recipe.data.bits
     check_pixel_size(predictor.recipe, pairs.pixel_nm)
     inputs, targets = _roles(pairs, direction)
     new = 0
     for name in tqdm(pairs.names(), desc="labels", unit="pair", disable=not progress, delay=2.0):
-        image, label = read_image(inputs[name]), read_image(targets[name])
+        image, label = (read_image(side[name], bits=used) for side in (inputs, targets))
         _same_size(image, label, inputs[name], targets[name])
         if store.earlier_prediction(name, direction, image) is None:
             output = predictor.translate_large(image)

@@ -14,7 +14,7 @@ ORIGINS: tuple[str, ...] = (*KINDS, ACCEPTED)
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a person decided about one item; `reviewer` is "" if that is not said."""
+    """What a person decided about one item; `reviewer` is "" if unknown."""
 
     item: str
     verdict: VerdictWord

@@ -14,18 +14,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from gantrans.config import check_range, to_dict
 from gantrans.directions import direction as registered
-from gantrans.files import held
+from gantrans.files import held, remove_drafts
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.promotion.comparison import compare, measure_latency, score_images, smoke_inference
 from gantrans.operations.promotion.disk import DiskError, as_json
 from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
 from gantrans.operations.promotion.gate import Decision, GateConfig, decide
 from gantrans.operations.promotion.registry import Registry
-from gantrans.operations.promotion.versions import Version, digest
+from gantrans.operations.promotion.versions import RegistryError, Version, digest
 from gantrans.operations.promotion.windows import (
     WindowConfig,
     Windows,
@@ -40,7 +40,11 @@ TUNING = FineTuneConfig(epochs=20, rate=0.1, share=0.5)
 """What the commands tune with: a low rate, and replay as long as the first regime holds."""
 GATE = GateConfig(old_margin=0.02, defect_rule="bound")
 """What the commands judge by: "bound" because a champion in service is seldom without defects."""
-PROMOTED, REFUSED, WAITING = "promoted", "refused", "waiting"
+HIDDEN = ".tuning"
+"""Folder of the training run of a turn, beside the versions."""
+PROMOTED: Final = "promoted"
+REFUSED: Final = "refused"
+WAITING: Final = "waiting"
 
 
 @dataclass(frozen=True)
@@ -135,7 +139,7 @@ def challenge(
         details: plain values for the history, beside the decision.
 
     Raises:
-        RegistryError: there is no champion, or it changed meanwhile (nothing is promoted then).
+        RegistryError: there is no champion, or it or the regime changed meanwhile; nothing is promoted then.
         TrainingError, DataError, DiskError: see `fine_tune`, `decide` and `Registry`.
     """
     champion = registry.version(direction, "champion")
@@ -148,6 +152,11 @@ def challenge(
     before, after = (registry.predictor(direction, v.name, place) for v in (champion, version))
     problem = smoke_inference(version.folder, windows.hold, place)
     decision = judge(before, after, windows, gate, smoke_problem=problem)
+    if registry.regime(direction).name != plan["regime"]:
+        raise RegistryError(
+            f"The regime {plan['regime']!r} was retired while {version.name} was judged by it; nothing was "
+            "promoted: start another turn."
+        )
     return _decided(registry, direction, champion, version, decision, windows, gate, details or {})
 
 
@@ -204,6 +213,8 @@ def alone(registry: Registry, direction: str) -> Iterator[None]:
             stack.enter_context(held(path, f"The cycle of {direction} in {registry.root}"))
         except OSError as error:
             raise DiskError(f"Cannot write {path} ({error.strerror or error}); make it writable.") from error
+        remove_drafts(path.parent, f"{path.name}.holder", alone=True)  # both of a turn that was killed
+        _clear(path.with_name(HIDDEN))
         yield
 
 
@@ -247,7 +258,7 @@ def _tune(
     device: str | None,
 ) -> Version:
     """Fine-tune and register."""
-    hidden = registry.root / direction / ".tuning"
+    hidden = registry.root / direction / HIDDEN
     if folder is None:
         _clear(hidden)
     run = fine_tune(
@@ -283,7 +294,7 @@ def _decided(
     gate: GateConfig,
     details: Mapping[str, Any],
 ) -> Outcome:
-    """Promote or refuse, and say why."""
+    """Promote or refuse, with the reason."""
     failed = [check.text for check in decision.checks if check.passed is not True]
     gain = next(check for check in decision.checks if check.name == "new bound")
     notes = (*windows.notes, *_tries(registry, direction, gate))

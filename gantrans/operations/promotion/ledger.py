@@ -179,7 +179,7 @@ class Ledger:
 def _state(stored: Mapping[str, Any], path: Path) -> Aliases:
     """The contents of `aliases.json`, checked: nothing about it is guessed."""
     line, challenger, manifests = (stored.get(name) for name in ("line", "challenger", "manifests"))
-    names = line if isinstance(line, list) else [None]
+    names: list[Any] = line if isinstance(line, list) else [None]
     fits = (
         all(isinstance(name, str) for name in names)
         and (challenger is None or isinstance(challenger, str))

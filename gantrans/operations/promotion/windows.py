@@ -22,13 +22,13 @@ from gantrans.data.folder import tile_starts
 from gantrans.directions import direction as registered
 from gantrans.errors import DataError
 from gantrans.images import uint8_from_unit
-from gantrans.operations.feedback.records import Pair
-from gantrans.operations.feedback.store import Store
+from gantrans.operations.feedback.exports import self_training, training_target
+from gantrans.operations.feedback.records import ACCEPTED, Pair
+from gantrans.operations.feedback.store import DamagedPictureError, Store
 from gantrans.operations.promotion.regimes import Regime, utc
 from gantrans.operations.promotion.registry import Registry
 from gantrans.translation import DataSpec
 
-ACCEPTED = "accepted"
 GUARDED = 96
 """Simulated test pairs of the old conditions, at least."""
 
@@ -100,15 +100,16 @@ def windows_of(store: Store, registry: Registry, direction: str, config: WindowC
         )
     judged = [pair for pair in pairs if is_judged(pair.prediction) and pair.origin != ACCEPTED]
     taught = [pair for pair in pairs if not is_judged(pair.prediction)]
-    labels = sum(pair.origin != ACCEPTED for pair in pairs)
+    taught, judged = _newest(taught, config.taught), _newest(judged, config.judged)
+    (new, one), (hold, other) = (load_pairs(store, side, direction, data) for side in (taught, judged))
     first = regime == Regime()
     return Windows(
-        load_pairs(store, _newest(taught, config.taught), direction, data),
-        load_pairs(store, _newest(judged, config.judged), direction, data),
+        new,
+        hold,
         _source(data, "train", direction) if first else None,
         _source(data, "test", direction) if first else None,
-        labels,
-        tuple(_notes(taught, judged, left_out, regime)),
+        sum(pair.origin != ACCEPTED for pair in pairs),
+        tuple(_notes(taught, judged, left_out, one + other, regime)),
     )
 
 
@@ -136,21 +137,24 @@ def _newest(pairs: list[Pair], count: int) -> list[Pair]:
     return pairs[-count:] if count else pairs
 
 
-def _notes(taught: Sequence[Pair], judged: Sequence[Pair], left_out: int, regime: Regime) -> list[str]:
+def _notes(
+    taught: Sequence[Pair], judged: Sequence[Pair], accepted: int, unusable: int, regime: Regime
+) -> list[str]:
+    """What the reader of a result needs about the labels."""
     notes = [
         f"Regime {regime.name!r}{f' since {regime.since}' if regime.since else ''}: {len(taught)} labelled "
-        f"images taught, {len(judged)} judge."
+        f"images teach, {len(judged)} judge."
     ]
-    own = sum(pair.origin == ACCEPTED for pair in taught)
-    if own:
+    if unusable:
         notes.append(
-            f"{own} accepted outputs are taught as their own targets (self-training): they repeat the "
-            "mistakes that nobody noticed; prefer true labels."
+            f"{unusable} of them are left out: damaged in the store, or smaller than the network's tile."
         )
-    if left_out:
+    if warning := self_training(taught):
+        notes.append(warning)
+    if accepted:
         notes.append(
-            f"{left_out} accepted outputs are left out: as targets they would teach the model its own "
-            "mistakes (self-training); --accepted takes them in."
+            f"{accepted} accepted outputs are left out: training on them would be self-training, which "
+            "confirms a model's own mistakes (--accepted takes them in)."
         )
     corrected = sum(pair.origin == "corrected" for pair in judged)
     if corrected:
@@ -161,10 +165,13 @@ def _notes(taught: Sequence[Pair], judged: Sequence[Pair], left_out: int, regime
     return notes
 
 
-def load_pairs(store: Store, pairs: Sequence[Pair], direction: str, data: DataSpec) -> PairedDataset:
+def load_pairs(
+    store: Store, pairs: Sequence[Pair], direction: str, data: DataSpec
+) -> tuple[PairedDataset, int]:
     """Labelled images as tiles of the network's size; named by prediction, and tile if there are several.
 
-    A picture smaller than a tile is left out.
+    Returns:
+        The tiles, and the number of images left out: smaller than a tile, or damaged in the store.
 
     Raises:
         DataError: none is left.
@@ -172,11 +179,13 @@ def load_pairs(store: Store, pairs: Sequence[Pair], direction: str, data: DataSp
     chosen, size = registered(direction), data.size
     tiles: list[Tensor] = []
     names: list[str] = []
+    left_out = 0
     for pair in pairs:
-        both = torch.stack([store.image(pair.input), _target(store, pair, direction)])  # (2, 1, H, W)
-        height, width = both.shape[-2:]
-        if min(height, width) < size:
+        both = _images(store, pair, direction)  # (2, 1, H, W)
+        if both is None or min(both.shape[-2:]) < size:
+            left_out += 1
             continue
+        height, width = both.shape[-2:]
         places = [(y, x) for y in tile_starts(height, size) for x in tile_starts(width, size)]
         tiles += [both[..., y : y + size, x : x + size] for y, x in places]
         only = len(places) == 1
@@ -187,17 +196,18 @@ def load_pairs(store: Store, pairs: Sequence[Pair], direction: str, data: DataSp
             f"{size} x {size} px, as the network needs; label more, or larger ones."
         )
     inputs, targets = uint8_from_unit(torch.stack(tiles, dim=1))
-    return PairedDataset(
+    found = PairedDataset(
         inputs, targets, ["labels"] * len(names), data.pixel_nm, names, (chosen.input, chosen.target)
     )
+    return found, left_out
 
 
-def _target(store: Store, pair: Pair, direction: str) -> Tensor:
-    """The label; an accepted output of a binary target is cut at one half, as a label would be."""
-    image = store.image(pair.target)
-    if pair.origin == ACCEPTED and registered(direction).target_kind == "binary":
-        return (image > 0.5).float()
-    return image
+def _images(store: Store, pair: Pair, direction: str) -> Tensor | None:
+    """Input and target, (2, 1, H, W) in [0, 1]; None if one of them is damaged."""
+    try:
+        return torch.stack([store.image(pair.input), training_target(store, pair, direction)])
+    except DamagedPictureError:
+        return None  # counted and reported by the caller
 
 
 def _source(data: DataSpec, split: str, direction: str) -> PairedDataset:

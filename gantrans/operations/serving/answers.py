@@ -7,15 +7,14 @@ from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gantrans.errors import DataError
+from gantrans.errors import DataError, GantransError
 from gantrans.operations.feedback import store as feedback
 from gantrans.operations.feedback.database import StoreError
-from gantrans.operations.serving.calls import GoneError, OverTimeError
-from gantrans.operations.serving.models import ModelError
+from gantrans.operations.serving.calls import GoneError
 
 RETRY_S = 2
-GONE = 499  # as nginx notes it; nobody receives it
-_TOLD = {
+GONE = 499  # as in nginx's log; the connection is closed, so the response is not received
+_SENTENCES = {
     404: "There is nothing at this address.",
     405: "This address does not take that method.",
     416: "The requested range is not in the file.",
@@ -29,8 +28,7 @@ def add_error_handlers(app: FastAPI) -> None:
         (HTTPException, _refused_request),
         (DataError, _unusable_data),
         (StoreError, _store_failure),
-        (OverTimeError, _try_later),
-        (ModelError, _try_later),
+        (GantransError, _try_later),  # over time, a network that cannot be run, a file that cannot be written
         (GoneError, lambda *_: Response(status_code=GONE)),
         (Exception, _bug),
     ):
@@ -58,7 +56,7 @@ def _refused_request(_: Request, error: HTTPException) -> JSONResponse:
         return retry_response(f"The upload could not be kept ({reason}); the server lacks room, try again.")
     detail = str(error.detail)
     if detail in ("Not Found", "Method Not Allowed"):
-        detail = _TOLD[error.status_code]
+        detail = _SENTENCES[error.status_code]
     return error_response(error.status_code, f"{detail.rstrip('.')}.", **(error.headers or {}))
 
 
@@ -77,7 +75,7 @@ def _store_failure(request: Request, error: StoreError) -> JSONResponse:
     return retry_response(str(error))
 
 
-def _try_later(_: Request, error: Exception) -> JSONResponse:
+def _try_later(_: Request, error: GantransError) -> JSONResponse:
     return retry_response(str(error))
 
 
@@ -100,8 +98,8 @@ class OneShape:
                 headers = MutableHeaders(scope=message)
                 if "json" not in headers.get("content-type", "") and message["status"] != GONE:
                     status = message["status"]
-                    told = _TOLD.get(status, "The request is malformed.")
-                    replaced = error_response(status, told)
+                    sentence = _SENTENCES.get(status, "The request is malformed.")
+                    replaced = error_response(status, sentence)
                     for name in ("content-type", "content-length"):
                         headers[name] = replaced.headers[name]
             elif replaced is not None and message["type"] == "http.response.body":

@@ -10,7 +10,7 @@ from gantrans.errors import GantransError
 
 
 class GoneError(GantransError):
-    """The client closed its connection before the work began; there is nobody to answer."""
+    """The client closed its connection before the work began; no response can be sent."""
 
 
 class OverTimeError(GantransError):

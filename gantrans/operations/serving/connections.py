@@ -1,9 +1,9 @@
 """Limits on connections: how many, how long a request may take to arrive, and a response to leave.
 
 An HTTP server that waits for requests without a limit is stopped by anyone who opens connections and sends
-half a line on each: when the process has no file descriptor left, nobody else can connect. Here the number of
-connections stays below the number of descriptors, and a new connection displaces the one that has waited
-longest without a request. Connections whose request is being answered are never displaced.
+half a line on each: when the process has no file descriptor left, no other client can connect. Here the
+number of connections stays below the number of descriptors, and a new connection displaces the one that has
+waited longest without a request. Connections whose request is being answered are never displaced.
 """
 
 import asyncio

@@ -82,7 +82,7 @@ class History:
         self._lock = threading.Lock()
 
     def add(self, at: float, values: list[Observation]) -> None:
-        """Add the values of a minute, and those that could not be written before; `problem` says if not.
+        """Add the values of a minute, and those that could not be written before; a failure is in `problem`.
 
         Args:
             at: seconds since 1970.

@@ -26,8 +26,10 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 STOP_S = 5  # how long requests may go on after SIGTERM; Docker kills after 10 s
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([^\s:/?#@\[\]]+))(?::[0-9]{0,5})?")
 _HEADERS = {
-    # Pages load nothing from other origins, cannot be framed, and their content types are not guessed.
-    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'",
+    # Pages load nothing from other origins, cannot be framed, make no markup of text, and their content types
+    # are not guessed.
+    "content-security-policy": "default-src 'self'; img-src 'self' data: blob:; frame-ancestors 'none'; "
+    "base-uri 'none'; form-action 'none'; object-src 'none'; require-trusted-types-for 'script'",
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",
     "cache-control": "no-store",

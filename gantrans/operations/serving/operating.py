@@ -18,6 +18,7 @@ from gantrans.operations.serving.registry_desk import MoveError
 router = APIRouter(lifespan=recording)
 _BODY = (400, 403, 404, 408, 409, 413, 422, 503)
 _LONGEST = 2 * 365 * 24
+_ACKNOWLEDGED: s.Responses = {200: {"model": m.Acknowledged, "description": "Acknowledged before."}}
 
 
 @router.get("/monitors", tags=["monitors"], responses=s.errors(503))
@@ -42,7 +43,7 @@ def history(monitoring: CurrentMonitoring, hours: Annotated[int, Query(ge=1, le=
     "/monitors/drift/{direction}/acknowledgements",
     tags=["monitors"],
     status_code=201,
-    responses={200: {"model": m.Acknowledged, "description": "Acknowledged before."}} | s.errors(*_BODY),
+    responses=_ACKNOWLEDGED | s.errors(*_BODY),
 )
 def acknowledge(
     monitoring: CurrentMonitoring, response: Response, direction: DirectionName, body: m.Acknowledge

@@ -67,7 +67,7 @@ class Recorder:
             self._thread = None
 
     def try_tick(self) -> None:
-        """Tick, then measure new labels; `problem` says why if one of them failed."""
+        """Tick, then measure new labels; a failure of either is in `problem`."""
         try:
             self.tick()
             if not self._stop.is_set():

@@ -75,7 +75,7 @@ class RegistryDesk:
         def change(registry: Registry) -> None:
             if (previous := registry.aliases(direction).previous) != move.version:
                 raise MoveError(409, f"The previous champion is {previous}, not {move.version}; look again.")
-            registry.rollback(direction, why=move.why, who=move.who)
+            registry.rollback(direction, why=move.why, who=move.who, over=move.over)
 
         return self._make(direction, move, "rollback", change)
 

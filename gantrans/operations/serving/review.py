@@ -103,7 +103,7 @@ class Review:
             split: "train", "val", "test", or (folders only) "all".
             count: number of pairs (default 50); of a folder at most this number (default all).
             pixel_nm: nm per pixel of the images; must be that of the run.
-            bits: used bits of a folder's 16-bit images; None: as its manifest says, else those of the run.
+            bits: used bits of a folder's 16-bit images; None: those of its manifest, else of the run.
 
         Raises:
             DataError, CheckpointError: the source or the run cannot be used.

@@ -11,7 +11,7 @@ Id = Annotated[str, StringConstraints(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$
 
 
 Reviewer = Annotated[str, StringConstraints(max_length=80)]
-"""Who judged; "" if that is not said."""
+"""Who judged; "" if unknown."""
 
 
 class Error(BaseModel):

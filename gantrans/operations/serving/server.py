@@ -165,6 +165,13 @@ def picture(service: CurrentService, prediction: s.Id, picture: Literal["input",
     return Response(service.store.png(name), media_type="image/png")
 
 
+def _bits_of(service: Service, prediction: str) -> int | None:
+    """Used bits of 16-bit images in the training of the model that serves the prediction's direction now."""
+    known = service.store.prediction(prediction)
+    model = service.models.get(known.direction) if known else None
+    return model.predictor.recipe.data.bits if model else None
+
+
 @feedback.put(
     "/predictions/{prediction}/labels/{label}", status_code=201, responses=_KEPT | s.errors(409, *_BODY)
 )
@@ -182,7 +189,7 @@ def label(
 
     A label may be sent at any time, several times, and even before its prediction.
     """
-    decoded = decode(image.file.read(), bits=bits)
+    decoded = decode(image.file.read(), bits=bits, run_bits=_bits_of(service, prediction))
     new = service.store.add_label(label, prediction, kind, decoded, made_at=made_at)
     response.status_code = 201 if new else 200
     return s.Kept(new=new, prediction_known=service.store.prediction(prediction) is not None)

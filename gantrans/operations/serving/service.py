@@ -67,23 +67,23 @@ class Service:
 
         Args:
             id: idempotency key: a request with the same id, direction and image can be repeated.
-            bits: see `decode`.
+            bits: see `decode`; None: those of the model's training, if it had 16-bit images.
             pixel_nm: nm per pixel; must be that of the model if both are known.
             seed: of the noise that a generator with noise injection adds.
-            call: the request, asked before the network runs whether the result is still wanted.
+            call: the request, checked before the network runs: its client may have left, or its time be over.
 
         Raises:
             DataError: unknown direction, unusable image, or another pixel size.
             ConflictError: `id` names another request.
             StoreError: the prediction could not be stored.
             ModelError: the network could not be run.
-            GoneError, OverTimeError: the result is not wanted any more; nothing was stored.
+            GoneError, OverTimeError: the client has left or the time is over; nothing was stored.
         """
         seconds: dict[str, float] = {}
         model = self.model(direction)
         check_pixel_size(model.predictor.recipe, pixel_nm)
         with self._timed("decode", seconds):
-            image = decode(data, bits=bits)
+            image = decode(data, bits=bits, run_bits=model.predictor.recipe.data.bits)
         if known := self.store.earlier_prediction(id, direction, image):
             return self._stored(known, image, seconds)
         return self._translate(model, image, id, pixel_nm, seed, seconds, call or Call())

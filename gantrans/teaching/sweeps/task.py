@@ -11,7 +11,7 @@ import shutil
 import socket
 import time
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -111,8 +111,7 @@ def _run_notebook(order: Order, attempt: Path) -> str:
     parameters = {**order.parameters, "out": str(attempt)}
     limit: dict[str, object] = {}
     if order.minutes is not None:
-        end = time.monotonic() + 60 * order.minutes
-        limit["timeout_func"] = lambda _cell: max(end - time.monotonic(), 0.01)  # what is left for this cell
+        limit["timeout_func"] = _what_is_left(60 * order.minutes)
     try:
         with (attempt / LOG).open("w", encoding="utf-8", buffering=1) as log:
             papermill.execute_notebook(
@@ -140,6 +139,17 @@ def _run_notebook(order: Order, attempt: Path) -> str:
     if not (attempt / RESULTS).is_file():
         return "the notebook saved nothing: call save_row({...}, out) or save_arms({...}, out) at its end"
     return ""
+
+
+def _what_is_left(seconds: float) -> Callable[[object], float]:
+    """The time that a cell may take, so that all together take `seconds` from the first cell on."""
+    begun: list[float] = []
+
+    def left(_cell: object) -> float:
+        begun.append(time.monotonic())
+        return max(begun[0] + seconds - begun[-1], 0.01)
+
+    return left
 
 
 def _publish(attempt: Path, out: Path, key: str, *, failed: bool) -> None:

@@ -15,12 +15,21 @@ from pathlib import Path
 
 import pytest
 import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from gantrans.data import PairedFolder
 from gantrans.errors import DataError
 from gantrans.images import uint8_from_unit
 from gantrans.operations.feedback.database import StoreError
-from gantrans.operations.feedback.exports import verdict_table, write_feedback, write_verdicts
+from gantrans.operations.feedback.exports import (
+    cell_text,
+    plain_cell,
+    self_training,
+    verdict_table,
+    write_feedback,
+    write_verdicts,
+)
 from gantrans.operations.feedback.store import ConflictError, Store
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -198,9 +207,10 @@ def test_reviewed_and_corrected_pairs_become_a_folder_for_training(store, tmp_pa
     assert folder.manifest["input"] == role
     numbers = [int(name[1:]) for name in mine]
     assert torch.equal(given, torch.stack([uint8_from_unit(image(n)) for n in numbers[:2]]))
-    assert torch.equal(
-        target, torch.stack([uint8_from_unit(image(50)), uint8_from_unit(image(10 + numbers[1]))])
-    )
+    accepted = image(10 + numbers[1])
+    if direction == "sem2layout":  # an accepted output is cut: targets are black and white
+        accepted = (uint8_from_unit(accepted) >= 128).float()
+    assert torch.equal(target, torch.stack([uint8_from_unit(image(50)), uint8_from_unit(accepted)]))
     about = json.loads((tmp_path / "out" / "feedback.json").read_text())
     assert [about[name]["target"] for name in mine[:2]] == ["corrected", "accepted"]
     with pytest.raises(DataError, match="no reviewed or corrected pair"):
@@ -246,6 +256,50 @@ def test_csv_keeps_every_word(store: Store, tmp_path: Path) -> None:
     assert (tmp_path / "out.csv").read_bytes().decode() == verdict_table(store)
     with pytest.raises(DataError, match="does not exist"):
         write_verdicts(store, tmp_path / "none" / "out.csv")
+
+
+@given(st.text(max_size=8) | st.from_regex(r"'*[=+\-@\t\r\n\uff1d][a-z]*", fullmatch=True))
+def test_no_cell_is_a_formula_and_every_text_comes_back(text: str) -> None:
+    cell = plain_cell(text)
+    assert cell[:1] not in tuple("=+-@\t\r\n\uff1d\uff0b\uff0d\uff20")
+    assert cell_text(cell) == text
+    written = io.StringIO(newline="")
+    csv.writer(written).writerow([cell])
+    if "\0" not in text:
+        assert list(csv.reader(io.StringIO(written.getvalue(), newline=""))) == [[cell]]
+
+
+def test_a_spreadsheet_gets_no_formula_from_any_column(store: Store) -> None:
+    evil = "=HYPERLINK(A1)"
+    store.judge(evil, "accept", "@" + evil, id="1", model="+m", measured={"-epe": -1.5}, reviewer="\t=r")
+    header, row = csv.reader(io.StringIO(verdict_table(store), newline=""))
+    assert header[-1] == "'-epe"
+    assert row[-1] == "-1.5"  # a number stays one
+    assert [cell_text(row[i]) for i in (0, 2, 3, 5)] == [evil, "@" + evil, "+m", "\t=r"]
+    assert [row[i][0] for i in (0, 2, 3, 5)] == ["'"] * 4
+
+
+def test_training_on_accepted_outputs_is_called_self_training(store: Store, tmp_path: Path) -> None:
+    for name in "ab":
+        store.register(name, "sem2layout", "one", image(0), image(1))
+    store.add_label("l", "a", "truth", image(2))
+    assert self_training(store.pairs("sem2layout")) is None
+    store.judge("b", "accept", id="1")
+    assert "1 of 2 targets are accepted outputs" in (self_training(store.pairs("sem2layout")) or "")
+    assert write_feedback(store, tmp_path / "out", "sem2layout", origins=("truth", "corrected")) == 1
+
+
+def test_who_judged_is_kept_and_a_store_of_before_can_be_opened(store: Store) -> None:
+    store.judge("a", "accept", id="1", reviewer="ada")
+    assert store.judge("a", "accept", id="1", reviewer="ada") is False
+    with pytest.raises(ConflictError):
+        store.judge("a", "accept", id="1", reviewer="bob")
+    assert store.verdicts()["a"].reviewer == "ada"
+    with store.transaction() as connection:  # as an earlier version left the file
+        connection.execute("DROP TABLE reviewer")
+    again = Store(store.path)
+    assert again.verdicts()["a"].reviewer == ""
+    again.close()
 
 
 def test_files_that_are_no_store_are_refused(tmp_path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -102,6 +103,103 @@ def test_a_flipped_bit_stops_promotion_and_rollback(registry: Registry, file: st
         with pytest.raises(RegistryError, match=r"is not the file that was registered|was altered after"):
             act()
     assert names(registry) == ("v0002", "v0001", "v0003")
+
+
+@pytest.mark.parametrize("name", ["../versions/v0001", "v0001/", "./v0001", "v1", "", ".", "v0001\n"])
+def test_a_version_is_named_not_a_path(registry: Registry, name: str) -> None:
+    with pytest.raises(RegistryError, match="There is no version"):
+        registry.promote(DIRECTION, name)
+    assert names(registry) == ("v0002", "v0001", "v0003")
+
+
+@pytest.mark.parametrize(
+    "stored",
+    [
+        {"line": None},
+        {"line": [2]},
+        {"line": "v0001"},
+        {"challenger": 3},
+        {"event": "5"},
+        {"hash": None},
+        {"manifests": []},
+        None,
+    ],
+)
+def test_a_state_with_other_contents_is_refused(registry: Registry, stored: dict | None) -> None:
+    path = registry.root / DIRECTION / "aliases.json"
+    contents = {} if stored is None else {**json.loads(path.read_text()), **stored}
+    path.write_text(json.dumps(contents))
+    with pytest.raises(RegistryError, match=r"aliases\.json holds no state of a registry; restore it"):
+        registry.champion(DIRECTION)
+
+
+def test_a_rollback_undoes_the_champion_that_was_shown(registry: Registry) -> None:
+    registry.promote(DIRECTION)
+    with pytest.raises(RegistryError, match="v0002 was to be rolled back, but the champion is v0003 now"):
+        registry.rollback(DIRECTION, why="-", over="v0002")
+    registry.rollback(DIRECTION, why="bridges", who="me", over="v0003")
+    assert registry.history(DIRECTION)[-1]["details"] == {"why": "bridges", "who": "me", "from": "v0003"}
+
+
+def test_a_refused_version_is_no_challenger_and_stays_checked(registry: Registry) -> None:
+    registry.refuse(DIRECTION, "challenger", details={"why": "bridges", "who": "gate"})
+    assert names(registry) == ("v0002", "v0001", None)
+    row = registry.story(DIRECTION)[2]
+    assert (row["name"], row["role"], row["why"], row["can_promote"]) == ("v0003", "", "bridges", True)
+    assert [event["action"] for event in row["events"]] == ["register", "refuse"]
+    manifest = registry.version(DIRECTION, "v0003").folder / "version.json"
+    manifest.write_text(manifest.read_text().replace("sem2layout", "layout2sem"))
+    with pytest.raises(RegistryError, match="was altered after it was registered"):
+        registry.promote(DIRECTION, "v0003")
+
+
+def test_a_change_does_not_take_over_an_altered_manifest(registry: Registry) -> None:
+    """The hash of registration stays, also when later changes write the state anew."""
+    manifest = registry.version(DIRECTION, "v0001").folder / "version.json"
+    manifest.write_text(manifest.read_text().replace("sem2layout", "layout2sem"))
+    registry.promote(DIRECTION)
+    with pytest.raises(RegistryError, match="was altered after it was registered"):
+        registry.verify(DIRECTION, "v0001")
+
+
+def test_drafts_of_killed_processes_do_not_stay(registry: Registry) -> None:
+    folder = registry.root / DIRECTION
+    left = [folder / f".aliases.json.{number}.tmp" for number in ("4711", "4712-0")]
+    for path in left:
+        path.write_text("half")
+    registry.promote(DIRECTION)
+    assert not any(path.exists() for path in left)
+
+
+HUMAN: dict[str, Callable[[Registry], object]] = {
+    "retire": lambda registry: registry.retire(DIRECTION, opens="B", why="new scanner"),
+    "reference": lambda registry: registry.set_reference(DIRECTION, version="v0002", why="accepted"),
+    "refuse": lambda registry: registry.refuse(DIRECTION, "v0003", details={"why": "bridges"}),
+}
+
+
+@pytest.mark.parametrize("how", ["before", "half", "after"])
+@pytest.mark.parametrize("action", HUMAN)
+def test_a_fault_in_a_decision_leaves_it_made_or_not_made(
+    prepared: Path, tmp_path: Path, action: str, how: str
+) -> None:
+    for n in range(1, 100):
+        copy = tmp_path / f"{n}"
+        shutil.copytree(prepared / "registry", copy)
+        try:
+            HUMAN[action](Registry(copy, disk=kills.FailingDisk(n, how)))
+        except DiskError:
+            pass
+        else:
+            break
+        after = Registry(copy)
+        events = [event["action"] for event in after.history(DIRECTION)]
+        assert len(events) == after.aliases(DIRECTION).event
+        assert after.verify(DIRECTION, "champion").name == "v0002"
+        if events[-1] != action:  # it was not made: it must be possible now
+            HUMAN[action](after)
+        assert [event["action"] for event in after.history(DIRECTION)][5:] == [action]
+    assert n > 6  # write, fsync of the history; write, fsync, rename, fsync of the state
 
 
 def test_a_missing_weight_file_is_not_served(registry: Registry) -> None:

@@ -190,6 +190,35 @@ def test_the_values_of_a_manifest_are_checked(tmp_path: Path, written: str, says
     assert len(str(refusal.value)) < 300
 
 
+@pytest.mark.parametrize(
+    ("name", "content", "says"),
+    [
+        ("pairs.json", "[" * 100_000, "not valid JSON"),
+        (
+            "split.csv",
+            "name,split\n0,train\n1,val\n2,test\n0.png,test\n",
+            "gives '0' two splits, 'train' and",
+        ),
+        (os.fsdecode(b"input/a\xff.png"), "", r"no plain text ('a\udcff.png')"),
+        ("input/a\nb.png", "", r"no plain text ('a\nb.png')"),
+    ],
+)
+def test_odd_descriptions_and_names_get_one_sentence(
+    tmp_path: Path, name: str, content: str, says: str
+) -> None:
+    pairs = twelve_bit_pairs(tmp_path / "pairs")
+    (pairs / name).write_text(content)
+    with pytest.raises(DataError) as refusal:
+        PairedFolder(pairs)
+    assert says in str(refusal.value)
+    assert len(str(refusal.value).splitlines()) == 1
+
+
+def test_bits_of_simulated_images_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    code, err = call(capsys, "train", "--direction", "sem2layout", "--out", tmp_path / "run", "--bits", 12)
+    assert (code, "leave out --bits" in err) == (2, True)
+
+
 def test_names_match_however_their_accents_are_stored(tmp_path: Path) -> None:
     names = [unicodedata.normalize(form, "gr\u00fcn") for form in ("NFC", "NFD")]
     for kind, name in zip(("input", "target"), names, strict=True):

@@ -1,6 +1,7 @@
 """The monitors and the versions on the service's page, in a real browser over the real routes."""
 
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 import pytest
 from page_checks import check_page
-from watched_stream import DIRECTION, alarmed, fit_detector
+from watched_stream import DIRECTION, fit_detector, images
 
 from gantrans.data import make_pairs
 from gantrans.images import unit_from_uint8
@@ -50,7 +51,7 @@ def registry(tmp_path: Path) -> Registry:
 @pytest.fixture
 def watch(tmp_path: Path) -> DriftWatch:
     fit_detector(tmp_path / "detector.safetensors")
-    return alarmed(tmp_path / "detector.safetensors")
+    return DriftWatch({DIRECTION: tmp_path / "detector.safetensors"})
 
 
 @pytest.fixture
@@ -65,11 +66,14 @@ def address(store: Store, registry: Registry, watch: DriftWatch, served) -> str:
         label = unit_from_uint8(pairs.layout[index])
         store.add_label(f"l{index}", f"p{index}", "truth", label)
     store.judge("p2", "accept", MARKUP, id="event", model="v0001")
-    for ago, count in ((3600, 12), (60, 24)):
-        history.add(
-            time.time() - ago, [Observation("volume", count), Observation("latency_p95", 31.0, 1, 31.0)]
-        )
-    return served(serve_app(service, IntakeConfig()))
+    for ago in (3600, 60):
+        history.add(time.time() - ago, [Observation("latency_p95", 31.0, 1, 31.0)])
+    address = served(serve_app(service, IntakeConfig()))
+    urllib.request.urlopen(address + "monitors").close()  # it runs, so it notes what alarms
+    for image in 0.1 + 0.9 * images(200, 3):  # brighter than the reference
+        if not watch.detectors[DIRECTION].alarms:
+            watch.observe(DIRECTION, image, 20.0)
+    return address
 
 
 def answer(page: Any, reason: str, name: str) -> None:
@@ -100,9 +104,9 @@ def test_alarms_labels_and_versions_are_decided_on_the_page(
         drift = page.locator("#drift")
         drift.locator(".alarms b", has_text="mean intensity").wait_for()
         assert " instead of " in drift.locator(".alarms b").first.inner_text()  # value and reference
-        volume = page.locator("#charts-operation .chart", has_text="Translations")
-        volume.wait_for()
-        assert "24 /min" in volume.inner_text()
+        latency = page.locator("#charts-operation .chart", has_text="Latency, 95 %")
+        latency.wait_for()
+        assert "31 ms" in latency.inner_text()
         page.locator("#performance td", has_text=f"2 of {COUNT}").wait_for()
         page.locator("#strangest button").nth(COUNT - 1).wait_for()
 

@@ -1,4 +1,4 @@
-"""Limits of what is decoded, what a label is answered, what is computed once, and whose problem is over."""
+"""Limits of what is decoded, what a label is answered, and whose problem is over."""
 
 import dataclasses
 from pathlib import Path
@@ -14,11 +14,12 @@ from toy_service import Inverter
 from gantrans.data import make_pairs
 from gantrans.errors import CheckpointError
 from gantrans.operations.feedback.store import Store
-from gantrans.operations.serving import models, monitors, review
+from gantrans.operations.promotion.registry import Aliases
+from gantrans.operations.serving import models, review
 from gantrans.operations.serving.decode import DecodeError, decode
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.models import Models
-from gantrans.operations.serving.monitors import Operational, performance
+from gantrans.operations.serving.monitors import Operational
 from gantrans.operations.serving.review import Review
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
@@ -64,28 +65,6 @@ def test_a_review_asks_for_as_many_pairs_as_stated_or_50(count, asked, kept, mon
     assert seen == [asked]
 
 
-def test_scores_of_a_label_are_computed_once(monkeypatch) -> None:
-    kept, computed = {}, []
-
-    def score(*images: object) -> dict[str, float]:
-        computed.append(images)
-        return {"l1": 0.25}
-
-    store = SimpleNamespace(
-        labels=lambda: [("p", "sem2layout", "one", "out", "l", "image")],
-        score=lambda prediction, label: kept.get((prediction, label)),
-        keep_score=lambda prediction, label, found: kept.update({(prediction, label): found}),
-        image=lambda name: name,
-        versions=lambda: [("sem2layout", "one", 2)],
-    )
-    monkeypatch.setattr(monitors, "label_scores", score)
-    first, again = performance(store), performance(store)  # type: ignore[arg-type]
-    assert kept == {("p", "l"): {"l1": 0.25}}
-    assert len(computed) == 1
-    assert first == again
-    assert first[0]["l1"] == {"mean": 0.25, "count": 1}
-
-
 def test_a_label_is_created_once(tmp_path: Path) -> None:
     store = Store(tmp_path / "store.sqlite")
     web = TestClient(
@@ -109,7 +88,7 @@ def test_a_problem_is_over_when_the_champion_loads(monkeypatch) -> None:
             pass
 
         def aliases(self, direction: str) -> object:
-            return SimpleNamespace(champion=self.champion)
+            return Aliases((self.champion,))
 
         def predictor(self, direction: str, version: str, device: torch.device) -> str:
             if self.broken:
@@ -123,5 +102,7 @@ def test_a_problem_is_over_when_the_champion_loads(monkeypatch) -> None:
     assert served.get("sem2layout").version == "one"
     assert "damaged" in served.problems["sem2layout"]
     Registry.broken = False
-    assert served.get("sem2layout").version == "two"
+    assert served.get("sem2layout").version == "one"  # a damaged version is not read at every request
+    Registry.champion = "three"
+    assert served.get("sem2layout").version == "three"
     assert served.problems == {}

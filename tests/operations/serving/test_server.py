@@ -37,6 +37,7 @@ from gantrans.operations.serving.hosting import listen
 from gantrans.operations.serving.intake import Intake, IntakeConfig
 from gantrans.operations.serving.models import Models
 from gantrans.operations.serving.monitors import Operational, label_scores, performance
+from gantrans.operations.serving.quality import with_reference
 from gantrans.operations.serving.run import ServeConfig
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
@@ -187,7 +188,7 @@ def test_labels_judge_the_version_that_predicted(store: Store) -> None:
     assert label("a", "l1", inverted).status_code == 201
     assert label("a", "l1", inverted).json() == {"new": False, "prediction_known": True}
     assert label("a", "l1", wrong).status_code == 409
-    assert label("b", "l2", truth, "corrected").status_code == 201
+    assert label("b", "l2", truth).status_code == 201
     assert label("later", "l3", truth).json() == {"new": True, "prediction_known": False}
     assert label("a", "l4", GOOD["png 8"][:50]).status_code == 422
     assert label("a", "l4", nasty_images.saved(np.zeros((9, 9), np.uint8), "PNG")).status_code == 422
@@ -198,6 +199,7 @@ def test_labels_judge_the_version_that_predicted(store: Store) -> None:
     assert one["psnr"] == {"mean": None, "count": 0}  # infinite: not a number to average
     assert one["ssim"]["mean"] == pytest.approx(1.0)
     assert two["l1"]["mean"] > 0.2
+    with_reference([one, two], {})  # the first version with true labels
     assert second.get("/monitors").json()["performance"] == [one, two]
     assert second.get("/monitors").json()["store"]["waiting_labels"] == 1
 
@@ -224,7 +226,7 @@ def test_verdicts_make_pairs_for_training(store: Store, tmp_path: Path) -> None:
     assert write_feedback(store, tmp_path / "pairs", "sem2layout") == 1
     loaded = PairedFolder(tmp_path / "pairs").load("sem2layout", split="all", progress=False)
     np.testing.assert_array_equal(loaded.sem[0, 0], pixels(PNG))
-    np.testing.assert_array_equal(loaded.layout[0, 0], 255 - pixels(PNG))
+    np.testing.assert_array_equal(loaded.layout[0, 0], np.where(255 - pixels(PNG) >= 128, 255, 0))
 
 
 def test_health_and_metadata_have_the_protocols_paths(store: Store) -> None:

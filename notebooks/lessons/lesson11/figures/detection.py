@@ -200,7 +200,9 @@ def shift_figure(moved: Mapping[str, Tensor], ax: Axes | None = None) -> Axes:
     ax.set_yticks(range(len(moved)), list(moved))
     ax.grid(visible=False)
     ax.set_title("Left of the black line: the article's three features")
-    ax.figure.colorbar(shown, ax=ax, shrink=0.8, extend="both", label="shift of the mean\n(reference's deviations)")
+    ax.figure.colorbar(
+        shown, ax=ax, shrink=0.8, extend="both", label="shift of the mean\n(reference's deviations)"
+    )
     words = []
     for name, row in zip(moved, values, strict=True):
         j = int(np.abs(row).argmax())

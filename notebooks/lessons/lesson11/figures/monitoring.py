@@ -11,8 +11,17 @@ from matplotlib.figure import Figure
 from gantrans.operations.drift.charts import ChartConfig, SequentialTest
 from gantrans.operations.drift.detector import Alarm
 from gantrans.operations.drift.profile import Measured
-from gantrans.teaching.plots import COLOURS, bars_with_intervals, describe, image_axes, new_figure, styled
+from gantrans.teaching.plots import (
+    COLOURS,
+    Table,
+    bars_with_intervals,
+    describe,
+    image_axes,
+    new_figure,
+    styled,
+)
 from gantrans.teaching.plots.style import LINES
+from gantrans.teaching.sweeps.tables import Table as SweepTable
 from lessons.lesson11.experiments import drift, drift_quality
 from lessons.lesson11.experiments.drift_quality import MARGIN, RAMP_DAYS, REVIEWED, Course
 from lessons.lesson11.experiments.drift_streams import DRIFTS, LOT, measured_stream, stream
@@ -198,13 +207,31 @@ def quality_figure(courses: Mapping[str, Course], in_control: float) -> Figure:
 
 @styled
 def lead_figure(record: Mapping[str, Any]) -> Axes:
-    """The data of claim G36 as the ledger holds them: days between alarm and loss of quality."""
+    """The data of claim G36 in the ledger: days from the alarm to the day on which labels find the loss."""
     leads: dict[str, Sequence[float]] = {
         name.replace("SEM-layout ", "SEM-layout\n"): part["data"] for name, part in record["parts"].items()
     }
-    ax = bars_with_intervals(leads, quantity="alarm before loss of quality", unit="days", paired=False)
+    ax = bars_with_intervals(leads, quantity="alarm before labels find it", unit="days", paired=False)
     ax.axhline(0, color="black", linewidth=0.8)
     return ax
+
+
+def pooled_table(table: SweepTable) -> Table:
+    """When the alarm came, when labels found the loss, and since when the IoU of all lines is lower."""
+
+    def day(value: float | None) -> str:
+        return "never" if value is None else f"{value:.1f}"
+
+    rows = []
+    for part, found in drift_quality.pooled(table).items():
+        leads = [
+            "" if last is None or found.alarm is None else f"{last - found.alarm:.1f}"
+            for last in (found.found, found.lost)
+        ]
+        rows.append([part, day(found.alarm), day(found.found), day(found.lost), *leads])
+    header = ["drift", "alarm, day", "labels find the loss", f"{MARGIN:g} of IoU lost, all lines"]
+    header += ["alarm before labels (days)", "alarm before the loss (days)"]
+    return Table(header, rows, f"Means over {len(table.seeds)} lines; 40 reviewed images a day and line")
 
 
 def follow_all(scale: str, seed: int) -> tuple[dict[str, Course], float]:

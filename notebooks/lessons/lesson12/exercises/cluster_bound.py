@@ -9,7 +9,7 @@ from gantrans.teaching.exercises.inputs import Args, Case
 ex = Exercise(
     id="cluster_bound",
     lesson="12",
-    title="A lower bound that knows about layouts",
+    title="A lower bound that allows for layouts",
     difficulty=4,
     minutes=15,
     spec="""

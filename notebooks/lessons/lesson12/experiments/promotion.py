@@ -214,9 +214,11 @@ def failures(hold: Hold, count: int, gain: float = 0.02) -> dict[str, float]:
 
 
 class Year(NamedTuple):
-    """Share of years with a promotion, and the mean gain that those promoted showed on the hold-out."""
+    """Share of years with a promotion, of all challengers that were promoted, and the mean gain that those
+    showed on the hold-out."""
 
     promoting: float
+    promoted: float
     claimed: float
 
 
@@ -245,7 +247,8 @@ def winners(years: int, seed: int = 0) -> Years:
                     gains.append(float(differences.mean()))
             promoting += bool(gains)
             claimed += gains
-        found[name] = Year(promoting / years, float(np.mean(claimed)) if claimed else np.nan)
+        seen = float(np.mean(claimed)) if claimed else np.nan
+        found[name] = Year(promoting / years, len(claimed) / (12 * years), seen)
     return found
 
 

@@ -127,11 +127,11 @@ def equal_table(shares: Mapping[str, tuple[int, int]]) -> Table:
 
 def winners_table(years: promotion.Years) -> Table:
     """What years of twelve equal challengers promise, by how the hold-out is used; the true gain is 0."""
-    rows = [
-        [name, f"{found.promoting:.0%}", "none" if np.isnan(found.claimed) else f"{found.claimed:+.4f}", "0"]
-        for name, found in years.items()
-    ]
-    header = ["hold-out", "years that promote one", "gain that the gate saw (IoU)", "true gain"]
+    rows = []
+    for name, found in years.items():
+        seen = "none" if np.isnan(found.claimed) else f"{found.claimed:+.4f}"
+        rows.append([name, f"{found.promoted:.1%}", f"{found.promoting:.0%}", seen, "0"])
+    header = ["hold-out", "promoted", "years that promote one", "gain that the gate saw (IoU)", "true gain"]
     return Table(header, rows, "Twelve equal challengers a year, bound by layout")
 
 
