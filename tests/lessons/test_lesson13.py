@@ -41,7 +41,7 @@ def test_the_second_change_is_in_the_drawings_alone(kept, changed):
     assert torch.equal(before.sem, sets[changed].sem)
     assert torch.equal(sets[kept[0]].layout, before.layout)
     drawn, other = (pairs.layout.float().mean() for pairs in (before, sets[changed]))
-    assert 1.1 * drawn < other < 2.5 * drawn if changed == "widened" else 0.2 * drawn < other < 0.9 * drawn
+    assert 1.3 * drawn < other < 4 * drawn if changed == "widened" else 0.2 * drawn < other < 0.9 * drawn
 
 
 def test_a_smaller_gain_keeps_what_the_images_hold():

@@ -36,13 +36,15 @@ from lessons.lesson13.experiments.person import Alarm, Habits, Note
 from lessons.lesson13.experiments.quarter_setting import KEPT, SETTINGS, day_of, day_pairs, old_pairs
 
 ON_DRIFT, ON_LABELS = "trigger on drift", "trigger on labels"
-TRIGGER = TriggerConfig(enough_pairs=120, fewest_pairs=24)
-"""Labels are counted before they are halved. While a regime recovers, 24 new ones start a training."""
+TRIGGER = TriggerConfig(enough_pairs=120, fewest_pairs=48)
+"""Labels are counted before they are halved. While a regime recovers, 48 new ones start a training."""
+MORE = 2
+"""So many times more images are labelled while the inputs alarm or a regime recovers."""
 RULE = ChartRule(stretch=360, false_alarms=0.05, slack=0.25)
 """Of 30 quiet days with 12 labels each, one in twenty has a false alarm; half a deviation is found."""
 SOLID = 96
 """Labels of a reference that is not taken anew."""
-TUNING = FineTuneConfig(epochs=12, rate=0.3, share=0.25)
+TUNING = FineTuneConfig(epochs=10, rate=0.3, share=0.25)
 """Replay, at this share, is of the first regime alone, as long as it holds."""
 SLIP = FineTuneConfig(epochs=20, rate=1.0, share=0.0)
 """How somebody in a hurry tunes; the export slipped by a row, so that every image has the next drawing."""
@@ -116,11 +118,13 @@ class Loop:
         self.story.truth.append(float(iou(outputs, unit_from_uint8(pairs.layout)).mean()))
 
     def collect(self, day: int) -> None:
-        """Labels arrive for some images of a few days ago."""
-        taken = day - self.setting.delay
+        """Labels arrive for some images of a few days ago; for more of them where something has changed."""
+        taken, wanted = day - self.setting.delay, self.setting.labels
+        if self.recovering or (self.story.alarm and self.story.alarm[-1]):
+            wanted = min(MORE * wanted, self.setting.images)
         if taken >= 0:
-            self.site.label(self.pairs(taken).subset(range(self.setting.labels)))
-            self.arrived += [taken] * self.setting.labels
+            self.site.label(self.pairs(taken).subset(range(wanted)))
+            self.arrived += [taken] * wanted
 
     # ---- monitors and person
 
@@ -147,20 +151,21 @@ class Loop:
         """Let a person decide on an alarm that is old enough."""
         if self.alarm is None or day < self.alarm.day + HABITS.delay:
             return
-        before = self.site.scores_before(self._since(self.alarm.began)) if self.charts else None
+        fallen = self._since(self.alarm.began)
+        before = self.site.scores_before(fallen) if self.charts and len(fallen) else None
         note = person.decide(
             self.alarm,
             day,
             self._watched(),
             self.chart,
             self.charts[-1][1] if self.charts else None,
-            float(before.mean()) if before is not None and len(before) else None,
+            float(before.mean()) if before is not None else None,
             retire_by_labels=self.policy == ON_LABELS,
             standing=self.story.alarm[-1],
             habits=HABITS,
         )
         self.story.notes.append(note)
-        self.alarm, self.watched_from = None, day
+        self.alarm, self.watched_from = None, day + 1
         if note.action == person.ROLL_BACK:
             self.site.roll_back(note.why)
             self.chart, _ = self.charts.pop()
@@ -208,12 +213,12 @@ class Loop:
             self.charts.append((self.chart, day))
             self.taught |= set(windows.new.names)
             if self.recovering:
-                self.chart, self.watched_from = None, day
+                self.chart, self.watched_from = None, day + 1
                 self._watch(FEWEST_REFERENCE)
             else:
                 self._raise(day)
         elif self.recovering and self.refusals >= HABITS.refusals and self.used >= HABITS.labels:
-            self.recovering, self.watched_from = False, day
+            self.recovering, self.watched_from = False, day + 1
             self._watch(FEWEST_REFERENCE)
             level = f"{self.chart.mean:.2f}" if self.chart else "as it is"
             why = f"{self.refusals} challengers in a row were no better; the level is {level}"
@@ -266,7 +271,7 @@ class Loop:
         """Take the new champion's quality as the reference, if it is higher."""
         found = self._fitted(SOLID)
         if found is not None and (self.chart is None or found.mean > self.chart.mean):
-            self.chart, self.watched_from = found, day
+            self.chart, self.watched_from = found, day + 1
 
     def _note(self, day: int, reason: str, decision: Decision, windows: Windows) -> None:
         gain = next(check.measured for check in decision.checks if check.name == "new bound")
