@@ -211,6 +211,14 @@ def incomplete(byte: np.ndarray) -> dict[str, bytes]:
             struct.pack_into(form[name], data, place + struct.calcsize(form[name]), 0)
             files[f"tiff {kind} {name} zero"] = bytes(data)
     files["tiff short strip"] = tiff(byte.tobytes()[:-1], 8, 1)
+    for kind in ("tiff_lzw", "packbits", "jpeg"):
+        written = io.BytesIO(saved(byte, "TIFF", compression=kind))
+        with tifffile.TiffFile(written) as file:
+            tag = file.pages.first.tags["StripByteCounts"]
+        data = bytearray(written.getvalue())
+        struct.pack_into("<I" if tag.dtype == 4 else "<H", data, tag.valueoffset, tag.value[0] // 2)
+        files[f"tiff half a strip of {kind}"] = bytes(data)
+    files["tiff fax"] = saved(Image.fromarray(byte).convert("1"), "TIFF", compression="group4")
     files["png one clear colour"] = saved(grey, "PNG", transparency=int(byte[3, 3]))
     return files
 

@@ -98,7 +98,7 @@ LIMITS: dict[type, dict[str, tuple[float, float, float | None, float | None]]] =
     },
     DriftConfig: {"window": (200, 100_000, 199, 100_001), "consecutive": (1, 100, 0, 101)},
     IntakeConfig: {
-        "max_requests": (1, 1000, 0, 1001), "body_bytes": FROM_ONE,
+        "max_requests": (1, 1000, 0, 1001), **dict.fromkeys(("body_bytes", "text_bytes"), FROM_ONE),
         **dict.fromkeys(("upload_s", "bytes_per_s", "grace_s", "request_s"), ABOVE_ZERO),
     },
     GateConfig: {

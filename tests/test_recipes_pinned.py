@@ -102,7 +102,7 @@ PINNED = {
     "GateConfig": "567878da3cc7",
     "FineTuneConfig": "4ba0ac236662",
     "TriggerConfig": "1a4897b0ef36",
-    "IntakeConfig": "02ab8bbfc2d1",
+    "IntakeConfig": "6b3a108bc66f",
 }
 
 

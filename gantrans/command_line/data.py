@@ -8,6 +8,7 @@ import typer
 from gantrans.command_line.options import (
     MAX_COUNT,
     MAX_VALUES,
+    Accepted,
     Bits,
     Device,
     Difficulty,
@@ -18,6 +19,7 @@ from gantrans.command_line.options import (
     Simulated,
     Split,
 )
+from gantrans.errors import DataError
 
 app = typer.Typer(help="Write image pairs as a folder, or take one in as labels.", no_args_is_help=True)
 
@@ -66,16 +68,31 @@ def export_feedback(
         str | None,
         typer.Option(help="ISO 8601, UTC: only pairs labelled or accepted later.", show_default="all"),
     ] = None,
+    accepted: Accepted = False,
 ) -> None:
-    """Write reviewed and corrected pairs of a feedback store as a folder to train on.
+    """Write the labelled and corrected pairs of a feedback store as a folder to train on.
+
+    Accepted outputs are left out unless --accepted is given: training on them is self-training.
 
     Example: python -m gantrans data feedback --store feedback.sqlite --direction sem2layout --out pairs
     """
-    from gantrans.operations.feedback.exports import write_feedback
+    from gantrans.operations.feedback.exports import chosen_pairs, self_training, write_feedback
+    from gantrans.operations.feedback.records import ACCEPTED, KINDS, ORIGINS
     from gantrans.operations.feedback.store import Store
 
-    count = write_feedback(Store(store, create=False), out, direction, since=since)
-    typer.echo(f"Wrote {count} pairs to {out}.")
+    opened, origins = Store(store, create=False), ORIGINS if accepted else KINDS
+    found = chosen_pairs(opened, direction, since=since)
+    own = sum(pair.origin == ACCEPTED for pair in found)
+    if own and own == len(found) and not accepted:
+        raise DataError(
+            f"{store} holds {own} accepted outputs of {direction} and no label; label or correct some, or "
+            "take the outputs themselves as targets with --accepted (self-training)."
+        )
+    count = write_feedback(opened, out, direction, since=since, origins=origins)
+    if warning := self_training(found) if accepted else None:
+        typer.echo(f"warning: {warning}", err=True)
+    left_out = f" {own} accepted outputs are left out (--accepted)." if own and not accepted else ""
+    typer.echo(f"Wrote {count} pairs to {out}.{left_out}")
 
 
 @app.command("import")

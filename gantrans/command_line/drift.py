@@ -108,7 +108,7 @@ def watch(
     order: Order = FileOrder.by_name,
     json_output: Json = False,
 ) -> None:
-    """Add the images of a folder that are new to it, and say whether the inputs have changed.
+    """Add the images of a folder that are new to it, and report whether the inputs have changed.
 
     State and names of the images added are kept (in DETECTOR and DETECTOR.watched). A file that a service
     writes (`serve --drift`) is watched by that service alone. An alarm asks for labels, not for training.

@@ -37,6 +37,13 @@ Epochs = Annotated[int, typer.Option(help="Passes over the labelled pairs.", min
 Seed = Annotated[int, typer.Option(help="Seed of the order of the pairs.", min=0)]
 Alpha = Annotated[float, typer.Option(help="One-sided error of each bound.", min=1e-4, max=0.5)]
 OldMargin = Annotated[float, typer.Option(help="Largest loss on the old conditions.", min=0.0)]
+Every = Annotated[
+    float | None,
+    typer.Option(help="Hours between two turns, until Ctrl+C.", min=0.001, show_default="once"),
+]
+MoveReference = Annotated[
+    bool, typer.Option("--move-reference", help="Let a promotion set the reference of quality.")
+]
 FamilyMargin = Annotated[float, typer.Option(help="Largest loss of one family's mean.", min=0.0)]
 
 
@@ -164,10 +171,7 @@ def cycle(
     registry: InRegistry,
     store: InStore,
     direction: RegistryDirection = None,
-    every: Annotated[
-        float | None,
-        typer.Option(help="Hours between two turns, until Ctrl+C.", min=0.001, show_default="once"),
-    ] = None,
+    every: Every = None,
     at_least: Annotated[int, typer.Option(help="New labels that start a turn.", min=1)] = 50,
     epochs: Epochs = 20,
     rate: Rate = 0.1,
@@ -180,10 +184,7 @@ def cycle(
     old_margin: OldMargin = 0.02,
     family_margin: FamilyMargin = 0.03,
     defects: Annotated[DefectRule, typer.Option(help="Rule for new opens and bridges.")] = DefectRule.bound,
-    move_reference: Annotated[
-        bool,
-        typer.Option("--move-reference", help="Let a promotion set the reference of quality."),
-    ] = False,
+    move_reference: MoveReference = False,
     seed: Seed = 0,
     json_output: Json = False,
     device: Device = None,

@@ -124,20 +124,8 @@ def serve(
 
     run_service(
         ServeConfig(
-            store,
-            tuple(run or ()),
-            registry,
-            host,
-            port,
-            token,
-            waiting,
-            tuple(drift or ()),
-            browser,
-            device,
-            direction,
-            tuple(allow_host or ()),
-            tuple(allow_origin or ()),
-            limit_s,
+            store, tuple(run or ()), registry, host, port, token, waiting, tuple(drift or ()), browser,
+            device, direction, tuple(allow_host or ()), tuple(allow_origin or ()), limit_s,
         ),
         typer.echo,
-    )
+    )  # fmt: skip

@@ -163,7 +163,7 @@ Since = Annotated[
 Accepted = Annotated[
     bool,
     typer.Option(
-        "--accepted", help="Teach accepted outputs as their own targets, too: repeats unnoticed mistakes."
+        "--accepted", help="Take accepted outputs as their own targets, too: repeats unnoticed mistakes."
     ),
 ]
 Count = Annotated[

@@ -2,7 +2,7 @@
 
 Pillow turns 16-bit colour into 8 bits and fills missing strips with nothing or rubbish, so the directory is
 read here, every strip is accounted for, and Pillow decodes only what is compressed otherwise (LZW, PackBits,
-JPEG, fax, Zstandard). Source: TIFF revision 6.0 (1992), with supplement 2 for deflate; BigTIFF.
+JPEG, Zstandard). Source: TIFF revision 6.0 (1992), with supplement 2 for deflate; BigTIFF.
 """
 
 import struct
@@ -32,7 +32,8 @@ _TILE_WIDTH, _TILE_HEIGHT, _TILES, _TILE_BYTES, _FORMAT = 322, 323, 324, 325, 33
 _TYPES = {1: "u1", 2: "u1", 3: "u2", 4: "u4", 6: "i1", 7: "u1", 8: "i2", 9: "i4", 13: "u4", 16: "u8"}
 _SIZES = {5: 8, 10: 8, 11: 4, 12: 8, 17: 8, 18: 8} | {k: int(v[1]) for k, v in _TYPES.items()}
 _NONE, _JPEG, _DEFLATE = 1, 7, (8, 32946)
-_BY_PILLOW = (2, 3, 4, 5, _JPEG, 32773, 50000)
+_BY_PILLOW = (5, _JPEG, 32773, 50000)
+"""LZW, JPEG, PackBits, Zstandard; not fax, of which a cut strip is decoded to rubbish without an error."""
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 
 
@@ -178,8 +179,8 @@ def tiff_values(data: bytes, name: str, max_pixels: int) -> Stored:
         _check_lengths(layout, name, exact=compression == _NONE)
         values = _decoded(data, layout, compression, found.get(_PREDICTOR, 1))
         return _read(values, found, layout, photometric)
-    if compression == _JPEG and data.count(b"\xff\xda") > MAX_SCANS + len(layout.offsets):
-        raise DataError(f"{name} has more than {MAX_SCANS} JPEG scans; save it again without compression.")
+    if compression == _JPEG:
+        _check_jpegs(data, layout, name)
     if compression not in (_NONE, *_DEFLATE, *_BY_PILLOW):
         raise DataError(f"{name} is compressed by method {compression}; save it uncompressed or with LZW.")
     values = pillow_values(data, "TIFF", name, max_pixels)
@@ -236,6 +237,18 @@ def _check_lengths(layout: Layout, name: str, *, exact: bool) -> None:
             raise DataError(
                 f"{name} has a strip of {length:,} bytes where {rows * layout.row_bytes:,} are needed, so a "
                 "part of the image is missing; save it again from the original."
+            )
+
+
+def _check_jpegs(data: bytes, layout: Layout, name: str) -> None:
+    """See that every strip is a whole JPEG, and that there are not too many scans: libtiff checks neither."""
+    if data.count(b"\xff\xda") > MAX_SCANS + len(layout.offsets):
+        raise DataError(f"{name} has more than {MAX_SCANS} JPEG scans; save it again without compression.")
+    for offset, length in zip(layout.offsets, layout.lengths, strict=True):
+        if b"\xff\xd9" not in data[max(offset, offset + length - 4) : offset + length]:
+            raise DataError(
+                f"{name} has a strip that ends too early, so a part of the image is missing; save it again "
+                "from the original."
             )
 
 

@@ -117,18 +117,18 @@ def test_labels_end_a_regime_and_what_is_taught_is_of_the_new_one_alone(tmp_path
     site = Scripted(falls=6, alarms=99)
     story = quarter.run_quarter(site, quarter.ON_LABELS, "smoke", 0, tmp_path)
     assert story.truth == [1.0] * SMOKE.days
-    # the labels of day 6 come on day 7; two days later somebody decides; 36 labels are there, 24 are enough
+    # the labels of day 6 come on day 7; two days later somebody decides; 48 are enough on day 10
     assert [(note.day, note.action, note.since) for note in story.notes] == [(9, person.RETIRE, 6)]
     assert site.done == [("promote", SMOKE.slip), ("retire", 6)]
     (slip, bad), (day, windows), *_ = site.asked
-    assert (slip, day) == (SMOKE.slip, 9)
+    assert (slip, day) == (SMOKE.slip, 10)
     assert (len(bad.new), windows.replay, windows.old) == (16, None, None)
     assert bad.old is not None
     taught, judged = ({calendar.day_of(n) for n in p.names} for p in (windows.new, windows.hold))
-    assert taught | judged == {6, 7, 8}
-    assert len(windows.new) + len(windows.hold) == 36
+    assert taught | judged == {6, 7, 8, 9}
+    assert len(windows.new) + len(windows.hold) == 48
     start = story.starts[1]
-    assert (start.day, start.verdict, start.failed) == (9, "keep the champion", ("new bound",))
+    assert (start.day, start.verdict, start.failed) == (10, "keep the champion", ("new bound",))
     assert start.reason == "quality was lost"
 
 
@@ -159,3 +159,12 @@ def test_slipped_pairs_have_the_drawing_of_the_next_image(tmp_path):
     right = right.subset([right.names.index(name) for name in names])
     assert torch.equal(bad.new.sem, right.sem)
     assert torch.equal(bad.new.layout[:-1], right.layout[1:])
+
+
+def test_drift_asks_for_labels(tmp_path, monkeypatch):
+    """Twice as many images are labelled while the inputs alarm, which starts nothing here."""
+    monkeypatch.setitem(calendar.SETTINGS, "smoke", calendar.replace(SMOKE, labels=5))
+    site = Scripted(falls=99, alarms=6)
+    quarter.run_quarter(site, quarter.ON_LABELS, "smoke", 0, tmp_path)
+    assert [len(part) for part in site.parts] == [5] * 6 + [10] * 5
+    assert [day for day, _ in site.asked] == [SMOKE.slip]

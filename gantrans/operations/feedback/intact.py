@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import sqlite3
 import struct
 import zlib
 
@@ -48,6 +49,11 @@ def intact_pixels(data: bytes, name: str, size: tuple[int, int]) -> Tensor:
     if _hash(pixels) != name:
         raise DamagedError("its pixels are others than those stored")
     return pixels
+
+
+def is_corrupt(error: Exception) -> bool:
+    """Whether the cause is that SQLite found its file damaged, and not only busy or out of reach."""
+    return getattr(error.__cause__, "sqlite_errorcode", 0) & 0xFF == sqlite3.SQLITE_CORRUPT
 
 
 def _check_chunks(data: bytes) -> None:

@@ -1,6 +1,7 @@
 """What the monitors read from a store: verdicts by version, quality over time, what is not labelled yet."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gantrans.operations.feedback.records import Prediction
@@ -41,6 +42,19 @@ def verdict_counts(store: Store) -> dict[tuple[str, str], dict[str, int]]:
 def all_scores(store: Store) -> dict[tuple[str, str], Scores]:
     """The stored metrics of every (prediction, label) that was measured."""
     return {(p, label): json.loads(text) for p, label, text in store.rows("SELECT * FROM score")}
+
+
+def keep_scores(store: Store, scores: Mapping[tuple[str, str], Scores]) -> None:
+    """Store the metrics of several (prediction, label) in one transaction.
+
+    Raises:
+        StoreError: see `Database.transaction`.
+    """
+    with store.transaction() as connection:
+        connection.executemany(
+            "INSERT OR REPLACE INTO score VALUES (?, ?, ?)",
+            [(*key, json.dumps(metrics)) for key, metrics in scores.items()],
+        )
 
 
 def quality_over_time(

@@ -19,7 +19,7 @@ from torch import Tensor
 from gantrans.errors import DataError
 from gantrans.images import unit_from_uint8
 from gantrans.operations.feedback.database import Database, StoreError
-from gantrans.operations.feedback.intact import DamagedError, intact_pixels, picture_name
+from gantrans.operations.feedback.intact import DamagedError, intact_pixels, is_corrupt, picture_name
 from gantrans.operations.feedback.pictures import encode_png
 from gantrans.operations.feedback.records import (
     KINDS,
@@ -277,15 +277,18 @@ class Store(Database):
 
     def _picture(self, sha256: str) -> tuple[bytes, Tensor]:
         """Bytes and pixels (H, W) of an image, compared with the hash under which it was stored."""
-        rows = self.rows("SELECT png, height, width FROM image WHERE sha256 = ?", (sha256,))
-        if not rows:
-            raise DataError(f"The store {self.path} has no image {sha256!r}.")
-        png, *size = rows[0]
         try:
-            return bytes(png), intact_pixels(bytes(png), sha256, (size[0], size[1]))
-        except DamagedError as error:
+            rows = self.rows("SELECT png, height, width FROM image WHERE sha256 = ?", (sha256,))
+            if not rows:
+                raise DataError(f"The store {self.path} has no image {sha256!r}.")
+            png, height, width = rows[0]
+            return bytes(png), intact_pixels(bytes(png), sha256, (height, width))
+        except (DamagedError, StoreError) as error:
+            if isinstance(error, StoreError) and not is_corrupt(error):
+                raise
+            reason = error if isinstance(error, DamagedError) else "its pages in the file are"
             raise DamagedPictureError(
-                f"The picture {sha256[:12]} in {self.path} is damaged ({error}); restore the store from a "
+                f"The picture {sha256[:12]} in {self.path} is damaged ({reason}); restore the store from a "
                 "backup, or send the image again under a new id."
             ) from error
 

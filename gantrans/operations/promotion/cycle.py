@@ -40,6 +40,8 @@ TUNING = FineTuneConfig(epochs=20, rate=0.1, share=0.5)
 """What the commands tune with: a low rate, and replay as long as the first regime holds."""
 GATE = GateConfig(old_margin=0.02, defect_rule="bound")
 """What the commands judge by: "bound" because a champion in service is seldom without defects."""
+HIDDEN = ".tuning"
+"""Folder of the training run of a turn, beside the versions."""
 PROMOTED: Final = "promoted"
 REFUSED: Final = "refused"
 WAITING: Final = "waiting"
@@ -211,7 +213,8 @@ def alone(registry: Registry, direction: str) -> Iterator[None]:
             stack.enter_context(held(path, f"The cycle of {direction} in {registry.root}"))
         except OSError as error:
             raise DiskError(f"Cannot write {path} ({error.strerror or error}); make it writable.") from error
-        remove_drafts(path.parent, f"{path.name}.holder", alone=True)  # of a turn that was killed
+        remove_drafts(path.parent, f"{path.name}.holder", alone=True)  # both of a turn that was killed
+        _clear(path.with_name(HIDDEN))
         yield
 
 
@@ -255,7 +258,7 @@ def _tune(
     device: str | None,
 ) -> Version:
     """Fine-tune and register."""
-    hidden = registry.root / direction / ".tuning"
+    hidden = registry.root / direction / HIDDEN
     if folder is None:
         _clear(hidden)
     run = fine_tune(
@@ -291,7 +294,7 @@ def _decided(
     gate: GateConfig,
     details: Mapping[str, Any],
 ) -> Outcome:
-    """Promote or refuse, and say why."""
+    """Promote or refuse, with the reason."""
     failed = [check.text for check in decision.checks if check.passed is not True]
     gain = next(check for check in decision.checks if check.name == "new bound")
     notes = (*windows.notes, *_tries(registry, direction, gate))

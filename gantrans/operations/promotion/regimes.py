@@ -86,7 +86,7 @@ class Regimes(Ledger):
                 present regime.
             RegistryError: nothing is registered. DiskError: a write failed; nothing was changed.
         """
-        _said(why, "a regime is retired")
+        _check_reason(why, "a regime is retired")
         now = self._now()
         began = utc(since) if since is not None else utc(now)
         with locked(self._lock(direction)):
@@ -127,7 +127,7 @@ class Regimes(Ledger):
             ConfigError: no reason. RegistryError: there is no such version.
             DiskError: a write failed; the reference is unchanged.
         """
-        _said(why, "the reference moves")
+        _check_reason(why, "the reference moves")
         with locked(self._lock(direction)):
             state, named = self.aliases(direction), self.version(direction, version).name
             found = Reference(named, value, metric, count, why, who, self._now())
@@ -151,6 +151,6 @@ def utc(moment: str) -> str:
         ) from error
 
 
-def _said(why: str, what: str) -> None:
+def _check_reason(why: str, what: str) -> None:
     if not why.strip():
         raise ConfigError(f"Say why {what}; the reason is kept in the history.")

@@ -140,7 +140,7 @@ def _newest(pairs: list[Pair], count: int) -> list[Pair]:
 def _notes(
     taught: Sequence[Pair], judged: Sequence[Pair], accepted: int, unusable: int, regime: Regime
 ) -> list[str]:
-    """What a person should know about the labels."""
+    """What the reader of a result needs about the labels."""
     notes = [
         f"Regime {regime.name!r}{f' since {regime.since}' if regime.since else ''}: {len(taught)} labelled "
         f"images teach, {len(judged)} judge."

@@ -12,7 +12,7 @@ one that has left, and the answer is sent when the time limit has passed, whatev
 import asyncio
 import hmac
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
@@ -28,6 +28,7 @@ from gantrans.operations.serving.uploads import Unfinished, Uploads
 
 CALL = "gantrans.call"
 """The key of a request's `Call` in its scope."""
+PART = 2**18  # bytes of a body that the application gets at a time
 THREADS = 40  # for requests without a body, beside those for the places
 
 
@@ -38,7 +39,8 @@ class IntakeConfig:
     token: what clients must send as `Authorization: Bearer TOKEN`; None requires no token.
     max_requests: largest number of requests with a body that are handled or queued at the same time; and of
         unfinished uploads beside them.
-    body_bytes: largest body in bytes. upload_s: time limit of the upload in seconds.
+    body_bytes: largest body in bytes; text_bytes: the same if it is no form, as JSON is parsed in one piece.
+    upload_s: time limit of the upload in seconds.
     bytes_per_s: slowest accepted upload, after `grace_s` seconds.
     request_s: time limit of the work on a request, in seconds.
     origins: pages of these origins ("https://host:port") may send requests, beside those of the service.
@@ -50,6 +52,7 @@ class IntakeConfig:
     token: str | None = None
     max_requests: int = 16
     body_bytes: int = 20 * 2**20
+    text_bytes: int = 2**18
     upload_s: float = 30.0
     bytes_per_s: float = 8192.0
     grace_s: float = 3.0
@@ -59,6 +62,7 @@ class IntakeConfig:
     def __post_init__(self) -> None:
         check_range(self, "max_requests", 1, 1000)
         check_range(self, "body_bytes", 1)
+        check_range(self, "text_bytes", 1)
         for name in ("upload_s", "bytes_per_s", "grace_s", "request_s"):
             check_range(self, name, 0.0, open_low=True)
 
@@ -119,21 +123,23 @@ class Intake:
             return
         elif _is_foreign(headers, self.config.origins):
             refused = error_response(403, "Pages of other sites must not send requests to this service.")
-        elif _length(headers) > self.config.body_bytes:
-            refused = self._too_large()
+        elif _length(headers) > (most := self._most_bytes(headers)):
+            refused = _too_large(most)
         elif self.in_progress >= self.config.max_requests:
             refused = self._full()
         elif (upload := self.uploads.admit((scope.get("client") or ("",))[0])) is None:
             refused = retry_response(f"{len(self.uploads.open)} uploads are unfinished; try again later.")
         else:
-            await self._read_and_forward(scope, receive, send, upload)
+            await self._read_and_forward(scope, receive, send, upload, most)
             return
         await refused(scope, receive, send)
 
-    async def _read_and_forward(self, scope: Scope, receive: Receive, send: Send, upload: Unfinished) -> None:
+    async def _read_and_forward(
+        self, scope: Scope, receive: Receive, send: Send, upload: Unfinished, most: int
+    ) -> None:
         body = bytearray()
         try:
-            refused = await self._read(receive, upload, body)
+            refused = await self._read(receive, upload, body, most)
         except ConnectionAbortedError:
             return
         finally:
@@ -145,7 +151,7 @@ class Intake:
         else:
             await refused(scope, receive, send)
 
-    async def _read(self, receive: Receive, upload: Unfinished, body: bytearray) -> ASGIApp | None:
+    async def _read(self, receive: Receive, upload: Unfinished, body: bytearray, most: int) -> ASGIApp | None:
         """Read the body; returns the refusal if it is too large or too slow.
 
         Raises:
@@ -167,8 +173,8 @@ class Intake:
                 body += message.get("body", b"")
                 upload.received = len(body)
                 more = message.get("more_body", False)
-                if len(body) > self.config.body_bytes:
-                    return self._too_large()
+                if len(body) > most:
+                    return _too_large(most)
         finally:
             part.cancel()
             displaced.cancel()
@@ -180,17 +186,16 @@ class Intake:
         """Let the application answer; after the time limit answer in its stead and leave it behind."""
         call = scope[CALL] = Call(self.config.request_s)
         watch = asyncio.ensure_future(_watch(receive, call))
-        whole: Message | None = {"type": "http.request", "body": body, "more_body": False}
+        parts = _parts(body)
         started = over = False
         leave = self._enter() if place else lambda: None
 
         async def replay() -> Message:
-            nonlocal whole
-            if whole is None:
-                await asyncio.wait({watch})
-                return {"type": "http.disconnect"}
-            message, whole = whole, None
-            return message
+            if part := next(parts, None):
+                await asyncio.sleep(0)  # others have their turn while a large form is parsed
+                return part
+            await asyncio.wait({watch})
+            return {"type": "http.disconnect"}
 
         async def send_in_time(message: Message) -> None:
             nonlocal started
@@ -247,9 +252,9 @@ class Intake:
     def _full(self) -> ASGIApp:
         return retry_response(f"{self.in_progress} requests are in progress already; try again later.")
 
-    def _too_large(self) -> ASGIApp:
-        reason = f"The body has more than {self.config.body_bytes:,} bytes; send a smaller image."
-        return error_response(413, reason, connection="close")
+    def _most_bytes(self, headers: Headers) -> int:
+        form = headers.get("content-type", "").lower().startswith("multipart/form-data")
+        return self.config.body_bytes if form else min(self.config.text_bytes, self.config.body_bytes)
 
     def _too_slow(self, displaced: bool) -> ASGIApp:
         reason = (
@@ -268,10 +273,20 @@ class Intake:
         return scheme.lower() == "bearer" and hmac.compare_digest(sent, right)
 
 
+def _too_large(most: int) -> ASGIApp:
+    return error_response(413, f"The body has more than {most:,} bytes; send less.", connection="close")
+
+
 async def _watch(receive: Receive, call: Call) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
     call.leave()
+
+
+def _parts(body: bytes) -> Iterator[Message]:
+    for start in range(0, max(1, len(body)), PART):
+        more = start + PART < len(body)
+        yield {"type": "http.request", "body": body[start : start + PART], "more_body": more}
 
 
 def _is_foreign(headers: Headers, allowed: Collection[str]) -> bool:

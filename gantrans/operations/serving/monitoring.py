@@ -55,7 +55,11 @@ class Monitoring:
         problems = dict(service.models.problems) | service.problems
         rows = self.quality.report(REPORT_S)
         references = self._references(rows, problems)
-        for name, problem in (("history", self.history.problem), ("labels", self.recorder.problem)):
+        for name, problem in (
+            ("history", self.history.problem),
+            ("recorder", self.recorder.problem),
+            ("labels", self.quality.problem),
+        ):
             if problem is not None:
                 problems[name] = problem
         return m.Monitors(

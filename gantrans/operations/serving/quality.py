@@ -23,7 +23,8 @@ from gantrans.directions import direction as registered
 from gantrans.directions import directions
 from gantrans.metrics import epe
 from gantrans.metrics.image import WINDOW
-from gantrans.operations.feedback.queries import Scores, all_scores, verdict_counts
+from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.queries import Scores, all_scores, keep_scores, verdict_counts
 from gantrans.operations.feedback.records import KINDS, VERDICTS, LabelKind
 from gantrans.operations.feedback.store import DamagedPictureError, Store
 from gantrans.translation.inference import SCORES
@@ -48,11 +49,16 @@ Label = tuple[str, str, str, str, str, str]
 
 
 class Quality:
-    """Reports on one store; safe to call from several threads, of which one measures labels at a time."""
+    """Reports on one store; safe to call from several threads, of which one measures labels at a time.
+
+    New scores are stored together; if that fails, `problem` has the reason and they stay in memory.
+    """
 
     def __init__(self, store: Store) -> None:
         self.store = store
+        self.problem: str | None = None
         self._damaged: dict[tuple[str, str], str] = {}
+        self._new: dict[tuple[str, str], Scores] = {}  # measured, not in the store yet
         self._measuring = threading.Lock()
 
     def report(self, seconds: float | None = None) -> list[dict[str, Any]]:
@@ -116,19 +122,30 @@ class Quality:
         if not self._measuring.acquire(blocking=seconds is None):
             return all_scores(self.store)
         try:
-            known, until = all_scores(self.store), None if seconds is None else time.monotonic() + seconds
+            known = all_scores(self.store) | self._new
+            until = None if seconds is None else time.monotonic() + seconds
             for kind, found in labels.items():
                 for label in found:
                     if (key := (label[0], label[4])) in known or key in self._damaged:
                         continue
-                    self._measure_one(label, kind == "corrected", known)
+                    self._measure_one(label, kind == "corrected")
                     if until is not None and time.monotonic() > until:
-                        return known
-            return known
+                        return known | self._new
+            return known | self._new
         finally:
+            self._keep()
             self._measuring.release()
 
-    def _measure_one(self, label: Label, corrected: bool, known: dict[tuple[str, str], Scores]) -> None:
+    def _keep(self) -> None:
+        try:
+            if self._new:
+                keep_scores(self.store, self._new)
+        except StoreError as error:
+            self.problem = f"New scores are not stored yet: {error}"
+        else:
+            self._new, self.problem = {}, None
+
+    def _measure_one(self, label: Label, corrected: bool) -> None:
         prediction, direction, _, output, name, image = label
         try:
             pictures = self.store.image(output), self.store.image(image)
@@ -138,8 +155,7 @@ class Quality:
         scores = label_scores(*pictures, qualities(direction))
         if corrected:
             scores[CHANGED] = float((pictures[0] != pictures[1]).double().mean())
-        self.store.keep_score(prediction, name, scores)
-        known[prediction, name] = scores
+        self._new[prediction, name] = scores
 
 
 def performance(store: Store) -> list[dict[str, Any]]:

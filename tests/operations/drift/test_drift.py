@@ -1,11 +1,14 @@
 """Drift monitors: features with known answers, divergences against SciPy, alarm rates, exact state."""
 
 import itertools
+import json
 import math
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 from scipy import stats
 from scipy.spatial.distance import jensenshannon
 from scipy.special import rel_entr
@@ -345,9 +348,31 @@ def test_alarms_name_their_features_and_wait_for_acknowledgement(fitted):
     assert {a.level for a in report.alarms} == {"chart", "windows"}
     assert all("anisotropy" in a.features for a in report.alarms)
     assert [a.image for a in report.alarms] == sorted(a.image for a in report.alarms)
-    detector.acknowledge()
+    waiting = len(report.alarms)
+    assert detector.acknowledge("new scanner", who="me", at="2026-05-04T10:00:00Z") == waiting
+    assert detector.acknowledge("again") == 0
+    assert detector.acknowledgements == [
+        drift.Acknowledgement(waiting, "new scanner", "me", "2026-05-04T10:00:00Z")
+    ]
     assert detector.report().status != drift.DRIFT
     assert detector.update(measure(stream("rotation", 400, 8).sem)).status == drift.DRIFT
+
+
+def test_acknowledgements_are_kept_in_the_file_and_read_from_older_ones(fitted, tmp_path):
+    detector = DriftDetector.load(fitted)
+    detector.alarms += [drift.Alarm(50, "chart", ("noise",)), drift.Alarm(60, "chart", ("noise",))]
+    detector.acknowledge("why", who="me")
+    detector.save(tmp_path / "kept")
+    assert DriftDetector.load(tmp_path / "kept").acknowledgements == detector.acknowledgements
+    with safe_open(tmp_path / "kept", framework="pt") as file:
+        about = json.loads(file.metadata()["gantrans drift detector"])
+        tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    del about["acknowledgements"]
+    about["running"]["acknowledged"] = 1  # as version 1 of the class wrote it
+    (tmp_path / "older").write_bytes(save(tensors, metadata={"gantrans drift detector": json.dumps(about)}))
+    older = DriftDetector.load(tmp_path / "older")
+    assert older.acknowledged == 1
+    assert older.report().status == drift.DRIFT
 
 
 def test_one_strange_window_is_a_warning_and_no_alarm(fitted):

@@ -151,6 +151,15 @@ def test_replay_mixes_in_exactly_the_share(share: float) -> None:
     assert len(batches(3)["family"]) == 4
 
 
+def test_without_old_pairs_nothing_is_replayed() -> None:
+    new = some_pairs(1)
+    batches = ReplayBatches(new, None, DIRECTION, 4, 0.5, seed=0)
+    alone = ReplayBatches(new, some_pairs(2), DIRECTION, 4, 0.0, seed=0)
+    assert all(torch.equal(batches(step)["input"], alone(step)["input"]) for step in range(4))
+    config = FineTuneConfig(share=0.5, batch_size=8)
+    assert (config.steps_per_epoch(50, replay=False), config.steps_per_epoch(50)) == (7, 13)
+
+
 def test_replay_batches_are_a_function_of_the_step_and_pairs_stay_pairs() -> None:
     new, old = some_pairs(1), some_pairs(2)
     new, old = (pairs.with_images(sem=pairs.layout) for pairs in (new, old))  # input must equal target

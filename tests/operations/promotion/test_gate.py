@@ -50,6 +50,15 @@ def test_a_better_challenger_is_promoted_and_the_decision_can_be_read() -> None:
     assert len(decision.to_dict()["checks"]) == 8
 
 
+def test_conditions_that_hold_no_longer_and_equal_networks_are_not_checked() -> None:
+    decision = decide(better(), None, latency=None, smoke_problem="")
+    assert decision.promoted
+    assert [check.name for check in decision.checks] == [
+        "new bound", "new families", "new topology", "smoke inference",
+    ]  # fmt: skip
+    assert failed(decide(better(0.0), None, latency=None, smoke_problem="")) == ["new bound"]
+
+
 def test_each_condition_refuses_by_itself() -> None:
     assert failed(run(new=better(0.0))) == ["new bound"]
     assert failed(run(old=better(-0.02))) == ["old bound"]

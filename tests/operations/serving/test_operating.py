@@ -1,7 +1,6 @@
 """Routes of the monitors and of the registry: what is shown, what is decided, and what changes nothing."""
 
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
@@ -355,7 +354,9 @@ def asked(run: Path, tmp_path_factory) -> Iterator[SimpleNamespace]:
 def test_the_document_says_what_the_routes_answer(asked: SimpleNamespace) -> None:
     """Schemathesis on a registry with two versions, and stored predictions so that the routes have work."""
     upload(asked.web, id="p")
-    started = time.monotonic()
-    assert try_contract(asked.web.app, 4) > 60
+    statuses = try_contract(asked.web.app, 4, PNG)
+    answered = {operation for operation, status in statuses if status < 300}
+    assert {"GET /registry", "GET /monitors", "GET /monitors/history", "GET /queue"} <= answered
+    assert {"GET /strangest"} <= answered
+    assert not [key for key in statuses if key[1] >= 500]
     assert files(asked.registry)["aliases.json"] == asked.before["aliases.json"]
-    assert time.monotonic() - started < 300

@@ -11,6 +11,7 @@ import pytest
 import torch
 from scipy.stats import binomtest
 
+from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.store import DamagedPictureError, Store
 from gantrans.operations.serving import quality
 from gantrans.operations.serving.quality import (
@@ -116,6 +117,30 @@ def test_a_damaged_picture_is_left_out_and_counted(store: Store, side: str) -> N
         assert (row["damaged"], row["labelled"], row["l1"]["count"], row["waiting"]) == (1, 1, 1, 0)
 
 
+def test_a_hole_in_the_file_leaves_the_other_pictures(tmp_path: Path) -> None:
+    store = Store(tmp_path / "holes.sqlite")
+    for seed, name in enumerate("ab"):
+        store.register(name, "sem2layout", "one", noise(seed, 128), noise(9 + seed, 128))
+        store.add_label(f"l{name}", name, "truth", lines(128, 8))
+    hidden = store.prediction("a")
+    assert hidden is not None
+    png = store.png(hidden.output)
+    with sqlite3.connect(store.path) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    store.close()
+    content = bytearray((tmp_path / "holes.sqlite").read_bytes())
+    place = content.index(png[1000:1100])
+    content[place : place + 8192] = bytes(8192)  # two pages, one with the number of the next
+    (tmp_path / "holes.sqlite").write_bytes(content)
+    store = Store(tmp_path / "holes.sqlite")
+    with pytest.raises(DamagedPictureError):
+        store.png(hidden.output)
+    (row,) = performance(store)
+    assert (row["damaged"], row["labelled"], row["l1"]["count"]) == (1, 1, 1)
+    store.close()
+
+
 def test_every_changed_byte_of_a_picture_is_noticed(store: Store) -> None:
     predict(store, "a")
     found = store.prediction("a")
@@ -169,6 +194,27 @@ def test_a_report_measures_for_a_limited_time(store: Store) -> None:
     monitor = Quality(store)
     waiting = [monitor.report(0.0)[0]["waiting"] for _ in range(5)]
     assert waiting == [3, 2, 1, 0, 0]
+
+
+def test_a_full_disk_stops_no_report_and_no_label_is_measured_again(store: Store, monkeypatch) -> None:
+    predict(store, "a")
+    store.add_label("l", "a", "truth", noise(90))
+    measured: list[Any] = []
+    monkeypatch.setattr(quality, "label_scores", lambda *given: measured.append(given) or {"l1": 0.5})
+    monitor = Quality(store)
+
+    def full(*_: object) -> None:
+        raise StoreError("the disk is full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(quality, "keep_scores", full)
+        for _ in range(2):
+            (row,) = monitor.report(1.0)
+            assert (row["l1"]["count"], row["waiting"]) == (1, 0)
+            assert "full" in (monitor.problem or "")
+    monitor.report(1.0)
+    assert (monitor.problem, len(measured)) == (None, 1)
+    assert store.score("a", "l") == {"l1": 0.5}
 
 
 def test_the_placement_error_of_noise_is_not_computed_but_that_of_dense_lines_is() -> None:

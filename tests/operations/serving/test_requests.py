@@ -25,8 +25,9 @@ from toy_service import Inverter
 from gantrans.errors import CheckpointError, ConfigError
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving import run as running
+from gantrans.operations.serving.calls import Call, GoneError, OverTimeError
 from gantrans.operations.serving.gate import guard
-from gantrans.operations.serving.intake import IntakeConfig
+from gantrans.operations.serving.intake import PART, IntakeConfig
 from gantrans.operations.serving.monitors import Operational
 from gantrans.operations.serving.run import ServeConfig, run_service
 from gantrans.operations.serving.server import serve_app
@@ -111,22 +112,22 @@ def test_an_answer_comes_in_time_whatever_the_network_does(store: Store, served:
         assert "longer than" in translate(web).json()["detail"]  # and frees it at its end
 
 
-def test_no_work_begins_after_the_time_limit(store: Store, served: Any) -> None:
-    address = served(make_app(store, Inverter(pause=0.5), max_requests=8, request_s=0.7))
-    statuses: list[int] = []
-
-    def work() -> None:
-        with httpx.Client(base_url=address, timeout=30) as web:
-            statuses.append(translate(web).status_code)
-
-    clients = [threading.Thread(target=work) for _ in range(5)]
-    for one in clients:
-        one.start()
-    for one in clients:
-        one.join()
-    time.sleep(0.6)
-    assert statuses.count(503) >= 3
-    assert store.counts()["predictions"] <= 2  # those whose turn came within the limit
+def test_no_work_begins_for_a_request_that_is_over(store: Store) -> None:
+    """Neither after its time limit, nor after its client has left; and it does not wait until its turn."""
+    service = Service(Inverter(pause=1.0), store, Operational())  # type: ignore[arg-type]
+    working = threading.Thread(target=service.translate, args=(PNG, "sem2layout"), kwargs={"id": "first"})
+    working.start()
+    time.sleep(0.3)
+    start, leaving = time.monotonic(), Call()
+    threading.Timer(0.1, leaving.leave).start()
+    with pytest.raises(GoneError):
+        service.translate(PNG, "sem2layout", id="left", call=leaving)
+    with pytest.raises(OverTimeError, match=r"0\.1 s"):
+        service.translate(PNG, "sem2layout", id="late", call=Call(0.1))
+    assert time.monotonic() - start < 0.6
+    working.join()
+    assert [kept.id for kept in store.predictions()] == ["first"]
+    assert service.translate(PNG, "sem2layout", id="next", call=Call(60)).png
 
 
 def test_unfinished_uploads_do_not_keep_others_out(store: Store, served: Any) -> None:
@@ -262,6 +263,21 @@ def test_a_proxys_names_can_be_allowed(store: Store) -> None:
         with pytest.raises(ConfigError, match="--allow-origin"):
             ServeConfig(Path("store"), origins=(wrong,))
     ServeConfig(Path("store"), origins=("https://sem.example:8443", "http://[::1]:80"))
+
+
+def test_a_large_body_does_not_hold_up_the_others(store: Store) -> None:
+    """20 MiB of JSON are parsed in one piece, a second in which no other request is answered."""
+    web = client(make_app(store))
+    numbers = b"[" + b"1," * 2**19 + b"1]"
+    kind = {"content-type": "application/json"}
+    assert web.put("/predictions/p/verdicts/e", content=numbers, headers=kind).status_code == 413
+    noise = np.random.default_rng(0).integers(0, 256, (1000, 1000), np.uint8)
+    large = nasty_images.saved(noise, "PNG")  # 1 MB reaches the application in several parts
+    assert len(large) > 3 * PART
+    assert translate(web, large, id="large").status_code == 200
+    kept = store.prediction("large")
+    assert kept is not None
+    assert store.image(kept.input).shape == (1, 1000, 1000)
 
 
 def test_a_token_may_hold_any_letters(store: Store) -> None:

@@ -26,6 +26,7 @@ from gantrans.data import make_pairs, write_pairs
 from gantrans.errors import ConfigError, DataError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import find_contours, image_report
+from gantrans.metrics.cutlines import CUTS, find_runs
 from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.pictures import difference_map, outline
 from gantrans.operations.feedback.store import Store
@@ -330,12 +331,26 @@ def test_a_review_by_keyboard_survives_the_death_of_its_server(browser, program:
         context.close()
 
 
+def narrowest(layout: torch.Tensor, pixel_nm: float) -> tuple[tuple[int, int], float]:
+    """Column and row of a pixel in the middle of the narrowest line, and the width of that line in nm."""
+    found = []
+    for cut in CUTS:
+        runs = find_runs(layout[None], cut)
+        for index in np.flatnonzero(runs.complete):
+            place = (int(runs.middle[index]), int(runs.line[index]))
+            width = float(runs.end[index] - runs.start[index]) * pixel_nm
+            found.append((width, place if cut == "rows" else place[::-1]))
+    width, place = min(found)
+    return place, width
+
+
 @pytest.mark.browser
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_fits_is_named_and_readable(browser, pairs, store, scheme, tmp_path, served) -> None:
     markup = '<img src=x onerror="window.injected=1">'
     named = replace(pairs, names=[f"{markup}{index}" for index in range(len(pairs))])
-    url = served(review_app(Review(darker, named, "sem2layout", markup, title=markup), store))
+    review = Review(darker, named, "sem2layout", markup, title=markup)
+    url = served(review_app(review, store))
     context = browser.new_context(color_scheme=scheme, has_touch=True)
     page = context.new_page()
     page.set_default_timeout(60_000)
@@ -354,8 +369,11 @@ def test_the_page_fits_is_named_and_readable(browser, pairs, store, scheme, tmp_
             page.screenshot(path=tmp_path / f"review-{scheme}-{width}.png")
         check_page(page, 400, 800, scrolls=True)
         reading, reference = page.locator("#reading"), page.locator("#view-reference")
-        reference.tap()
-        assert re.match(r"x 16, y 16 px: reference (line|space) [\d.]+ (nm|px), output", reading.inner_text())
+        (column, row), width_nm = narrowest(review.shown(0).reference, pairs.pixel_nm)
+        pixel = reference.bounding_box()["width"] / 32
+        reference.tap(position={"x": (column + 0.5) * pixel, "y": (row + 0.5) * pixel})
+        expected = f"x {column}, y {row} px: reference line {width_nm:.1f} nm, output "
+        assert reading.inner_text().startswith(expected)
         assert reference.bounding_box()["width"] > 360  # one column
         page.screenshot(path=tmp_path / f"review-{scheme}-400.png")
         assert page.evaluate("window.injected") is None

@@ -14,6 +14,7 @@ from toy_service import Inverter
 from gantrans.data import make_pairs
 from gantrans.errors import CheckpointError
 from gantrans.operations.feedback.store import Store
+from gantrans.operations.promotion.registry import Aliases
 from gantrans.operations.serving import models, review
 from gantrans.operations.serving.decode import DecodeError, decode
 from gantrans.operations.serving.intake import IntakeConfig
@@ -87,7 +88,7 @@ def test_a_problem_is_over_when_the_champion_loads(monkeypatch) -> None:
             pass
 
         def aliases(self, direction: str) -> object:
-            return SimpleNamespace(champion=self.champion)
+            return Aliases((self.champion,))
 
         def predictor(self, direction: str, version: str, device: torch.device) -> str:
             if self.broken:
@@ -101,5 +102,7 @@ def test_a_problem_is_over_when_the_champion_loads(monkeypatch) -> None:
     assert served.get("sem2layout").version == "one"
     assert "damaged" in served.problems["sem2layout"]
     Registry.broken = False
-    assert served.get("sem2layout").version == "two"
+    assert served.get("sem2layout").version == "one"  # a damaged version is not read at every request
+    Registry.champion = "three"
+    assert served.get("sem2layout").version == "three"
     assert served.problems == {}

@@ -504,7 +504,11 @@ def test_mistakes_on_the_command_line_end_in_one_sentence(store: Store, tmp_path
         assert command_line(arguments) == 2
         assert words in capsys.readouterr().err
     store.judge("a", "accept", id="1")
-    assert command_line(feedback) == 0
+    assert command_line(feedback) == 2
+    assert "1 accepted outputs of sem2layout and no label" in capsys.readouterr().err
+    assert not out.exists()
+    assert command_line([*feedback, "--accepted"]) == 0
+    assert "self-training" in capsys.readouterr().err
     assert PairedFolder(out).names() == ["a"]
 
 

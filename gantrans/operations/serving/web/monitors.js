@@ -17,7 +17,7 @@ const NOT_WATCHED = "Not watched: make a file with `python -m gantrans drift fit
 const NO_PREDICTION = "No prediction yet, so nothing to judge: translate an image first.";
 const NO_LABEL = "No true label yet. Send one with `PUT /predictions/ID/labels/LABEL?kind=truth`; a correction (C) " +
   "says how much a person changed, not how good the output is.";
-const NO_HISTORY = "No history yet: it starts with the first translation and is kept across restarts.";
+const NO_HISTORY = "No history yet: one value a minute is kept, also across restarts.";
 const SIGN = { drift: "bad", warning: "warn" };
 
 let openImage = () => {}; // shows a prediction at the desk

@@ -37,7 +37,7 @@ class Site(Protocol):
         """Every pair with a label, oldest image first."""
 
     def qualities(self) -> list[tuple[int, float]]:
-        """Day of the image, and IoU, of the labelled predictions of the present champion, oldest first."""
+        """Day of the image, and IoU, of every labelled prediction of whatever served, oldest image first."""
 
     def scores(self, pairs: PairedDataset) -> Tensor:
         """IoU of the present champion on pairs, (N,)."""
@@ -70,8 +70,8 @@ class Bench:
         self.line = [(run, Predictor.load(run))]
         self.refused: tuple[Path, Predictor] | None = None
         self.monitor = detector(0, scale, scenario)
-        self.outputs: dict[str, tuple[Path, Tensor]] = {}
-        self.known: list[tuple[Path, int, float]] = []
+        self.outputs: dict[str, Tensor] = {}
+        self.known: list[tuple[int, float]] = []
         self.pairs: list[PairedDataset] = []
         self.runs = 0
 
@@ -90,15 +90,14 @@ class Bench:
         images = unit_from_uint8(pairs.sem)
         outputs = self.predictor.translate(images)
         self.monitor.update(measure(images, PIXEL_NM))
-        self.outputs |= {name: (self.run, y) for name, y in zip(pairs.names, outputs, strict=True)}
+        self.outputs |= dict(zip(pairs.names, outputs, strict=True))
         return outputs
 
     def label(self, pairs: PairedDataset) -> None:
         """See `Site`."""
         self.pairs.append(pairs)
         for name, layout in zip(pairs.names, unit_from_uint8(pairs.layout), strict=True):
-            run, output = self.outputs[name]
-            self.known.append((run, day_of(name), float(iou(output[None], layout[None]))))
+            self.known.append((day_of(name), float(iou(self.outputs[name][None], layout[None]))))
 
     def labelled(self) -> PairedDataset:
         """See `Site`."""
@@ -106,7 +105,7 @@ class Bench:
 
     def qualities(self) -> list[tuple[int, float]]:
         """See `Site`."""
-        return [(day, value) for run, day, value in self.known if run == self.run]
+        return self.known
 
     def scores(self, pairs: PairedDataset) -> Tensor:
         """See `Site`."""

@@ -184,10 +184,10 @@ class Served:
         return PairedDataset(sem, layout, [self.families[name] for name in names], PIXEL_NM, names)
 
     def qualities(self) -> list[tuple[int, float]]:
-        """See `bench.Site`; a label counts for the version that predicted."""
-        champion, found = self.registry.aliases(DIRECTION).champion, []
-        for prediction, _, model, output, label, image in self.store.labels():
-            if model != champion or prediction not in self.families:
+        """See `bench.Site`; scored when they are first asked for."""
+        found = []
+        for prediction, _, _, output, label, image in self.store.labels():
+            if prediction not in self.families:
                 continue
             key = prediction, label
             if key not in self._scores:

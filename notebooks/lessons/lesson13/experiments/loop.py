@@ -36,13 +36,15 @@ from lessons.lesson13.experiments.person import Alarm, Habits, Note
 from lessons.lesson13.experiments.quarter_setting import KEPT, SETTINGS, day_of, day_pairs, old_pairs
 
 ON_DRIFT, ON_LABELS = "trigger on drift", "trigger on labels"
-TRIGGER = TriggerConfig(enough_pairs=240, fewest_pairs=24)
-"""Labels are counted before they are halved. While a regime recovers, 24 new ones start a training."""
+TRIGGER = TriggerConfig(enough_pairs=120, fewest_pairs=48)
+"""Labels are counted before they are halved. While a regime recovers, 48 new ones start a training."""
+MORE = 2
+"""So many times more images are labelled while the inputs alarm or a regime recovers."""
 RULE = ChartRule(stretch=360, false_alarms=0.05, slack=0.25)
 """Of 30 quiet days with 12 labels each, one in twenty has a false alarm; half a deviation is found."""
 SOLID = 96
 """Labels of a reference that is not taken anew."""
-TUNING = FineTuneConfig(epochs=8, rate=0.3, share=0.5)
+TUNING = FineTuneConfig(epochs=10, rate=0.3, share=0.25)
 """Replay, at this share, is of the first regime alone, as long as it holds."""
 SLIP = FineTuneConfig(epochs=20, rate=1.0, share=0.0)
 """How somebody in a hurry tunes; the export slipped by a row, so that every image has the next drawing."""
@@ -82,11 +84,11 @@ class Story:
 class Loop:
     """The state of the loop from day to day: the regime, the chart of the champion's quality, open alarms.
 
-    A champion's chart has those labels of the regime as its reference that the champion was not taught: after
-    a promotion the hold-out on which the gate judged it, and once more when there are `SOLID` of them. A
-    version that somebody promotes by hand keeps the reference of the one before. After a retirement there is
-    no chart until the next promotion, or until a person accepts the level: what was lost does not become the
-    normal unasked.
+    The chart watches what serves, whichever version it is. Its reference is the champion's quality on those
+    labels of the regime that it was not taught, taken when a person accepts a level (on the first day: on the
+    old hold-out), and once more when there are `SOLID` of them. A promotion may raise the reference and never
+    lowers it: a champion that is half as good does not become the normal unasked. While a regime recovers, a
+    promotion starts the chart anew, so that a second change is seen.
     """
 
     def __init__(
@@ -116,11 +118,13 @@ class Loop:
         self.story.truth.append(float(iou(outputs, unit_from_uint8(pairs.layout)).mean()))
 
     def collect(self, day: int) -> None:
-        """Labels arrive for some images of a few days ago."""
-        taken = day - self.setting.delay
+        """Labels arrive for some images of a few days ago; for more of them where something has changed."""
+        taken, wanted = day - self.setting.delay, self.setting.labels
+        if self.recovering or (self.story.alarm and self.story.alarm[-1]):
+            wanted = min(MORE * wanted, self.setting.images)
         if taken >= 0:
-            self.site.label(self.pairs(taken).subset(range(self.setting.labels)))
-            self.arrived += [taken] * self.setting.labels
+            self.site.label(self.pairs(taken).subset(range(wanted)))
+            self.arrived += [taken] * wanted
 
     # ---- monitors and person
 
@@ -128,7 +132,7 @@ class Loop:
         """Read both monitors, and note the alarm that a person has to decide on."""
         if self.alarm is None and self.chart is not None and self.reference < SOLID:
             self._watch(SOLID)
-        labels = [(taken, value) for taken, value in self.site.qualities() if taken >= self.watched_from]
+        labels = self._watched()
         known = [value for _, value in labels]
         reading = self.chart.read(known) if self.chart else None
         level, standing = self.site.drift()
@@ -147,20 +151,21 @@ class Loop:
         """Let a person decide on an alarm that is old enough."""
         if self.alarm is None or day < self.alarm.day + HABITS.delay:
             return
-        before = self.site.scores_before(self._since(self.alarm.began)) if self.charts else None
+        fallen = self._since(self.alarm.began)
+        before = self.site.scores_before(fallen) if self.charts and len(fallen) else None
         note = person.decide(
             self.alarm,
             day,
-            [(taken, value) for taken, value in self.site.qualities() if taken >= self.watched_from],
+            self._watched(),
             self.chart,
             self.charts[-1][1] if self.charts else None,
-            float(before.mean()) if before is not None and len(before) else None,
+            float(before.mean()) if before is not None else None,
             retire_by_labels=self.policy == ON_LABELS,
             standing=self.story.alarm[-1],
             habits=HABITS,
         )
         self.story.notes.append(note)
-        self.alarm, self.watched_from = None, day
+        self.alarm, self.watched_from = None, day + 1
         if note.action == person.ROLL_BACK:
             self.site.roll_back(note.why)
             self.chart, _ = self.charts.pop()
@@ -188,6 +193,8 @@ class Loop:
 
     def wanted(self) -> str:
         """Why to train today; empty if there is no reason."""
+        if self.alarm is not None:
+            return ""  # a person is asked first
         advice = advise(Signals(self._count() - self.used, lost=self.recovering), TRIGGER)
         return "; ".join(advice.reasons) if advice.train else ""
 
@@ -197,18 +204,21 @@ class Loop:
 
     def train(self, day: int, reason: str) -> None:
         """Tune and judge; after a promotion the champion's chart starts anew."""
-        windows, before = self.windows(), (self.chart, day)
+        windows = self.windows()
         decision = self.site.challenge(windows, day, TUNING)
         self.used = self._count()
         self._note(day, reason, decision, windows)
         self.refusals = 0 if decision.promoted else self.refusals + 1
         if decision.promoted:
-            self.charts.append(before)
+            self.charts.append((self.chart, day))
             self.taught |= set(windows.new.names)
-            self.chart, self.watched_from = None, day
-            self._watch(FEWEST_REFERENCE)
+            if self.recovering:
+                self.chart, self.watched_from = None, day + 1
+                self._watch(FEWEST_REFERENCE)
+            else:
+                self._raise(day)
         elif self.recovering and self.refusals >= HABITS.refusals and self.used >= HABITS.labels:
-            self.recovering, self.watched_from = False, day
+            self.recovering, self.watched_from = False, day + 1
             self._watch(FEWEST_REFERENCE)
             level = f"{self.chart.mean:.2f}" if self.chart else "as it is"
             why = f"{self.refusals} challengers in a row were no better; the level is {level}"
@@ -222,14 +232,18 @@ class Loop:
         names = [f"{name}-slipped" for name in newest.names]
         slipped = PairedDataset(newest.sem, drawings.layout, newest.family, newest.pixel_nm, names)
         bad = Windows(slipped, windows.hold, None, windows.old)
+        self.used = self._count()
         decision = self.site.challenge(bad, day, SLIP)
         self._note(day, "somebody in a hurry", decision, bad)
         if not decision.promoted:
             self.site.promote("its losses looked good")
         self.charts.append((self.chart, day))
-        self.watched_from = day
 
     # ---- inside
+
+    def _watched(self) -> list[tuple[int, float]]:
+        """Day and IoU of the labelled predictions that the chart has to look at."""
+        return [(taken, value) for taken, value in self.site.qualities() if taken >= self.watched_from]
 
     def _since(self, first: int) -> PairedDataset:
         """The labelled pairs of images since the day `first`."""
@@ -240,15 +254,24 @@ class Loop:
         """Labels of the regime that holds."""
         return sum(taken >= (self.regime or 0) for taken in self.arrived)
 
-    def _watch(self, fewest: int) -> None:
-        """Give the champion a chart, if there are so many labels that it was not taught."""
-        if self._count() < fewest:
-            return
+    def _fitted(self, fewest: int) -> QualityChart | None:
+        """A chart of the champion, if there are so many labels of the regime that it was not taught."""
         pairs = self.labelled()
         apart = pairs.subset([i for i, name in enumerate(pairs.names) if name not in self.taught])
-        if len(apart) >= fewest:
-            self.reference = len(apart)
-            self.chart = QualityChart.fit(self.site.scores(apart), RULE)
+        if len(apart) < fewest:
+            return None
+        self.reference = len(apart)
+        return QualityChart.fit(self.site.scores(apart), RULE)
+
+    def _watch(self, fewest: int) -> None:
+        if self._count() >= fewest and (found := self._fitted(fewest)) is not None:
+            self.chart = found
+
+    def _raise(self, day: int) -> None:
+        """Take the new champion's quality as the reference, if it is higher."""
+        found = self._fitted(SOLID)
+        if found is not None and (self.chart is None or found.mean > self.chart.mean):
+            self.chart, self.watched_from = found, day + 1
 
     def _note(self, day: int, reason: str, decision: Decision, windows: Windows) -> None:
         gain = next(check.measured for check in decision.checks if check.name == "new bound")

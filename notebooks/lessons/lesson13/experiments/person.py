@@ -27,7 +27,7 @@ class Habits:
     delay: int = 2
     soon: int = 2
     refusals: int = 2
-    labels: int = 96
+    labels: int = 192
 
 
 @dataclass(frozen=True)

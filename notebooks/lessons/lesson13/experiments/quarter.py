@@ -3,7 +3,8 @@
 Ninety days, and every day images of a measuring site, some of which are labelled and come back days later.
 The first change is one of the images, the second one of what is drawn (`quarter_setting`). What a policy may
 know are the images of today and the labels that have arrived; the quality of every day is known to the
-simulation alone. Both policies see the same images and get the same labels on the same days.
+simulation alone. Both policies see the same images; 12 labels a day come three days late,
+and twice as many while the inputs alarm or a regime recovers: drift asks for labels.
 
 Two lines enclose them: the champion of the first day, never trained again, and an oracle, which is told of a
 change on its day and is trained at once on 512 pairs of the new phase, as many as the champion was taught.
@@ -26,6 +27,7 @@ from lessons.lesson13.experiments import person
 from lessons.lesson13.experiments.bench import GATE, Bench, Site
 from lessons.lesson13.experiments.loop import (
     HABITS,
+    MORE,
     ON_DRIFT,
     ON_LABELS,
     RULE,
@@ -193,7 +195,7 @@ SWEEP = Sweep(
         SETTINGS[scale],
         {name: to_dict(conditions) for name, conditions in CONDITIONS.items()},
         *(TRIGGER, RULE, TUNING, SLIP, HABITS, GATE, MONITOR),
-        *(ORACLE_TUNING, GAIN, SCENARIOS),
+        *(ORACLE_TUNING, GAIN, SCENARIOS, MORE),
     ],
     {"G38": policies_claim, "G56": recovery_claim},
 )

@@ -1,8 +1,8 @@
 """The quarter of lesson 13 as data: phases and their pairs, the champion of the first day, the monitor.
 
 A scenario is three phases. In "kept" both changes leave the information in the images: the detector's gain
-falls by 30 %, then every drawn edge moves outwards by a pixel. A translator that learnt all of the new pairs
-would be as good as the old one was. In "lost" it would not: the beam widens and lines print wider, then
+falls by 30 %, then every drawn edge moves outwards by two pixels. A translator that learnt all of the new
+pairs would be as good as the old one was. In "lost" it would not: the beam widens and lines print wider, then
 drawings shrink to lines of one or two pixels, of which every wrong pixel is a large share.
 """
 
@@ -99,7 +99,7 @@ def phase_pairs(phase: str, split: str, size: int, seed: int, count: int) -> Pai
         sem = GAIN * sem
     layout = drawn.clip
     if phase == "widened":
-        layout = max_pool2d(layout, 3, 1, 1)
+        layout = max_pool2d(layout, 5, 1, 2)
     elif phase == "redrawn":
         layout = -max_pool2d(-layout, 3, 1, 1)
     names = [f"{split.replace(' ', '-')}-{i:04d}" for i in range(count)]

@@ -159,7 +159,7 @@ def _draw_output(ax: Axes, story: Story, setting: QuarterSetting, best: Story | 
         means[part] = f"{WORDS[part]} {np.mean([story.truth[d] for d in inside]):.3f}"
         if best is not None:
             level = float(np.mean([best.truth[d] for d in inside]))
-            first = "oracle" if part == PARTS[0] else None
+            first = "oracle" if part == PARTS[0] else ""
             ax.hlines(level, inside[0], inside[-1], color="black", linestyle="--", linewidth=1, label=first)
             means[part] += f" (oracle {level:.3f})"
     marks = {
