@@ -147,7 +147,7 @@ def test_an_upload_that_stalls_is_ended(store: Store, served: Any) -> None:
     address = served(make_app(store, grace_s=0.3))
     with half_upload(address) as stalled:
         start = time.monotonic()
-        answer = stalled.recv(1000)
+        answer = b"".join(iter(lambda: stalled.recv(1000), b""))  # head and body may come apart
         assert answer.startswith(b"HTTP/1.1 408")
         assert b"bytes/s" in answer
         assert time.monotonic() - start < 3
