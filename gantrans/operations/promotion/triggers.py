@@ -62,7 +62,7 @@ class Signals:
     reference: the same at the time of promotion.
     drift: whether the input monitor has an alarm that was not acknowledged.
     lost: whether quality counts as lost, by a `QualityChart` or by a person. None: by `quality_loss`, from
-        the two means, which raises false alarms at a rate that nobody has set.
+        the two means, which raises false alarms at an unknown rate.
     """
 
     new_pairs: int

@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Response
 
 from gantrans.operations.serving.connections import RESERVED, Limits, limited, most_connections
-from gantrans.operations.serving.gate import guard
+from gantrans.operations.serving.guard import guard
 from gantrans.operations.serving.hosting import listen, server
 
 

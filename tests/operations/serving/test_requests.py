@@ -26,7 +26,7 @@ from gantrans.errors import CheckpointError, ConfigError
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving import run as running
 from gantrans.operations.serving.calls import Call, GoneError, OverTimeError
-from gantrans.operations.serving.gate import guard
+from gantrans.operations.serving.guard import guard
 from gantrans.operations.serving.intake import PART, IntakeConfig
 from gantrans.operations.serving.monitors import Operational
 from gantrans.operations.serving.run import ServeConfig, run_service
