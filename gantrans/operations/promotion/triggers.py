@@ -138,7 +138,7 @@ class ChartRule:
 
 @dataclass(frozen=True)
 class Reading:
-    """What a chart says of a series of labels.
+    """What a chart finds in a series of labels.
 
     level: the sum after the last label, in units of the limit.
     alarm: number of the label (from 0) at which the sum first exceeded the limit; None if it never did.
