@@ -6,7 +6,6 @@ Each mistake is made through the command line, with a network as it is.
 import json
 import os
 import signal
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -14,9 +13,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from command_call import code_and_error
 from PIL import Image
 
-from gantrans import __main__ as cli
 from gantrans.files import held
 from gantrans.networks import PatchGANConfig, UNetConfig
 from gantrans.training import FitConfig, load_checkpoint
@@ -24,19 +23,6 @@ from gantrans.training.budget import Costs
 from gantrans.translation import Pix2PixConfig, recipes
 
 SMOKE = ("--direction", "sem2layout", "--scale", "smoke")
-
-
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    """Exit code and standard error of `python -m gantrans ARGUMENTS`."""
-    code, argv = 0, sys.argv
-    sys.argv = ["gantrans", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = argv
-    return code, capsys.readouterr().err
 
 
 def pairs(root: Path, splits: str, size: int = 32) -> Path:
@@ -64,7 +50,7 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def refused(capsys: pytest.CaptureFixture[str], words: str, *arguments: object) -> None:
     """The call ends with code 2 and one line that holds `words`."""
-    code, err = call(capsys, *arguments)
+    code, err = code_and_error(capsys, *arguments)
     assert code == 2, err
     assert words in err
     assert err.startswith("error: ")
@@ -120,10 +106,10 @@ def test_one_pair_and_a_tiny_image_can_be_evaluated_and_predicted(
     capsys: pytest.CaptureFixture[str], run: Path, tmp_path: Path
 ) -> None:
     folder = pairs(tmp_path / "pairs", "e")
-    assert call(capsys, "evaluate", "--run", run, "--source", folder)[0] == 0
+    assert code_and_error(capsys, "evaluate", "--run", run, "--source", folder)[0] == 0
     Image.new("L", (3, 2)).save(tmp_path / "tiny.png")
     assert (
-        call(
+        code_and_error(
             capsys, "predict", "--run", run, "--input", tmp_path / "tiny.png", "--output", tmp_path / "o.png"
         )[0]
         == 0
@@ -186,14 +172,14 @@ def test_a_budget_is_stored_and_a_killed_run_ends_as_the_unbroken_one(
     """Killed before its first checkpoint a run has only its config.json, which holds the number of steps."""
     monkeypatch.setattr("gantrans.training.budget.measure_costs", lambda *a, **k: Costs(step=1e4))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    assert call(capsys, "train", *SMOKE, "--out", whole, "--max-seconds", 1e5)[0] == 0
+    assert code_and_error(capsys, "train", *SMOKE, "--out", whole, "--max-seconds", 1e5)[0] == 0
     settings = json.loads((whole / "config.json").read_text())["settings"]
     steps = settings["extra"]["budget"]["steps"]
     assert steps == 9
     assert settings["fit"]["steps"] == settings["extra"]["recipe"]["fit"]["steps"] == steps
     killed.mkdir()
     (killed / "config.json").write_bytes((whole / "config.json").read_bytes())
-    assert call(capsys, "train", *SMOKE, "--out", killed, "--resume", "--max-seconds", 900)[0] == 0
+    assert code_and_error(capsys, "train", *SMOKE, "--out", killed, "--resume", "--max-seconds", 900)[0] == 0
     one, other = (load_checkpoint(folder / "last.pt") for folder in (whole, killed))
     assert one["step"] == other["step"] == steps
     weights = one["networks"]["generator"]
@@ -213,7 +199,7 @@ def test_a_number_that_would_never_end_is_refused(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, arguments: tuple[Any]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    code, err = call(capsys, *arguments)
+    code, err = code_and_error(capsys, *arguments)
     assert code == 2
     assert "--count" in err
     assert "100000" in err or "need 839 GB" in err
@@ -235,7 +221,7 @@ def test_ctrl_c_says_how_to_go_on(
             patched.setattr(recipes.DataSpec, "pairs", strike)
         else:
             patched.setattr("gantrans.training.loop._note", strike)
-        code, err = call(capsys, *train)
+        code, err = code_and_error(capsys, *train)
     assert code == 130
     if when == "pairs":
         assert err == f"Interrupted before the training began; nothing was written to {out}.\n"
@@ -246,7 +232,7 @@ def test_ctrl_c_says_how_to_go_on(
         "there.\n"
     )
     assert load_checkpoint(out / "last.pt")["step"] == 1
-    assert call(capsys, *train, "--resume")[0] == 0
+    assert code_and_error(capsys, *train, "--resume")[0] == 0
     assert load_checkpoint(out / "last.pt")["step"] == 20
 
 

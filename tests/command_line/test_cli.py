@@ -7,26 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from command_call import call
 from PIL import Image
 
-from gantrans import __main__ as cli
 from gantrans.training import load_checkpoint
 
 TRAIN = ["train", "--direction", "sem2layout", "--scale", "smoke"]
-
-
-def call(capsys, *arguments: object) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `python -m gantrans ARGUMENTS`."""
-    code, argv = 0, sys.argv
-    sys.argv = ["gantrans", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = argv
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture(scope="module")

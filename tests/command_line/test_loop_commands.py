@@ -2,12 +2,12 @@
 
 import json
 import shutil
-import sys
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import typer
+from command_call import call
 
 from benchmarks import _cycle_kills as kills
 from gantrans import __main__ as cli
@@ -23,20 +23,6 @@ Capture = pytest.CaptureFixture[str]
 DIRECTION = kills.DIRECTION
 EASY = ["--alpha", 0.45, "--old-margin", 1, "--family-margin", 1, "--defects", "count"]
 NEW = ["registry", "finetune", "gate", "cycle", "drift", "data"]
-
-
-def call(capsys: Capture, *arguments: object) -> tuple[int, str, str]:
-    """Exit code, standard output and standard error of `python -m gantrans ARGUMENTS`."""
-    code, argv = 0, sys.argv
-    sys.argv = ["gantrans", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = argv
-    out, err = capsys.readouterr()
-    return code, out, err
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,6 @@ that is not allowed, or pays for a small file with minutes.
 
 import json
 import os
-import sys
 import time
 import unicodedata
 from pathlib import Path
@@ -13,9 +12,9 @@ import nasty_images
 import numpy as np
 import pytest
 import torch
+from command_call import code_and_error
 from PIL import Image
 
-from gantrans import __main__ as cli
 from gantrans.data import PairedFolder, read_image, reading
 from gantrans.errors import DataError
 from gantrans.operations.serving.decode import MAX_PIXELS, DecodeError, decode
@@ -112,18 +111,6 @@ def test_16_bit_masks_stand_beside_12_bit_images(tmp_path: Path) -> None:
         read_image(tmp_path / "mask.png", bits=12)
 
 
-def call(capsys: pytest.CaptureFixture[str], *arguments: object) -> tuple[int, str]:
-    code, argv = 0, sys.argv
-    sys.argv = ["gantrans", *map(str, arguments)]
-    try:
-        cli.main()
-    except SystemExit as stop:
-        code = int(stop.code or 0)
-    finally:
-        sys.argv = argv
-    return code, capsys.readouterr().err
-
-
 def twelve_bit_pairs(root: Path) -> Path:
     """Pairs of 12-bit values in 16-bit files, and 8-bit layouts."""
     for i in range(3):
@@ -140,12 +127,12 @@ def test_the_bits_of_a_run_are_applied_by_every_command(
 ) -> None:
     pairs, run = twelve_bit_pairs(tmp_path / "pairs"), tmp_path / "run"
     train = ("train", "--direction", "sem2layout", "--scale", "smoke", "--source", pairs, "--out", run)
-    code, err = call(capsys, *train)
+    code, err = code_and_error(capsys, *train)
     assert (code, run.exists()) == (2, False)
     assert "16-bit values of at most 40" in err
     assert "--bits 12 or --bits 16" in err
-    assert call(capsys, *train, "--bits", 13)[0] == 2
-    assert call(capsys, *train, "--bits", 12)[0] == 0
+    assert code_and_error(capsys, *train, "--bits", 13)[0] == 2
+    assert code_and_error(capsys, *train, "--bits", 12)[0] == 0
     assert load_recipe(run).data.bits == 12
     right = read_image(pairs / "input" / "2.png", bits=12)
     assert float(right.max()) > 0.99
@@ -157,7 +144,7 @@ def test_the_bits_of_a_run_are_applied_by_every_command(
 
     monkeypatch.setattr(Predictor, "translate_large", noted)
     monkeypatch.setattr(Predictor, "translate", noted)
-    assert call(capsys, "predict", "--run", run, "--input", pairs / "input" / "2.png",
+    assert code_and_error(capsys, "predict", "--run", run, "--input", pairs / "input" / "2.png",
                 "--output", tmp_path / "o.png")[0] == 0  # fmt: skip
     evaluate_run(run, str(pairs))
     Review.open(run, str(pairs)).item(0)
@@ -215,7 +202,9 @@ def test_odd_descriptions_and_names_get_one_sentence(
 
 
 def test_bits_of_simulated_images_are_refused(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
-    code, err = call(capsys, "train", "--direction", "sem2layout", "--out", tmp_path / "run", "--bits", 12)
+    code, err = code_and_error(
+        capsys, "train", "--direction", "sem2layout", "--out", tmp_path / "run", "--bits", 12
+    )
     assert (code, "leave out --bits" in err) == (2, True)
 
 
