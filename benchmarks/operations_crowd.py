@@ -7,12 +7,14 @@ each time, stays under 100 ms; translations are still answered; only 200 and 503
 empty.
 """
 
+import http.client
+import multiprocessing
 import resource
 import socket
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -24,7 +26,7 @@ from benchmarks.operations_service import percentile, serving
 FILES = 256
 STALLED = 400
 UPLOADS = 16
-AGAIN_S = 1.0  # between two looks at which connections were closed
+AGAIN_S = 1.0  # in which all connections that were closed are opened again
 GOAL_MS = 100.0
 
 
@@ -41,9 +43,12 @@ def run(quick: bool) -> list[dict[str, Any]]:
             with begin():
                 rows.append(_measure(question, server.address, server.pictures[0], seconds, server.log))
     clients = 100 if quick else 500
-    with serving(quick, places=16) as server, _crowd(server.address, server.pictures, clients) as answers:
-        row = _measure(f"{clients} clients", server.address, server.pictures[0], seconds, server.log)
-        rows.append(row | {"answers": ", ".join(f"{s}: {n}" for s, n in sorted(answers.items()))})
+    with serving(quick, places=16) as server:
+        picture = server.pictures[0]
+        with _crowd(server.address, picture, clients) as answers:
+            row = _measure(f"{clients} clients", server.address, picture, seconds, server.log)
+        told = ", ".join(f"{status}: {count}" for status, count in sorted(answers.items(), key=str))
+        rows.append(row | {"answers": told})
     return rows
 
 
@@ -92,7 +97,7 @@ def _translate(address: str, picture: bytes) -> object:
 @contextmanager
 def _stalled(address: str) -> Iterator[None]:
     """`STALLED` connections with half a request line, opened again when they are closed."""
-    with _kept_open(address, STALLED, b"GET /v2/hea"):
+    with _apart(_keep_open, address, STALLED, b"GET /v2/hea"):
         yield
 
 
@@ -101,40 +106,86 @@ def _uploads(address: str) -> Iterator[None]:
     """`UPLOADS` uploads of 1,000 bytes of which one arrives, begun again when they are refused."""
     host = httpx.URL(address).netloc.decode()
     head = f"POST /translate HTTP/1.1\r\nhost: {host}\r\ncontent-length: 1000\r\n\r\nx"
-    with _kept_open(address, UPLOADS, head.encode()):
+    with _apart(_keep_open, address, UPLOADS, head.encode()):
         yield
 
 
 @contextmanager
-def _kept_open(address: str, count: int, sent: bytes) -> Iterator[None]:
-    url, stop = httpx.URL(address), threading.Event()
-    held: list[socket.socket | None] = [None] * count
+def _crowd(address: str, picture: bytes, count: int) -> Iterator[Counter[object]]:
+    """Clients that translate one image after the other; counts their answers after the block."""
+    answers: Counter[object] = Counter()
+    with _apart(_translate_on, address, count, picture) as results:
+        yield answers
+    answers.update(results.get())
 
-    def keep() -> None:
-        while not stop.is_set():
-            for place, one in enumerate(held):
-                with suppress(OSError):
-                    if one is not None and _is_open(one):
-                        continue
-                    if one is not None:
-                        one.close()
-                    held[place] = None
-                    held[place] = socket.create_connection((url.host, url.port or 80), timeout=1)
-                    held[place].sendall(sent)  # type: ignore[union-attr]
-            stop.wait(AGAIN_S)
 
-    _raise_limit(2 * count)
-    thread = threading.Thread(target=keep)
-    thread.start()
-    time.sleep(1)
+@contextmanager
+def _apart(work: Callable[..., None], address: str, count: int, sent: bytes) -> Iterator[Any]:
+    """Run `work` in a process of its own until the end of the block; yields a queue for its result.
+
+    In this process its threads would hold the interpreter's lock, and the measured times would hold them.
+    """
+    context = multiprocessing.get_context("spawn")
+    begun, stop, results = context.Event(), context.Event(), context.Queue()
+    process = context.Process(target=work, args=(address, count, sent, begun, stop, results))
+    process.start()
+    begun.wait()
     try:
-        yield
+        yield results
     finally:
         stop.set()
-        thread.join()
-        for one in held:
-            if one is not None:
-                one.close()
+        process.join()
+
+
+def _keep_open(address: str, count: int, sent: bytes, begun: Any, stop: Any, results: Any) -> None:
+    _raise_limit(2 * count)
+    url = httpx.URL(address)
+    connections: list[socket.socket | None] = [None] * count
+    while not stop.is_set():
+        for place, one in enumerate(connections):
+            with suppress(OSError):
+                if one is not None and _is_open(one):
+                    continue
+                if one is not None:
+                    one.close()
+                connections[place] = None
+                new = socket.create_connection((url.host, url.port or 80), timeout=1)
+                connections[place] = new
+                new.sendall(sent)
+                stop.wait(AGAIN_S / count if begun.is_set() else 0)  # evenly, not in one burst
+        begun.set()
+        stop.wait(AGAIN_S)
+
+
+def _translate_on(address: str, count: int, sent: bytes, begun: Any, stop: Any, results: Any) -> None:
+    """Those that are refused wait as they are told."""
+    _raise_limit(2 * count)
+    url, answers = httpx.URL(address), Counter[object]()
+    form = httpx.Request("POST", address, files={"image": sent})
+    body, kind = form.read(), form.headers["content-type"]
+
+    def work() -> None:
+        web = http.client.HTTPConnection(url.host, url.port or 80, timeout=60)
+        while not stop.is_set():
+            try:
+                web.request("POST", "/translate?direction=sem2layout", body, {"content-type": kind})
+                answer = web.getresponse()
+                answer.read()
+            except OSError as error:
+                answers[type(error).__name__] += 1
+                web.close()
+                continue
+            answers[answer.status] += 1
+            if answer.status == 503:
+                stop.wait(float(answer.getheader("retry-after", "1")))
+
+    clients = [threading.Thread(target=work) for _ in range(count)]
+    for one in clients:
+        one.start()
+    begun.set()
+    for one in clients:
+        one.join()
+    results.put(dict(answers))
 
 
 def _is_open(connection: socket.socket) -> bool:
@@ -146,37 +197,6 @@ def _is_open(connection: socket.socket) -> bool:
     except OSError:
         return False
     return False
-
-
-@contextmanager
-def _crowd(address: str, pictures: list[bytes], count: int) -> Iterator[Counter[object]]:
-    """Clients that translate one image after the other; those that are refused wait as they are told."""
-    answers: Counter[object] = Counter()
-    stop = threading.Event()
-
-    def work(number: int) -> None:
-        with httpx.Client(base_url=address, timeout=60) as web:
-            while not stop.is_set():
-                try:
-                    asked = {"direction": "sem2layout"}
-                    answer = web.post("/translate", params=asked, files={"image": pictures[number % 32]})
-                except httpx.TransportError as error:
-                    answers[type(error).__name__] += 1
-                    continue
-                answers[answer.status_code] += 1
-                if answer.status_code == 503:
-                    stop.wait(float(answer.headers["retry-after"]))
-
-    _raise_limit(2 * count)
-    clients = [threading.Thread(target=work, args=(number,)) for number in range(count)]
-    for one in clients:
-        one.start()
-    try:
-        yield answers
-    finally:
-        stop.set()
-        for one in clients:
-            one.join()
 
 
 def _raise_limit(files: int) -> None:

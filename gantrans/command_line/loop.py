@@ -81,8 +81,8 @@ def finetune(
     Example: python -m gantrans finetune --registry models --store feedback.sqlite --out runs/second
     """
     from gantrans.operations.feedback.store import Store
+    from gantrans.operations.promotion.challenge_pairs import WindowConfig, windows_of
     from gantrans.operations.promotion.finetune import fine_tune
-    from gantrans.operations.promotion.windows import WindowConfig, windows_of
 
     models = opened(registry)
     name = chosen(models, direction)
@@ -133,9 +133,9 @@ def gate(
     """
     from gantrans.files import replace_file
     from gantrans.operations.feedback.store import Store
+    from gantrans.operations.promotion.challenge_pairs import WindowConfig, windows_of
     from gantrans.operations.promotion.comparison import smoke_inference
     from gantrans.operations.promotion.cycle import judge
-    from gantrans.operations.promotion.windows import WindowConfig, windows_of
     from gantrans.training import pick_device
 
     if report is not None and not report.parent.is_dir():
@@ -197,8 +197,8 @@ def cycle(
     Example: python -m gantrans cycle --registry models --store feedback.sqlite --every 24
     """
     from gantrans.operations.feedback.store import Store
+    from gantrans.operations.promotion.challenge_pairs import WindowConfig
     from gantrans.operations.promotion.cycle import PROMOTED, CycleConfig, run_cycle
-    from gantrans.operations.promotion.windows import WindowConfig
 
     models = opened(registry)
     name = chosen(models, direction)

@@ -220,6 +220,7 @@ def test_a_number_that_would_never_end_is_refused(
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.usefixtures("at_a_terminal")
 @pytest.mark.parametrize("when", ["pairs", "steps"])
 def test_ctrl_c_says_how_to_go_on(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, when: str

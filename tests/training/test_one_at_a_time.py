@@ -77,6 +77,7 @@ def test_what_a_killed_training_left_half_written_goes_when_it_is_resumed(tmp_pa
     assert {path.name for path in (tmp_path / "run").iterdir()} == {"config.json", "history.jsonl", "last.pt"}
 
 
+@pytest.mark.usefixtures("at_a_terminal")
 @pytest.mark.parametrize("checkpoint_every", [100, 3])
 def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path: Path, checkpoint_every: int) -> None:
     config = FitConfig(6, precision="fp32", ema_decay=0.9, log_every=1, checkpoint_every=checkpoint_every)
@@ -104,6 +105,7 @@ def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path: Path, checkpoint_every:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.usefixtures("at_a_terminal")
 def test_a_second_ctrl_c_and_one_without_a_folder_stop_at_once(tmp_path: Path) -> None:
     for out, strikes in ((tmp_path / "run", 2), (None, 1)):
         begun = []

@@ -87,8 +87,8 @@ def test_only_the_first_process_shows_a_bar(rank, progress, switch, hidden, monk
     monkeypatch.setenv("TQDM_DISABLE", switch)
     monkeypatch.setattr(loops, "tqdm", noted)
     run = SimpleNamespace(
-        config=CONFIG, step=4, device=torch.device("cpu"), processes=SimpleNamespace(rank=rank),
-        task=SimpleNamespace(name="toy"),
+        config=CONFIG, step=4, device=torch.device("cpu"), processes=SimpleNamespace(rank=rank, world=3),
+        task=SimpleNamespace(name="toy"), out=None,
     )  # fmt: skip
     assert loops._train(run, toy_data, None, None, {}, progress) == "steps"
     assert shown == [not hidden]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig, UNetGenerator
-from gantrans.translation import BidirectionalConfig, BidirectionalTask, evaluate
+from gantrans.translation import BidirectionalConfig, BidirectionalTask, evaluate, sources
 from gantrans.translation.buffer import ImageBuffer
 from gantrans.translation.diagnostics import _numbers
 from gantrans.translation.losses import ADVERSARIAL_LOSSES, AdversarialLoss
@@ -55,7 +55,16 @@ def test_a_number_that_the_last_record_lacks_is_left_out() -> None:
      ("folder", 5.0, 5.0)],
 )  # fmt: skip
 def test_a_simulated_source_has_the_runs_pixel_size_unless_told(source, given, stated, monkeypatch) -> None:
-    made = []
+    monkeypatch.setattr(sources, "open_folder", lambda *a, **k: SimpleNamespace(bits=None))
+    trained = sources.DataSpec(size=32, count=8, pixel_nm=4.0)
+    chosen = sources.held_out(trained, source, pixel_nm=given)
+    assert (chosen.source, chosen.pixel_nm, chosen.size) == (source, stated, 32)
+
+
+def test_the_pairs_of_a_source_share_nothing_with_the_other_splits(
+    monkeypatch,
+) -> None:
+    made: list[tuple[str, ...]] = []
 
     class Spec:
         source = "any"
@@ -66,17 +75,12 @@ def test_a_simulated_source_has_the_runs_pixel_size_unless_told(source, given, s
         def check(self, *splits: str) -> None:
             made.append(splits)
 
-    def replaced(data: object, **changes: object) -> Spec:
-        made.append(changes)
-        return Spec()
-
     recipe = SimpleNamespace(data=SimpleNamespace(pixel_nm=4.0), direction="sem2layout")
     predictor = SimpleNamespace(load=lambda *a, **k: SimpleNamespace(recipe=recipe))
     monkeypatch.setattr(evaluate, "Predictor", predictor)
-    monkeypatch.setattr(evaluate, "replace", replaced)
+    monkeypatch.setattr(evaluate, "held_out", lambda *a, **k: Spec())
     monkeypatch.setattr(evaluate, "check_pixel_size", lambda *a: None)
     monkeypatch.setattr(evaluate, "_choose", lambda *a: None)
     monkeypatch.setattr(evaluate, "evaluate_pairs", lambda *a, **k: "done")
-    assert evaluate.evaluate_run("run", source, pixel_nm=given) == "done"
-    assert made[0] == {"source": source, "pixel_nm": stated}
-    assert set(made[1]) == {"train", "val"}
+    assert evaluate.evaluate_run("run", "procedural") == "done"
+    assert [set(splits) for splits in made] == [{"train", "val"}]

@@ -84,8 +84,8 @@ def write_feedback(
         origins: which of `ORIGINS` are written.
 
     Raises:
-        DataError: there is no pair, pairs differ in pixel size, a picture is damaged, or the folder exists
-            and is not empty.
+        DataError: there is no pair, pairs differ in pixel size, or the folder exists and is not empty.
+        DamagedPictureError: a picture was altered; nothing is written.
     """
     pairs = chosen_pairs(store, direction, since=since, origins=origins)
     if not pairs:

@@ -20,19 +20,19 @@ from gantrans.config import check_range, to_dict
 from gantrans.directions import direction as registered
 from gantrans.files import held, remove_drafts
 from gantrans.operations.feedback.store import Store
-from gantrans.operations.promotion.comparison import compare, measure_latency, score_images, smoke_inference
-from gantrans.operations.promotion.disk import DiskError, as_json
-from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
-from gantrans.operations.promotion.gate import Decision, GateConfig, decide
-from gantrans.operations.promotion.registry import Registry
-from gantrans.operations.promotion.versions import RegistryError, Version, digest
-from gantrans.operations.promotion.windows import (
+from gantrans.operations.promotion.challenge_pairs import (
     WindowConfig,
     Windows,
     count_labels,
     layout_of,
     windows_of,
 )
+from gantrans.operations.promotion.comparison import compare, measure_latency, score_images, smoke_inference
+from gantrans.operations.promotion.disk import DiskError, as_json
+from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
+from gantrans.operations.promotion.gate import Decision, GateConfig, decide
+from gantrans.operations.promotion.registry import Registry
+from gantrans.operations.promotion.versions import RegistryError, Version, digest
 from gantrans.training import pick_device
 from gantrans.translation import Predictor
 

@@ -61,8 +61,8 @@ class Signals:
     quality: mean quality of recent labelled predictions, None without labels.
     reference: the same at the time of promotion.
     drift: whether the input monitor has an alarm that was not acknowledged.
-    lost: whether quality counts as lost, by a `QualityChart` or by a person. None: by `quality_loss`, from the
-        two means, which raises false alarms at a rate that nobody has set.
+    lost: whether quality counts as lost, by a `QualityChart` or by a person. None: by `quality_loss`, from
+        the two means, which raises false alarms at an unknown rate.
     """
 
     new_pairs: int
@@ -131,14 +131,14 @@ class ChartRule:
         check_range(self, "resamples", 100, 1_000_000)
         if self.false_alarms * self.resamples < 10:
             raise ConfigError(
-                f"ChartRule.resamples is {self.resamples!r}; a share of false alarms of {self.false_alarms:g} "
+                f"ChartRule.resamples is {self.resamples!r}; a share of {self.false_alarms:g} false alarms "
                 f"needs at least {10 / self.false_alarms:.0f}."
             )
 
 
 @dataclass(frozen=True)
 class Reading:
-    """What a chart says of a series of labels.
+    """What a chart finds in a series of labels.
 
     level: the sum after the last label, in units of the limit.
     alarm: number of the label (from 0) at which the sum first exceeded the limit; None if it never did.
@@ -157,9 +157,10 @@ class QualityChart:
 
     Each label adds (mean - quality) / std - slack to a sum that never falls below 0. Mean and std are those
     of a reference, such as the hold-out on which the gate judged the model. The limit is found by simulation:
-    each resample takes its own reference, and from it mean and std, and follows a stretch of labels drawn from
-    the whole reference; so the uncertainty of the reference counts. It holds for labels that are independent
-    and come from the conditions of the reference; if labels of one lot are alike, give the lots' means.
+    each resample takes its own reference, and from it mean and std, and follows a stretch of labels drawn
+    from the whole reference; so the uncertainty of the reference counts. It holds for labels that are
+    independent and come from the conditions of the reference; if labels of one lot are alike, give the lots'
+    means.
     """
 
     rule: ChartRule

@@ -10,7 +10,7 @@ from gantrans.directions import direction as registered
 from gantrans.operations.feedback.exports import verdict_table
 from gantrans.operations.feedback.records import Verdict, VerdictWord
 from gantrans.operations.feedback.store import Store
-from gantrans.operations.serving.gate import guard
+from gantrans.operations.serving.guard import guard
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.review import Review
 from gantrans.operations.serving.schemas import Reviewer

@@ -28,7 +28,7 @@ from gantrans.operations.serving.dependencies import (
     DirectionName,
     Upload,
 )
-from gantrans.operations.serving.gate import guard
+from gantrans.operations.serving.guard import guard
 from gantrans.operations.serving.hosting import LOOPBACK
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.service import Service, TranslationResult

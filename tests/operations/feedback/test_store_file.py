@@ -74,13 +74,19 @@ def test_a_file_that_was_put_back_is_used_again(store: Store) -> None:
     assert set(store.verdicts()) == {"first", "second"}
 
 
-def test_a_file_overwritten_in_place_is_noticed_by_the_probe(store: Store) -> None:
-    """The inode is the same, and the pages that a connection remembers are good."""
-    with store.transaction() as writer:
-        writer.execute("SELECT 1")
+@pytest.mark.parametrize("kind", ["nonsense", "another database"])
+def test_a_file_overwritten_in_place_is_noticed_by_the_probe(store: Store, kind: str) -> None:
+    """The inode is the same, and the pages in the cache of a connection are good."""
+    contents = b"no database " * 400
+    if kind == "another database":
+        foreign = store.path.with_name("foreign")
+        with closing(sqlite3.connect(foreign)) as connection:
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute("CREATE TABLE t (x)")
+        contents = foreign.read_bytes()
     store._connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     with store.path.open("r+b") as file:
-        file.write(b"no database " * 400)
+        file.write(contents)
     with pytest.raises(StoreError):
         store.probe()
 

@@ -15,11 +15,11 @@ from gantrans.errors import BusyError, ConfigError, DataError
 from gantrans.images import unit_from_uint8
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.promotion import cycle
+from gantrans.operations.promotion.challenge_pairs import WindowConfig, is_judged, layout_of, windows_of
 from gantrans.operations.promotion.cycle import PROMOTED, REFUSED, WAITING, CycleConfig, Outcome
 from gantrans.operations.promotion.gate import GateConfig
 from gantrans.operations.promotion.registry import Registry
 from gantrans.operations.promotion.versions import RegistryError
-from gantrans.operations.promotion.windows import WindowConfig, is_judged, layout_of, windows_of
 
 DIRECTION = kills.DIRECTION
 NEVER = replace(kills.CONFIG, gate=replace(kills.CONFIG.gate, alpha=0.001, resamples=10_000))

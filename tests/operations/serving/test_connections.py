@@ -14,7 +14,7 @@ import pytest
 from fastapi import FastAPI, Response
 
 from gantrans.operations.serving.connections import RESERVED, Limits, limited, most_connections
-from gantrans.operations.serving.gate import guard
+from gantrans.operations.serving.guard import guard
 from gantrans.operations.serving.hosting import listen, server
 
 
@@ -146,7 +146,7 @@ def test_nonsense_is_answered_in_one_shape_and_not_logged(start: Callable[..., i
             b"x" * 10**5,
         ):
             with connect(port, sent) as one:
-                answer = one.recv(1000)
+                answer = one.recv(1000)  # in one packet
                 assert answer.startswith(b"HTTP/1.1 400"), sent[:20]
                 assert b'{"detail": "' in answer
         for body in (b"zz\r\n", b"5\r\nabcdefgh\r\n", b"-1\r\n"):

@@ -142,6 +142,17 @@ def test_a_prediction_is_judged_measured_and_corrected_by_keyboard(
     changed = {(int(y), int(x)) for y, x in np.argwhere(label != before)}
     assert changed == {(16, 16), (17, 17), (17, 18), (18, 17), (18, 18)}
 
+    page.route("**/verdicts/*", lambda route: route.abort())
+    keys.press("3")
+    says(page, "Not saved yet")
+    page.reload()  # the verdict waits in the browser
+    page.locator("#item-p1").click()
+    page.locator(".reject[data-pending]").wait_for()
+    assert "p1" not in store.verdicts()
+    page.unroute("**/verdicts/*")
+    says(page, "Saved: rejected")
+    assert store.verdicts()["p1"].verdict == "reject"
+
     (tmp_path / "scene.png").write_bytes(good()["png 8"])
     page.set_input_files("#file", tmp_path / "scene.png")
     says(page, "Translated")

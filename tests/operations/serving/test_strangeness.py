@@ -67,6 +67,9 @@ def test_the_queue_has_a_random_share_that_does_not_depend_on_the_image(store: S
     assert (queue["candidates"], queue["random"], queue["strange"]) == (40, 6, 4)
     random = [image["id"] for image in queue["images"] if image["why"] == "random"]
     assert random == [image["id"] for image in plain["images"] if image["why"] == "random"]
+    ages = sorted(int(name[1:]) for name in random)
+    assert ages[0] < 20 <= ages[-1]  # old and new ones
+    assert ages not in ([*range(6)], [*range(34, 40)])
     strange = {image["id"] for image in queue["images"] if image["why"] == "strange"}
     assert {f"p{seed:02d}" for seed in range(4)} <= strange | set(random)
     assert strange.isdisjoint(random)
