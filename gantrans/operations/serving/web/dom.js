@@ -75,6 +75,7 @@ export function askReason({ title, text, action }) {
     };
     $("confirm-cancel").onclick = () => dialog.close("");
     dialog.onclose = () => {
+      if (dialog.open) return; // the event of an earlier question, which was cancelled a moment ago
       if (dialog.returnValue !== "go") return resolve(null);
       const by = $("by").value.trim();
       keep("gantrans-name", by);
