@@ -282,7 +282,7 @@ def _(values: Tensor, window: int, fewest: int) -> Tensor | None:
     return torch.stack(far).amax()
 
 
-ex.background("How far may a window stray")
+ex.background("How far may a window stray", "The monitor does the same")
 ex.breach("Ask the reference.", "textbook")
 ex.breach("Cut its values, *in the order of time*", "interleaved")
 ex.breach("what is left over at the end is dropped, everywhere", "leftovers")
