@@ -152,6 +152,20 @@ def browser() -> Iterator:
         chromium.close()
 
 
+@pytest.fixture(scope="session")
+def prepared_site(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A registry with one champion, and a store with labels; made once, see `site`."""
+    from benchmarks import _cycle_kills as kills
+
+    return kills.prepared(tmp_path_factory.mktemp("site") / "made")
+
+
+@pytest.fixture
+def site(prepared_site: Path, tmp_path: Path) -> Path:
+    """A copy of the prepared site, to change."""
+    return Path(shutil.copytree(prepared_site, tmp_path / "site"))
+
+
 @pytest.fixture
 def at_a_terminal() -> Iterator[None]:
     """Ctrl-C interrupts, as at a terminal; a shell's background job, as CI may be, ignores it."""

@@ -25,17 +25,6 @@ EASY = ["--alpha", 0.45, "--old-margin", 1, "--family-margin", 1, "--defects", "
 NEW = ["registry", "finetune", "gate", "cycle", "drift", "data"]
 
 
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return kills.prepared(tmp_path_factory.mktemp("site") / "made")
-
-
-@pytest.fixture
-def site(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "site")
-    return tmp_path / "site"
-
-
 @pytest.fixture
 def where(site: Path) -> list[object]:
     return ["--registry", site / "models", "--store", site / "feedback.sqlite"]

@@ -1,6 +1,5 @@
 """A turn of the loop: whose labels it uses, what it leaves, who may run it, and what a kill does to it."""
 
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -24,17 +23,6 @@ from gantrans.operations.promotion.versions import RegistryError
 DIRECTION = kills.DIRECTION
 NEVER = replace(kills.CONFIG, gate=replace(kills.CONFIG.gate, alpha=0.001, resamples=10_000))
 """A gate that the small gain of the tests does not convince."""
-
-
-@pytest.fixture(scope="module")
-def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return kills.prepared(tmp_path_factory.mktemp("site") / "made")
-
-
-@pytest.fixture
-def site(made: Path, tmp_path: Path) -> Path:
-    shutil.copytree(made, tmp_path / "site")
-    return tmp_path / "site"
 
 
 @pytest.fixture
