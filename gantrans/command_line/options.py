@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -113,16 +113,22 @@ TrainDirection = Annotated[
         show_default=False,
     ),
 ]
-PartDirection = Annotated[
-    str | None,
-    typer.Option(
+
+
+def _one_of_the_directions(help: str, unless_given: str) -> Any:
+    return typer.Option(
         "--direction",
-        help="Which direction of a run that trained both.",
+        help=help,
         metavar=f"[{'|'.join(directions())}]",
         callback=_check_part,
         autocompletion=lambda: list(directions()),
-        show_default="the run's only one",
-    ),
+        show_default=unless_given,
+    )
+
+
+PartDirection = Annotated[
+    str | None,
+    _one_of_the_directions("Which direction of a run that trained both.", "the run's only one"),
 ]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.", show_default=False)]
 Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with input/ and target/.")]
@@ -141,14 +147,7 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best available")]
 RegistryDirection = Annotated[
     str | None,
-    typer.Option(
-        "--direction",
-        help="Which direction of the registry.",
-        metavar=f"[{'|'.join(directions())}]",
-        callback=_check_part,
-        autocompletion=lambda: list(directions()),
-        show_default="the only one that has versions",
-    ),
+    _one_of_the_directions("Which direction of the registry.", "the only one that has versions"),
 ]
 InRegistry = Annotated[Path, typer.Option("--registry", help="Folder of the registry.", show_default=False)]
 InStore = Annotated[Path, typer.Option("--store", help="SQLite file of `serve`.", show_default=False)]

@@ -1,6 +1,6 @@
 """Routes of the monitors and of the registry: what a person reads and decides who operates the service."""
 
-from typing import Annotated
+from typing import Annotated, Any
 
 from fastapi import APIRouter, HTTPException, Query, Response
 from prometheus_client import CONTENT_TYPE_LATEST
@@ -120,14 +120,12 @@ def registry(monitoring: CurrentMonitoring) -> m.RegistryState:
 
 
 _MOVED: s.Responses = {200: {"model": m.Moved, "description": "An earlier, equal request had done it."}}
+_MOVE: dict[str, Any] = {
+    "tags": ["registry"], "status_code": 201, "responses": _MOVED | s.errors(*_BODY),
+}  # fmt: skip
 
 
-@router.post(
-    "/registry/{direction}/promotions",
-    tags=["registry"],
-    status_code=201,
-    responses=_MOVED | s.errors(*_BODY),
-)
+@router.post("/registry/{direction}/promotions", **_MOVE)
 def promote(
     monitoring: CurrentMonitoring, response: Response, direction: DirectionName, move: m.Move
 ) -> m.Moved:
@@ -135,12 +133,7 @@ def promote(
     return _moved(monitoring, response, "promote", direction, move)
 
 
-@router.post(
-    "/registry/{direction}/rollbacks",
-    tags=["registry"],
-    status_code=201,
-    responses=_MOVED | s.errors(*_BODY),
-)
+@router.post("/registry/{direction}/rollbacks", **_MOVE)
 def rollback(
     monitoring: CurrentMonitoring, response: Response, direction: DirectionName, move: m.Move
 ) -> m.Moved:
