@@ -21,6 +21,7 @@ from gantrans.networks import (
     ResidualUNetConfig,
     UNetConfig,
     VectorDenoiserConfig,
+    VisionTransformerConfig,
 )
 from gantrans.operations.drift.detector import DriftConfig
 from gantrans.operations.drift.profile import HistogramSchema
@@ -29,7 +30,14 @@ from gantrans.operations.promotion.gate import GateConfig
 from gantrans.operations.promotion.triggers import TriggerConfig
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.training import FitConfig
-from gantrans.translation import BidirectionalConfig, DataSpec, Pix2PixConfig, production_recipe, recipe
+from gantrans.translation import (
+    BidirectionalConfig,
+    ConditionalDiffusionConfig,
+    DataSpec,
+    Pix2PixConfig,
+    production_recipe,
+    recipe,
+)
 
 SCALES = ("smoke", "reduced", "full")
 SETTINGS: dict[str, Callable[[], Any]] = {
@@ -39,6 +47,12 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         for scale in SCALES
     },
     **{f"article {scale}": partial(recipe, "both", scale, name="article") for scale in SCALES},
+    **{
+        f"{name} {way} {scale}": partial(recipe, way, scale, name=name)
+        for name in ("transformer", "diffusion")
+        for way in ("sem2layout", "layout2sem")
+        for scale in SCALES
+    },
     **{f"production {scale}": partial(production_recipe, scale) for scale in SCALES},
     **{
         f"clips {source} {scale}": partial(clip_recipe, source, scale)
@@ -53,7 +67,8 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         config.__name__: config
         for config in (
             DataSpec, Pix2PixConfig, BidirectionalConfig, UNetConfig, PatchGANConfig, ResidualUNetConfig,
-            DenoiserConfig, DiffusionConfig, JudgeConfig, SamplerConfig, LayoutConfig, ImagingConfig,
+            DenoiserConfig, VisionTransformerConfig, ConditionalDiffusionConfig, DiffusionConfig,
+            JudgeConfig, SamplerConfig, LayoutConfig, ImagingConfig,
             DriftConfig, HistogramSchema, GateConfig, FineTuneConfig, TriggerConfig, IntakeConfig,
         )
     },
