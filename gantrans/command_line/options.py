@@ -87,12 +87,6 @@ class DefectRule(StrEnum):
     margin = "margin"
 
 
-class Sampler(StrEnum):
-    ddpm = "ddpm"
-    ddim = "ddim"
-    dpmpp = "dpm++"
-
-
 Direction = Annotated[
     str,
     typer.Option(
