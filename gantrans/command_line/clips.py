@@ -3,7 +3,7 @@
 import json
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
@@ -25,6 +25,7 @@ class Sampler(StrEnum):
     ddpm = "ddpm"
     ddim = "ddim"
     dpmpp = "dpm++"
+    renewed = "renewed"
 
 
 Steps = Annotated[
@@ -37,7 +38,11 @@ Steps = Annotated[
 ]
 ChosenSampler = Annotated[
     Sampler | None,
-    typer.Option("--sampler", help="Sampler of a diffusion run; others have one.", show_default="ddpm"),
+    typer.Option(
+        "--sampler",
+        help="Sampler of a diffusion run, renewed for 4 to 20 steps; other runs have one.",
+        show_default="ddpm",
+    ),
 ]
 Rho = Annotated[
     float | None,
@@ -187,10 +192,17 @@ def evaluate_clips(
         typer.echo(f"{name:<18} {value:.3g}" if isinstance(value, float) else f"{name:<18} {value}")
 
 
-def _sampler(sampler: Sampler | None, steps: int | None, rho: float | None) -> "SamplerConfig | None":
+def _sampler(
+    sampler: Sampler | None, steps: int | None, rho: float | None
+) -> "SamplerConfig | Literal['renewed'] | None":
     """The sampler that was asked for; None: the run's own."""
     from gantrans.diffusion import METHODS, SamplerConfig
+    from gantrans.errors import ConfigError
 
+    if sampler is Sampler.renewed:
+        if rho is not None:
+            raise ConfigError("--rho belongs to ddpm, ddim and dpm++; leave it out for --sampler renewed.")
+        return "renewed"
     if sampler is None and rho is None:
         return None
     return SamplerConfig((sampler or Sampler.ddpm).value, steps or METHODS["diffusion"], rho=rho or 1.0)

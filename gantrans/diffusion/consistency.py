@@ -11,6 +11,7 @@ The chain of these equations ends at the image itself, because f(x, t) = c_skip 
 c_skip = 1 and c_out = 0 at zero noise. To sample, f is alternated with fresh noise of a smaller level.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
@@ -36,9 +37,8 @@ CLEAN = -1
 """The timestep of zero noise, below the T timesteps of a schedule."""
 SKIP_WIDTH = 0.1
 """Ratio of noise to signal at which half of f is its input."""
-LAST, CURVE = 0.4, 0.75
-"""Of `few_times`: the last noise level as a share of T, below which a layout is decided and one evaluation
-gives it whole, and the exponent of the spacing: below 1, fewer of the evaluations are near pure noise."""
+LAST = 0.3
+"""Share of T below which an evaluation would change little: a layout is decided there."""
 _LEAST = 1e-6  # smallest probability in a cross-entropy
 
 
@@ -110,8 +110,8 @@ class ConsistencyConfig:
     """
 
     teacher: DiffusionConfig = field(default_factory=DiffusionConfig)
-    levels: int = 32
-    ema: float = 0.95
+    levels: int = 12
+    ema: float = 0.7
     lr: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -231,17 +231,21 @@ class ConsistencyTask:
 
 
 def few_times(count: int, steps: int = 1000) -> tuple[int, ...]:
-    """Timesteps of `count` evaluations for `consistency_sample`, T - 1 first, then down to T `LAST`.
+    """Timesteps of `count` evaluations for `consistency_sample`: evenly spaced from T - 1 down to the last.
+
+    The last is 2 / (count + 1) of T, but at least `LAST`: 999; 999, 667; 999, 799, 600, 400; and so on.
 
     Raises:
         ConfigError: fewer than 1, or more than the schedule has between them.
     """
-    last = round(LAST * steps)
-    if not 1 <= count <= steps - last:
-        raise ConfigError(f"{count} evaluations were asked for; give 1 to {steps - last}.")
-    if count == 1:
-        return (steps - 1,)
-    return tuple(round(steps - 1 - (steps - 1 - last) * (i / (count - 1)) ** CURVE) for i in range(count))
+    last = round(steps * max(LAST, 2.0 / (count + 1))) if count > 1 else steps - 1
+    if not 1 <= count <= max(1, steps - last):
+        raise ConfigError(
+            f"{count} evaluations of a consistency model were asked for; give 1 to "
+            f"{round(steps * (1.0 - LAST))}."
+        )
+    way = max(1, count - 1)
+    return tuple(round(steps - 1 - (steps - 1 - last) * i / way) for i in range(count))
 
 
 def consistency_sample(
@@ -252,6 +256,8 @@ def consistency_sample(
     *,
     generator: torch.Generator,
     prediction: str = "x0",
+    renew: float = 1.0,
+    sharpen: float = 1.0,
     noise: Tensor | None = None,
     chunk: int | None = None,
     progress: bool = False,
@@ -265,12 +271,16 @@ def consistency_sample(
         model: a student, or any denoiser. shape: (N, ...).
         times: descending timesteps, the first T - 1; `few_times` gives good ones.
         generator: of all noise, which is drawn for all N at once, so `chunk` does not change the samples.
+        renew: how much of the noise is fresh: 1 all of it, 0 the share of DDPM, 1 - SNR(t) / SNR(t'). Fresh
+            noise hides errors, and the image alone carries what was decided.
+        sharpen: factor on the log-odds of every predicted pixel, for binary images: above 1 the image that
+            receives new noise is more decided than the prediction.
         noise: the start noise, (N, ...); None draws it.
         chunk: largest number of samples per call of the model; None: all.
         progress: show a progress bar (TQDM_DISABLE=1 hides it as well).
 
     Raises:
-        ConfigError: timesteps that do not descend within the schedule.
+        ConfigError: timesteps that do not descend within the schedule; a share or factor out of range.
     """
     falling = all(a > b for a, b in pairwise(times))
     if not times or not falling or times[0] >= schedule.steps or times[-1] < 0:
@@ -278,17 +288,30 @@ def consistency_sample(
             f"The timesteps of a consistency model are {list(times)}; give descending ones of "
             f"{schedule.steps - 1} to 0."
         )
+    if not 0.0 <= renew <= 1.0 or not sharpen > 0.0:
+        raise ConfigError(f"renew is {renew:g} and sharpen {sharpen:g}; give 0 to 1, and a factor above 0.")
     device = generator.device
     x = torch.randn(shape, generator=generator, device=device) if noise is None else noise.to(device)
-    image = x
+    image, before = x, times[0]
     with torch.no_grad():
         for number, t in enumerate(shown(list(times), "consistency", progress)):
             if number:
+                signal, sigma = float(schedule.signal[before]), float(schedule.sigma[before])
+                kept = (1.0 - renew) * float(schedule.snr[before] / schedule.snr[t])
                 fresh = torch.randn(shape, generator=generator, device=device)
-                x = float(schedule.signal[t]) * image + float(schedule.sigma[t]) * fresh
+                mixed = math.sqrt(kept) * (x - signal * image) / sigma + math.sqrt(1.0 - kept) * fresh
+                x = float(schedule.signal[t]) * image + float(schedule.sigma[t]) * mixed
             filled = torch.full((len(x),), t, device=device)
             parts = zip(x.split(chunk or len(x)), filled.split(chunk or len(x)), strict=True)
             image = torch.cat(
                 [consistency_function(model, schedule, *part, prediction=prediction) for part in parts]
-            ).clamp(-1.0, 1.0)
+            )
+            image, before = _sharpened(image.clamp(-1.0, 1.0), sharpen), t
     return image
+
+
+def _sharpened(image: Tensor, factor: float) -> Tensor:
+    """The log-odds of pixels in [-1, 1], 2 atanh, times a factor."""
+    if factor == 1.0:
+        return image
+    return torch.tanh(factor * torch.atanh(image.clamp(-1.0 + 1e-6, 1.0 - 1e-6)))

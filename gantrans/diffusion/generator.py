@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import torch
 from torch import Tensor
@@ -25,6 +25,11 @@ from gantrans.training import load_checkpoint, load_networks, pick_device
 
 METHODS = {"diffusion": 50, "flow": 10, "distil": 4}
 """How a clip generator is trained, and the network evaluations per clip that its sampler takes by default."""
+SHARPEN = 3.0
+"""Factor on the log-odds of pixels between the evaluations of `consistency_sample` (measured:
+`benchmarks/few_steps.py`)."""
+RENEWED = "renewed"
+"""Name of `consistency_sample` as the sampler of a diffusion run, which it serves without a distillation."""
 _CHUNK = 64  # clips per call of the network
 
 
@@ -71,7 +76,7 @@ class ClipGenerator:
     def draw(
         self,
         count: int,
-        sampler: SamplerConfig | None = None,
+        sampler: SamplerConfig | Literal["renewed"] | None = None,
         *,
         steps: int | None = None,
         family: str | None = None,
@@ -82,8 +87,9 @@ class ClipGenerator:
         """`count` clips, (count, 1, S, S) in [-1, 1], on the CPU.
 
         Args:
-            sampler: of a diffusion run; None: DDPM with `steps`. Other runs have one sampler: flow matching
-                Euler's steps with DDPM's share of fresh noise, a distilled run `consistency_sample`.
+            sampler: of a diffusion run; None: DDPM with `steps`; `RENEWED`: `consistency_sample`. Other runs
+                have one sampler: flow matching Euler's steps with DDPM's share of fresh noise, a distilled
+                run `consistency_sample`.
             steps: network evaluations per clip; None: as in `METHODS`.
             family: one of `recipe.data.names`; None: any, as in the training clips.
             guidance: scale of classifier-free guidance towards the family, see `guided`; of a diffusion run.
@@ -102,7 +108,8 @@ class ClipGenerator:
         generator, shape = torch.Generator(device).manual_seed(seed), (count, 1, size, size)
         evaluations = self.evaluations if steps is None else steps
         chunk = _CHUNK if label is None else None
-        if isinstance(task, DiffusionConfig):
+        if isinstance(task, DiffusionConfig) and sampler != RENEWED:
+            assert not isinstance(sampler, str)
             drawn = sample(
                 denoiser_model(self.network, task, label=label, guidance=guidance),
                 shape, task.noise_schedule, sampler or SamplerConfig(count=evaluations),
@@ -117,9 +124,11 @@ class ClipGenerator:
                 renew="ddpm", generator=generator, chunk=chunk, progress=progress,
             )  # fmt: skip
         else:
+            teacher = task if isinstance(task, DiffusionConfig) else task.teacher
             drawn = consistency_sample(
-                denoiser_model(self.network, task.teacher, label=label), shape, task.teacher.noise_schedule,
-                few_times(evaluations, task.teacher.steps), prediction=task.teacher.prediction,
+                denoiser_model(self.network, teacher, label=label, guidance=guidance),
+                shape, teacher.noise_schedule, few_times(evaluations, teacher.steps),
+                prediction=teacher.prediction, sharpen=SHARPEN if teacher.loss == "cross_entropy" else 1.0,
                 generator=generator, chunk=chunk, progress=progress,
             )  # fmt: skip
         return drawn.cpu()

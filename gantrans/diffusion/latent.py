@@ -31,7 +31,7 @@ class AutoencoderTaskConfig:
 
     Attributes:
         kl: weight of the divergence, in nats per value of the code, against the cross-entropy in nats per
-            pixel. 1 times pixels per value of the code would be the variational bound; far less keeps the code
+            pixel. The variational bound has the number of code values per pixel; far less keeps the code
             smooth without making the image blurred.
     """
 

@@ -1,5 +1,6 @@
 """Consistency distillation: exact at zero noise, targets with known answers, a student of one step."""
 
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -160,13 +161,51 @@ def test_chunks_change_nothing_and_each_time_is_one_evaluation() -> None:
     torch.testing.assert_close(whole, chunked)
 
 
+def test_the_share_of_fresh_noise_reaches_from_ddpms_to_all() -> None:
+    """A model with one fixed answer: renew 0 is DDPM's sampler, with 1 nothing of the old noise is left."""
+    picture = torch.full((4000, 1), 0.4)
+    noise = torch.randn(4000, 1, generator=seeded(0))
+    asked: list[torch.Tensor] = []
+
+    def model(x: torch.Tensor, t: torch.Tensor) -> torch.Tensor:
+        asked.append(x)
+        return picture
+
+    times = (999, 499)  # those of DDPM in two steps
+    ways = {}
+    for renew in (0.0, 1.0):
+        asked.clear()
+        consistency_sample(model, (4000, 1), SCHEDULE, times, generator=seeded(1), renew=renew, noise=noise)
+        ways[renew] = asked[1]
+    asked.clear()
+    sample(
+        model,
+        (4000, 1),
+        SCHEDULE,
+        SamplerConfig("ddpm", 2),
+        prediction="x0",
+        generator=seeded(1),
+        noise=noise,
+    )
+    torch.testing.assert_close(ways[0.0], asked[1], atol=0.02, rtol=0)  # but for the skip, 1e-8 of x at 999
+    signal, sigma = float(SCHEDULE.signal[499]), float(SCHEDULE.sigma[499])
+    rest = (ways[1.0] - signal * 0.4) / sigma
+    torch.testing.assert_close(rest, torch.randn(4000, 1, generator=seeded(1)), atol=1e-4, rtol=0)
+
+
+def test_sharpening_multiplies_the_log_odds() -> None:
+    at_half = lambda x, t: torch.full_like(x, 0.5)  # noqa: E731  probability 3 / 4, odds 3
+    drawn = consistency_sample(at_half, (1, 1), SCHEDULE, (999,), generator=seeded(0), sharpen=2.0)
+    assert float(drawn) == pytest.approx(2 * 0.9 - 1, abs=1e-4)  # odds 9, probability 9 / 10
+
+
 def test_few_times_start_in_pure_noise_and_descend() -> None:
     for count in (1, 2, 4, 10, 50, 500):
         times = few_times(count)
         assert times[0] == 999
         assert len(times) == count
-        assert all(a > b for a, b in zip(times, times[1:], strict=False))
-    assert few_times(1) == (999,)
+        assert all(a > b for a, b in pairwise(times))
+    assert [few_times(count) for count in (1, 2, 4)] == [(999,), (999, 667), (999, 799, 600, 400)]
 
 
 def test_two_and_two_steps_are_four_to_the_bit(tmp_path: Path) -> None:
@@ -193,6 +232,10 @@ def test_it_refuses_what_makes_no_sense() -> None:
     for times in ([], [5, 5], [1000, 2], [5, -1]):
         with pytest.raises(ConfigError, match="descending"):
             consistency_sample(lambda x, t: x, (1, 2), SCHEDULE, times, generator=seeded(0))
-    for count in (0, 700):
+    for renew, sharpen in ((1.5, 1.0), (0.5, 0.0)):
+        with pytest.raises(ConfigError, match="renew is"):
+            consistency_sample(lambda x, t: x, (1, 2), SCHEDULE, (999,), generator=seeded(0),
+                               renew=renew, sharpen=sharpen)  # fmt: skip
+    for count in (0, 701):
         with pytest.raises(ConfigError, match="evaluations"):
             few_times(count)

@@ -87,7 +87,7 @@ def test_clips_survive_the_code_and_the_scale_makes_its_variance_one() -> None:
     assert float(task.autoencoder.scale) == pytest.approx(scale)
     back = decoded(task.autoencoder, codes)
     assert back.abs().max() <= 1.0
-    assert float(((back > 0) == (x > 0)).float().mean()) > 0.97
+    assert float(((back > 0) == (x > 0)).float().mean()) > 0.95
     assert normalise_codes(task.autoencoder, x) == pytest.approx(scale)  # a second call changes nothing
 
 
