@@ -17,9 +17,7 @@ app = typer.Typer()
 def compare(
     source: Annotated[
         str,
-        typer.Option(
-            help="A folder with input/ and target/, procedural, or sky130.", show_default=False
-        ),
+        typer.Option(help="A folder with input/ and target/, procedural, or sky130.", show_default=False),
     ],
     out: Annotated[
         Path, typer.Option(help="Folder of the comparison: report, trained runs.", show_default=False)
@@ -90,8 +88,8 @@ def _resumable(out: Path) -> Iterator[None]:
     except KeyboardInterrupt as stop:
         if (out / "compare.json").exists():
             sentence = (
-                f"Interrupted; {out} has everything up to the last checkpoint: the same command with --resume "
-                "goes on from there."
+                f"Interrupted; {out} has everything up to the last checkpoint: the same command with "
+                "--resume goes on from there."
             )
         else:
             sentence = f"Interrupted before the first training began; nothing was written to {out}."

@@ -13,6 +13,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from gantrans.operations.comparison.intervals import Interval
+
 THEMES = {
     "light": {"ground": "#ffffff", "ink": "#1b1d1f", "grid": "#dfe2e4"},
     "dark": {"ground": "#202326", "ink": "#eceded", "grid": "#3d4348"},
@@ -34,7 +36,8 @@ def _settings(theme: str) -> dict[str, object]:
         ("text.color", "axes.labelcolor", "axes.edgecolor", "xtick.color", "ytick.color"), look["ink"]
     )
     return {
-        **ink, "figure.facecolor": look["ground"], "axes.facecolor": look["ground"], "grid.color": look["grid"],
+        **ink, "figure.facecolor": look["ground"], "axes.facecolor": look["ground"],
+        "grid.color": look["grid"],
         "axes.grid": True, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
         "font.size": 11, "legend.frameon": False, "lines.markersize": 5, "image.interpolation": "nearest",
     }  # fmt: skip
@@ -56,7 +59,12 @@ def curves(
         for k, (name, points) in enumerate(series.items()):
             x, y = zip(*points, strict=True)
             axes.plot(
-                x, y, label=name, color=_COLOURS[theme][k % 5], marker=_MARKERS[k % 5], linestyle=_LINES[k % 5]
+                x,
+                y,
+                label=name,
+                color=_COLOURS[theme][k % 5],
+                marker=_MARKERS[k % 5],
+                linestyle=_LINES[k % 5],
             )
         if diagonal:
             axes.plot([0, 1], [0, 1], color=THEMES[theme]["ink"], linewidth=1, label="right")
@@ -66,15 +74,15 @@ def curves(
         return _png(figure)
 
 
-def trade(points: Mapping[str, tuple[float, float, float, float]], ylabel: str, theme: str) -> bytes:
-    """Quality with its interval over images per second: name -> (images a second, mean, low, high)."""
+def trade(points: Mapping[str, tuple[float, Interval]], ylabel: str, theme: str) -> bytes:
+    """Quality with its interval over images per second: name -> (images a second, quality)."""
     with mpl.rc_context(_settings(theme)):  # type: ignore[arg-type]
         figure = Figure(figsize=(5.2, 3.9), layout="constrained")
         axes = figure.add_subplot()
-        for k, (name, (x, mean, low, high)) in enumerate(points.items()):
-            reach = np.nan_to_num([[mean - low], [high - mean]])
+        for k, (name, (x, y)) in enumerate(points.items()):
+            reach = np.nan_to_num([[y.mean - y.low], [y.high - y.mean]])
             axes.errorbar(
-                [x], [mean], yerr=np.maximum(reach, 0), label=name, color=_COLOURS[theme][k % 5],
+                [x], [y.mean], yerr=np.maximum(reach, 0), label=name, color=_COLOURS[theme][k % 5],
                 marker=_MARKERS[k % 5], linestyle="none", capsize=3,
             )  # fmt: skip
         axes.set(xlabel="images a second, in batches", ylabel=ylabel, xscale="log")

@@ -12,7 +12,7 @@ Array = NDArray[np.float64]
 
 
 def levels(draws: int) -> list[float]:
-    """Nominal levels of the intervals that leave out the i lowest and i highest of K + 1 places, ascending."""
+    """Levels of the intervals that leave out the i lowest and i highest of K + 1 places, ascending."""
     places = draws + 1
     return [(places - 2 * i) / places for i in range((places - 1) // 2, 0, -1)]
 

@@ -53,7 +53,7 @@ def interval(values: Any, clusters: Sequence[str], alpha: float = ALPHA) -> Inte
         clusters: for each image, the file that it was cut from.
     """
     table = np.atleast_2d(np.asarray(values, np.float64))
-    known = np.isfinite(table).all(0)
+    known = np.asarray(np.isfinite(table).all(axis=0))
     table, names = table[:, known], [name for name, use in zip(clusters, known, strict=True) if use]
     if not names:
         return Interval(float("nan"), float("nan"), float("nan"))

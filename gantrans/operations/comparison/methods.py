@@ -104,8 +104,9 @@ def choose_direction(
         if len(fitting) == 1:
             return fitting[0], f"pairs.json says that input/ holds {held} images"
         raise DataError(
-            f"{Path(source) / 'pairs.json'} says that input/ holds {held} images (of {', '.join(image_names())}"
-            f"), which {len(fitting)} directions translate; choose one with --direction."
+            f"{Path(source) / 'pairs.json'} says that input/ holds {held} images (of "
+            f"{', '.join(image_names())}), which {len(fitting)} directions translate; choose "
+            "one with --direction."
         )
     return _by_targets(folder)
 

@@ -12,38 +12,10 @@ from numpy.typing import NDArray
 
 from gantrans.operations import serving
 from gantrans.operations.comparison import wording
+from gantrans.operations.comparison.numerals import number
 
 Image = NDArray[np.uint8]
-_STYLE = Path(serving.__path__[0]) / "web" / "page.css"
-_OWN = """
-body { max-width: 76rem; margin: 0 auto; padding: 1rem; line-height: 1.5; }
-header { margin-bottom: 1rem; }
-h1 { font-size: 1.5rem; line-height: 1.25; margin-bottom: .3rem; }
-h2 { font-size: 1.15rem; margin-bottom: .5rem; }
-section { background: var(--card); border: 1px solid var(--line); border-radius: 10px; padding: 1rem 1.2rem; margin-bottom: 1rem; }
-section > p, section > ul, section > ol { max-width: 46rem; margin: 0 0 .7rem; }
-li { margin-bottom: .3rem; }
-.say { font-size: 1.15rem; font-weight: 600; }
-.scroll { overflow-x: auto; margin-bottom: .7rem; }
-table { border-collapse: collapse; width: 100%; }
-caption { text-align: left; color: var(--quiet); font-size: .92em; padding-bottom: .4rem; }
-th, td { text-align: right; padding: .35rem .6rem; border-bottom: 1px solid var(--line); vertical-align: top; font-weight: 400; }
-thead th { font-weight: 600; white-space: nowrap; }
-th:first-child { text-align: left; font-weight: 600; position: sticky; left: 0; background: var(--card); min-width: 8.5rem; }
-td { white-space: nowrap; }
-td small { display: block; color: var(--quiet); }
-tr.chosen th:first-child { box-shadow: inset 4px 0 0 var(--accept); }
-.tag { display: block; color: var(--accept); font-size: .85em; }
-.chart { display: block; margin: 0; }
-.chart img { width: 100%; max-width: 33rem; height: auto; border-radius: 6px; }
-.tiles { display: grid; grid-template-columns: repeat(auto-fill, minmax(6.6rem, 1fr)); gap: .6rem; margin-bottom: .8rem; }
-.tiles figure { display: block; }
-.tiles figcaption { white-space: normal; line-height: 1.25; }
-.tiles img { width: 100%; aspect-ratio: 1; object-fit: contain; image-rendering: pixelated; background: var(--well); border-radius: 6px; }
-code { font: .92em/1.4 ui-monospace, "DejaVu Sans Mono", monospace; overflow-wrap: anywhere; }
-pre { white-space: pre-wrap; background: var(--ground); border-radius: 6px; padding: .6rem .8rem; margin: 0 0 .7rem; overflow-wrap: anywhere; }
-@media (max-width: 480px) { body { padding: .5rem; } section { padding: .8rem; } h1 { font-size: 1.25rem; } }
-"""
+_WEB = Path(serving.__path__[0]) / "web"
 
 
 def page(
@@ -68,7 +40,7 @@ def page(
         _section("How it was measured", _items(wording.method(contents))),
         _section("Go on", *map(_command, wording.commands(contents))),
     ]
-    style = _STYLE.read_text("utf-8") + _OWN
+    style = "".join((_WEB / name).read_text("utf-8") for name in ("page.css", "compare.css"))
     return (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
@@ -152,11 +124,11 @@ def _higher(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
 
 def _measure(value: Mapping[str, Any] | None) -> str:
     if value is None or value["mean"] is None:
-        return "–"
+        return "-"
     bounds = ""
     if value["low"] is not None and value["high"] is not None:
-        bounds = f"<small>{wording.number(value['low'])} to {wording.number(value['high'])}</small>"
-    return wording.number(value["mean"]) + bounds
+        bounds = f"<small>{number(value['low'])} to {number(value['high'])}</small>"
+    return number(value["mean"]) + bounds
 
 
 def _cost(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]]) -> str:
@@ -169,10 +141,10 @@ def _cost(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]
             (
                 row["name"],
                 [
-                    wording.number(1000 * row["alone_s"]),
-                    wording.number(row["images_per_s"]),
-                    "–" if row["baseline"] else f"{row['parameters']:,.0f}",
-                    "–" if row["memory"] is None else wording.number(row["memory"] / 1e6),
+                    number(1000 * row["alone_s"]),
+                    number(row["images_per_s"]),
+                    "-" if row["baseline"] else f"{row['parameters']:,.0f}",
+                    "-" if row["memory"] is None else number(row["memory"] / 1e6),
                 ],
             )
             for row in rows
@@ -185,7 +157,7 @@ def _cost(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]
 def _training(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]]) -> str:
     unit = "core-seconds" if contents["plan"]["clock"] == "cpu" else "seconds"
     rows = [
-        (name, [f"{one['steps']:,}", wording.number(one["seconds"]), _code(one["folder"])])
+        (name, [f"{one['steps']:,}", number(one["seconds"]), _code(one["folder"])])
         for name, one in contents["trainings"].items()
     ]
     table = _table(wording.budget(contents), ["training", "steps", unit, "folder"], rows, None)
@@ -253,4 +225,3 @@ def _png(image: Image) -> bytes:
 
 def _url(png: bytes) -> str:
     return "data:image/png;base64," + base64.b64encode(png).decode()
-

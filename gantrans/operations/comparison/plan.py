@@ -20,12 +20,15 @@ SCORING_SHARE = 0.2
 VALIDATIONS = 8
 """Points of the curve of quality over seconds, fewer where they would take more than a fifth of the time."""
 _VALIDATION_SHARE = 0.2
-MOST_SEEDS = 3
+FEWEST_SEEDS, MOST_SEEDS = 3, 5
+"""Trainings per method if there is time for more than one: two say next to nothing about their spread."""
 DRAWS = 19
 """Draws per input: the target's rank among so many leaves 2 of 20 places outside, 10 %."""
 FEW_DRAWS = 9
-_MOST_DRAWN, _FEWEST_DRAWN = 64, 16
-_FEWEST_TESTED = 64
+_MOST_DRAWN, _FEWEST_DRAWN = 64, 8
+_FEWEST_TESTED = 32
+_TIMED = 48
+"""Images that measuring the speed of one method translates, about."""
 NFE = (20, 4, 1)
 """Network evaluations per draw at which a diffusion model is judged."""
 
@@ -107,8 +110,12 @@ def measure(
     device: str | None,
     clock: str,
 ) -> dict[str, Measured]:
-    """Time every method on throwaway copies. `seconds` is the wall time planned for each training, of which about
-    a twentieth is spent (see `measure_costs`)."""
+    """Time every method on throwaway copies.
+
+    Args:
+        seconds: wall time planned for each training, of which about a twentieth is spent; see
+            `measure_costs`.
+    """
     measured = {}
     for name, chosen in recipes.items():
         batches = BatchSource(training, chosen.direction, chosen.batch_size, chosen.seed)
@@ -118,7 +125,9 @@ def measure(
             validate=validation_of(chosen, validation), device=device,
         )  # fmt: skip
         wall, core = time.perf_counter() - wall, time.process_time() - core
-        measured[name] = Measured(costs, wall / core if clock == "cpu" and core > 0 else 1.0, chosen.fit.steps)
+        measured[name] = Measured(
+            costs, wall / core if clock == "cpu" and core > 0 else 1.0, chosen.fit.steps
+        )
     return measured
 
 
@@ -140,8 +149,8 @@ def make_plan(
 
     Args:
         seconds: wall seconds left for trainings and scoring together.
-        seeds: trainings per method; None: a second and a third one as far as every method then still gets
-            all steps of its recipe.
+        seeds: trainings per method; None: several, if every method then still gets all steps of its recipe
+            and all of them can be judged in the time that is kept for it.
         tests: test images that there are.
         evaluations: of a network for one answer of every method and every number of steps together.
     """
@@ -149,11 +158,13 @@ def make_plan(
     ratios = sum(m.wall_per_s for m in measured.values())
     alone = training / ratios
     whole = min(alone / (m.full * m.costs.step) for m in measured.values())
-    count = seeds if seeds is not None else max(1, min(MOST_SEEDS, int(whole)))
-    core = alone / count
-    shares = {name: _share(m, core) for name, m in measured.items()}
     slowest = max(m.costs.step * m.wall_per_s for m in measured.values())
     forward = slowest / batch_size / 3.0  # a step is about three passes
+    least = (evaluations * (_FEWEST_TESTED + _TIMED) + FEW_DRAWS * sum(NFE) * _FEWEST_DRAWN) * forward
+    several = min(int(whole), int(SCORING_SHARE * seconds / least), MOST_SEEDS)
+    count = seeds or (several if several >= FEWEST_SEEDS else 1)
+    core = alone / count
+    shares = {name: _share(m, core) for name, m in measured.items()}
     scoring = SCORING_SHARE * seconds / count
     tested = min(tests, max(_FEWEST_TESTED, int(0.4 * scoring / (evaluations * forward))))
     drawn, draws = _draws(0.4 * scoring, forward)
@@ -177,4 +188,3 @@ def _draws(seconds: float, forward: float) -> tuple[int, int]:
         if images >= _FEWEST_DRAWN:
             return min(images, _MOST_DRAWN), draws
     return _FEWEST_DRAWN, FEW_DRAWS
-

@@ -5,7 +5,7 @@ from types import TracebackType
 
 from tqdm.auto import tqdm
 
-_FORMAT = "{desc:<28} {percentage:3.0f} %|{bar}| {elapsed} gone, about {remaining} left"
+_FORMAT = "{desc:<34} {percentage:3.0f} %|{bar}| {elapsed} gone, about {remaining} left"
 
 
 class Progress:

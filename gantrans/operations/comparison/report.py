@@ -103,7 +103,7 @@ def notes(
     if plan.seeds == 1:
         found.append(
             "Each method was trained once. Intervals are over test images, and another training can come out "
-            "differently: give more minutes, or --seeds 2, for a second training of each."
+            "differently: more minutes, or --seeds 3, give further trainings of each."
         )
     if files < FEW_PAIRS:
         found.append(
@@ -113,8 +113,8 @@ def notes(
     short = [f"{m} {s.steps / s.full:.0%}" for m, s in plan.shares.items() if s.steps < 0.5 * s.full]
     if short:
         found.append(
-            f"The time allowed less than half of the steps that the recipe has: {', '.join(short)}. With more "
-            "minutes the order can change."
+            f"The time allowed less than half of the steps that the recipe has: {', '.join(short)}. With "
+            "more minutes the order can change."
         )
     for row in rows:
         reached = row.coverage()
@@ -161,9 +161,7 @@ def _pictures(
             answers[row.name] = stored["outputs"][list(chosen.values())]
     found = {}
     for k, (place, index) in enumerate(chosen.items()):
-        given, target = (
-            uint8_from_unit(images[index])[0].numpy() for images in (test.inputs, test.targets)
-        )
+        given, target = (uint8_from_unit(images[index])[0].numpy() for images in (test.inputs, test.targets))
         found[place] = {"input": given, **{name: made[k] for name, made in answers.items()}, "target": target}
     return found
 
@@ -181,10 +179,7 @@ def _figures(
     points = {name: curve(one.folder).get(score, []) for name, one in trained.items() if not one.failed}
     shares = {row.name: row.coverage() for row in rows if row.varied}
     main = test.metrics[0]
-    speeds = {
-        row.name: (row.images_per_s, found[row.name][main].mean, found[row.name][main].low, found[row.name][main].high)
-        for row in rows
-    }  # fmt: skip
+    speeds = {row.name: (row.images_per_s, found[row.name][main]) for row in rows}
     figures: dict[str, dict[str, bytes]] = {}
     for theme in charts.THEMES:
         drawn = {

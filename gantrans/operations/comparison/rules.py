@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from gantrans.operations.comparison.intervals import ALPHA, FEWEST, Array, Interval, interval
+from gantrans.operations.comparison.numerals import number
 
 DECIDED, EQUAL, UNDECIDED = "decided", "equal", "undecided"
-_SIGNIFICANT = 3
 
 
 @dataclass(frozen=True)
@@ -72,7 +72,8 @@ class Recommendation:
     def to_dict(self) -> dict[str, Any]:
         """Plain Python for JSON."""
         rivals = [
-            {"name": r.name, "standing": r.standing, "difference": r.difference.to_dict()} for r in self.rivals
+            {"name": r.name, "standing": r.standing, "difference": r.difference.to_dict()}
+            for r in self.rivals
         ]
         return {
             "verdict": self.verdict, "name": self.name, "leader": self.leader, "reasons": list(self.reasons),
@@ -102,7 +103,7 @@ def recommend(
     if not fitting:
         return Recommendation(UNDECIDED, None, None, (*reasons, "So no method is left to recommend."))
     leader = max(fitting, key=lambda c: (_mean(c, measure), c.images_per_s, c.name))
-    reasons.append(f"{leader.name} has the best mean {measure.label}: {_number(_value(leader))}.")
+    reasons.append(f"{leader.name} has the best mean {measure.label}: {number(_value(leader))}.")
     against = [c for c in candidates if c is not leader and (c.baseline or c in fitting)]
     rivals = tuple(_against(leader, other, clusters, measure, len(against)) for other in against)
     reasons += [_sentence(leader.name, rival, measure, files) for rival in rivals]
@@ -129,14 +130,14 @@ def _decide(
     near = [r for r in rivals if r.standing != "worse"]
     still_open = [r for r in near if r.standing == "open" and by_name[r.name].method != leader.method]
     if still_open:
-        reasons += [_needed(leader.name, rival, files) for rival in still_open]
+        reasons += [_needed(leader, rival, files) for rival in still_open]
         return Recommendation(UNDECIDED, None, leader.name, tuple(reasons), rivals)
     best = max([leader, *(by_name[r.name] for r in near)], key=lambda c: (c.images_per_s, c.name))
     others = any(by_name[r.name].method != leader.method for r in near)
     if near and best is not leader:
         reasons.append(
             f"{best.name} is taken, as it is the fastest of those not worse "
-            f"({_number(best.images_per_s)} images a second)."
+            f"({number(best.images_per_s)} images a second)."
         )
     return Recommendation(EQUAL if others else DECIDED, best.name, leader.name, tuple(reasons), rivals)
 
@@ -153,8 +154,8 @@ def _fitting(
             reasons.append(f"{candidate.name} is out: it has one answer per input, and several are needed.")
         elif limit is not None and candidate.images_per_s < limit:
             reasons.append(
-                f"{candidate.name} is out: {_number(candidate.images_per_s)} images a second, "
-                f"{_number(limit)} are needed."
+                f"{candidate.name} is out: {number(candidate.images_per_s)} images a second, "
+                f"{number(limit)} are needed."
             )
         else:
             fitting.append(candidate)
@@ -169,10 +170,9 @@ def _against(
         ours, theirs = ours.mean(0, keepdims=True), theirs.mean(0, keepdims=True)
     found = interval(measure.sign() * (ours - theirs), clusters, ALPHA / comparisons)
     small = found.known and max(abs(found.low), abs(found.high)) < measure.margin
+    standing = "worse" if found.side > 0 else "open"
     if small and not other.baseline:
         standing = "equal"
-    else:
-        standing = "worse" if found.side > 0 else "open"
     return Rival(other.name, found, standing)
 
 
@@ -188,39 +188,35 @@ def _sentence(leader: str, rival: Rival, measure: Measure, files: int) -> str:
     d = rival.difference
     ending = {
         "worse": "above zero, so the difference is not chance",
-        "equal": f"within {_number(measure.margin)} of zero, so the two count as equal",
+        "equal": f"within {number(measure.margin)} of zero, so the two count as equal",
         "open": "zero is not excluded, and neither is a difference that matters",
     }[rival.standing]
+    better = "better" if d.mean >= 0 else "worse"
     return (
-        f"{leader} against {rival.name}: better by {_number(d.mean)} in {measure.label} (interval "
-        f"{_number(d.low)} to {_number(d.high)}, {files} test files): {ending}."
+        f"{leader} against {rival.name}: {better} by {number(abs(d.mean))} in {measure.label} (interval "
+        f"{number(d.low)} to {number(d.high)}, {files} test files): {ending}."
     )
 
 
 def _too_few(files: int) -> str:
     return (
-        f"Too few pairs to decide: the test split has {files} file{'s' * (files != 1)}, and at least {FEWEST} "
-        "are needed. Add pairs, or assign more of them to test in a split.csv."
+        f"Too few pairs to decide: the test split has {files} file{'s' * (files != 1)}, and at least "
+        f"{FEWEST} are needed. Add pairs, or assign more of them to test in a split.csv."
     )
 
 
-def _needed(leader: str, rival: Rival, files: int) -> str:
-    """How many test files would settle a difference of the size that was seen."""
+def _needed(leader: Candidate, rival: Rival, files: int) -> str:
+    """What would settle a difference of the size that was seen."""
     d = rival.difference
     half = (d.high - d.low) / 2
-    seen = f"{leader} and {rival.name} cannot be told apart"
+    seen = f"{leader.name} and {rival.name} cannot be told apart"
+    if len(leader.quality) > 1:
+        return f"{seen}; more minutes, or further trainings (--seeds), would show more."
     if not (d.known and d.mean > 0 and half > 0):
         return f"{seen}; more test files or more minutes would show more."
     files_needed = int(np.ceil(files * (half / d.mean) ** 2))
     if files_needed > 100_000:
         return f"{seen}: the difference is next to nothing beside its spread."
-    return f"{seen}: a difference of this size would need about {files_needed:,} test files instead of {files}."
-
-
-def _number(value: float) -> str:
-    """Three significant digits, without an exponent for usual sizes."""
-    if not np.isfinite(value):
-        return "not known"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.{_SIGNIFICANT}g}"
+    return (
+        f"{seen}: a difference of this size would need about {files_needed:,} test files instead of {files}."
+    )

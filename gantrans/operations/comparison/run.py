@@ -10,7 +10,6 @@ Every file is replaced completely or not at all. What exists is not made again, 
 
 import io
 import json
-import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -206,7 +205,7 @@ def _score_all(
     sound = {job: done for job, done in trained.items() if not done.failed}
     planned = plan.seconds / (1.0 - SCORING_SHARE) * SCORING_SHARE / (len(sound) + 1)
     for job, done in sound.items():
-        progress.begin(f"{job.name} on {len(test.targets)} test images")
+        progress.begin(f"judging {job.name}")
         for steps in variants(pairs.recipes[job.method]):
             name = job.name if steps is None else f"{job.name}-{steps}"
             if not (out / "scores" / f"{name}.json").exists():
@@ -233,7 +232,9 @@ def _report(
     for job, done in trained.items():
         if not done.failed:
             sound.setdefault(job.method, []).append(job.name)
-    rows = make_rows(out, {method: (names, variants(pairs.recipes[method])) for method, names in sound.items()})
+    rows = make_rows(
+        out, {method: (names, variants(pairs.recipes[method])) for method, names in sound.items()}
+    )
     about = {"direction": pairs.direction, "reason": pairs.reason}
     splits = {"train": pairs.training, "val": pairs.validation, "test": pairs.test}
     by_name = {job.name: done for job, done in trained.items()}

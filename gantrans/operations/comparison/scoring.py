@@ -76,7 +76,7 @@ def score(predictor: Predictor, test: TestSet, drawn: int, draws: int) -> tuple[
         found["draws"] = _of_one_answer(outputs, test, drawn)
     found["speed"] = speed(predictor.translate, test.inputs)
     found["speed"]["parameters"] = parameters(predictor.generator)
-    found["speed"]["memory"] = memory(lambda: predictor.translate(test.inputs[:1]), predictor.device)
+    found["speed"]["memory"] = memory(lambda: predictor.answers(test.inputs[:1], 1), predictor.device)
     return found, outputs
 
 

@@ -91,6 +91,6 @@ def _check_equal(path: Path, stored: Mapping[str, Any], settings: Settings) -> N
     if differing:
         listed = "; ".join(f"{name}: {stored[name]!r} there, {now[name]!r} here" for name in differing)
         raise CheckpointError(
-            f"{path} belongs to a comparison with other settings ({listed}); use the same settings or another "
-            "--out."
+            f"{path} belongs to a comparison with other settings ({listed}); use the same settings or "
+            "another --out."
         )

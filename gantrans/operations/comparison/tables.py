@@ -61,8 +61,8 @@ class Row:
         """(nominal, observed) shares of target pixels inside the intervals of the draws."""
         if not self.varied:
             return []
-        hits = np.sum([score["draws"]["hits"] for score in self.scores], axis=0, dtype=np.float64)
-        counts = np.sum([score["draws"]["counts"] for score in self.scores], axis=0, dtype=np.float64)
+        hits = np.concatenate([np.asarray(score["draws"]["hits"]) for score in self.scores])
+        counts = np.concatenate([np.asarray(score["draws"]["counts"]) for score in self.scores])
         shares = coverage(hits, counts).tolist()
         return list(zip(self.scores[0]["draws"]["levels"], shares, strict=True))
 

@@ -44,10 +44,11 @@ def train(
         return done
     batches = BatchSource(training, chosen.direction, chosen.batch_size, chosen.seed)
     begun = (folder / "config.json").exists()
+    callbacks = {"on_log": lambda record: on_step(int(record["step"]))}
     try:
         result = fit(
             build_task(chosen), batches, chosen.fit, out=folder, resume=begun,
-            validate=validation_of(chosen, validation), callbacks={"on_log": lambda r: on_step(int(r["step"]))},
+            validate=validation_of(chosen, validation), callbacks=callbacks,
             extra={"recipe": to_dict(chosen)}, progress=False, device=device,
         )  # fmt: skip
     except TrainingError as error:

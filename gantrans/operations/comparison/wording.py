@@ -7,6 +7,7 @@ from typing import Any
 from gantrans.directions import direction as registered
 from gantrans.operations.comparison.intervals import FEWEST
 from gantrans.operations.comparison.methods import METHODS
+from gantrans.operations.comparison.numerals import number
 from gantrans.operations.comparison.plan import SCORING_SHARE
 
 EXPLAINED = {
@@ -29,15 +30,6 @@ EXPLAINED = {
 PLACES = {"worst": "Worst", "median": "Median", "best": "Best"}
 
 
-def number(value: float) -> str:
-    """Three significant digits, with thousands separated and no exponent for usual sizes."""
-    if value == 0:
-        return "0"
-    if abs(value) >= 100:
-        return f"{value:,.0f}"
-    return f"{value:.3g}" if abs(value) >= 1e-4 else f"{value:.1e}"
-
-
 def title(contents: Mapping[str, Any]) -> str:
     """The title of the report."""
     chosen = registered(contents["direction"])
@@ -50,8 +42,8 @@ def subject(contents: Mapping[str, Any]) -> str:
     pairs, settings = contents["pairs"], contents["settings"]
     counts = ", ".join(f"{pairs[s]['images']:,} {s}" for s in ("train", "val", "test"))
     return (
-        f"{', '.join(settings['methods'])}; {number(settings['minutes'])} minutes; images: {counts}. Direction "
-        f"{contents['direction']}: {contents['reason']}."
+        f"{', '.join(settings['methods'])}; {number(settings['minutes'])} minutes; images: {counts}. "
+        f"Direction {contents['direction']}: {contents['reason']}."
     )
 
 
@@ -94,9 +86,9 @@ def calibration(contents: Mapping[str, Any]) -> str:
     """How to read the table of coverage."""
     plan = contents["plan"]
     return (
-        f"For {plan['drawn']} test images {plan['draws']} answers each were drawn. Where the target is one more "
-        "draw of the same kind, an interval of 90 % holds it at 90 % of the pixels. Pixels on which all answers "
-        "and the target agree do not count."
+        f"For {plan['drawn']} test images {plan['draws']} answers each were drawn. Where the target is one "
+        "more draw of the same kind, an interval of 90 % holds it at 90 % of the pixels. Pixels on which all "
+        "answers and the target agree do not count."
     )
 
 
@@ -116,13 +108,13 @@ def method(contents: Mapping[str, Any]) -> list[str]:
         f"Equal budgets: {number(plan['core_s'])} {clock} for {trainings} of each method, out of "
         f"{number(settings['minutes'])} minutes in all. Measuring what a step costs took "
         f"{number(plan['calibration_s'])} s of them, and {SCORING_SHARE:.0%} were kept for judging.",
-        f"One test split of {tested['files']} files ({tested['images']} images of the network's size), used at "
-        "the very end and for nothing else; checkpoints are chosen on the validation split.",
+        f"One test split of {tested['files']} files ({tested['images']} images of the network's size), used "
+        "at the very end and for nothing else; checkpoints are chosen on the validation split.",
         f"Intervals: {over}, 95 %. Images cut from one file are resampled together; from 40 files on a "
         "bootstrap, below that Student's t. Differences are paired, image by image, and all intervals of the "
         "recommendation hold together at 95 %.",
-        f"Recommended is the method with the best mean {contents['measure']['label']} if it is better than the "
-        "baseline and every rival is worse; differences within "
+        f"Recommended is the method with the best mean {contents['measure']['label']} if it is better than "
+        "the baseline and every rival is worse; differences within "
         f"{number(contents['measure']['margin'])} count as equal, and then the fastest is taken. "
         f"Fewer than {FEWEST} test files, or a rival that cannot be told apart: undecided.",
     ]
