@@ -96,12 +96,12 @@ def strips(rows: Mapping[str, Mapping[str, Image]], theme: str) -> bytes:
     with mpl.rc_context(_settings(theme)):  # type: ignore[arg-type]
         figure = Figure(figsize=(1.5 * len(columns), 1.7 * len(rows)), layout="constrained")
         grid = figure.subplots(len(rows), len(columns), squeeze=False)
+        for axes, column in zip(grid[0], columns, strict=True):
+            axes.set_title(column, fontsize=9)
         for line, (name, images) in zip(grid, rows.items(), strict=True):
+            line[0].set_ylabel(name)
             for axes, column in zip(line, columns, strict=True):
                 _show(axes, images[column])
-                if line is grid[0]:
-                    axes.set_title(column, fontsize=9)
-            line[0].set_ylabel(name)
         return _png(figure)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -89,16 +90,18 @@ def _table(
     caption: str, heads: Sequence[str], rows: Iterable[tuple[str, Sequence[str]]], chosen: str | None
 ) -> str:
     """A table whose first column names the rows; a cell is HTML already."""
+    name = "table-" + "-".join(re.findall("[a-z]+", caption.lower())[:6])
     head = "".join(f'<th scope="col">{escape(h)}</th>' for h in heads)
     body = []
-    for name, cells in rows:
-        tag = '<span class="tag">recommended</span>' if name == chosen else ""
+    for row, cells in rows:
+        tag = '<span class="tag">recommended</span>' if row == chosen else ""
         line = "".join(f"<td>{cell}</td>" for cell in cells)
-        mark = ' class="chosen"' if name == chosen else ""
-        body.append(f'<tr{mark}><th scope="row">{escape(name)}{tag}</th>{line}</tr>')
-    return (
-        f'<div class="scroll" role="region" aria-label="{escape(caption)}" tabindex="0"><table>'
-        f"<caption>{escape(caption)}</caption><thead><tr>{head}</tr></thead>"
+        mark = ' class="chosen"' if row == chosen else ""
+        body.append(f'<tr{mark}><th scope="row">{escape(row)}{tag}</th>{line}</tr>')
+    return (  # a caption inside would scroll out of a narrow screen with its table
+        f'<p class="quiet" id="{name}">{escape(caption)}</p>'
+        f'<div class="scroll" role="region" aria-labelledby="{name}" tabindex="0">'
+        f'<table aria-labelledby="{name}"><thead><tr>{head}</tr></thead>'
         f"<tbody>{''.join(body)}</tbody></table></div>"
     )
 
@@ -109,7 +112,7 @@ def _quality(contents: Mapping[str, Any]) -> str:
     heads = {name: m["label"] for row in rows for name, m in row["measures"].items()}
     table = _table(
         f"Mean over {contents['tested']['images']} test images, with the 95 % interval below it.",
-        ["method", *(f"{heads[n]} {'↑' if _higher(rows, n) else '↓'}" for n in names)],
+        ["method", *(f"{heads[n]} {_arrow(rows, n)}".strip() for n in names)],
         [(row["name"], [_measure(row["measures"].get(n)) for n in names]) for row in rows],
         contents["recommendation"]["name"],
     )
@@ -118,8 +121,9 @@ def _quality(contents: Mapping[str, Any]) -> str:
     return _section("Quality on the test images", table, _paragraph(more, "quiet"), _items(explained))
 
 
-def _higher(rows: Sequence[Mapping[str, Any]], name: str) -> bool:
-    return any(row["measures"][name]["higher"] for row in rows if name in row["measures"])
+def _arrow(rows: Sequence[Mapping[str, Any]], name: str) -> str:
+    higher = next(row["measures"][name]["higher"] for row in rows if name in row["measures"])
+    return {True: "↑", False: "↓", None: ""}[higher]
 
 
 def _measure(value: Mapping[str, Any] | None) -> str:
@@ -141,10 +145,10 @@ def _cost(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]
             (
                 row["name"],
                 [
-                    number(1000 * row["alone_s"]),
-                    number(row["images_per_s"]),
+                    _maybe(row["alone_s"], 1000.0),
+                    _maybe(row["images_per_s"]),
                     "-" if row["baseline"] else f"{row['parameters']:,.0f}",
-                    "-" if row["memory"] is None else number(row["memory"] / 1e6),
+                    _maybe(row["memory"], 1e-6),
                 ],
             )
             for row in rows
@@ -152,6 +156,10 @@ def _cost(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]
         contents["recommendation"]["name"],
     )
     return _section("Speed and size", table, _chart(figures, "speed", wording.speeds(contents)))
+
+
+def _maybe(value: float | None, factor: float = 1.0) -> str:
+    return "-" if value is None else number(factor * value)
 
 
 def _training(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]]) -> str:

@@ -32,7 +32,8 @@ LABELS = {
 }  # fmt: skip
 LENGTHS = ("epe", "cd_error_abs")
 UNITS = {"psnr": "dB", "spectrum": "dB"}
-HIGHER = ("iou", "ssim", "psnr")
+HIGHER = {"iou": True, "ssim": True, "psnr": True, "diversity": None}
+"""Whether more is better (None: neither more nor less is); of the other measures less is."""
 FEW_PAIRS = 100
 """Training files below which the report says that more would probably change the result."""
 _OFF = 0.03
@@ -139,13 +140,13 @@ def _training(out: Path, one: Trained) -> dict[str, Any]:
 
 def _row(row: Row, found: Mapping[str, Interval], unit: str) -> dict[str, Any]:
     measures = {
-        name: {**value.to_dict(), "label": label(name, unit), "higher": name in HIGHER}
+        name: {**value.to_dict(), "label": label(name, unit), "higher": HIGHER.get(name, False)}
         for name, value in found.items()
     }
     return {
         "name": row.name, "method": row.method, "steps": row.steps, "baseline": row.baseline,
         "trainings": len(row.scores), "varied": row.varied, "draws": row.scores[0]["draws"]["count"],
-        "measures": measures, "coverage": row.coverage(), "images_per_s": row.images_per_s,
+        "measures": measures, "coverage": row.coverage(), "images_per_s": row.speed("images_per_s"),
         "alone_s": row.speed("alone_s"), "parameters": row.speed("parameters"), "memory": row.speed("memory"),
         "batch": row.scores[0]["speed"]["batch"],
     }  # fmt: skip
@@ -179,7 +180,11 @@ def _figures(
     points = {name: curve(one.folder).get(score, []) for name, one in trained.items() if not one.failed}
     shares = {row.name: row.coverage() for row in rows if row.varied}
     main = test.metrics[0]
-    speeds = {row.name: (row.images_per_s, found[row.name][main]) for row in rows}
+    speeds = {
+        row.name: (speed, found[row.name][main])
+        for row in rows
+        if (speed := row.speed("images_per_s")) is not None
+    }
     figures: dict[str, dict[str, bytes]] = {}
     for theme in charts.THEMES:
         drawn = {

@@ -96,7 +96,10 @@ def baseline(test: TestSet, validation: PairedDataset, drawn: int) -> tuple[str,
     outputs = call(test.inputs)
     found = _of_answers(outputs, test)
     found["draws"] = _of_one_answer(outputs, test, drawn)
-    found["speed"] = speed(call, test.inputs) | {"parameters": 0, "memory": None}
+    timed = speed(call, test.inputs)
+    if not test.binary:  # nothing is computed
+        timed |= {"alone_s": None, "images_per_s": None}
+    found["speed"] = timed | {"parameters": None, "memory": None}
     return label, found, outputs
 
 

@@ -25,6 +25,10 @@ MEASURES = {
 """The measures that can decide: IoU or SSIM of one answer, CRPS of several."""
 
 
+POSITIVE = ("epe", "cd_error_abs", "opens", "bridges", "l1", "crps", "diversity", "spectrum")
+"""Measures that cannot be negative, and neither can the bounds of their means."""
+
+
 @dataclass(frozen=True)
 class Row:
     """A method at one number of steps (or the baseline) over all its trainings.
@@ -51,11 +55,6 @@ class Row:
         """A number on speed or size: median over the trainings, or None."""
         known = [score["speed"][name] for score in self.scores if score["speed"][name] is not None]
         return float(np.median(known)) if known else None
-
-    @property
-    def images_per_s(self) -> float:
-        """Images per second in batches."""
-        return self.speed("images_per_s") or 0.0
 
     def coverage(self) -> list[tuple[float, float]]:
         """(nominal, observed) shares of target pixels inside the intervals of the draws."""
@@ -128,7 +127,12 @@ def intervals(row: Row, test: TestSet, real: Any) -> dict[str, Interval]:
     spectra = [score["spectrum"] for score in row.scores]
     if real is not None and all(one is not None for one in spectra):
         found["spectrum"] = Interval(*spectrum_distance(np.mean(spectra, axis=0), real, test.cluster))
-    return found
+    return {name: _clipped(value) if name in POSITIVE else value for name, value in found.items()}
+
+
+def _clipped(value: Interval) -> Interval:
+    """An interval of what cannot be negative."""
+    return Interval(value.mean, max(0.0, value.low), value.high) if value.known else value
 
 
 def decide(rows: Sequence[Row], test: TestSet, wishes: Wishes) -> tuple[str, Recommendation]:
@@ -140,7 +144,7 @@ def decide(rows: Sequence[Row], test: TestSet, wishes: Wishes) -> tuple[str, Rec
     candidates = [
         Candidate(
             row.name, row.method, row.draws["crps"] if name == "crps" else row.metrics[name],
-            row.images_per_s, row.varied, row.baseline,
+            row.speed("images_per_s") or 0.0, row.varied, row.baseline,
         )
         for row in rows
     ]  # fmt: skip

@@ -42,7 +42,7 @@ def subject(contents: Mapping[str, Any]) -> str:
     pairs, settings = contents["pairs"], contents["settings"]
     counts = ", ".join(f"{pairs[s]['images']:,} {s}" for s in ("train", "val", "test"))
     return (
-        f"{', '.join(settings['methods'])}; {number(settings['minutes'])} minutes; images: {counts}. "
+        f"{', '.join(settings['methods'])}; {settings['minutes']:g} minutes; images: {counts}. "
         f"Direction {contents['direction']}: {contents['reason']}."
     )
 
@@ -78,7 +78,11 @@ def budget(contents: Mapping[str, Any]) -> str:
 
 def speeds(contents: Mapping[str, Any]) -> str:
     """Alt text of the figure of quality over speed."""
-    rows = [f"{row['name']} {number(row['images_per_s'])}" for row in contents["rows"]]
+    rows = [
+        f"{row['name']} {number(row['images_per_s'])}"
+        for row in contents["rows"]
+        if row["images_per_s"] is not None
+    ]
     return f"Quality over images a second: {', '.join(rows)} images a second."
 
 
@@ -106,7 +110,7 @@ def method(contents: Mapping[str, Any]) -> list[str]:
     return [
         *names,
         f"Equal budgets: {number(plan['core_s'])} {clock} for {trainings} of each method, out of "
-        f"{number(settings['minutes'])} minutes in all. Measuring what a step costs took "
+        f"{settings['minutes']:g} minutes in all. Measuring what a step costs took "
         f"{number(plan['calibration_s'])} s of them, and {SCORING_SHARE:.0%} were kept for judging.",
         f"One test split of {tested['files']} files ({tested['images']} images of the network's size), used "
         "at the very end and for nothing else; checkpoints are chosen on the validation split.",
@@ -147,7 +151,8 @@ def summary(contents: Mapping[str, Any], out: Path) -> str:
         value = row["measures"][key]
         known = value["low"] is not None and value["high"] is not None
         bounds = f"{number(value['low'])} to {number(value['high'])}" if known else "-"
-        lines.append([row["name"], number(value["mean"]), bounds, number(row["images_per_s"])])
+        speed = "-" if row["images_per_s"] is None else number(row["images_per_s"])
+        lines.append([row["name"], number(value["mean"]), bounds, speed])
     widths = [max(len(line[i]) for line in lines) for i in range(len(head))]
     table = ["  ".join(t.ljust(w) for t, w in zip(line, widths, strict=True)).rstrip() for line in lines]
     reasons = [f"- {reason}" for reason in contents["recommendation"]["reasons"]]
