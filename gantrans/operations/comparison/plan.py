@@ -25,7 +25,7 @@ FEWEST_SEEDS, MOST_SEEDS = 3, 5
 DRAWS = 19
 """Draws per input: the target's rank among so many leaves 2 of 20 places outside, 10 %."""
 FEW_DRAWS = 9
-_MOST_DRAWN, _FEWEST_DRAWN = 64, 8
+_MOST_DRAWN, _FEWEST_DRAWN = 64, 16
 _FEWEST_TESTED = 32
 _TIMED = 48
 """Images that measuring the speed of one method translates, about."""

@@ -175,7 +175,10 @@ def _figures(
     trained: Mapping[str, Trained],
     pictures: Mapping[str, Mapping[str, charts.Image]],
 ) -> dict[str, dict[str, bytes]]:
-    """Write the PNGs; name -> theme -> PNG. The dark ones are for the page alone."""
+    """Write the PNGs; returns name -> theme -> PNG of the charts, whose dark ones are for the page alone.
+
+    The page shows the example images singly, because a strip of eight is too small for a narrow screen.
+    """
     score = "iou" if test.binary else "l1"
     points = {name: curve(one.folder).get(score, []) for name, one in trained.items() if not one.failed}
     shares = {row.name: row.coverage() for row in rows if row.varied}
@@ -187,10 +190,7 @@ def _figures(
     }
     figures: dict[str, dict[str, bytes]] = {}
     for theme in charts.THEMES:
-        drawn = {
-            "examples": charts.strips(pictures, theme),
-            "speed": charts.trade(speeds, LABELS[main], theme),
-        }
+        drawn = {"speed": charts.trade(speeds, LABELS[main], theme)}
         if points := {name: values for name, values in points.items() if values}:
             drawn["training"] = charts.curves(
                 points, "seconds of training", f"{LABELS[score]} on the validation split", theme
@@ -204,4 +204,5 @@ def _figures(
     (out / "figures").mkdir(exist_ok=True)
     for name, themes in figures.items():
         write_atomically(out / "figures" / f"{name}.png", themes["light"])
+    write_atomically(out / "figures" / "examples.png", charts.strips(pictures, "light"))
     return figures

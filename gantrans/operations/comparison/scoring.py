@@ -76,7 +76,10 @@ def score(predictor: Predictor, test: TestSet, drawn: int, draws: int) -> tuple[
         found["draws"] = _of_one_answer(outputs, test, drawn)
     found["speed"] = speed(predictor.translate, test.inputs)
     found["speed"]["parameters"] = parameters(predictor.generator)
-    found["speed"]["memory"] = memory(lambda: predictor.answers(test.inputs[:1], 1), predictor.device)
+    one = None if predictor.steps is None else 1  # every evaluation needs the same memory
+    found["speed"]["memory"] = memory(
+        lambda: predictor.answers(test.inputs[:1], 1, steps=one), predictor.device
+    )
     return found, outputs
 
 
