@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gantrans.command_line import clips, data, drift, loop, operate, registry
+from gantrans.command_line import clips, compare, data, drift, loop, operate, registry
 from gantrans.command_line.options import (
     MAX_COUNT,
     Bits,
@@ -166,6 +166,7 @@ def predict(
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 
 
+app.add_typer(compare.app)
 app.add_typer(operate.app)
 app.add_typer(loop.app)
 app.add_typer(registry.app, name="registry")

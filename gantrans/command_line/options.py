@@ -87,12 +87,6 @@ class DefectRule(StrEnum):
     margin = "margin"
 
 
-class Sampler(StrEnum):
-    ddpm = "ddpm"
-    ddim = "ddim"
-    dpmpp = "dpm++"
-
-
 Direction = Annotated[
     str,
     typer.Option(
@@ -180,7 +174,7 @@ Count = Annotated[
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """Inside, Ctrl-C in a training ends the program with code 130 and a sentence on how to go on."""
+    """Inside, Ctrl-C or SIGTERM in a training ends the program with code 130 and says how to go on."""
     try:
         yield
     except KeyboardInterrupt as stop:
