@@ -118,6 +118,20 @@ PINNED = {
     "FineTuneConfig": "4ba0ac236662",
     "TriggerConfig": "1a4897b0ef36",
     "IntakeConfig": "6b3a108bc66f",
+    "transformer sem2layout smoke": "4ce735b2070d",
+    "transformer sem2layout reduced": "24fd4b076967",
+    "transformer sem2layout full": "5b0c0302bc0c",
+    "transformer layout2sem smoke": "fd321e8bb3e6",
+    "transformer layout2sem reduced": "0a375524c2ff",
+    "transformer layout2sem full": "a3d85c6f8207",
+    "diffusion sem2layout smoke": "a31e6ad39af7",
+    "diffusion sem2layout reduced": "ca09db257a61",
+    "diffusion sem2layout full": "bbba5c207971",
+    "diffusion layout2sem smoke": "226f66175d0d",
+    "diffusion layout2sem reduced": "10b275bab3d4",
+    "diffusion layout2sem full": "7b7433bc7fc3",
+    "VisionTransformerConfig": "c133b25ef9f5",
+    "ConditionalDiffusionConfig": "e1e43ad70c50",
 }
 
 
