@@ -174,7 +174,7 @@ Count = Annotated[
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """Inside, Ctrl-C or SIGTERM in a training ends the program with code 130 and says how to go on."""
+    """Inside, Ctrl-C or SIGTERM in a training ends the program with code 130 and a hint."""
     try:
         yield
     except KeyboardInterrupt as stop:
