@@ -14,7 +14,17 @@ import pytest
 from gantrans.config import to_dict
 from gantrans.data.imaging import PRESETS, ImagingConfig
 from gantrans.data.layouts import LayoutConfig
-from gantrans.diffusion import DiffusionConfig, JudgeConfig, SamplerConfig, clip_recipe
+from gantrans.diffusion import (
+    ConsistencyConfig,
+    DiffusionConfig,
+    FlowConfig,
+    JudgeConfig,
+    SamplerConfig,
+    clip_recipe,
+    distil_recipe,
+    flow_recipe,
+)
+from gantrans.diffusion.latent import AutoencoderTaskConfig
 from gantrans.networks import (
     DenoiserConfig,
     PatchGANConfig,
@@ -60,6 +70,16 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         for scale in SCALES
     },
     **{f"clips quick {scale}": partial(clip_recipe, "procedural", scale, quick=True) for scale in SCALES},
+    **{
+        f"clips flow {scale}": lambda scale=scale: flow_recipe(clip_recipe("procedural", scale, quick=True))
+        for scale in SCALES
+    },
+    **{
+        f"clips distil {scale}": lambda scale=scale: distil_recipe(
+            clip_recipe("procedural", scale, quick=True), scale
+        )
+        for scale in SCALES
+    },
     **{f"imaging {name}": partial(PRESETS.__getitem__, name) for name in PRESETS},
     "FitConfig": partial(FitConfig, 100),
     "VectorDenoiserConfig": partial(VectorDenoiserConfig, 2),
@@ -70,6 +90,7 @@ SETTINGS: dict[str, Callable[[], Any]] = {
             DenoiserConfig, VisionTransformerConfig, ConditionalDiffusionConfig, DiffusionConfig,
             JudgeConfig, SamplerConfig, LayoutConfig, ImagingConfig,
             DriftConfig, HistogramSchema, GateConfig, FineTuneConfig, TriggerConfig, IntakeConfig,
+            FlowConfig, ConsistencyConfig, AutoencoderTaskConfig,
         )
     },
 }  # fmt: skip

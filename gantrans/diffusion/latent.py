@@ -149,8 +149,7 @@ def draw_latent(
 
     Args:
         denoiser, config: the diffusion model of codes. size: side of the images in pixels.
-        sampler: None: DDPM in 50 steps. Predicted codes are not clipped to [-1, 1], whatever it says, because
-            codes are not images.
+        sampler: None: DDPM in 50 steps. Its `clip` has no effect: codes are not bounded by [-1, 1].
 
     Raises:
         ConfigError: a size that is no multiple of the autoencoder's factor.

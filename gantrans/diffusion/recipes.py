@@ -106,7 +106,7 @@ def clip_recipe(
 def flow_recipe(base: ClipRecipe) -> FewStepRecipe:
     """Flow matching with network, data and training of a diffusion recipe.
 
-    Binary clips are predicted as x_0 with the cross-entropy and t from the middle, as there.
+    Binary clips are predicted as x_0 with the cross-entropy; t is drawn from the middle.
     """
     task = FlowConfig(
         base.task.network, prediction="x0", loss="cross_entropy", time="middle",
