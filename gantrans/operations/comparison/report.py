@@ -201,7 +201,6 @@ def _figures(
             )
         for name, png in drawn.items():
             figures.setdefault(name, {})[theme] = png
-    (out / "figures").mkdir(exist_ok=True)
     for name, themes in figures.items():
         write_atomically(out / "figures" / f"{name}.png", themes["light"])
     write_atomically(out / "figures" / "examples.png", charts.strips(pictures, "light"))

@@ -76,6 +76,16 @@ def budget(contents: Mapping[str, Any]) -> str:
     )
 
 
+def course(contents: Mapping[str, Any]) -> str:
+    """How to read the curves of training."""
+    text = (
+        "The curves are scores on the validation split, which decide no more than which checkpoint is kept."
+    )
+    if "diffusion" in contents["settings"]["methods"]:
+        text += " Those of diffusion are single draws of few images in few steps: a look, not a measurement."
+    return text
+
+
 def speeds(contents: Mapping[str, Any]) -> str:
     """Alt text of the figure of quality over speed."""
     rows = [
