@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gantrans.command_line.options import Bits, Device, Json, PartDirection, PixelNm, Scale
+from gantrans.command_line.options import Bits, Device, FolderDirection, Json, PixelNm, Scale
 
 app = typer.Typer()
 """Its command is added to the top level."""
@@ -28,7 +28,7 @@ def compare(
     methods: Annotated[
         str, typer.Option(help="At least two of l1, gan, diffusion, transformer, separated by commas.")
     ] = "l1,gan,diffusion",
-    direction: PartDirection = None,
+    direction: FolderDirection = None,
     images_per_second: Annotated[
         float | None,
         typer.Option(help="Recommend only what is so fast here.", min=0.0, show_default="no limit"),

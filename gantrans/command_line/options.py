@@ -126,6 +126,10 @@ PartDirection = Annotated[
     str | None,
     _one_of_the_directions("Which direction of a run that trained both.", "the run's only one"),
 ]
+FolderDirection = Annotated[
+    str | None,
+    _one_of_the_directions("What the pairs translate into what.", "that of pairs.json, or of the targets"),
+]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.", show_default=False)]
 Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with input/ and target/.")]
 PixelNm = Annotated[

@@ -1,6 +1,6 @@
 """The figures of the report as PNG, each for a light and a dark page.
 
-Colours are those of Okabe and Ito (2008), which people with any kind of colour vision tell apart; curves
+Colours are those of Okabe and Ito (2008), which people with any kind of colour vision distinguish; curves
 differ by marker and line style as well.
 """
 

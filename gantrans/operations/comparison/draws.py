@@ -1,4 +1,4 @@
-"""What several answers to one input are worth: spread, a proper score, and whether intervals are right.
+"""What several answers for one input are worth: spread, a proper score, and whether intervals are right.
 
 All arrays are draws (K, N, 1, H, W) and targets (N, 1, H, W) in [0, 1]; results are per image, (N,).
 """

@@ -88,7 +88,7 @@ def choose_direction(
 ) -> tuple[str, str]:
     """The direction of a comparison, and the reason for it, in words for the report.
 
-    A stated direction counts. Else `pairs.json` says what `input/` holds; else the targets are looked at:
+    A stated direction counts. Else `pairs.json` states what `input/` holds; else the targets are looked at:
     two-valued ones are compared as those of "sem2layout", grey ones as those of "layout2sem".
 
     Raises:
@@ -102,9 +102,9 @@ def choose_direction(
     if held := folder.manifest.get("input"):
         fitting = [name for name in directions() if registered(name).input == held]
         if len(fitting) == 1:
-            return fitting[0], f"pairs.json says that input/ holds {held} images"
+            return fitting[0], f"pairs.json states that input/ holds {held} images"
         raise DataError(
-            f"{Path(source) / 'pairs.json'} says that input/ holds {held} images (of "
+            f"{Path(source) / 'pairs.json'} states that input/ holds {held} images (of "
             f"{', '.join(image_names())}), which {len(fitting)} directions translate; choose "
             "one with --direction."
         )
@@ -120,8 +120,8 @@ def _by_targets(folder: PairedFolder) -> tuple[str, str]:
     if clear == 0:
         return "layout2sem", f"all {len(some)} targets looked at are grey, as an SEM image is"
     raise DataError(
-        f"{clear} of {len(some)} targets of {folder.root} are black and white and the others grey; say with "
-        "--direction sem2layout (two values) or --direction layout2sem (grey) how to judge them."
+        f"{clear} of {len(some)} targets of {folder.root} are black and white and the others grey; state "
+        "with --direction sem2layout (two values) or --direction layout2sem (grey) how to judge them."
     )
 
 

@@ -170,7 +170,8 @@ def _training(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, by
     ]
     table = _table(wording.budget(contents), ["training", "steps", unit, "folder"], rows, None)
     alt = "Validation score of every training over its seconds."
-    return _section("Training", table, _chart(figures, "training", alt))
+    remark = _paragraph(wording.course(contents), "quiet")
+    return _section("Training", table, _chart(figures, "training", alt), remark)
 
 
 def _code(text: str) -> str:

@@ -21,7 +21,7 @@ VALIDATIONS = 8
 """Points of the curve of quality over seconds, fewer where they would take more than a fifth of the time."""
 _VALIDATION_SHARE = 0.2
 FEWEST_SEEDS, MOST_SEEDS = 3, 5
-"""Trainings per method if there is time for more than one: two say next to nothing about their spread."""
+"""Trainings per method if there is time for more than one: two show next to nothing of their spread."""
 DRAWS = 19
 """Draws per input: the target's rank among so many leaves 2 of 20 places outside, 10 %."""
 FEW_DRAWS = 9

@@ -35,7 +35,7 @@ UNITS = {"psnr": "dB", "spectrum": "dB"}
 HIGHER = {"iou": True, "ssim": True, "psnr": True, "diversity": None}
 """Whether more is better (None: neither more nor less is); of the other measures less is."""
 FEW_PAIRS = 100
-"""Training files below which the report says that more would probably change the result."""
+"""Training files below which the report warns that more would probably change the result."""
 _OFF = 0.03
 
 
@@ -60,7 +60,7 @@ def write_report(
 
     Args:
         splits: "train", "val" and "test".
-        about: direction, its reason, and what more of the comparison is to be told.
+        about: direction, its reason, and more that the page states.
         rows: the baseline last. trained: name of the run -> how it ended.
     """
     real = None if test.binary else [radial_spectrum(image, 1000.0)[1] for image in test.targets]
@@ -201,7 +201,6 @@ def _figures(
             )
         for name, png in drawn.items():
             figures.setdefault(name, {})[theme] = png
-    (out / "figures").mkdir(exist_ok=True)
     for name, themes in figures.items():
         write_atomically(out / "figures" / f"{name}.png", themes["light"])
     write_atomically(out / "figures" / "examples.png", charts.strips(pictures, "light"))

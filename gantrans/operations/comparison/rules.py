@@ -209,7 +209,7 @@ def _needed(leader: Candidate, rival: Rival, files: int) -> str:
     """What would settle a difference of the size that was seen."""
     d = rival.difference
     half = (d.high - d.low) / 2
-    seen = f"{leader.name} and {rival.name} cannot be told apart"
+    seen = f"{leader.name} and {rival.name} cannot be distinguished"
     if len(leader.quality) > 1:
         return f"{seen}; more minutes, or further trainings (--seeds), would show more."
     if not (d.known and d.mean > 0 and half > 0):

@@ -12,7 +12,7 @@ import io
 import json
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,10 @@ def run_comparison(settings: Settings, wishes: Wishes, out: Path, *, resume: boo
             plan = _plan(pairs, settings, began)
             contents = asked.describe(settings, pairs.direction, pairs.reason, plan)
             write_atomically(out / asked.FILE, contents)
+        parts = [out / name for name in ("scores", "figures")]
+        _make(*parts)
+        for folder in (out, *parts):
+            remove_drafts(folder, alone=True)
         with Progress(plan.seconds / (1.0 - SCORING_SHARE)) as progress:
             trained = _train_all(pairs, settings, plan, out, progress)
             test = TestSet.of(pairs.test, pairs.direction, plan.tested)
@@ -143,17 +147,24 @@ def _evaluations(chosen: Recipe) -> int:
 @contextmanager
 def _opened(out: Path, resume: bool) -> Iterator[None]:
     """Hold the lock of the folder."""
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        with held(out / ".lock", f"The comparison in {out}"):
-            if not resume:
-                _check_new(out)
-            for folder in (out, out / "scores", out / "figures"):
-                if folder.exists():
-                    remove_drafts(folder, alone=True)
-            yield
-    except OSError as error:
-        raise CheckpointError(f"Cannot write to {out} ({error.strerror or error}).") from error
+    with ExitStack() as entered:
+        _make(out)
+        try:
+            entered.enter_context(held(out / ".lock", f"The comparison in {out}"))
+        except OSError as error:
+            raise CheckpointError(f"{out} cannot be written ({error.strerror or error}).") from error
+        if not resume:  # another process may have begun meanwhile
+            _check_new(out)
+        yield
+
+
+def _make(*folders: Path) -> None:
+    """Make folders that are missing."""
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise CheckpointError(f"{folder} cannot be made ({error.strerror or error}).") from error
 
 
 def _plan(pairs: Pairs, settings: Settings, began: float) -> Plan:
@@ -201,7 +212,6 @@ def _score_all(
     device: str | None,
 ) -> None:
     """Score what has no score yet; the test split is used here for the first time."""
-    (out / "scores").mkdir(exist_ok=True)
     sound = {job: done for job, done in trained.items() if not done.failed}
     planned = plan.seconds / (1.0 - SCORING_SHARE) * SCORING_SHARE / (len(sound) + 1)
     for job, done in sound.items():

@@ -63,7 +63,7 @@ class TestSet:
 
 
 def score(predictor: Predictor, test: TestSet, drawn: int, draws: int) -> tuple[dict[str, Any], Tensor]:
-    """Scores of a method, and its answer to every input, (N, 1, S, S).
+    """Scores of a method, and its output for every input, (N, 1, S, S).
 
     Args:
         drawn, draws: on how many images how many answers are drawn.

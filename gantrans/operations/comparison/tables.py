@@ -33,8 +33,8 @@ POSITIVE = ("epe", "cd_error_abs", "opens", "bridges", "l1", "crps", "diversity"
 class Row:
     """A method at one number of steps (or the baseline) over all its trainings.
 
-    metrics: per image over trainings, (trainings, images); draws: of those images on which answers were
-    drawn. files, scores: where the scores of each training stand, and what they are.
+    metrics: per image over trainings, (trainings, images); draws: of those images that have several
+    answers. files, scores: where the scores of each training stand, and what they are.
     """
 
     name: str

@@ -25,7 +25,7 @@ EXPLAINED = {
     "grain and sharpness are those of real images.",
     "crps": "CRPS: error of the answers together, less half their own spread; for one answer the L1 error. "
     "Nothing is gained by answers that spread more or less than the target.",
-    "diversity": "Diversity: mean absolute difference of two answers to one input. It is no merit in itself.",
+    "diversity": "Diversity: mean absolute difference of two answers for one input; no merit in itself.",
 }
 PLACES = {"worst": "Worst", "median": "Median", "best": "Best"}
 
@@ -63,7 +63,7 @@ def order(contents: Mapping[str, Any]) -> str:
     chosen = contents["recommendation"]["name"]
     judged = f"of {chosen}" if chosen else "of all trained methods together"
     main = "IoU" if registered(contents["direction"]).target_kind == "binary" else "SSIM"
-    return f"Ordered by the {main} {judged}; nobody chose them."
+    return f"Ordered by the {main} {judged}; not chosen by hand."
 
 
 def budget(contents: Mapping[str, Any]) -> str:
@@ -74,6 +74,16 @@ def budget(contents: Mapping[str, Any]) -> str:
         f"Each training got {number(plan['core_s'])} {unit}; its number of steps was fixed before the first "
         "one, and its learning rate ends with it."
     )
+
+
+def course(contents: Mapping[str, Any]) -> str:
+    """How to read the curves of training."""
+    text = (
+        "The curves are scores on the validation split, which decide no more than which checkpoint is kept."
+    )
+    if "diffusion" in contents["settings"]["methods"]:
+        text += " Those of diffusion are single draws of few images in few steps: a look, not a measurement."
+    return text
 
 
 def speeds(contents: Mapping[str, Any]) -> str:
@@ -120,7 +130,7 @@ def method(contents: Mapping[str, Any]) -> list[str]:
         f"Recommended is the method with the best mean {contents['measure']['label']} if it is better than "
         "the baseline and every rival is worse; differences within "
         f"{number(contents['measure']['margin'])} count as equal, and then the fastest is taken. "
-        f"Fewer than {FEWEST} test files, or a rival that cannot be told apart: undecided.",
+        f"Fewer than {FEWEST} test files, or a rival that cannot be distinguished: undecided.",
     ]
 
 

@@ -52,8 +52,8 @@ def test_methods_differ_in_task_and_optimisation_and_in_nothing_else(direction):
         ([TWO, TWO], None, "sem2layout", "all 2 targets looked at are black and white"),
         ([np.where(TWO, 251, 4)], None, "sem2layout", "black and white"),  # as JPEG leaves it
         ([GREY, GREY, GREY], None, "layout2sem", "all 3 targets looked at are grey"),
-        ([GREY], {"input": "sem"}, "sem2layout", "pairs.json says that input/ holds sem images"),
-        ([TWO], {"input": "layout"}, "layout2sem", "pairs.json says"),
+        ([GREY], {"input": "sem"}, "sem2layout", "pairs.json states that input/ holds sem images"),
+        ([TWO], {"input": "layout"}, "layout2sem", "pairs.json states"),
     ],
 )
 def test_a_folder_shows_its_direction(tmp_path, targets, manifest, expected, words):
@@ -64,7 +64,7 @@ def test_a_folder_shows_its_direction(tmp_path, targets, manifest, expected, wor
 
 def test_targets_of_both_kinds_need_a_word_and_a_stated_direction_counts(tmp_path):
     source = folder(tmp_path / "pairs", [TWO, GREY, GREY])
-    with pytest.raises(DataError, match=r"1 of 3 targets .* say with --direction"):
+    with pytest.raises(DataError, match=r"1 of 3 targets .* state with --direction"):
         choose_direction(source, None)
     assert choose_direction(source, "layout2sem")[0] == "layout2sem"
     assert choose_direction("sky130", None)[0] == "sem2layout"
