@@ -143,7 +143,7 @@ def predict(
     answers: Annotated[
         int | None,
         typer.Option(
-            help="Draw so many answers to each image: NAME-answer01.png and so on, NAME.png is their mean;"
+            help="Draw so many answers for each image: NAME-answer01.png and so on, NAME.png is their mean;"
             " from 19 on also the bounds of the 90 % interval, NAME-low.png and NAME-high.png.",
             min=2,
             max=999,

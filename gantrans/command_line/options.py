@@ -87,12 +87,6 @@ class DefectRule(StrEnum):
     margin = "margin"
 
 
-class Sampler(StrEnum):
-    ddpm = "ddpm"
-    ddim = "ddim"
-    dpmpp = "dpm++"
-
-
 Direction = Annotated[
     str,
     typer.Option(
@@ -184,7 +178,7 @@ Count = Annotated[
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """Inside, Ctrl-C in a training ends the program with code 130 and a sentence on how to go on."""
+    """Inside, Ctrl-C or SIGTERM in a training ends the program with code 130 and a hint."""
     try:
         yield
     except KeyboardInterrupt as stop:
