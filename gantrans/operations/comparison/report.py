@@ -165,7 +165,6 @@ def _row(row: Row, found: Mapping[str, Interval], unit: str) -> dict[str, Any]:
         "trainings": len(row.scores), "varied": row.varied, "draws": row.scores[0]["draws"]["count"],
         "measures": measures, "coverage": row.coverage(), "images_per_s": row.speed("images_per_s"),
         "alone_s": row.speed("alone_s"), "parameters": row.speed("parameters"), "memory": row.speed("memory"),
-        "batch": row.scores[0]["speed"]["batch"],
     }  # fmt: skip
 
 
