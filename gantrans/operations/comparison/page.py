@@ -137,9 +137,8 @@ def _measure(value: Mapping[str, Any] | None) -> str:
 
 def _cost(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str, bytes]]) -> str:
     rows = contents["rows"]
-    batch = rows[0]["batch"]
     table = _table(
-        f"Measured on this machine, on images of the test split; images a second in batches of {batch}.",
+        "Measured on this machine, on images of the test split; images a second in batches.",
         ["method", "one image [ms]", "images a second", "parameters", "memory [MB]"],
         [
             (

@@ -27,8 +27,6 @@ DRAWS = 19
 FEW_DRAWS = 9
 _MOST_DRAWN, _FEWEST_DRAWN = 64, 16
 _FEWEST_TESTED = 32
-_TIMED = 48
-"""Images that measuring the speed of one method translates, about."""
 NFE = (20, 4, 1)
 """Network evaluations per draw at which a diffusion model is judged."""
 
@@ -160,7 +158,7 @@ def make_plan(
     whole = min(alone / (m.full * m.costs.step) for m in measured.values())
     slowest = max(m.costs.step * m.wall_per_s for m in measured.values())
     forward = slowest / batch_size / 3.0  # a step is about three passes
-    least = (evaluations * (_FEWEST_TESTED + _TIMED) + FEW_DRAWS * sum(NFE) * _FEWEST_DRAWN) * forward
+    least = (evaluations * _FEWEST_TESTED + FEW_DRAWS * sum(NFE) * _FEWEST_DRAWN) * forward
     several = min(int(whole), int(SCORING_SHARE * seconds / least), MOST_SEEDS)
     count = seeds or (several if several >= FEWEST_SEEDS else 1)
     core = alone / count

@@ -14,9 +14,9 @@ from gantrans.images import uint8_from_unit
 from gantrans.metrics import radial_spectrum
 from gantrans.operations.comparison import charts
 from gantrans.operations.comparison.intervals import Interval
+from gantrans.operations.comparison.numerals import number
 from gantrans.operations.comparison.page import page
 from gantrans.operations.comparison.plan import Plan
-from gantrans.operations.comparison.rules import Recommendation
 from gantrans.operations.comparison.scoring import TestSet
 from gantrans.operations.comparison.settings import Settings, Wishes
 from gantrans.operations.comparison.tables import MEASURES, Row, decide, examples, intervals
@@ -81,7 +81,10 @@ def write_report(
         "rows": [_row(row, found[row.name], unit) for row in rows],
         "measure": {"name": measure, "label": MEASURES[measure].label, "margin": MEASURES[measure].margin},
         "recommendation": advice.to_dict(),
-        "notes": notes(rows, advice, plan, _counts(splits["train"])["files"], trained),
+        "notes": [
+            *notes(rows, plan, _counts(splits["train"])["files"], trained),
+            *texture({row.name: found[row.name] for row in rows if not row.baseline}, advice.name),
+        ],
     }
     chosen = examples(rows, advice.name, test)
     contents["examples"] = {place: test.names[index] for place, index in chosen.items()}
@@ -92,13 +95,7 @@ def write_report(
     return contents
 
 
-def notes(
-    rows: Sequence[Row],
-    advice: Recommendation,
-    plan: Plan,
-    files: int,
-    trained: Mapping[str, Trained],
-) -> list[str]:
+def notes(rows: Sequence[Row], plan: Plan, files: int, trained: Mapping[str, Trained]) -> list[str]:
     """What a reader must keep in mind; each sentence follows from a number."""
     found = [f"{name} stopped: {one.failed}" for name, one in trained.items() if one.failed]
     if plan.seeds == 1:
@@ -129,6 +126,26 @@ def notes(
     return found
 
 
+def texture(found: Mapping[str, Mapping[str, Interval]], chosen: str | None) -> list[str]:
+    """A sentence if another method's outputs have clearly more of the targets' texture than the chosen one's.
+
+    Args:
+        found: the measures of every trained method; a binary target has no "spectrum".
+    """
+    spectra = {name: measures["spectrum"] for name, measures in found.items() if "spectrum" in measures}
+    if chosen is None or chosen not in spectra:
+        return []
+    nearest = min(spectra, key=lambda name: spectra[name].mean)
+    ours, best = spectra[chosen], spectra[nearest]
+    if not ours.low > best.high:
+        return []
+    return [
+        f"The texture of the targets is met better by {nearest} (spectrum distance {number(best.mean)} dB) "
+        f"than by {chosen} ({number(ours.mean)} dB): where outputs must look real, as data to train on, "
+        "prefer it."
+    ]
+
+
 def _counts(pairs: PairedDataset) -> dict[str, int]:
     return {"images": len(pairs), "files": len({layout_of(name) for name in pairs.names})}
 
@@ -148,7 +165,6 @@ def _row(row: Row, found: Mapping[str, Interval], unit: str) -> dict[str, Any]:
         "trainings": len(row.scores), "varied": row.varied, "draws": row.scores[0]["draws"]["count"],
         "measures": measures, "coverage": row.coverage(), "images_per_s": row.speed("images_per_s"),
         "alone_s": row.speed("alone_s"), "parameters": row.speed("parameters"), "memory": row.speed("memory"),
-        "batch": row.scores[0]["speed"]["batch"],
     }  # fmt: skip
 
 

@@ -41,6 +41,8 @@ from gantrans.translation.sources import SIMULATED
 
 TEST_COUNT = 256
 """Test images of a simulated source, and the most that are taken of a folder's (evenly over the split)."""
+_OTHER_WORK = 10
+"""What judging costs beside the translations, in network evaluations per image; for the bar only."""
 
 
 @dataclass(frozen=True)
@@ -213,20 +215,23 @@ def _score_all(
 ) -> None:
     """Score what has no score yet; the test split is used here for the first time."""
     sound = {job: done for job, done in trained.items() if not done.failed}
-    planned = plan.seconds / (1.0 - SCORING_SHARE) * SCORING_SHARE / (len(sound) + 1)
+    weights = {job: _OTHER_WORK + _evaluations(pairs.recipes[job.method]) for job in sound}
+    planned = plan.seconds / (1.0 - SCORING_SHARE) * SCORING_SHARE / (sum(weights.values()) + _OTHER_WORK)
     for job, done in sound.items():
         progress.begin(f"judging {job.name}")
-        for steps in variants(pairs.recipes[job.method]):
+        options = variants(pairs.recipes[job.method])
+        for k, steps in enumerate(options):
             name = job.name if steps is None else f"{job.name}-{steps}"
             if not (out / "scores" / f"{name}.json").exists():
                 predictor = Predictor.load(done.folder, pick_device(device), steps=steps)
                 found, outputs = score(predictor, test, plan.drawn, plan.draws)
                 _keep(out, name, found, outputs)
-        progress.end(planned)
+            progress.at(planned * weights[job] * (k + 1) / len(options))
+        progress.end(planned * weights[job])
     if not (out / "scores" / f"{BASELINE}.json").exists():
         label, found, outputs = baseline(test, pairs.validation, plan.drawn)
         _keep(out, BASELINE, {"label": label, **found}, outputs)
-    progress.end(planned)
+    progress.end(planned * _OTHER_WORK)
 
 
 def _report(

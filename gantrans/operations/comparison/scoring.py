@@ -22,8 +22,6 @@ from gantrans.translation import Predictor, choose_baseline, segment
 from gantrans.translation.baselines import DENOISE_OTSU
 from gantrans.translation.evaluate import UNCHANGED
 
-BATCH = 16
-"""Images per call where images per second are measured."""
 _ENOUGH_S, _REPEATS = 0.5, 5
 _BINARY = ("iou", "epe", "cd_error_abs", "opens", "bridges", "l1")
 _GREY = ("ssim", "l1", "psnr")
@@ -68,14 +66,13 @@ def score(predictor: Predictor, test: TestSet, drawn: int, draws: int) -> tuple[
     Args:
         drawn, draws: on how many images how many answers are drawn.
     """
-    outputs = predictor.translate(test.inputs)
+    outputs, speed = timed(predictor.translate, test.inputs)
     found = _of_answers(outputs, test)
     if predictor.varied:
         found["draws"] = _of_draws(predictor, test, drawn, draws)
     else:
         found["draws"] = _of_one_answer(outputs, test, drawn)
-    found["speed"] = speed(predictor.translate, test.inputs)
-    found["speed"]["parameters"] = parameters(predictor.generator)
+    found["speed"] = speed | {"parameters": parameters(predictor.generator)}
     one = None if predictor.steps is None else 1  # every evaluation needs the same memory
     found["speed"]["memory"] = memory(
         lambda: predictor.answers(test.inputs[:1], 1, steps=one), predictor.device
@@ -96,13 +93,12 @@ def baseline(test: TestSet, validation: PairedDataset, drawn: int) -> tuple[str,
         def call(images: Tensor) -> Tensor:
             return segment(images, variant)
 
-    outputs = call(test.inputs)
+    outputs, speed = timed(call, test.inputs)
     found = _of_answers(outputs, test)
     found["draws"] = _of_one_answer(outputs, test, drawn)
-    timed = speed(call, test.inputs)
     if not test.binary:  # nothing is computed
-        timed |= {"alone_s": None, "images_per_s": None}
-    found["speed"] = timed | {"parameters": None, "memory": None}
+        speed |= {"alone_s": None, "images_per_s": None}
+    found["speed"] = speed | {"parameters": None, "memory": None}
     return label, found, outputs
 
 
@@ -170,25 +166,25 @@ def spectrum_distance(
     return float(distance[0]), float(low), float(high)
 
 
-def speed(call: Translate, inputs: Tensor) -> dict[str, Any]:
-    """Seconds for one image alone and for a batch, the median of up to five calls after one to warm up."""
-    batch = inputs[:BATCH]
-    together = _seconds(call, batch)
-    return {
-        "alone_s": _seconds(call, inputs[:1]),
-        "batch": len(batch),
-        "images_per_s": len(batch) / together,
-    }
+def timed(call: Translate, inputs: Tensor) -> tuple[Tensor, dict[str, Any]]:
+    """The outputs for all inputs, and the seconds for one image alone and images a second for all together.
+
+    Each is the median of up to five calls that take half a second together, after a call to warm up.
+    """
+    alone = _seconds(call, inputs[:1])[1]
+    outputs, together = _seconds(call, inputs, warm=True)
+    return outputs, {"alone_s": alone, "images_per_s": len(inputs) / together}
 
 
-def _seconds(call: Translate, images: Tensor) -> float:
-    call(images)  # results are on the CPU, so the device has finished
+def _seconds(call: Translate, images: Tensor, *, warm: bool = False) -> tuple[Tensor, float]:
+    if not warm:
+        call(images)
     times: list[float] = []
     while not times or (len(times) < _REPEATS and sum(times) < _ENOUGH_S):
         started = time.perf_counter()
-        call(images)
+        outputs = call(images)  # results are on the CPU, so the device has finished
         times.append(time.perf_counter() - started)
-    return float(np.median(times))
+    return outputs, float(np.median(times))
 
 
 def _plain(values: Array) -> list[float | None]:
