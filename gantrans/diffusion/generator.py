@@ -28,8 +28,9 @@ METHODS = {"diffusion": 50, "flow": 10, "distil": 4}
 SHARPEN = 3.0
 """Factor on the log-odds of pixels between the evaluations of `consistency_sample` (measured:
 `benchmarks/few_steps.py`)."""
-RENEWED = "renewed"
-"""Name of `consistency_sample` as the sampler of a diffusion run, which it serves without a distillation."""
+RENEWED, RENEWED_STEPS = "renewed", 10
+"""Name of `consistency_sample` as the sampler of a diffusion run, and its evaluations by default: it needs no
+distillation."""
 _CHUNK = 64  # clips per call of the network
 
 
@@ -47,10 +48,13 @@ class ClipGenerator:
             return "diffusion"
         return "flow" if isinstance(self.recipe.task, FlowConfig) else "distil"
 
-    @property
-    def evaluations(self) -> int:
-        """Network evaluations per clip unless a number is given."""
-        return METHODS[self.method]
+    def evaluations(self, sampler: SamplerConfig | Literal["renewed"] | None, steps: int | None) -> int:
+        """Network evaluations per clip that `draw` takes with these arguments."""
+        if isinstance(sampler, SamplerConfig):
+            return sampler.count
+        if steps is not None:
+            return steps
+        return METHODS[self.method] if sampler is None else RENEWED_STEPS
 
     @classmethod
     def load(cls, run: Path, device: str | None = None) -> "ClipGenerator":
@@ -90,7 +94,7 @@ class ClipGenerator:
             sampler: of a diffusion run; None: DDPM with `steps`; `RENEWED`: `consistency_sample`. Other runs
                 have one sampler: flow matching Euler's steps with DDPM's share of fresh noise, a distilled
                 run `consistency_sample`.
-            steps: network evaluations per clip; None: as in `METHODS`.
+            steps: network evaluations per clip, unless `sampler` has a count; None: see `evaluations`.
             family: one of `recipe.data.names`; None: any, as in the training clips.
             guidance: scale of classifier-free guidance towards the family, see `guided`; of a diffusion run.
 
@@ -106,7 +110,7 @@ class ClipGenerator:
         label = self._label(count, family, guidance)
         device = next(self.network.parameters()).device
         generator, shape = torch.Generator(device).manual_seed(seed), (count, 1, size, size)
-        evaluations = self.evaluations if steps is None else steps
+        evaluations = self.evaluations(sampler, steps)
         chunk = _CHUNK if label is None else None
         if isinstance(task, DiffusionConfig) and sampler != RENEWED:
             assert not isinstance(sampler, str)

@@ -13,6 +13,7 @@ from gantrans.diffusion import (
     ClipGenerator,
     ConsistencyConfig,
     FlowConfig,
+    SamplerConfig,
     clip_recipe,
     distil_recipe,
     flow_recipe,
@@ -51,7 +52,7 @@ def test_the_run_names_its_method_network_and_sampler(runs: dict[str, Path]) -> 
         drawn = loaded[method].draw(2)
         assert drawn.shape == (2, 1, 16, 16)
         assert drawn.abs().max() <= 1.0
-        assert len(asked) == loaded[method].evaluations == evaluations
+        assert len(asked) == loaded[method].evaluations(None, None) == evaluations
         asked.clear()
         loaded[method].draw(2, steps=3)
         assert len(asked) == 3
@@ -64,6 +65,8 @@ def test_a_diffusion_run_can_renew_its_noise_without_a_student(runs: dict[str, P
     generator.network.register_forward_pre_hook(lambda _, given: asked.append(int(given[1][0])))
     drawn = generator.draw(3, "renewed", steps=4, seed=1)
     assert asked == [999, 799, 600, 400]
+    assert generator.evaluations("renewed", None) == 10
+    assert generator.evaluations(SamplerConfig("ddim", 7), None) == 7
     assert not torch.equal(drawn, generator.draw(3, steps=4, seed=1))
     options = ("--run", runs["diffusion"], "--count", 3, "--steps", 4, "--seed", 1, "--sampler", "renewed")
     call("clips", "sample", *options, "--out", tmp_path / "drawn")
