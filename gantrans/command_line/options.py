@@ -71,6 +71,8 @@ class Simulated(StrEnum):
 
 class RecipeName(StrEnum):
     default = "default"
+    transformer = "transformer"
+    diffusion = "diffusion"
     article = "article"
 
 
@@ -141,6 +143,12 @@ Bits = Annotated[
         help="Used bits of 16-bit images: 8, 10, 12, 14 or 16.",
         callback=_check_bits,
         show_default="as stored",
+    ),
+]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        help="Network evaluations per draw of a diffusion run.", min=1, show_default="as in its recipe"
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
