@@ -31,8 +31,8 @@ ex = BugHunt(
         "Take B = 2 inputs, call them A and B, and count = 3. Write down the inputs of the batch of six in "
         "their order, and then what stands in `result[0]`.",
         "`repeat_interleave` gives A A A B B B. `repeat` gives A B A B A B.",
-        "`view(count, B)` reads the batch in rows of B. So either repeat the whole list `count` times, or view "
-        "as `(B, count, ...)` and swap the first two axes.",
+        "`view(count, B)` reads the batch in rows of B. So either repeat the whole list `count` times, or "
+        "view as `(B, count, ...)` and swap the first two axes.",
     ),
     slip="`repeat_interleave` puts all copies of an input side by side, and `view(count, B)` reads the batch "
     "as if the whole list of inputs came again and again. So answers were handed to other inputs.",
@@ -205,7 +205,8 @@ def _with(
 for name, misconception, answer in (
     (
         "still_mixed_up",
-        "The copies of one input stand side by side in your batch, and the result is read as if they did not: "
+        "The copies of one input stand side by side in your batch, and the result is read as if they did "
+        "not: "
         "answers go to other inputs.",
         _with(many=lambda c, n: c.repeat_interleave(n, 0)),
     ),

@@ -27,8 +27,8 @@ ex = Exercise(
     """,
     hints=(
         "Three steps: who may take part, what is the best goal among them, who is near it and fastest.",
-        "`fit = [m for m, row in rows.items() if all(q in row and low <= row[q] <= high for q, (low, high) in "
-        'needs.items()) and goal in row and "ms" in row]`.',
+        "`fit = [m for m, row in rows.items() if all(q in row and low <= row[q] <= high "
+        'for q, (low, high) in needs.items()) and goal in row and "ms" in row]`.',
         "`best = min(rows[m][goal] for m in fit)`; then "
         '`min((m for m in fit if rows[m][goal] <= best + margin), key=lambda m: rows[m]["ms"])`.',
     ),

@@ -141,7 +141,7 @@ for name, misconception, answer in (
     ),
     (
         "clean_image",
-        "You show the network the right answer itself: it would learn to copy it, and to ignore the condition.",
+        "You show the network the right answer itself: it would learn to copy it, whatever the condition.",
         lambda net, x0, c, t, e, bars: F.mse_loss(net(x0, t, c), x0),
     ),
     (
@@ -196,7 +196,7 @@ for name, misconception, answer in (
     ),
     (
         "no_time",
-        "You ask the network without the time (you give zeros): it would have to guess how much noise there is.",
+        "You ask the network without the time (you give zeros): it then has to guess the amount of noise.",
         lambda net, x0, c, t, e, bars: F.mse_loss(net(q_sample(x0, t, e, bars), torch.zeros_like(t), c), x0),
     ),
     (

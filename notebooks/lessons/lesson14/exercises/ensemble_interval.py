@@ -32,7 +32,7 @@ ex = Exercise(
     hints=(
         "Sort along the answers, `answers.sort(0).values`, separately for each input.",
         "The r-th smallest stands at index r - 1, the r-th largest at index K - r.",
-        "`inside = (low <= truth) & (truth <= high)`; its mean is the coverage, `float(inside.double().mean())`.",
+        "`inside = (low <= truth) & (truth <= high)`, and the coverage is `float(inside.double().mean())`.",
     ),
     source="David, Nagaraja 2003, Order Statistics, sec. 7.3 (prediction intervals from order statistics).",
     equivalent={
@@ -129,7 +129,7 @@ for name, misconception, answer in (
     ),
     (
         "rounding_error",
-        "You leave out the tiny number: for K = 19 and level 0.9 the product is a little below 1, and r is 0.",
+        "You leave out the tiny number: for K = 19 and level 0.9 the product is just below 1, and r is 0.",
         _with(rank=lambda level, count: floor((1 - level) / 2 * (count + 1))),
     ),
     (

@@ -22,10 +22,10 @@ ex = Exercise(
     right, and so do the pixels inside a patch. Gradients flow to `images`.
     """,
     hints=(
-        "View H as `(H // side, side)` and W as `(W // side, side)`: six axes with the batch and the channel. "
-        "Which two of them count the patches?",
-        "`x = images.view(B, H // side, side, W // side, side)` has the axes batch, row of patches, row in the "
-        "patch, column of patches, column in the patch. Swap the middle two.",
+        "View H as `(H // side, side)` and W as `(W // side, side)`: five axes with the batch. Which two of "
+        "them count the patches?",
+        "`x = images.reshape(B, H // side, side, W // side, side)`: batch, row of patches, row in the patch, "
+        "column of patches, column in the patch. Swap the middle two.",
         "`x.permute(0, 1, 3, 2, 4).reshape(B, -1, side * side)`.",
     ),
     source="Dosovitskiy et al. 2021 (ViT), sec. 3.1.",
@@ -81,7 +81,7 @@ def _far_apart(images: Tensor, side: int) -> Tensor:
 for name, misconception, answer in (
     (
         "stripes",
-        "You view the image as patches without swapping axes: each piece is a stretch of pixel rows, no square.",
+        "You view the image as patches without swapping axes: each piece is a stretch of rows, no square.",
         lambda images, side: images.reshape(len(images), -1, side * side),
     ),
     (

@@ -1,4 +1,4 @@
-"""The figures of lesson 14 that show answers: of the toy, to SEM images, their intervals, a doubtful bridge."""
+"""The figures of lesson 14 that show answers: the toy, SEM images, intervals, a doubtful bridge."""
 
 from collections.abc import Mapping, Sequence
 
@@ -126,7 +126,7 @@ def bridge_votes(answers: Tensor, place: tuple[slice, slice]) -> list[float]:
 
 @styled
 def disagreement_figure(usual: Tensor, doubtful: Sequence[float], strengths: Sequence[float]) -> Figure:
-    """How much the answers disagree at their worst place: a histogram of usual clips (N,), lines for others."""
+    """How much the answers disagree at their worst place: a histogram of clips (N,), marks for others."""
     figure = new_figure(7.2, 2.7)
     ax = figure.subplots()
     ax.hist(usual.numpy(), bins=20, color=COLOURS[0], alpha=0.6, label="usual clips")

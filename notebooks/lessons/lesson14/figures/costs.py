@@ -1,4 +1,4 @@
-"""The figures of lesson 14 about cost: steps, attention at full resolution, a VAE; and counts of operations."""
+"""The figures of lesson 14 about cost: steps, attention at full resolution, a VAE; operations counted."""
 
 from collections.abc import Mapping, Sequence
 
@@ -38,7 +38,9 @@ def attention_bytes(size: int, patch: int, heads: int = 4) -> float:
 def unet_flops(size: int, width: int = 16) -> float:
     """Operations of a U-Net of lesson 04 for one image, with attention at 8 x 8 and 16 x 16 places."""
     with torch.device("meta"):
-        config = UNetConfig(base_filters=width, n_down=size.bit_length() - 4, attention=(0, 1), fused_attention=False)
+        config = UNetConfig(
+            base_filters=width, n_down=size.bit_length() - 4, attention=(0, 1), fused_attention=False
+        )
         network, image = UNetGenerator(config).eval(), torch.zeros(1, 1, size, size)
     with torch.no_grad():
         return float(flops(lambda: network(image)))
