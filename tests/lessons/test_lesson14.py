@@ -16,6 +16,7 @@ from gantrans.networks.accounting import flops
 from gantrans.teaching import claims, mine
 from gantrans.teaching.exercises import exercise
 from gantrans.teaching.plots import alt_text
+from gantrans.teaching.runs import config_hash
 from gantrans.teaching.sweeps.registry import experiments
 from gantrans.teaching.sweeps.tables import Table
 from gantrans.translation import ConditionalDiffusionConfig
@@ -278,6 +279,8 @@ def test_every_claim_of_the_lesson_has_its_experiment():
     mine_too = {claim.id for claim in claims.registered().values() if "14" in claim.lessons}
     assert mine_too == {"D07", "G20", *(f"G{n}" for n in range(70, 77))}
     assert mine_too <= set(experiments())
+    made_of = config_hash(choice.config("reduced"))
+    assert {claims.get(i).config["reduced"] for i in choice.SWEEP.claims} == {made_of}
 
 
 def test_the_words_on_what_is_measured_follow_the_ledger():

@@ -41,6 +41,8 @@ ex = BugHunt(
     equivalent={
         "value.detach()": "`sample` gives tensors without a graph",
         "value.float()": "the checker looks at which input an answer belongs to, not at its digits",
+        "value.double()": "the checker looks at which input an answer belongs to, not at its digits",
+        "generator=generator, dtype=many.dtype)`": "the text asks for no device",
     },
 )
 
@@ -100,8 +102,8 @@ class Marked:
 
 
 def to_the_image(x: Tensor, x0: Tensor, noise: Tensor, bar: float, bar_next: float, before: Any) -> Tensor:
-    """A step that keeps a tenth of x."""
-    return x0 + 0.1 * bar * torch.tanh(x - x0)
+    """A step that keeps a tenth of x, and is off by a lot unless it is the last one."""
+    return x0 + 0.1 * bar * torch.tanh(x - x0) + 20 * (1 - bar_next)
 
 
 @ex.symptom

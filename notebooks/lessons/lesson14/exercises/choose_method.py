@@ -34,7 +34,6 @@ ex = Exercise(
     ),
     source="Breiman et al. 1984 (the one-standard-error rule: the simplest of those that are as good as the "
     "best).",
-    equivalent={"`row.items()`": "the order of the methods does not matter"},
 )
 
 

@@ -36,10 +36,11 @@ ex = Exercise(
     ),
     source="David, Nagaraja 2003, Order Statistics, sec. 7.3 (prediction intervals from order statistics).",
     equivalent={
-        "`(low <= truth) & (truth <= high)` ->": "both conditions, in either order",
         "value.detach()": "nothing asks for a gradient",
         "1e-09": "any tiny number does",
-        "1e-9": "any tiny number does",
+        "9.4 value.": "a truth value is no floating-point number",
+        "`1` -> `0.5`": "the rank is a whole number",
+        "-> `inside.double().mean()`": "a tensor of one number counts as a number",
     },
 )
 

@@ -30,6 +30,9 @@ ex = Exercise(
     ),
     source="Dosovitskiy et al. 2021 (ViT), sec. 3.1.",
     gradients=("images",),
+    equivalent={
+        "-> `images.reshape(height // side, batch,": "the first two axes are only read in another way",
+    },
 )
 
 

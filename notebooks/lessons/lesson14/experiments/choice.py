@@ -26,6 +26,7 @@ from lessons.lesson05.experiments.patches import PIXEL_NM, spectrum_distance
 from lessons.lesson14.exercises.ensemble_interval import ensemble_interval
 from lessons.lesson14.experiments.contenders import (
     BUDGETS,
+    DIFFICULTY,
     DIRECTIONS,
     METHODS,
     PAIRS,
@@ -131,7 +132,7 @@ def real_again(scale: str, seed: int) -> Tensor:
     layouts = procedural_layouts(
         LayoutConfig(setting.size, PIXEL_NM), stream, indices, margin_px=context_px(PIXEL_NM)
     )
-    return simulate(layouts, PRESETS["hard"], noise, indices).sem.float()
+    return simulate(layouts, PRESETS[DIFFICULTY], noise, indices).sem.float()
 
 
 def run_arm(contender: Contender, seed: int, scale: str) -> dict[str, float]:
@@ -166,7 +167,14 @@ def config(scale: str) -> Any:
         Contender(method, direction, pairs, budget)
         for direction in DIRECTIONS for pairs in PAIRS for budget in BUDGETS for method in METHODS
     ]  # fmt: skip
-    return [SETTINGS[scale], [configured(one, scale) for one in every], EVALUATIONS, LEVEL, READER]
+    return [
+        SETTINGS[scale],
+        DIFFICULTY,
+        [configured(one, scale) for one in every],
+        EVALUATIONS,
+        LEVEL,
+        READER,
+    ]
 
 
 # ---- what the table decides
