@@ -71,6 +71,8 @@ def test_the_report_has_every_method_and_the_steps_that_were_planned(done: Path,
     assert names == ["l1", "gan", *steps, "denoise + Otsu"]
     for method in METHODS:
         assert found["trainings"][method]["steps"] == found["plan"]["shares"][method]["steps"]
+        fitting = json.loads((done / "runs" / method / "config.json").read_text())["settings"]["fit"]
+        assert fitting["clock"] == found["plan"]["clock"]  # of the seconds that the report states
     assert found["pairs"] == {
         s: {"images": n, "files": n} for s, n in (("train", 40), ("val", 8), ("test", 12))
     }

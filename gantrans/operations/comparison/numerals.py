@@ -3,6 +3,11 @@
 import math
 
 
+def percent(share: float) -> str:
+    """A share as whole percent."""
+    return f"{100 * share:.0f} %"
+
+
 def number(value: float) -> str:
     """Three significant digits, thousands separated from 100 on, without an exponent for usual sizes."""
     if not math.isfinite(value):

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from gantrans.operations import serving
 from gantrans.operations.comparison import wording
-from gantrans.operations.comparison.numerals import number
+from gantrans.operations.comparison.numerals import number, percent
 
 Image = NDArray[np.uint8]
 _WEB = Path(serving.__path__[0]) / "web"
@@ -181,12 +181,12 @@ def _calibration(contents: Mapping[str, Any], figures: Mapping[str, Mapping[str,
     varied = [row for row in contents["rows"] if row["coverage"]]
     if not varied:
         return ""
-    levels = [f"{nominal:.0%}" for nominal, _ in varied[0]["coverage"]]
+    levels = [percent(nominal) for nominal, _ in varied[0]["coverage"]]
     some = sorted({0, len(levels) // 2, len(levels) - 1})
     table = _table(
         "Share of the target's pixels inside the interval that the draws span, by nominal level.",
         ["method", *(levels[i] for i in some)],
-        [(row["name"], [f"{row['coverage'][i][1]:.0%}" for i in some]) for row in varied],
+        [(row["name"], [percent(row["coverage"][i][1]) for i in some]) for row in varied],
         None,
     )
     alt = "Share of pixels inside the intervals over the share that should be; the diagonal is right."

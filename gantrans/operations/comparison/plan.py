@@ -45,10 +45,10 @@ class Share:
     every: int
     full: int
 
-    def settings(self, fitting: FitConfig) -> FitConfig:
-        """The settings of a training with this share."""
+    def settings(self, fitting: FitConfig, clock: str) -> FitConfig:
+        """The settings of a training with this share, whose seconds are those of the clock of the plan."""
         return replace(
-            fitting, steps=self.steps, max_seconds=None, validate_every=self.every,
+            fitting, steps=self.steps, max_seconds=None, clock=clock, validate_every=self.every,
             checkpoint_every=self.every, log_every=max(1, min(50, self.steps // 40)),
         )  # fmt: skip
 

@@ -14,7 +14,7 @@ from gantrans.images import uint8_from_unit
 from gantrans.metrics import radial_spectrum
 from gantrans.operations.comparison import charts
 from gantrans.operations.comparison.intervals import Interval
-from gantrans.operations.comparison.numerals import number
+from gantrans.operations.comparison.numerals import number, percent
 from gantrans.operations.comparison.page import page
 from gantrans.operations.comparison.plan import Plan
 from gantrans.operations.comparison.scoring import TestSet
@@ -108,20 +108,20 @@ def notes(rows: Sequence[Row], plan: Plan, files: int, trained: Mapping[str, Tra
             f"There are {files} training files. With fewer than {FEW_PAIRS} the order of the methods often "
             "changes when more are added."
         )
-    short = [f"{m} {s.steps / s.full:.0%}" for m, s in plan.shares.items() if s.steps < 0.5 * s.full]
+    short = [f"{m} {percent(s.steps / s.full)}" for m, s in plan.shares.items() if s.steps < 0.5 * s.full]
     if short:
         found.append(
             f"The time allowed less than half of the steps that the recipe has: {', '.join(short)}. With "
             "more minutes the order can change."
         )
-    for row in rows:
-        reached = row.coverage()
-        if reached and abs(reached[-1][1] - reached[-1][0]) > _OFF:
-            nominal, observed = reached[-1]
-            kind = "narrow" if observed < nominal else "wide"
+    widest = {row.name: row.coverage()[-1] for row in rows if row.varied}
+    for kind, sign in (("narrow", -1), ("wide", 1)):
+        off = {name: (p, q) for name, (p, q) in widest.items() if sign * (q - p) > _OFF}
+        if off:
+            shares = ", ".join(f"{name} {percent(q)}" for name, (_, q) in off.items())
+            nominal = percent(next(iter(off.values()))[0])
             found.append(
-                f"The {nominal:.0%} intervals of {row.name} hold {observed:.0%} of the target's pixels: they "
-                f"are too {kind}."
+                f"Intervals that should hold {nominal} of the target's pixels are too {kind}; they hold: {shares}."
             )
     return found
 

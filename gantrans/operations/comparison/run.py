@@ -194,7 +194,9 @@ def _train_all(
     for job in jobs(settings, plan):
         share = plan.shares[job.method]
         base = pairs.recipes[job.method]
-        chosen = replace(base, fit=replace(share.settings(base.fit), seed=job.seed), seed=job.seed)
+        chosen = replace(
+            base, fit=replace(share.settings(base.fit, plan.clock), seed=job.seed), seed=job.seed
+        )
         progress.begin(f"{job.name}, {share.steps:,} steps")
         trained[job] = train(
             chosen, out / "runs" / job.name, pairs.training, pairs.validation, device=settings.device,

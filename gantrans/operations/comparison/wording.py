@@ -7,7 +7,7 @@ from typing import Any
 from gantrans.directions import direction as registered
 from gantrans.operations.comparison.intervals import FEWEST
 from gantrans.operations.comparison.methods import METHODS
-from gantrans.operations.comparison.numerals import number
+from gantrans.operations.comparison.numerals import number, percent
 from gantrans.operations.comparison.plan import SCORING_SHARE
 
 EXPLAINED = {
@@ -121,7 +121,7 @@ def method(contents: Mapping[str, Any]) -> list[str]:
         *names,
         f"Equal budgets: {number(plan['core_s'])} {clock} for {trainings} of each method, out of "
         f"{settings['minutes']:g} minutes in all. Measuring what a step costs took "
-        f"{number(plan['calibration_s'])} s of them, and {SCORING_SHARE:.0%} were kept for judging.",
+        f"{number(plan['calibration_s'])} s of them, and {percent(SCORING_SHARE)} were kept for judging.",
         f"One test split of {tested['files']} files ({tested['images']} images of the network's size), used "
         "at the very end and for nothing else; checkpoints are chosen on the validation split.",
         f"Intervals: {over}, 95 %. Images cut from one file are resampled together; from 40 files on a "

@@ -34,7 +34,7 @@ def test_a_complete_comparison_with_right_intervals_needs_no_remark():
         (([row(0.9)], plan(), 500, {}), "Each method was trained once"),
         (([row(0.9)], plan(3), 60, {}), "There are 60 training files"),
         (([row(0.9)], plan(3, 300), 500, {}), "less than half of the steps"),
-        (([row(0.7)], plan(3), 500, {}), "90% intervals of diffusion hold 70% of the target"),
+        (([row(0.7)], plan(3), 500, {}), "should hold 90 % of the target's pixels are too narrow"),
         (([row(0.99)], plan(3), 500, {}), "too wide"),
         (([row(0.9)], plan(3), 500, {"gan": Trained(Path(), 7, 1.0, "nan at 7")}), "gan stopped: nan at 7"),
     ],
@@ -45,8 +45,8 @@ def test_each_remark_has_its_number(arguments, words):
 
 
 def test_a_method_that_was_cut_short_and_intervals_that_are_too_narrow_are_named():
-    assert "the recipe has: gan 30%, l1 30%" in notes([row(0.9)], plan(3, 300), 500, {})[0]
-    assert "they are too narrow" in notes([row(0.7)], plan(3), 500, {})[0]
+    assert "the recipe has: gan 30 %, l1 30 %" in notes([row(0.9)], plan(3, 300), 500, {})[0]
+    assert notes([row(0.7)], plan(3), 500, {})[0].endswith("they hold: diffusion 70 %.")
 
 
 def test_texture_is_remarked_only_where_another_is_clearly_nearer():

@@ -96,8 +96,8 @@ def test_the_shortest_time_still_makes_a_plan_and_a_plan_is_stored_exactly():
     assert 1 <= made.drawn <= made.tested <= 256
     assert Plan.from_dict(json.loads(json.dumps(made.to_dict()))) == made
     share = made.shares["b"]
-    assert share.settings(FitConfig(99, max_seconds=3.0)).steps == share.steps
-    assert share.settings(FitConfig(99, max_seconds=3.0)).max_seconds is None
+    fitting = share.settings(FitConfig(99, max_seconds=3.0), "cpu")
+    assert (fitting.steps, fitting.max_seconds, fitting.clock) == (share.steps, None, "cpu")
 
 
 def test_a_small_test_split_is_used_whole():
