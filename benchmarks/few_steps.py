@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 
 from gantrans.diffusion import (
-    RENEW,
     SHARPEN,
     ClipRecipe,
     ConsistencyConfig,
@@ -195,7 +194,7 @@ def _of_diffusion(bench: Bench, network: nn.Module, config: DiffusionConfig) -> 
 def _renewed(bench: Bench, model: Model, config: DiffusionConfig, evaluations: int) -> Draw:
     def draw(seed: int) -> Tensor:
         return consistency_sample(
-            model, bench.shape, config.noise_schedule, few_times(evaluations), renew=RENEW, sharpen=SHARPEN,
+            model, bench.shape, config.noise_schedule, few_times(evaluations), sharpen=SHARPEN,
             prediction=config.prediction, generator=torch.Generator().manual_seed(seed),
         )  # fmt: skip
 

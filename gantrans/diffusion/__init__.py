@@ -26,7 +26,7 @@ from gantrans.diffusion.flow import (
     x0_from_velocity,
 )
 from gantrans.diffusion.flow_samplers import euler_sample, flow_times, heun_sample
-from gantrans.diffusion.generator import METHODS, RENEW, RENEWED, SHARPEN, ClipGenerator, write_clips
+from gantrans.diffusion.generator import METHODS, RENEWED, SHARPEN, ClipGenerator, write_clips
 from gantrans.diffusion.guidance import guided
 from gantrans.diffusion.judge import (
     Judge,
@@ -84,7 +84,6 @@ __all__ = [
     "LOSSES",
     "METHODS",
     "PREDICTIONS",
-    "RENEW",
     "RENEWED",
     "SAMPLERS",
     "SCHEDULES",

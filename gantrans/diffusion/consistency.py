@@ -280,7 +280,8 @@ def consistency_sample(
         renew: how much of the noise is fresh: 1 all of it, 0 the share of DDPM, 1 - SNR(t) / SNR(t'). Fresh
             noise hides errors, and the image alone carries what was decided.
         sharpen: factor on the log-odds of every predicted pixel, for binary images: above 1 the image that
-            receives new noise is more decided than the prediction.
+            receives new noise is more decided than the prediction. With many evaluations this narrows what
+            is drawn: without labels, 3 gave 94 % valid clips at 20 evaluations, a third of which had a twin.
         noise: the start noise, (N, ...); None draws it.
         chunk: largest number of samples per call of the model; None: all.
         progress: show a progress bar (TQDM_DISABLE=1 hides it as well).

@@ -25,9 +25,9 @@ from gantrans.training import load_checkpoint, load_networks, pick_device
 
 METHODS = {"diffusion": 50, "flow": 10, "distil": 4}
 """How a clip generator is trained, and the network evaluations per clip that its sampler takes by default."""
-SHARPEN, RENEW = 3.0, 0.8
-"""Arguments of `consistency_sample`, measured with `benchmarks/few_steps.py`: with more of either, more clips
-obey the rule and fewer kinds of clips are drawn."""
+SHARPEN = 3.0
+"""Factor on the log-odds of pixels between the evaluations of `consistency_sample`, measured with
+`benchmarks/few_steps.py`."""
 RENEWED, RENEWED_STEPS = "renewed", 10
 """Name of `consistency_sample` as the sampler of a diffusion run, and its evaluations by default: it needs no
 distillation."""
@@ -154,7 +154,7 @@ class ClipGenerator:
         return consistency_sample(
             denoiser_model(self.network, teacher, label=label, guidance=guidance), shape,
             teacher.noise_schedule, few_times(evaluations, teacher.steps), prediction=teacher.prediction,
-            renew=RENEW, sharpen=SHARPEN if binary else 1.0, generator=generator, progress=progress,
+            sharpen=SHARPEN if binary else 1.0, generator=generator, progress=progress,
         )  # fmt: skip
 
     def _label(
