@@ -205,7 +205,7 @@ for name, misconception, answer in (
     ),
     (
         "given_noise",
-        "You noise the teacher's image with `noise`; on the teacher's path it is the one worked out from `x`.",
+        "You noise the teacher's image with `noise`; the one on the teacher's path is worked out from `x`.",
         distilled_with(found=lambda x, image, bar, noise: noise),
     ),
     (

@@ -19,8 +19,8 @@ ex = ModuleExercise(
     spec=r"""
     Write `forward` of the student. It gets noisy images `x` `(B, ...)`, their noise levels `n` `(B,)` int64,
     and labels `label` `(B,)`, and returns an image for each. `__init__` is given. Two tables there are looked
-    up with `n`: `self.clock` has the timestep that the network is to be told, and `self.keep` says how much of
-    `x` is kept. Ask the network, `self.net(x, t, label)`, and mix,
+    up with `n`: `self.clock` has the timestep that the network is told, and `self.keep` says how much of `x`
+    is kept. Ask the network, `self.net(x, t, label)`, and mix,
 
     $$f(x, n) = \text{keep}\;x + (1 - \text{keep})\;\text{net}(x, t, \text{label}).$$
 

@@ -33,7 +33,7 @@ ex = Exercise(
     """,
     hints=(
         "Which times are asked for with 4 steps? 1, 0.75, 0.5 and 0.25, but not 0.",
-        "`t = torch.full((len(x),), 1 - i / steps, device=x.device)`, and work inside `with torch.no_grad():`.",
+        "`t = torch.full((len(x),), 1 - i / steps, device=x.device)`; work inside `with torch.no_grad():`.",
         "`x = x - velocity(x, t) / steps` makes a new tensor; `x -= ...` would change the one in the list.",
     ),
     source="Euler 1768; Lipman et al. 2023, sec. 6 (solvers of few steps).",

@@ -36,10 +36,10 @@ ex = Exercise(
         "`t.view(-1, *[1] * (data.dim() - 1))` gives `t` the axes of an image; the network gets `t` itself.",
         "`F.mse_loss(net(x_t, t), noise - data)` is a scalar tensor with a graph.",
     ),
-    source="Liu, Gong, Liu 2023, eq. 1; Lipman et al. 2023, eq. 23 (both count time the other way round); Esser et "
+    source="Liu, Gong, Liu 2023, eq. 1; Lipman et al. 2023, eq. 23 (both count time the other way); Esser et "
     "al. 2024, sec. 2 (as here).",
     equivalent={
-        "`F.mse_loss(velocity, noise - data)` -> `F.mse_loss(noise - data, velocity)`": "a square has no sign",
+        "`F.mse_loss(velocity, noise - data)` -> `F.mse_loss(noise - data, velocity)`": "no sign matters",
         "4.4 value.detach()": "neither data nor noise ask for a gradient",
         "3.4 value.detach()": "a time asks for no gradient",
         "3.4 value.float()": "times are float32 already",
@@ -111,7 +111,7 @@ def _place(data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 for name, misconception, answer in (
     (
         "wrong_end",
-        "You stand at the noise at time 0 and at the sample at time 1; in this course time 0 is the clean end.",
+        "You stand at the noise at time 0 and at the sample at time 1; time 0 is the clean end.",
         lambda net, x, e, t: F.mse_loss(net(_place(e, x, t), t), e - x),
     ),
     (

@@ -32,7 +32,7 @@ ex = BugHunt(
     of `x`. The code below runs, and has one slip. Find it and mend it.
     """,
     hints=(
-        "Work out by hand what the student is given at its second jump when the next level has alpha-bar 0.9.",
+        "Work out by hand what the student is given at its second jump, with an alpha-bar of 0.9 there.",
         "At which end of time is alpha-bar near 1, at the image or at the noise?",
         "The two factors stand at the wrong things: the image keeps the root of alpha-bar.",
     ),

@@ -8,8 +8,7 @@ from torch import Tensor
 
 from gantrans.data import ClipConfig
 from gantrans.diffusion import judge_panel
-from gantrans.images import unit_from_network
-from gantrans.metrics import rule_valid
+from gantrans.metrics import coverage
 from gantrans.teaching.plots import COLOURS, MARKERS, describe, image_axes, new_figure, styled
 from gantrans.teaching.plots.style import LINES
 from lessons.lesson03.figures.sampling import clip_axes, valid_share
@@ -54,11 +53,12 @@ def evaluations_figure(made: Mapping[str, Mapping[int, Tensor]]) -> Figure:
     """
     figure = new_figure(9.0, 3.3)
     counts = sorted({count for row in made.values() for count in row})
-    scores = {name: {n: panel({"": drawn})[""] for n, drawn in row.items()} for name, row in made.items()}
-    for ax, quantity in zip(figure.subplots(1, 2), ("valid", "coverage"), strict=True):
+    judges = {"valid": _valid, "coverage": _covered}
+    for ax, (quantity, judge) in zip(figure.subplots(1, 2), judges.items(), strict=True):
+        scores = {name: {n: judge(drawn) for n, drawn in row.items()} for name, row in made.items()}
         words = []
         for i, (name, row) in enumerate(scores.items()):
-            values = {n: found[quantity] for n, found in row.items()}
+            values = row
             ax.plot(
                 list(values), list(values.values()), color=COLOURS[i], linestyle=LINES[i],
                 marker=MARKERS[i], label=name,
@@ -72,6 +72,18 @@ def evaluations_figure(made: Mapping[str, Mapping[int, Tensor]]) -> Figure:
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
     return figure
+
+
+def _valid(drawn: Tensor) -> float:
+    """Percent of clips (N, 1, 16, 16) without a violation."""
+    return 100 * valid_share(drawn, RULE)
+
+
+def _covered(drawn: Tensor) -> float:
+    """Percent of as many held-out clips with one of these nearby, on the judge's features."""
+    judge = clips_judge(SIDE)
+    real = clips(SIDE, "test", max(16, len(drawn))).network()
+    return 100 * coverage(judge.features(real), judge.features(drawn.sign()))
 
 
 @styled
@@ -126,17 +138,14 @@ def latents_figure(real: Tensor, latent: Tensor, decoded: Tensor, count: int = 5
             image_axes(image, ax=ax, limits=(low, high))
             describe(ax, "")
         axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
+    valid = [f"{valid_share(images, LARGE_RULE):.0%}" for images in (real, decoded)]
     describe(
         figure.axes[0],
         f"{len(real)} clips of {real.shape[-1]} px through latents of {tuple(latent.shape[1:])}: "
-        f"{float(wrong.mean()):.1%} of the pixels come back wrong; valid before {_valid(real)}, "
-        f"after {_valid(decoded)}.",
+        f"{float(wrong.mean()):.1%} of the pixels come back wrong; valid before {valid[0]}, "
+        f"after {valid[1]}.",
     )
     return figure
-
-
-def _valid(images: Tensor) -> str:
-    return f"{float(rule_valid(unit_from_network(images.clamp(-1, 1)), LARGE_RULE, LARGE_RULE).float().mean()):.0%}"
 
 
 @styled
