@@ -25,6 +25,7 @@ from gantrans.command_line.options import (
     Run,
     Scale,
     Source,
+    Steps,
     TrainDirection,
     resumable,
 )
@@ -50,8 +51,10 @@ def train(
         RecipeName,
         typer.Option(
             "--recipe",
-            help="default: what works best for one direction; article: two attention generators and two"
-            " discriminators with every loss, trained together (--direction both).",
+            help="default: what works best for one direction at short budgets; transformer: a vision"
+            " transformer with L1 alone; diffusion: a conditional diffusion model, many answers per image;"
+            " article: two attention generators and two discriminators with every loss, trained together"
+            " (--direction both).",
         ),
     ] = RecipeName.default,
     source: Source = "procedural",
@@ -69,10 +72,12 @@ def train(
 
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
 
+    Many answers per image: python -m gantrans train --recipe diffusion --direction layout2sem --out runs/many
+
     Both directions at once: python -m gantrans train --recipe article --direction both --out runs/both
     """
     from gantrans.scales import resolve_scale
-    from gantrans.translation import diagnose, diagnose_both, recipe, train_recipe
+    from gantrans.translation import Pix2PixConfig, diagnose, diagnose_both, recipe, train_recipe
 
     chosen = recipe(
         direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm,
@@ -85,7 +90,7 @@ def train(
         for one, found in diagnose_both(result.history).items():
             typer.echo(f"Diagnosis of generator and discriminator, {one}: {found}")
         further = f" --direction {chosen.directions[0]}"
-    elif chosen.task.discriminator is not None:
+    elif isinstance(chosen.task, Pix2PixConfig) and chosen.task.discriminator is not None:
         typer.echo(f"Diagnosis of generator and discriminator: {diagnose(result.history)}")
     typer.echo(
         f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}{further}"
@@ -106,6 +111,7 @@ def evaluate(
     ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    steps: Steps = None,
     device: Device = None,
     json_output: Json = False,
 ) -> None:
@@ -114,7 +120,7 @@ def evaluate(
 
     report = evaluate_run(
         run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, bits=bits,
-        device=device,
+        steps=steps, device=device,
     )  # fmt: skip
     if json_output:
         _print_json(report.to_dict())
@@ -131,17 +137,31 @@ def predict(
     pixel_nm: PixelNm = None,
     bits: Bits = None,
     seed: Annotated[
-        int, typer.Option(help="Seed of the noise of a generator with noise injection.", min=0)
+        int, typer.Option(help="Seed of the noise of a diffusion model or of noise injection.", min=0)
     ] = 0,
+    steps: Steps = None,
+    answers: Annotated[
+        int | None,
+        typer.Option(
+            help="Draw so many answers to each image: NAME-answer01.png and so on, NAME.png is their mean;"
+            " from 19 on also the bounds of the 90 % interval, NAME-low.png and NAME-high.png.",
+            min=2,
+            max=999,
+            show_default="one image each",
+        ),
+    ] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing PNGs.")] = False,
     device: Device = None,
 ) -> None:
-    """Translate images; each result is a PNG with the name and size of its input."""
+    """Translate images; each result is a PNG with the name and size of its input.
+
+    Several answers: python -m gantrans predict --run runs/many --input layouts --output out --answers 20
+    """
     from gantrans.translation import predict_files
 
     done = predict_files(
         run, input_path, output_path, direction=direction, pixel_nm=pixel_nm, bits=bits, seed=seed,
-        overwrite=overwrite, device=device,
+        steps=steps, answers=answers, overwrite=overwrite, device=device,
     )  # fmt: skip
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 

@@ -129,7 +129,7 @@ def test_a_good_tree_breaks_no_rule(plant):
         (
             floors_go_down,
             {"gantrans/data/pairs.py": "from gantrans.translation import recipes"},
-            ["gantrans/data/pairs.py, floor 1, imports gantrans.translation.recipes, floor 2."],
+            ["gantrans/data/pairs.py, floor 1, imports gantrans.translation.recipes, floor 3."],
         ),
         (
             floors_go_down,
@@ -144,7 +144,7 @@ def test_a_good_tree_breaks_no_rule(plant):
         (
             floors_go_down,
             {"gantrans/operations/serving/run.py": "from gantrans.command_line import options"},
-            ["gantrans/operations/serving/run.py, floor 3, imports gantrans.command_line.options, floor 4."],
+            ["gantrans/operations/serving/run.py, floor 4, imports gantrans.command_line.options, floor 5."],
         ),
         (floors_go_down, {"gantrans/attic/old.py": ""}, ["gantrans/attic is on no floor"]),
         (

@@ -71,6 +71,8 @@ class Simulated(StrEnum):
 
 class RecipeName(StrEnum):
     default = "default"
+    transformer = "transformer"
+    diffusion = "diffusion"
     article = "article"
 
 
@@ -83,12 +85,6 @@ class DefectRule(StrEnum):
     total = "count"
     bound = "bound"
     margin = "margin"
-
-
-class Sampler(StrEnum):
-    ddpm = "ddpm"
-    ddim = "ddim"
-    dpmpp = "dpm++"
 
 
 Direction = Annotated[
@@ -143,6 +139,12 @@ Bits = Annotated[
         show_default="as stored",
     ),
 ]
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        help="Network evaluations per draw of a diffusion run.", min=1, show_default="as in its recipe"
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best available")]
 RegistryDirection = Annotated[
@@ -172,7 +174,7 @@ Count = Annotated[
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """Inside, Ctrl-C in a training ends the program with code 130 and a sentence on how to go on."""
+    """Inside, Ctrl-C or SIGTERM in a training ends the program with code 130 and says how to go on."""
     try:
         yield
     except KeyboardInterrupt as stop:

@@ -1,5 +1,32 @@
 """Denoising diffusion: noise schedules, parameterisations of the prediction, training and samplers."""
 
+from gantrans.diffusion.consistency import (
+    CLEAN,
+    ConsistencyConfig,
+    ConsistencyTask,
+    consistency_function,
+    consistency_sample,
+    few_times,
+    path_step,
+    skip_factors,
+)
+from gantrans.diffusion.flow import (
+    Field,
+    FlowConfig,
+    FlowTask,
+    conditional_velocity,
+    flow_field,
+    flow_path,
+    flow_schedule,
+    flow_target,
+    marginal_velocity,
+    v_from_velocity,
+    velocity_from_v,
+    velocity_from_x0,
+    x0_from_velocity,
+)
+from gantrans.diffusion.flow_samplers import euler_sample, flow_times, heun_sample
+from gantrans.diffusion.generator import METHODS, ClipGenerator, write_clips
 from gantrans.diffusion.guidance import guided
 from gantrans.diffusion.judge import (
     Judge,
@@ -20,7 +47,14 @@ from gantrans.diffusion.parameterisation import (
     to_epsilon,
     to_x0,
 )
-from gantrans.diffusion.recipes import ClipGenerator, ClipRecipe, clip_recipe, train_clips, write_clips
+from gantrans.diffusion.recipes import (
+    ClipRecipe,
+    FewStepRecipe,
+    clip_recipe,
+    distil_recipe,
+    flow_recipe,
+    train_clips,
+)
 from gantrans.diffusion.samplers import (
     SAMPLERS,
     Model,
@@ -46,15 +80,23 @@ from gantrans.diffusion.task import (
 )
 
 __all__ = [
+    "CLEAN",
     "LOSSES",
+    "METHODS",
     "PREDICTIONS",
     "SAMPLERS",
     "SCHEDULES",
     "WEIGHTINGS",
     "ClipGenerator",
     "ClipRecipe",
+    "ConsistencyConfig",
+    "ConsistencyTask",
     "DiffusionConfig",
     "DiffusionTask",
+    "FewStepRecipe",
+    "Field",
+    "FlowConfig",
+    "FlowTask",
     "Judge",
     "JudgeConfig",
     "JudgeTask",
@@ -67,25 +109,45 @@ __all__ = [
     "build_denoiser",
     "check_prediction",
     "clip_recipe",
+    "conditional_velocity",
+    "consistency_function",
+    "consistency_sample",
     "convert",
     "ddim_step",
     "ddpm_step",
     "denoiser_model",
+    "distil_recipe",
     "dpm_solver_step",
+    "euler_sample",
+    "few_times",
+    "flow_field",
+    "flow_path",
+    "flow_recipe",
+    "flow_schedule",
+    "flow_target",
+    "flow_times",
     "guided",
+    "heun_sample",
     "judge_panel",
     "loss_weight",
     "make_schedule",
+    "marginal_velocity",
+    "path_step",
     "q_sample",
     "random_batches",
     "sample",
     "sampler_steps",
     "sampling_steps",
+    "skip_factors",
     "take_step",
     "target",
     "to_epsilon",
     "to_x0",
     "train_clips",
     "train_judge",
+    "v_from_velocity",
+    "velocity_from_v",
+    "velocity_from_x0",
     "write_clips",
+    "x0_from_velocity",
 ]

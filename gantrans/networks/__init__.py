@@ -1,4 +1,4 @@
-"""Generators, discriminators and denoisers, receptive fields, and embeddings of the timestep."""
+"""Generators (U-Nets, a vision transformer), discriminators, denoisers, receptive fields, time embeddings."""
 
 from gantrans.networks.attention import SelfAttention, attention_weights, fused_attention
 from gantrans.networks.denoiser import (
@@ -22,6 +22,7 @@ from gantrans.networks.receptive_field import (
     support_box,
 )
 from gantrans.networks.residual_unet import ResidualUNet, ResidualUNetConfig
+from gantrans.networks.transformer import VisionTransformer, VisionTransformerConfig
 from gantrans.networks.unet import ShapeRow, UNetConfig, UNetGenerator, shape_table
 
 __all__ = [
@@ -45,6 +46,8 @@ __all__ = [
     "UNetGenerator",
     "VectorDenoiser",
     "VectorDenoiserConfig",
+    "VisionTransformer",
+    "VisionTransformerConfig",
     "attention_weights",
     "field_box",
     "fused_attention",

@@ -13,12 +13,13 @@ from torch import Tensor, nn
 from torch.optim import Optimizer
 
 from gantrans.errors import ConfigError
-from gantrans.networks import PatchGAN, PatchGANConfig, ResidualUNetConfig, UNetConfig
+from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig
 from gantrans.training import Batch, Runtime
 from gantrans.translation.buffer import ImageBuffer
 from gantrans.translation.gan_gradients import LossWeights, gan_gradients, l1_gradient_norm, spread
+from gantrans.translation.generators import OnePassConfig, build_generator
 from gantrans.translation.losses import AdversarialLoss
-from gantrans.translation.pix2pix import adam, build_generator, check_players
+from gantrans.translation.pix2pix import adam, check_players
 
 BOTH = "both"
 """How a recipe and `--direction` call a training of both directions."""
@@ -40,8 +41,8 @@ class BidirectionalConfig:
         buffer: number of past pairs kept for the loss of each discriminator; see `ImageBuffer`.
     """
 
-    generator_a: UNetConfig | ResidualUNetConfig = field(default_factory=UNetConfig)
-    generator_b: UNetConfig | ResidualUNetConfig = field(default_factory=UNetConfig)
+    generator_a: OnePassConfig = field(default_factory=UNetConfig)
+    generator_b: OnePassConfig = field(default_factory=UNetConfig)
     discriminator: PatchGANConfig | None = field(default_factory=PatchGANConfig)
     adversarial: str = "lsgan"
     real_label: float = 1.0

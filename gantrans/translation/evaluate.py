@@ -124,6 +124,7 @@ def evaluate_run(
     count: int | None = None,
     pixel_nm: float | None = None,
     bits: int | None = None,
+    steps: int | None = None,
     device: str | None = None,
 ) -> Evaluation:
     """Evaluate a run folder on a source ("procedural", "sky130" or a `PairedFolder`).
@@ -134,11 +135,12 @@ def evaluate_run(
         count: number of pairs, of a folder at most; default 256 simulated, all of a folder.
         pixel_nm: nm per pixel of the images; must be that of the run.
         bits: used bits of a folder's 16-bit images; None: those of its manifest, else of the run.
+        steps: network evaluations per draw of a diffusion run; None: as in its recipe.
 
     Raises:
         DataError, CheckpointError: the source or the run cannot be used.
     """
-    predictor = Predictor.load(Path(run), pick_device(device), direction=direction)
+    predictor = Predictor.load(Path(run), pick_device(device), direction=direction, steps=steps)
     trained = predictor.recipe.data
     simulated = source in SIMULATED
     if simulated and split == "all":

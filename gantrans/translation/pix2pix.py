@@ -13,18 +13,12 @@ from torch.optim import Adam, Optimizer
 
 from gantrans.config import check_choice, check_range
 from gantrans.errors import ConfigError
-from gantrans.networks import (
-    PatchGAN,
-    PatchGANConfig,
-    ResidualUNet,
-    ResidualUNetConfig,
-    UNetConfig,
-    UNetGenerator,
-)
+from gantrans.networks import PatchGAN, PatchGANConfig, UNetConfig
 from gantrans.training import Batch, Runtime
 from gantrans.translation.buffer import ImageBuffer
 from gantrans.translation.feature_matching import FM_CONVENTIONS
 from gantrans.translation.gan_gradients import LossWeights, gan_gradients, l1_gradient_norm, spread
+from gantrans.translation.generators import OnePassConfig, build_generator
 from gantrans.translation.losses import AdversarialLoss
 
 
@@ -37,7 +31,7 @@ class Pix2PixConfig:
         buffer: number of past fakes kept for D's loss; see `ImageBuffer`.
     """
 
-    generator: UNetConfig | ResidualUNetConfig = field(default_factory=UNetConfig)
+    generator: OnePassConfig = field(default_factory=UNetConfig)
     discriminator: PatchGANConfig | None = field(default_factory=PatchGANConfig)
     adversarial: str = "lsgan"
     real_label: float = 1.0
@@ -142,11 +136,6 @@ class Pix2PixTask:
     def load_state(self, state: dict[str, Any]) -> None:
         """Restore what `state` returned."""
         self.buffer.load_state(state["buffer"], next(self.generator.parameters()).device)
-
-
-def build_generator(config: UNetConfig | ResidualUNetConfig, seed: int = 0) -> UNetGenerator | ResidualUNet:
-    """Build the generator that a configuration describes."""
-    return UNetGenerator(config, seed) if isinstance(config, UNetConfig) else ResidualUNet(config, seed)
 
 
 def adam(network: nn.Module, lr: float, betas: tuple[float, float]) -> Adam:

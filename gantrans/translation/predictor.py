@@ -1,16 +1,19 @@
 """Inference with a trained generator: load a run, translate batches and images of any size."""
 
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
 from torch import Tensor
 
 from gantrans.errors import DataError
+from gantrans.images import network_from_unit, unit_from_network
 from gantrans.training import load_networks, pick_device
-from gantrans.translation.inference import NOISE_SEED, Generator, translate
-from gantrans.translation.pix2pix import build_generator
+from gantrans.translation.answers import answer_seeds
+from gantrans.translation.conditional import DiffusionGenerator
+from gantrans.translation.generators import Generator, build_generator, is_varied
+from gantrans.translation.inference import NOISE_SEED, answers_of, draw, translate
 from gantrans.translation.recipes import Recipe, load_recipe
+from gantrans.translation.tiling import Tiling
 
 __all__ = ["Generator", "Predictor", "check_pixel_size", "translate"]
 
@@ -22,16 +25,29 @@ class Predictor:
         generator: the network; it is set to evaluation mode.
         recipe: of its training; gives direction, tile size and pixel size.
         device: where it runs.
+        steps: network evaluations of one draw of a diffusion model; None: as its configuration says.
+
+    Raises:
+        DataError: `steps` for a generator that has none, or more than its schedule has.
     """
 
-    def __init__(self, generator: Generator, recipe: Recipe, device: torch.device) -> None:
+    def __init__(
+        self, generator: Generator, recipe: Recipe, device: torch.device, *, steps: int | None = None
+    ) -> None:
         self.generator = generator.to(device).eval()
         self.recipe = recipe
         self.device = device
+        check_steps(generator, steps)
+        self.steps = steps
 
     @classmethod
     def load(
-        cls, run: Path, device: torch.device | None = None, *, direction: str | None = None
+        cls,
+        run: Path,
+        device: torch.device | None = None,
+        *,
+        direction: str | None = None,
+        steps: int | None = None,
     ) -> "Predictor":
         """Load the best network of a run folder (the last one if the run has no validation yet).
 
@@ -40,20 +56,45 @@ class Predictor:
 
         Raises:
             CheckpointError: `run` is not a training run, or its checkpoint cannot be read.
-            DataError: the run does not translate in this direction, or in two and none is chosen.
+            DataError: the run does not translate in this direction, or in two and none is chosen, or `steps`
+                does not suit it.
         """
         recipe = load_recipe(run).towards(direction, run)
         name, config = recipe.generator
         generator = build_generator(config)
         load_networks(run, {name: generator})
-        return cls(generator, recipe, device or pick_device())
+        return cls(generator, recipe, device or pick_device(), steps=steps)
+
+    @property
+    def varied(self) -> bool:
+        """Whether two answers to one image can differ."""
+        return is_varied(self.generator)
 
     def translate(self, images: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
         """(B, 1, H, W) in [0, 1] -> the same shape and range, on the CPU; H and W must suit the network.
 
-        `seed` is that of the noise of a generator with noise injection: equal seeds give equal images.
+        `seed` is that of the noise of a generator that has any: equal seeds give equal images. A diffusion
+        run whose configuration says so gives the mean of several answers.
         """
-        return translate(self.generator, images, seed=seed)
+        return translate(self.generator, images, seed=seed, steps=self.steps)
+
+    def answers(
+        self, images: Tensor, count: int, *, seed: int = NOISE_SEED, steps: int | None = None
+    ) -> Tensor:
+        """`count` answers to each image: (B, 1, H, W) in [0, 1] -> (count, B, 1, H, W) in [0, 1], on the CPU.
+
+        Answer k does not depend on `count`. The first is `translate`'s where that is one draw; else
+        `translate` is the mean of the first `recipe.task.answers`.
+
+        Args:
+            steps: of a diffusion model; None: those of this predictor.
+
+        Raises:
+            DataError: several answers of a generator without noise, or `steps` that do not suit it.
+        """
+        steps = self._steps(count, steps)
+        drawn = [draw(self.generator, images, seed=own, steps=steps) for own in answer_seeds(seed, count)]
+        return torch.stack(drawn)
 
     def translate_large(self, image: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
         """One image of any size, (1, H, W) in [0, 1], in tiles with half overlap blended by a smooth window.
@@ -61,23 +102,71 @@ class Predictor:
         Tiles have the size of the training images, so that the context of a pixel is as in training. Borders,
         and images smaller than a tile, are extended by reflection. Nothing is rescaled.
         """
+        drawn = self.answers_large(image, answers_of(self.generator), seed=seed)
+        return drawn[0] if len(drawn) == 1 else drawn.mean(0)
+
+    def answers_large(
+        self, image: Tensor, count: int, *, seed: int = NOISE_SEED, steps: int | None = None
+    ) -> Tensor:
+        """`count` answers to one image of any size: (1, H, W) in [0, 1] -> (count, 1, H, W); see `answers`.
+
+        A diffusion model draws the whole image from one noise; see `DiffusionGenerator.draw`.
+        """
         tile = self.recipe.data.size
         if image.shape[-2:] == (tile, tile):
-            return self.translate(image[None], seed=seed)[0]
-        height, width = image.shape[-2:]
-        margin = tile // 4  # so that no output pixel depends on the rim of a tile alone
-        rows, columns = _starts(height + 2 * margin, tile), _starts(width + 2 * margin, tile)
-        padded = _reflect(image, margin, rows[-1] + tile, columns[-1] + tile)
-        tiles = torch.stack([padded[:, r : r + tile, c : c + tile] for r in rows for c in columns])
-        outputs = self.translate(tiles, seed=seed)
-        window = _window(tile)
-        total = torch.zeros_like(padded)
-        weight = torch.zeros_like(padded)
-        for output, (r, c) in zip(outputs, [(r, c) for r in rows for c in columns], strict=True):
-            total[:, r : r + tile, c : c + tile] += output * window
-            weight[:, r : r + tile, c : c + tile] += window
-        inner = (slice(None), slice(margin, margin + height), slice(margin, margin + width))
-        return (total[inner] / weight[inner]).clamp(0.0, 1.0)
+            return self.answers(image[None], count, seed=seed, steps=steps)[:, 0]
+        steps = self._steps(count, steps)
+        tiling = Tiling(image.shape[-2], image.shape[-1], tile)
+        extended = tiling.extend(image)
+        drawn = [self._large(extended, tiling, own, steps) for own in answer_seeds(seed, count)]
+        return torch.stack([tiling.crop(one).clamp(0.0, 1.0) for one in drawn])
+
+    def _large(self, extended: Tensor, tiling: Tiling, seed: int, steps: int | None) -> Tensor:
+        """One draw of an extended image, (1, *tiling.extended) in [0, 1]."""
+        if not isinstance(self.generator, DiffusionGenerator):
+            return tiling.blend(draw(self.generator, tiling.cut(extended), seed=seed))
+        noise = torch.Generator(self.device).manual_seed(seed)
+        x = network_from_unit(extended[None].to(self.device))
+        with torch.inference_mode():
+            return unit_from_network(self.generator.draw(x, noise, steps=steps, tiling=tiling))[0].cpu()
+
+    def _steps(self, count: int, steps: int | None) -> int | None:
+        """The steps that hold for a call, after a check of what it asks for."""
+        check_steps(self.generator, steps)
+        self.check_count(count)
+        return self.steps if steps is None else steps
+
+    def check_count(self, count: int) -> None:
+        """Check that so many answers can be had.
+
+        Raises:
+            DataError: none is asked for, or several of a generator without noise.
+        """
+        if count < 1:
+            raise DataError(f"{count} answers were asked for; give at least 1.")
+        if count > 1 and not self.varied:
+            raise DataError(
+                f"{count} answers were asked of a generator without noise, which has one; ask for 1, or take "
+                "a run of the recipe `diffusion`."
+            )
+
+
+def check_steps(generator: Generator, steps: int | None) -> None:
+    """Check that a generator samples in steps, and can in so many.
+
+    Raises:
+        DataError: it does not.
+    """
+    if steps is None:
+        return
+    if not isinstance(generator, DiffusionGenerator):
+        raise DataError(
+            "Steps are those of a diffusion model, and this run translates in one evaluation; leave out "
+            "--steps."
+        )
+    most = generator.config.diffusion.steps
+    if not 1 <= steps <= most:
+        raise DataError(f"{steps} steps were asked of a diffusion model with {most}; give 1 to {most}.")
 
 
 def check_pixel_size(recipe: Recipe, pixel_nm: float | None) -> None:
@@ -92,28 +181,3 @@ def check_pixel_size(recipe: Recipe, pixel_nm: float | None) -> None:
             f"The images have {pixel_nm:g} nm per pixel but the run was trained at {trained:g}; "
             f"resample the images to {trained:g} nm per pixel first."
         )
-
-
-def _starts(length: int, tile: int) -> Sequence[int]:
-    """First pixels of tiles with half overlap that cover `length`; the last tile may extend past the end."""
-    step = tile // 2
-    return range(0, max(length - tile + step - 1, 0) // step * step + 1, step)
-
-
-def _reflect(image: Tensor, margin: int, height: int, width: int) -> Tensor:
-    """Extend (1, H, W) by reflection, `margin` at the top and left, to (1, height, width)."""
-
-    def index(length: int, total: int) -> Tensor:
-        period = max(2 * (length - 1), 1)
-        position = (torch.arange(total) - margin).remainder(period)
-        return (
-            torch.minimum(position, period - position) if length > 1 else torch.zeros(total, dtype=torch.long)
-        )
-
-    return image[:, index(image.shape[-2], height)][:, :, index(image.shape[-1], width)]
-
-
-def _window(tile: int) -> Tensor:
-    """Squared-sine window (tile, tile), positive everywhere; copies with half overlap sum to a constant."""
-    line = torch.sin(torch.pi * (torch.arange(tile) + 0.5) / tile) ** 2
-    return line[:, None] * line[None, :]

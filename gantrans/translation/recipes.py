@@ -20,13 +20,19 @@ from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import FitConfig, FitResult, TimeBudget, fit, load_checkpoint
 from gantrans.translation.article import article
 from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
+from gantrans.translation.conditional import ConditionalDiffusionConfig, ConditionalDiffusionTask
+from gantrans.translation.contenders import diffusion, transformer
+from gantrans.translation.generators import OnePassConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.sizes import check_sizes
 from gantrans.translation.sources import SIMULATED, DataSpec, check_bits, open_folder
-from gantrans.translation.validation import BothValidation, Validation
+from gantrans.translation.validation import BothValidation, DrawnValidation, Validation
 
-RECIPES = ("default", "article")
-"""`default` trains one direction with what works best at short budgets; `article` trains both."""
+RECIPES = ("default", "transformer", "diffusion", "article")
+"""`default` trains one direction with what works best at short budgets, `transformer` a transformer with L1
+alone, `diffusion` a conditional diffusion model; `article` trains both directions."""
+Config = Pix2PixConfig | BidirectionalConfig | ConditionalDiffusionConfig
+TranslationTask = Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask
 
 
 @dataclass(frozen=True)
@@ -39,7 +45,7 @@ class Recipe:
 
     direction: str
     data: DataSpec
-    task: Pix2PixConfig | BidirectionalConfig
+    task: Config
     fit: FitConfig
     batch_size: int = 8
     seed: int = 0
@@ -56,15 +62,16 @@ class Recipe:
 
     @property
     def one_way(self) -> Pix2PixConfig:
-        """The task of a training in one direction.
+        """The pix2pix task of a training in one direction.
 
         Raises:
-            ConfigError: the recipe trains both.
+            ConfigError: the recipe trains both, or a diffusion model.
         """
-        if isinstance(self.task, BidirectionalConfig):
+        check_one_way(self)
+        if not isinstance(self.task, Pix2PixConfig):
             raise ConfigError(
-                "This run trained both directions at once, and registry and fine-tuning take runs of one "
-                "direction; train one with the recipe `default`."
+                "This run trained a diffusion model, which has no generator of one evaluation; take a run of "
+                "the recipe `default`."
             )
         return self.task
 
@@ -91,8 +98,10 @@ class Recipe:
         return replace(self, direction=direction or self.directions[0])
 
     @property
-    def generator(self) -> tuple[str, UNetConfig | ResidualUNetConfig]:
+    def generator(self) -> tuple[str, OnePassConfig | ConditionalDiffusionConfig]:
         """Name and configuration of the network that translates in `direction`, which must be one."""
+        if isinstance(self.task, ConditionalDiffusionConfig):
+            return "generator", self.task
         if isinstance(self.task, Pix2PixConfig):
             return "generator", self.task.generator
         name = GENERATORS[self.direction]
@@ -186,7 +195,7 @@ def recipe(
     """The recipe for a direction, a scale and a source.
 
     Args:
-        direction: a registered one for `default`, "both" for `article`.
+        direction: "both" for `article`, else a registered one.
         name: one of `RECIPES`.
         pixel_nm: nm per pixel. None takes the value of a folder's manifest (unknown without one), or the
             pixel size of the scale for simulated images.
@@ -204,7 +213,14 @@ def recipe(
         )
     if name == "article":
         return _recipe(direction, scale, source, *article(scale), seed, pixel_nm, bits)
-    task, fitting = _TRAININGS[registered(direction).target_kind, scale]()
+    kind = registered(direction).target_kind
+    task: Config
+    if name == "diffusion":
+        task, fitting = diffusion(kind, scale)
+    elif name == "transformer":
+        task, fitting = transformer(kind, scale)
+    else:
+        task, fitting = _TRAININGS[kind, scale]()
     return _recipe(direction, scale, source, task, fitting, seed, pixel_nm, bits)
 
 
@@ -217,9 +233,9 @@ def _check_fit(name: str, direction: str) -> None:
             f"The recipe article trains both directions at once, not {direction} alone; give "
             "--direction both, or --recipe default."
         )
-    if name == "default" and direction == BOTH:
+    if name != "article" and direction == BOTH:
         raise ConfigError(
-            f"The recipe default trains one direction; give --direction {' or '.join(directions())}, or "
+            f"The recipe {name} trains one direction; give --direction {' or '.join(directions())}, or "
             "--recipe article."
         )
 
@@ -238,7 +254,7 @@ def _recipe(
     direction: str,
     scale: str,
     source: str,
-    task: Pix2PixConfig | BidirectionalConfig,
+    task: Config,
     fitting: FitConfig,
     seed: int,
     pixel_nm: float | None,
@@ -289,8 +305,10 @@ def train_recipe(
     )  # fmt: skip
 
 
-def build_task(chosen: Recipe) -> Pix2PixTask | BidirectionalTask:
+def build_task(chosen: Recipe) -> TranslationTask:
     """The task that a recipe trains, with new weights from its seed."""
+    if isinstance(chosen.task, ConditionalDiffusionConfig):
+        return ConditionalDiffusionTask(chosen.task, chosen.seed)
     if isinstance(chosen.task, BidirectionalConfig):
         return BidirectionalTask(chosen.task, chosen.seed)
     return Pix2PixTask(chosen.task, chosen.seed)
@@ -298,7 +316,18 @@ def build_task(chosen: Recipe) -> Pix2PixTask | BidirectionalTask:
 
 def validation_of(chosen: Recipe, pairs: PairedDataset) -> Validation | BothValidation:
     """What `train_recipe` validates with, on held-out pairs."""
+    if isinstance(chosen.task, ConditionalDiffusionConfig):
+        return DrawnValidation(pairs, chosen.direction)
     return BothValidation(pairs) if chosen.direction == BOTH else Validation(pairs, chosen.direction)
+
+
+def check_one_way(chosen: Recipe) -> None:
+    """Raise a `ConfigError` if a recipe trains both directions."""
+    if isinstance(chosen.task, BidirectionalConfig):
+        raise ConfigError(
+            "This run trained both directions at once, and registry and fine-tuning take runs of one "
+            "direction; train one with the recipe `default`."
+        )
 
 
 def load_recipe(run: Path) -> Recipe:

@@ -7,7 +7,9 @@ from gantrans.directions import direction as registered
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import spectrum_error
 from gantrans.translation.bidirectional import GENERATORS, BidirectionalTask
-from gantrans.translation.inference import Generator, mean_scores, translate
+from gantrans.translation.conditional import ConditionalDiffusionTask
+from gantrans.translation.generators import Generator
+from gantrans.translation.inference import draw, mean_scores, translate
 from gantrans.translation.pix2pix import Pix2PixTask
 
 
@@ -18,13 +20,36 @@ class Validation:
         self.direction, self.batch_size = direction, batch_size
         self.inputs, self.targets = pairs.roles(direction)
 
-    def __call__(self, task: Pix2PixTask | BidirectionalTask) -> dict[str, float]:
+    def __call__(self, task: Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask) -> dict[str, float]:
         names = registered(self.direction).validation
         return mean_scores(self.outputs(task.generator), unit_from_uint8(self.targets), names)
 
     def outputs(self, generator: Generator) -> Tensor:
         """What a generator makes of the inputs, (N, 1, S, S) in [0, 1]."""
         return translate(generator, unit_from_uint8(self.inputs), batch_size=self.batch_size)
+
+
+class DrawnValidation(Validation):
+    """Scores of single draws of a diffusion model, of few images in few steps: a look, not a measurement.
+
+    For a grey target also "spectrum", that of `spectrum_error` in dB: L1 is smallest for a blurred image.
+    """
+
+    def __init__(self, pairs: PairedDataset, direction: str, *, images: int = 32, steps: int = 5) -> None:
+        super().__init__(pairs.subset(range(min(images, len(pairs)))), direction)
+        self.steps = steps
+
+    def __call__(self, task: Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask) -> dict[str, float]:
+        chosen, targets = registered(self.direction), unit_from_uint8(self.targets)
+        outputs = self.outputs(task.generator)
+        scores = mean_scores(outputs, targets, chosen.validation)
+        if chosen.target_kind == "grey":
+            scores["spectrum"] = spectrum_error(outputs, targets)
+        return scores
+
+    def outputs(self, generator: Generator) -> Tensor:
+        """One draw for each of the inputs, (N, 1, S, S) in [0, 1]."""
+        return draw(generator, unit_from_uint8(self.inputs), batch_size=self.batch_size, steps=self.steps)
 
 
 class BothValidation:

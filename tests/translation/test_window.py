@@ -6,32 +6,32 @@ import pytest
 import torch
 
 from gantrans.translation import segment
-from gantrans.translation.predictor import _reflect, _starts, _window
+from gantrans.translation.tiling import reflect, starts, window
 
 
 @pytest.mark.parametrize("tile", [4, 16, 64])
 def test_the_window_is_symmetric_positive_and_adds_up(tile: int) -> None:
-    window = _window(tile).double()
-    assert window.shape == (tile, tile)
-    assert window.min() > 0
-    torch.testing.assert_close(window, window.flip(0), atol=1e-6, rtol=0)
-    torch.testing.assert_close(window, window.flip(1), atol=1e-6, rtol=0)
-    torch.testing.assert_close(window, window.T, atol=0, rtol=0)
+    curve = window(tile).double()
+    assert curve.shape == (tile, tile)
+    assert curve.min() > 0
+    torch.testing.assert_close(curve, curve.flip(0), atol=1e-6, rtol=0)
+    torch.testing.assert_close(curve, curve.flip(1), atol=1e-6, rtol=0)
+    torch.testing.assert_close(curve, curve.T, atol=0, rtol=0)
     half = tile // 2
-    total = window[:half] + window[half:]  # sin^2 + cos^2 along the rows
+    total = curve[:half] + curve[half:]  # sin^2 + cos^2 along the rows
     torch.testing.assert_close(total[:, :half] + total[:, half:], torch.ones(half, half).double(), atol=1e-6,
                                rtol=0)  # fmt: skip
-    assert window[0, 0] < window[0, half] < window[half, half]
+    assert curve[0, 0] < curve[0, half] < curve[half, half]
 
 
 @pytest.mark.parametrize("tile", [4, 16])
 @pytest.mark.parametrize("length", range(1, 70))
 def test_tiles_cover_the_length_half_overlapping_and_none_is_needless(length: int, tile: int) -> None:
-    starts = list(_starts(length, tile))
-    assert starts[0] == 0
-    assert all(b - a == tile // 2 for a, b in itertools.pairwise(starts))
-    assert starts[-1] + tile >= length
-    assert len(starts) == 1 or starts[-2] + tile < length
+    places = list(starts(length, tile))
+    assert places[0] == 0
+    assert all(b - a == tile // 2 for a, b in itertools.pairwise(places))
+    assert places[-1] + tile >= length
+    assert len(places) == 1 or places[-2] + tile < length
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5, 8])
@@ -43,7 +43,7 @@ def test_reflection_is_that_of_numpy(length: int, margin: int) -> None:
     total = margin + length + 9
     mode = "reflect" if length > 1 else "edge"
     expected = np.pad(image[0].numpy(), (margin, 9), mode=mode)
-    assert torch.equal(_reflect(image, margin, total, total)[0], torch.from_numpy(expected))
+    assert torch.equal(reflect(image, margin, total, total)[0], torch.from_numpy(expected))
 
 
 @pytest.mark.parametrize("inside", [0.5, 0.1])

@@ -16,7 +16,7 @@ from gantrans.data import PairedDataset
 from gantrans.operations.promotion.replay import ReplayBatches
 from gantrans.operations.promotion.warm_start import freeze, set_rates, warm_start
 from gantrans.training import FitConfig, FitResult, fit, load_checkpoint
-from gantrans.translation import Pix2PixTask, Recipe, Validation
+from gantrans.translation import Recipe, Validation, build_task, check_one_way
 
 MOST_EPOCHS = 20
 WATCHED = ("loss_d", "loss_gan_g")
@@ -30,8 +30,9 @@ class FineTuneConfig:
     rate: factor on the base learning rate of the configuration; over the second half it falls to zero.
     share: share of old pairs in each batch; 0 without old pairs.
     keep_optimizer: keep Adam's moments; without them the first steps have full size in every weight.
-    frozen: names of the generator's parts whose weights are frozen, such as ("entry", "encoder"); running
-        statistics of batch normalisation are still updated.
+    frozen: names of the generator's parts whose weights are frozen, such as ("entry", "encoder"), of a
+        diffusion model ("denoiser.entry", "denoiser.encoder"); running statistics of batch normalisation are
+        still updated.
     spike, collapse: alarm when D's loss exceeds `spike` times, or G's adversarial loss falls below
         `collapse` times, what it was at the champion's weights.
     """
@@ -115,7 +116,8 @@ def fine_tune(
     contents = load_checkpoint(champion)
     recipe = from_dict(Recipe, contents["settings"]["extra"]["recipe"])
     fitting = _fit_config(recipe.fit, config, config.steps_per_epoch(len(new), replay=old is not None))
-    task = Pix2PixTask(recipe.one_way, recipe.seed)
+    check_one_way(recipe)
+    task = build_task(recipe)
     warm_start(
         task, contents, rate=config.rate, keep_optimizer=config.keep_optimizer, device=device,
         channels_last=fitting.channels_last,
@@ -180,7 +182,7 @@ def losses_at(
     device: str | None,
 ) -> dict[str, float]:
     """Loss of D and adversarial loss of G at the champion's weights, means over the first batches."""
-    probe = Pix2PixTask(recipe.one_way, recipe.seed)
+    probe = build_task(recipe)
     warm_start(probe, contents, device=device, channels_last=fitting.channels_last)
     for optimizer in probe.optimizers.values():
         set_rates(optimizer, [0.0] * len(optimizer.param_groups))  # steps that change no weight

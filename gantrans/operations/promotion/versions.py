@@ -13,7 +13,7 @@ from gantrans.errors import ConfigError, GantransError
 from gantrans.operations.promotion.disk import as_json, read_json
 from gantrans.training import load_checkpoint, pick_device
 from gantrans.training.checkpoint import load_weights, weights_of
-from gantrans.translation import Predictor, Recipe, build_generator
+from gantrans.translation import Predictor, Recipe, build_generator, check_one_way
 
 WEIGHTS, CHECKPOINT, MANIFEST = "weights.safetensors", "last.pt", "version.json"
 
@@ -92,7 +92,8 @@ def load_predictor(folder: Path, device: torch.device | None = None) -> Predicto
     from safetensors.torch import load
 
     recipe = from_dict(Recipe, verify_files(folder)["recipe"])
-    generator = build_generator(recipe.one_way.generator)
+    check_one_way(recipe)
+    generator = build_generator(recipe.generator[1])
     load_weights(generator, load((folder / WEIGHTS).read_bytes()), str(folder / WEIGHTS))
     return Predictor(generator, recipe, device or pick_device())
 

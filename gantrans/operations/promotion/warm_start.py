@@ -84,7 +84,7 @@ def freeze(network: nn.Module, parts: Sequence[str]) -> list[str]:
     """
     frozen = []
     for part in parts:
-        names = [name for name, _ in network.named_parameters() if name.split(".")[0] == part]
+        names = [name for name, _ in network.named_parameters() if f"{name}.".startswith(f"{part}.")]
         if not names:
             have = ", ".join(sorted({name.split(".")[0] for name, _ in network.named_parameters()}))
             raise ConfigError(f"FineTuneConfig.frozen has {part!r}; the generator's parts are {have}.")

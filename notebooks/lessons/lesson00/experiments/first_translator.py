@@ -154,8 +154,9 @@ def first_recipe(scale: str, seed: int, steps: int | None = None) -> Recipe:
     """
     setting = SETTINGS[scale]
     chosen = recipe("sem2layout", setting.recipe, seed=seed)
-    rate = min(4e-3, chosen.task.lr_generator)
-    chosen = replace(chosen, task=replace(chosen.task, lr_generator=rate, betas=(0.5, 0.999)))
+    task = chosen.one_way
+    task = replace(task, lr_generator=min(4e-3, task.lr_generator), betas=(0.5, 0.999))
+    chosen = replace(chosen, task=task)
     every = {"validate_every": setting.validate_every, "checkpoint_every": 10**6}
     return replace(chosen, fit=replace(chosen.fit, steps=steps or setting.steps, **every))  # type: ignore[arg-type]
 

@@ -1,0 +1,63 @@
+"""The recipes `transformer` and `diffusion`: what a comparison sets beside the default of a direction.
+
+Data, batch size and number of steps are those of `default` at the same scale and kind of target, so that
+runs of equal steps have seen equal pairs.
+"""
+
+from dataclasses import replace
+
+from gantrans.diffusion import DiffusionConfig, SamplerConfig
+from gantrans.networks import DenoiserConfig, VisionTransformerConfig
+from gantrans.training import FitConfig
+from gantrans.translation.conditional import ConditionalDiffusionConfig
+from gantrans.translation.pix2pix import Pix2PixConfig
+
+STEPS = {
+    ("binary", "smoke"): 20,
+    ("binary", "reduced"): 3000,
+    ("binary", "full"): 20_000,
+    ("grey", "smoke"): 20,
+    ("grey", "reduced"): 2400,
+    ("grey", "full"): 20_000,
+}
+
+
+def transformer(kind: str, scale: str) -> tuple[Pix2PixConfig, FitConfig]:
+    """A vision transformer with L1 alone, for a binary or grey target; patches of 8 px at `full`, else 4."""
+    patch, width, depth, lr = {
+        "smoke": (4, 16, 2, 2e-3),
+        "reduced": (4, 64, 4, 1e-3),
+        "full": (8, 256, 8, 3e-4),
+    }[scale]
+    generator = VisionTransformerConfig(patch=patch, width=width, depth=depth, heads=max(1, width // 32))
+    task = Pix2PixConfig(generator, None, weight_l1=100.0, lr_generator=lr, betas=(0.9, 0.99))
+    monitor = "iou" if kind == "binary" else None
+    return task, replace(_one_cycle(kind, scale), monitor=monitor)
+
+
+def diffusion(kind: str, scale: str) -> tuple[ConditionalDiffusionConfig, FitConfig]:
+    """A conditional diffusion model for a binary or grey target.
+
+    A binary target is predicted as x0 with the cross-entropy, and a translation is the mean of some draws;
+    a grey one is predicted as v, and a translation is one draw, as grainy as a real image.
+    """
+    base, multipliers, lr = {
+        "smoke": (8, (1, 2), 2e-3),
+        "reduced": (32, (1, 2, 2), 2e-3),
+        "full": (64, (1, 2, 4, 4), 5e-4),
+    }[scale]
+    network = DenoiserConfig(
+        condition_channels=1, base_filters=base, multipliers=multipliers, unshuffle=2,
+    )  # fmt: skip
+    binary = kind == "binary"
+    training = DiffusionConfig(
+        network, prediction="x0" if binary else "v", loss="cross_entropy" if binary else "l2", lr=lr
+    )
+    sampling = SamplerConfig("ddim", 5 if scale == "smoke" else 10 if binary else 20)
+    task = ConditionalDiffusionConfig(training, sampling, answers=4 if binary else 1)
+    return task, replace(_one_cycle(kind, scale), ema_decay=0.99)
+
+
+def _one_cycle(kind: str, scale: str) -> FitConfig:
+    steps = STEPS[kind, scale]
+    return FitConfig(steps, clip_norm=1.0, lr_schedule="one_cycle", lr_params={"warmup": 0.15})
