@@ -13,7 +13,7 @@ LEARNED = "#D55E00"
 """What is learned has this colour on the page."""
 REACH = 2.6
 """Half the side of the plane that is shown: pure noise is this wide."""
-NEAR = 0.15
+NEAR = 0.08
 """A point closer than this to a sample lies on the data."""
 
 
@@ -22,19 +22,19 @@ def moons(count: int, generator: torch.Generator) -> Tensor:
     angle = torch.pi * torch.rand(count, generator=generator)
     upper = torch.rand(count, generator=generator) < 0.5
     sign = torch.where(upper, 1.0, -1.0)
-    x = angle.cos() + 0.5 * sign - 0.0
+    x = angle.cos() + 0.5 * sign
     y = sign * (angle.sin() - 0.4)
     points = torch.stack([x, y], dim=1) * 1.1
     return points + 0.05 * torch.randn(count, 2, generator=generator)
 
 
 def on_data(points: Tensor, data: Tensor) -> float:
-    """Share of points (N, 2) that lie within 0.15 of one of `data` (M, 2)."""
+    """Share of points (N, 2) that lie within 0.08 of one of `data` (M, 2)."""
     return float((torch.cdist(points, data).amin(dim=1) < NEAR).double().mean())
 
 
 def coverage(points: Tensor, data: Tensor) -> float:
-    """Share of `data` (M, 2) with a point (N, 2) within 0.15."""
+    """Share of `data` (M, 2) with a point (N, 2) within 0.08."""
     return on_data(data, points)
 
 
