@@ -61,7 +61,8 @@ def paths_figure(data: Tensor, noise: Tensor, place: Tensor, time: float, radius
     one, near, field = figure.subplots(1, 3, sharey=True)
     for ax in (one, near, field):
         _dots(ax, data[:600], "#AAAAAA", "data")
-    pick = int((at - place).norm(dim=1).argmin())
+    long = torch.nonzero((velocity.norm(dim=1) - 1.8).abs() < 0.3)[:, 0]
+    pick = int(long[(at[long] - place).norm(dim=1).argmin()])
     _plane(one, "one path")
     one.plot(*torch.stack([data[pick], noise[pick]]).T, color=COLOURS[0], marker="o", label="noise to data")
     _arrow(one, at[pick], -0.45 * velocity[pick], COLOURS[0])
@@ -144,18 +145,20 @@ def bends_figure(
     """
     figure = new_figure(9.4, 3.6)
     axes = figure.subplots(1, 1 + len(walks), sharey=True)
-    _plane(axes[0], "paths in training: straight, and crossing")
+    _plane(axes[0], "lines in training")
     for a, b in zip(noise[:count], data[:count], strict=True):
         axes[0].plot(*torch.stack([a, b]).T, color=COLOURS[0], linewidth=0.8, alpha=0.7)
     describe(axes[0], f"{count} straight paths between noise and data, which cross each other.")
     for ax, (name, way) in zip(axes[1:], walks.items(), strict=True):
         points = torch.stack(list(way))[:, :count]
-        _plane(ax, name)
+        _plane(ax, "")
         ax.plot(points[..., 0], points[..., 1], color=LEARNED, linewidth=0.8, alpha=0.8)
         ax.plot(*points[-1].T, "o", color="black", markersize=2.5)
         extra = detour(points)
-        describe(ax, f"{name}: the ways are {extra:.0%} longer than the straight lines between their ends.")
-        ax.set_title(f"{name}: {extra:.0%} longer than straight")
+        describe(
+            ax, f"Learned {name}: the ways are {extra:.0%} longer than the straight lines between their ends."
+        )
+        ax.set_title(f"ways of the field {name}:\n{extra:.0%} longer than straight ones")
     axes[0].set_ylabel("second number")
     return figure
 
