@@ -34,7 +34,7 @@ TRAINING = re.compile(r"^(?:train\w*|fit|fit_\w+|run_arm|backward|optimi[sz]e\w*
 def evidence_problems(notebook: NotebookNode, lesson: Lesson) -> list[str]:
     """Every broken rule of an evidence page, one sentence each."""
     cells, ledger = notebook.cells, read(COMMITTED)
-    mine = [claim for claim in registered().values() if claim.folder == lesson.folder]
+    mine = [claim for claim in registered().values() if claim.folder == lesson.folder.resolve()]
     if MEASURED in lesson.exceptions:  # the lesson says so itself, and the rows do
         mine = [claim for claim in mine if claim.id in ledger or claim.unit_test or not _shown(cells, claim)]
     rules = (title(cells, lesson), sections(cells), claims(cells, mine, ledger), trains_nothing(cells))

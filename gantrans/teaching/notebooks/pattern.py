@@ -241,7 +241,7 @@ def measured(lesson: Lesson) -> Iterator[Problem]:
     from gantrans.teaching.claims import COMMITTED, read, registered
 
     ledger = read(COMMITTED)
-    mine = [claim for claim in registered().values() if claim.folder == lesson.folder]
+    mine = [claim for claim in registered().values() if claim.folder == lesson.folder.resolve()]
     lacking = [claim.id for claim in mine if claim.id not in ledger and not claim.unit_test]
     if lacking:
         yield "measured", f"the claims {', '.join(lacking)} were never measured: run what decides them."

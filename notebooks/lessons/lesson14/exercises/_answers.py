@@ -10,7 +10,7 @@ from lessons.lesson03.exercises.sample import sample
 
 
 class ToyAnswer:
-    """predict(x, t, condition): a mixture of all three; `asked` keeps the shapes of its questions."""
+    """network(x, t, condition): a mixture of all three; `asked` keeps the shapes of its questions."""
 
     def __init__(self, share: float) -> None:
         self.share = share
@@ -27,7 +27,7 @@ class ToyAnswer:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return f"predict (share {self.share})"
+        return f"network (share {self.share})"
 
 
 def answers_with(
@@ -44,7 +44,7 @@ def answers_with(
     """`draw_answers` with one thing changed."""
 
     def answer(
-        predict: Callable[..., Tensor],
+        network: Callable[..., Tensor],
         condition: Tensor,
         count: int,
         times: list[int],
@@ -57,7 +57,7 @@ def answers_with(
         for k in rounds(count):
             draw = drawing(generator)
             begin = start(condition, k, kept, draw)
-            way = sample(lambda x, t: predict(x, t, told(condition, x)), begin, times, alpha_bars, step, draw)
+            way = sample(lambda x, t: network(x, t, told(condition, x)), begin, times, alpha_bars, step, draw)
             made.append(taken(way))
         return joined(made)
 

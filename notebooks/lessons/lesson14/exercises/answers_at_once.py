@@ -47,7 +47,7 @@ ex = BugHunt(
 
 @ex.reference
 def answers_at_once(
-    predict: Callable[..., Tensor],
+    network: Callable[..., Tensor],
     condition: Tensor,
     count: int,
     times: list[int],
@@ -55,16 +55,16 @@ def answers_at_once(
     step: Callable[..., Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """predict(x, t, condition) -> image; condition (B, ...), falling times -> answers (count, B, ...)."""
+    """network(x, t, condition) -> image; condition (B, ...), falling times -> answers (count, B, ...)."""
     many = condition.repeat(count, *[1] * (condition.dim() - 1))
     start = torch.randn(many.shape, generator=generator, dtype=many.dtype, device=many.device)
-    way = sample(lambda x, t: predict(x, t, many), start, times, alpha_bars, step, generator)
+    way = sample(lambda x, t: network(x, t, many), start, times, alpha_bars, step, generator)
     return way[-1].view(count, *condition.shape)
 
 
 @ex.bug
 def _(
-    predict: Callable[..., Tensor],
+    network: Callable[..., Tensor],
     condition: Tensor,
     count: int,
     times: list[int],
@@ -72,10 +72,10 @@ def _(
     step: Callable[..., Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """predict(x, t, condition) -> image; condition (B, ...), falling times -> answers (count, B, ...)."""
+    """network(x, t, condition) -> image; condition (B, ...), falling times -> answers (count, B, ...)."""
     many = condition.repeat_interleave(count, 0)
     start = torch.randn(many.shape, generator=generator, dtype=many.dtype, device=many.device)
-    way = sample(lambda x, t: predict(x, t, many), start, times, alpha_bars, step, generator)
+    way = sample(lambda x, t: network(x, t, many), start, times, alpha_bars, step, generator)
     return way[-1].view(count, *condition.shape)
 
 
@@ -96,7 +96,7 @@ class Marked:
     __hash__ = None  # type: ignore[assignment]
 
     def __repr__(self) -> str:
-        return "predict, which answers with the condition and a trace of x"
+        return "network, which answers with the condition and a trace of x"
 
 
 def to_the_image(x: Tensor, x0: Tensor, noise: Tensor, bar: float, bar_next: float, before: Any) -> Tensor:
@@ -121,7 +121,7 @@ def _(answer: Answer) -> str:
 @ex.probe
 def _(
     answer: Callable[..., Any],
-    predict: Marked,
+    network: Marked,
     condition: Tensor,
     count: int,
     times: list[int],
@@ -130,14 +130,14 @@ def _(
     generator: torch.Generator,
 ) -> dict[str, Any]:
     """To which input each answer belongs, whether answers differ, and how the network was asked."""
-    predict.asked.clear()
+    network.asked.clear()
     state = generator.get_state()
-    made = answer(predict, condition, count, times, alpha_bars, step, generator)
+    made = answer(network, condition, count, times, alpha_bars, step, generator)
     if made is ...:
         raise NotImplementedError
     if not isinstance(made, Tensor):
         return {"the result": Said(f"a {type(made).__name__}, not one tensor")}
-    seen: dict[str, Any] = {"the shape": tuple(made.shape), "images per question": list(predict.asked)}
+    seen: dict[str, Any] = {"the shape": tuple(made.shape), "images per question": list(network.asked)}
     if made.shape != (count, *condition.shape):
         return seen
     flat, own = made.flatten(2).double(), condition.flatten(1).double()
@@ -194,9 +194,9 @@ def _with(
 ) -> Answer:
     """The mended function with one thing changed."""
 
-    def answer(predict: Any, c: Tensor, n: int, times: Any, bars: Tensor, step: Any, g: Any) -> Any:
+    def answer(network: Any, c: Tensor, n: int, times: Any, bars: Tensor, step: Any, g: Any) -> Any:
         batch = many(c, n)
-        way = sample(lambda x, t: predict(x, t, batch), start(batch, c, n, g), times, bars, step, g)
+        way = sample(lambda x, t: network(x, t, batch), start(batch, c, n, g), times, bars, step, g)
         return shaped(way[-1], c, n)
 
     return answer
@@ -256,15 +256,15 @@ for name, misconception, answer in (
 
 
 @ex.wrong("one_after_another", "You ask for one answer at a time again; all of them are to be one batch.")
-def _(predict: Any, c: Tensor, n: int, times: Any, bars: Tensor, step: Any, g: Any) -> Tensor:
+def _(network: Any, c: Tensor, n: int, times: Any, bars: Tensor, step: Any, g: Any) -> Tensor:
     starts = torch.randn((n, *c.shape), generator=g, dtype=c.dtype)
-    ways = [sample(lambda x, t: predict(x, t, c), s, times, bars, step, g) for s in starts]
+    ways = [sample(lambda x, t: network(x, t, c), s, times, bars, step, g) for s in starts]
     return torch.stack([way[-1] for way in ways])
 
 
 @ex.wrong("in_place", "You change the `condition` that you were given.")
-def _(predict: Any, c: Tensor, n: int, times: Any, bars: Tensor, step: Any, g: Any) -> Tensor:
-    made: Tensor = answers_at_once(predict, c, n, times, bars, step, g)
+def _(network: Any, c: Tensor, n: int, times: Any, bars: Tensor, step: Any, g: Any) -> Tensor:
+    made: Tensor = answers_at_once(network, c, n, times, bars, step, g)
     c.zero_()
     return made
 
@@ -281,24 +281,24 @@ ex.right(
 
 @ex.right
 def _(
-    predict: Any, condition: Tensor, count: int, times: Any, alpha_bars: Tensor, step: Any, generator: Any
+    network: Any, condition: Tensor, count: int, times: Any, alpha_bars: Tensor, step: Any, generator: Any
 ) -> Tensor:
     """With an axis that is expanded and flattened."""
     many = condition[None].expand(count, *condition.shape).flatten(0, 1)
     start = torch.randn(*many.shape, generator=generator, dtype=many.dtype)
-    end = sample(lambda x, t: predict(x, t, many), start, times, alpha_bars, step, generator)[-1]
+    end = sample(lambda x, t: network(x, t, many), start, times, alpha_bars, step, generator)[-1]
     return end.unflatten(0, (count, len(condition)))
 
 
 @ex.right
 def _(
-    predict: Any, condition: Tensor, count: int, times: Any, alpha_bars: Tensor, step: Any, generator: Any
+    network: Any, condition: Tensor, count: int, times: Any, alpha_bars: Tensor, step: Any, generator: Any
 ) -> Tensor:
     """By index."""
     which = torch.arange(count * len(condition)) % len(condition)
     many = condition[which]
     start = torch.randn(many.shape, generator=generator, dtype=many.dtype)
-    end = sample(lambda x, t: predict(x, t, many), start, times, alpha_bars, step, generator)[-1]
+    end = sample(lambda x, t: network(x, t, many), start, times, alpha_bars, step, generator)[-1]
     return torch.stack([end[k * len(condition) : (k + 1) * len(condition)] for k in range(count)])
 
 

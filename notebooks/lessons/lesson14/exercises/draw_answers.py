@@ -29,15 +29,15 @@ ex = Exercise(
     1. Draw a start of its own from `generator`, standard normal, in shape, type and device of `condition`.
     2. Let `sample` of lesson 03 turn it into an answer, with `times`, `alpha_bars`, `step` and `generator`.
        It asks a function of `x` and `t`, and the network needs the condition as well:
-       `predict(x, t, condition)`. So hand `sample` a function that passes the condition on. The answer is the
+       `network(x, t, condition)`. So hand `sample` a function that passes the condition on. The answer is the
        last of the tensors that `sample` gives.
 
     Return all answers in one tensor, `(count, B, ...)`: answer first, then input. Leave `condition` as it is.
     """,
     hints=(
         "`sample(f, start, times, alpha_bars, step, generator)` calls `f(x, t)`. Which function `f` calls "
-        "`predict` with three things?",
-        "`lambda x, t: predict(x, t, condition)` remembers the condition.",
+        "`network` with three things?",
+        "`lambda x, t: network(x, t, condition)` remembers the condition.",
         "In a loop of `count`: `start = torch.randn(condition.shape, generator=generator, "
         "dtype=condition.dtype, device=condition.device)`, then `made.append(sample(...)[-1])`; at the end "
         "`torch.stack(made)`.",
@@ -49,7 +49,7 @@ ex = Exercise(
 
 @ex.reference
 def draw_answers(
-    predict: Callable[..., Tensor],
+    network: Callable[..., Tensor],
     condition: Tensor,
     count: int,
     times: list[int],
@@ -57,13 +57,13 @@ def draw_answers(
     step: Callable[..., Tensor],
     generator: torch.Generator,
 ) -> Tensor:
-    """predict(x, t, condition) -> image; condition (B, ...), falling times -> answers (count, B, ...)."""
+    """network(x, t, condition) -> image; condition (B, ...), falling times -> answers (count, B, ...)."""
     made = []
     for _ in range(count):
         start = torch.randn(
             condition.shape, generator=generator, dtype=condition.dtype, device=condition.device
         )
-        way = sample(lambda x, t: predict(x, t, condition), start, times, alpha_bars, step, generator)
+        way = sample(lambda x, t: network(x, t, condition), start, times, alpha_bars, step, generator)
         made.append(way[-1])
     return torch.stack(made)
 
@@ -71,7 +71,7 @@ def draw_answers(
 @ex.probe
 def _(
     answer: Callable[..., Any],
-    predict: ToyAnswer,
+    network: ToyAnswer,
     condition: Tensor,
     count: int,
     times: list[int],
@@ -80,15 +80,15 @@ def _(
     generator: torch.Generator,
 ) -> dict[str, Any]:
     """What comes back, and how often and with what the network was asked."""
-    predict.asked.clear()
-    made = answer(predict, condition, count, times, alpha_bars, step, generator)
+    network.asked.clear()
+    made = answer(network, condition, count, times, alpha_bars, step, generator)
     if made is ...:
         raise NotImplementedError
     if isinstance(made, Tensor) and made.device != condition.device:
         raise RuntimeError("The answers must be on the same device as `condition`.")
     said = made.detach() if isinstance(made, Tensor) else Said(f"a {type(made).__name__}, not one tensor")
     shape = tuple(made.shape) if isinstance(made, Tensor) else None
-    return {"the shape": shape, "the questions": list(predict.asked), "the answers": said}
+    return {"the shape": shape, "the questions": list(network.asked), "the answers": said}
 
 
 def _seeded(seed: int) -> torch.Generator:
@@ -213,8 +213,8 @@ for name, misconception, answer in (
 
 
 @ex.wrong("in_place", "You change the `condition` that you were given.")
-def _(predict: Any, c: Tensor, count: int, times: Any, bars: Tensor, step: Any, g: torch.Generator) -> Tensor:
-    made = draw_answers(predict, c, count, times, bars, step, g)
+def _(network: Any, c: Tensor, count: int, times: Any, bars: Tensor, step: Any, g: torch.Generator) -> Tensor:
+    made = draw_answers(network, c, count, times, bars, step, g)
     c.add_(1)
     return made
 
@@ -224,12 +224,12 @@ ex.right(answers_with())
 
 @ex.right
 def _(
-    predict: Any, condition: Tensor, count: int, times: list[int], bars: Tensor, step: Any, generator: Any
+    network: Any, condition: Tensor, count: int, times: list[int], bars: Tensor, step: Any, generator: Any
 ) -> Tensor:
     """A function with a name, and a tensor that is filled."""
 
     def asked(x: Tensor, t: Tensor) -> Any:
-        return predict(x, t, condition)
+        return network(x, t, condition)
 
     made = condition.new_empty(count, *condition.shape)
     for k in range(count):
@@ -240,14 +240,14 @@ def _(
 
 @ex.right
 def _(
-    predict: Any, condition: Tensor, count: int, times: list[int], bars: Tensor, step: Any, generator: Any
+    network: Any, condition: Tensor, count: int, times: list[int], bars: Tensor, step: Any, generator: Any
 ) -> Tensor:
     """By recursion over the number of answers."""
     like = {"generator": generator, "dtype": condition.dtype, "device": condition.device}
     answers: list[Tensor] = []
     while len(answers) < count:
         *_, last = sample(
-            lambda x, t: predict(x, t, condition), torch.randn(*condition.shape, **like), times, bars, step,
+            lambda x, t: network(x, t, condition), torch.randn(*condition.shape, **like), times, bars, step,
             generator,
         )  # fmt: skip
         answers.append(last[None])
@@ -256,7 +256,7 @@ def _(
 
 @ex.right
 def _(
-    predict: Any, condition: Tensor, count: int, times: list[int], bars: Tensor, step: Any, generator: Any
+    network: Any, condition: Tensor, count: int, times: list[int], bars: Tensor, step: Any, generator: Any
 ) -> Tensor:
     """In one expression."""
 
@@ -264,7 +264,7 @@ def _(
         start = torch.randn(
             condition.size(), generator=generator, dtype=condition.dtype, device=condition.device
         )
-        way = sample(lambda x, t: predict(x, t, condition), start, times, bars, step, generator)
+        way = sample(lambda x, t: network(x, t, condition), start, times, bars, step, generator)
         return way[len(times)]
 
     return torch.stack([one(k) for k in range(count)], dim=0)

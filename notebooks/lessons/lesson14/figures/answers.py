@@ -69,19 +69,19 @@ def ensemble_figure(given: Tensor, truth: Tensor, answers: Tensor, picked: Seque
 def interval_figure(low: Tensor, high: Tensor, truth: Tensor, coverage: float, level: float) -> Figure:
     """Intervals of the drawn area, (N,) each, sorted by their middle; a cross is a truth outside."""
     order = (low + high).argsort()
-    low, high, truth = (100 * values[order].numpy() for values in (low, high, truth))
-    place, inside = np.arange(len(low)), (low <= truth) & (truth <= high)
+    first, last, true = (100 * values[order].numpy() for values in (low, high, truth))
+    place, inside = np.arange(len(first)), (first <= true) & (true <= last)
     figure = new_figure(8.4, 3.0)
     ax = figure.subplots()
-    ax.vlines(place, low, high, color=COLOURS[0], alpha=0.6, linewidth=3, label="interval of the answers")
-    ax.plot(place[inside], truth[inside], "o", color=COLOURS[2], markersize=4, label="truth, inside")
-    ax.plot(place[~inside], truth[~inside], "X", color=COLOURS[1], markersize=7, label="truth, outside")
+    ax.vlines(place, first, last, color=COLOURS[0], alpha=0.6, linewidth=3, label="interval of the answers")
+    ax.plot(place[inside], true[inside], "o", color=COLOURS[2], markersize=4, label="truth, inside")
+    ax.plot(place[~inside], true[~inside], "X", color=COLOURS[1], markersize=7, label="truth, outside")
     ax.set(xlabel="held-out clips, sorted", ylabel="drawn area (%)", title=f"{coverage:.0%} inside")
     ax.legend(loc="upper left")
     describe(
         ax,
-        f"Drawn area of {len(low)} clips: {coverage:.0%} of the truths lie in their {level:.0%} interval, "
-        f"whose mean width is {float((high - low).mean()):.1f} % of the clip.",
+        f"Drawn area of {len(first)} clips: {coverage:.0%} of the truths lie in their {level:.0%} interval, "
+        f"whose mean width is {float((last - first).mean()):.1f} % of the clip.",
     )
     return figure
 

@@ -83,7 +83,8 @@ def steps_figure(rows: Mapping[str, Mapping[str, float]], quantities: Mapping[st
         quantities: {quantity: label of its axis}.
     """
     figure = new_figure(3.2 * len(quantities), 3.3)
-    for ax, (quantity, label) in zip(figure.subplots(1, len(quantities)), quantities.items(), strict=True):
+    axes = figure.subplots(1, len(quantities), squeeze=False)[0]
+    for ax, (quantity, label) in zip(axes, quantities.items(), strict=True):
         words = []
         for number, (name, row) in enumerate(rows.items()):
             if quantity not in row:
