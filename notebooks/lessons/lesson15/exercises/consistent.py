@@ -53,8 +53,8 @@ class Consistent(nn.Module):
 
     def forward(self, x: Tensor, n: Tensor, label: Tensor) -> Tensor:
         """x (B, ...), n (B,), label (B,) -> like x."""
-        keep = self.keep[n].view(-1, *[1] * (x.dim() - 1))
-        mixed: Tensor = keep * x + (1 - keep) * self.net(x, self.clock[n], label)
+        keep = self.keep[n].view(-1, *[1] * (x.dim() - 1))  # type: ignore[index]
+        mixed: Tensor = keep * x + (1 - keep) * self.net(x, self.clock[n], label)  # type: ignore[index]
         return mixed
 
 

@@ -86,7 +86,7 @@ def paths_figure(data: Tensor, noise: Tensor, place: Tensor, time: float, radius
 def _arrow(ax: Axes, start: Tensor, step: Tensor, colour: str) -> None:
     end = start + step
     ax.annotate(
-        "", end.tolist(), start.tolist(),
+        "", (float(end[0]), float(end[1])), (float(start[0]), float(start[1])),
         arrowprops={"arrowstyle": "-|>", "color": colour, "linewidth": 2.2, "mutation_scale": 16},
     )  # fmt: skip
 
