@@ -3,6 +3,7 @@
     python my_choice.py --help
     python my_choice.py --data FOLDER --size 32 --steps 2000 --out report
     python my_choice.py --data FOLDER --limit-ms 5 --transformer
+    python my_choice.py --data FOLDER --few
 
 FOLDER holds two folders of grey images, `input` (given) and `target` (wanted), or `a` and `b`: the same names
 in both (.npy, .npz, and .png where Pillow is installed). Without --data, bars are drawn. Every tenth pair is
@@ -36,6 +37,7 @@ from gantrans.teaching.mine import (
     sampling_times,
 )
 from lessons.exports._conditional import ConditionalUNet, PatchTransformer
+from lessons.exports._few_steps import Distilling, few_answers, flow_matching_loss, new_student
 from lessons.exports._images import stop
 from lessons.exports._pairs import drawn_pairs, held_out, read_pairs
 from lessons.exports._sheet import sheet, write_png
@@ -151,6 +153,17 @@ def many_answers(net: nn.Module, x: Tensor, count: int, evaluations: int, seed: 
     return ask(image, x, count, times, BARS, ddpm, draw)
 
 
+# ---- few steps: flow matching, and a student of the diffusion model
+
+# part: ema_update
+# part: flow_loss
+# part: euler_sample
+# part: Consistent
+# part: consistency_loss
+# part: jump_sample
+# part: own_four
+# include: _few_steps
+
 # ---- the table
 
 # part: ensemble_interval
@@ -226,6 +239,7 @@ def options() -> argparse.Namespace:
     add("--limit-ms", type=float, default=math.inf, help="most milliseconds that an image may take")
     add("--margin", type=float, default=0.002, help="difference of errors that does not count")
     add("--transformer", action="store_true", help="train a transformer with L1 as well")
+    add("--few", action="store_true", help="train flow matching and a student of few steps as well")
     add("--seed", type=int, default=0)
     o = parser.parse_args()
     if min(o.steps, o.batch) < 1 or o.size < 16 or o.size % 8:
@@ -261,6 +275,8 @@ def compare(o: argparse.Namespace, x: Tensor, y: Tensor, new: Tensor, wanted: Te
         many, ms = timed(lambda n=evaluations: many_answers(model, new, o.answers, n, o.seed), len(new))  # type: ignore[misc]
         row, low, high = judged(many, wanted, ms)
         rows[f"diffusion, {evaluations} steps"] = row
+    if o.few:
+        rows |= few_rows(model, o, x, y, new, wanted)
     np.save(o.out / "answers.npy", ((many[:, :, 0] + 1) * 127.5).round().to(torch.uint8).numpy())
     with (o.out / "intervals.csv").open("w", newline="") as file:
         lines = csv.writer(file)
@@ -271,6 +287,24 @@ def compare(o: argparse.Namespace, x: Tensor, y: Tensor, new: Tensor, wanted: Te
         )
     columns = [*shown, *many[:4]]
     write_png(o.out / "answers.png", sheet(torch.stack(columns, 1)[:6].flatten(0, 1), len(columns)))
+    return rows
+
+
+def few_rows(
+    model: nn.Module, o: argparse.Namespace, x: Tensor, y: Tensor, new: Tensor, wanted: Tensor
+) -> dict[str, Row]:
+    """Flow matching, and a student of the diffusion model, in one to four evaluations."""
+    flow = trained("flow", ConditionalUNet(), flow_matching_loss, x, y, o)
+    student = new_student(model, BARS)
+    student = trained("student", student, Distilling(model, student, BARS), x, y, o)
+    rows: dict[str, Row] = {}
+    asked = [("own", model, 4), ("flow", flow, 4), *(("student", student, n) for n in (1, 2, 4))]
+    for kind, net, n in asked:
+        many, ms = timed(
+            lambda kind=kind, net=net, n=n: few_answers(kind, net, new, o.answers, n, BARS, o.seed),  # type: ignore[misc]
+            len(new),
+        )
+        rows[f"{kind}, {n} step{'s' * (n > 1)}"] = judged(many, wanted, ms)[0]
     return rows
 
 
