@@ -153,6 +153,15 @@ PINNED = {
     "diffusion layout2sem full": "7b7433bc7fc3",
     "VisionTransformerConfig": "c133b25ef9f5",
     "ConditionalDiffusionConfig": "e1e43ad70c50",
+    "clips flow smoke": "66c5dd58c385",
+    "clips flow reduced": "568c3e2f5a2b",
+    "clips flow full": "55c7dc97370d",
+    "clips distil smoke": "83806027d929",
+    "clips distil reduced": "f4a437f6ec56",
+    "clips distil full": "f891f0f9a1a0",
+    "FlowConfig": "5b8d600621d9",
+    "ConsistencyConfig": "3b4693548964",
+    "AutoencoderTaskConfig": "5a87fd8c7779",
 }
 
 

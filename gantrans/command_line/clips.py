@@ -33,7 +33,7 @@ Steps = Annotated[
     typer.Option(
         help="Network evaluations per clip (NFE).",
         min=1,
-        show_default="diffusion 50, flow 10, distil 4",
+        show_default="diffusion 50, renewed 10, flow 10, distil 4",
     ),
 ]
 ChosenSampler = Annotated[
@@ -176,11 +176,12 @@ def evaluate_clips(
 
     generator = ClipGenerator.load(run, device)
     started = time.perf_counter()
-    drawn = generator.draw(count, _sampler(sampler, steps, rho), steps=steps, seed=seed, progress=True)
+    chosen = _sampler(sampler, steps, rho)
+    drawn = generator.draw(count, chosen, steps=steps, seed=seed, progress=True)
     seconds = time.perf_counter() - started
     row = {
         "method": generator.method,
-        "evaluations": steps or generator.evaluations,
+        "evaluations": generator.evaluations(chosen, steps),
         "clips": count,
         "seconds per clip": seconds / count,
         **generator.judge(drawn).as_dict(),

@@ -26,11 +26,12 @@ from gantrans.training import load_checkpoint, load_networks, pick_device
 METHODS = {"diffusion": 50, "flow": 10, "distil": 4}
 """How a clip generator is trained, and the network evaluations per clip that its sampler takes by default."""
 SHARPEN = 3.0
-"""Factor on the log-odds of pixels between the evaluations of `consistency_sample` (measured:
-`benchmarks/few_steps.py`)."""
-RENEWED = "renewed"
-"""Name of `consistency_sample` as the sampler of a diffusion run, which it serves without a distillation."""
-_CHUNK = 64  # clips per call of the network
+"""Factor on the log-odds of pixels between the evaluations of `consistency_sample`, measured with
+`benchmarks/few_steps.py`."""
+RENEWED, RENEWED_STEPS = "renewed", 10
+"""Name of `consistency_sample` as the sampler of a diffusion run, and its evaluations by default: it needs no
+distillation."""
+_CHUNK, _BLOCK = 64, 256  # clips per call of the network in many steps, and in few
 
 
 @dataclass(frozen=True)
@@ -47,10 +48,13 @@ class ClipGenerator:
             return "diffusion"
         return "flow" if isinstance(self.recipe.task, FlowConfig) else "distil"
 
-    @property
-    def evaluations(self) -> int:
-        """Network evaluations per clip unless a number is given."""
-        return METHODS[self.method]
+    def evaluations(self, sampler: SamplerConfig | Literal["renewed"] | None, steps: int | None) -> int:
+        """Network evaluations per clip that `draw` takes with these arguments."""
+        if isinstance(sampler, SamplerConfig):
+            return sampler.count
+        if steps is not None:
+            return steps
+        return METHODS[self.method] if sampler is None else RENEWED_STEPS
 
     @classmethod
     def load(cls, run: Path, device: str | None = None) -> "ClipGenerator":
@@ -90,8 +94,10 @@ class ClipGenerator:
             sampler: of a diffusion run; None: DDPM with `steps`; `RENEWED`: `consistency_sample`. Other runs
                 have one sampler: flow matching Euler's steps with DDPM's share of fresh noise, a distilled
                 run `consistency_sample`.
-            steps: network evaluations per clip; None: as in `METHODS`.
-            family: one of `recipe.data.names`; None: any, as in the training clips.
+            steps: network evaluations per clip, unless `sampler` has a count; None: see `evaluations`.
+            family: one of `recipe.data.names`; None: any. Samplers of few steps then draw the families of
+                procedural clips in turn, as they are in the training clips, because they would overdraw
+                the most frequent shapes.
             guidance: scale of classifier-free guidance towards the family, see `guided`; of a diffusion run.
 
         Raises:
@@ -103,47 +109,70 @@ class ClipGenerator:
                 f"This run was trained with the method {self.method!r}, which has its own sampler and no "
                 "guidance; give the number of steps only."
             )
-        label = self._label(count, family, guidance)
-        device = next(self.network.parameters()).device
-        generator, shape = torch.Generator(device).manual_seed(seed), (count, 1, size, size)
-        evaluations = self.evaluations if steps is None else steps
-        chunk = _CHUNK if label is None else None
+        few = self.method != "diffusion" or sampler == RENEWED
+        label = self._label(count, family, guidance, in_turn=few)
+        generator = torch.Generator(next(self.network.parameters()).device).manual_seed(seed)
+        evaluations = self.evaluations(sampler, steps)
         if isinstance(task, DiffusionConfig) and sampler != RENEWED:
             assert not isinstance(sampler, str)
             drawn = sample(
                 denoiser_model(self.network, task, label=label, guidance=guidance),
-                shape, task.noise_schedule, sampler or SamplerConfig(count=evaluations),
-                prediction=task.prediction, generator=generator, chunk=chunk, progress=progress,
+                (count, 1, size, size), task.noise_schedule, sampler or SamplerConfig(count=evaluations),
+                prediction=task.prediction, generator=generator,
+                chunk=_CHUNK if label is None else None, progress=progress,
             )  # fmt: skip
             assert isinstance(drawn, Tensor)
-        elif isinstance(task, FlowConfig):
-            extra = {} if label is None else {"label": label}
-            drawn = euler_sample(
-                flow_field(self.network, task, **extra),
-                torch.randn(shape, generator=generator, device=device), flow_times(evaluations),
-                renew="ddpm", generator=generator, chunk=chunk, progress=progress,
-            )  # fmt: skip
-        else:
-            teacher = task if isinstance(task, DiffusionConfig) else task.teacher
-            drawn = consistency_sample(
-                denoiser_model(self.network, teacher, label=label, guidance=guidance),
-                shape, teacher.noise_schedule, few_times(evaluations, teacher.steps),
-                prediction=teacher.prediction, sharpen=SHARPEN if teacher.loss == "cross_entropy" else 1.0,
-                generator=generator, chunk=chunk, progress=progress,
-            )  # fmt: skip
-        return drawn.cpu()
+            return drawn.cpu()
+        parts = [None] * len(range(0, count, _BLOCK)) if label is None else label.split(_BLOCK)
+        sizes = [min(_BLOCK, count - start) for start in range(0, count, _BLOCK)]
+        blocks = [
+            self._few((n, 1, size, size), part, guidance, evaluations, generator, progress)
+            for n, part in zip(sizes, parts, strict=True)
+        ]
+        return torch.cat(blocks).cpu()
 
-    def _label(self, count: int, family: str | None, guidance: float | None) -> Tensor | None:
+    def _few(
+        self,
+        shape: tuple[int, ...],
+        label: Tensor | None,
+        guidance: float | None,
+        evaluations: int,
+        generator: torch.Generator,
+        progress: bool,
+    ) -> Tensor:
+        """One block of clips in few evaluations: a flow by Euler's steps, others by `consistency_sample`."""
+        task = self.recipe.task
+        if isinstance(task, FlowConfig):
+            extra = {} if label is None else {"label": label}
+            noise = torch.randn(shape, generator=generator, device=generator.device)
+            return euler_sample(
+                flow_field(self.network, task, **extra), noise, flow_times(evaluations), renew="ddpm",
+                generator=generator, progress=progress,
+            )  # fmt: skip
+        teacher = task if isinstance(task, DiffusionConfig) else task.teacher
+        binary = teacher.loss == "cross_entropy"
+        return consistency_sample(
+            denoiser_model(self.network, teacher, label=label, guidance=guidance), shape,
+            teacher.noise_schedule, few_times(evaluations, teacher.steps), prediction=teacher.prediction,
+            sharpen=SHARPEN if binary else 1.0, generator=generator, progress=progress,
+        )  # fmt: skip
+
+    def _label(
+        self, count: int, family: str | None, guidance: float | None, *, in_turn: bool
+    ) -> Tensor | None:
         """The label of every clip, (count,), or None for any family."""
-        if family is None:
-            if guidance is not None:
-                raise ConfigError("guidance needs a family, and none was given; name one.")
-            return None
-        if family not in self.recipe.data.names:
-            names = ", ".join(self.recipe.data.names)
-            raise ConfigError(f"There is no family {family!r} in this run; its families are {names}.")
-        number = self.recipe.data.names.index(family)
-        return torch.full((count,), number, device=next(self.network.parameters()).device)
+        names, device = self.recipe.data.names, next(self.network.parameters()).device
+        if family is not None:
+            if family not in names:
+                raise ConfigError(
+                    f"There is no family {family!r} in this run; its families are {', '.join(names)}."
+                )
+            return torch.full((count,), names.index(family), device=device)
+        if guidance is not None:
+            raise ConfigError("guidance needs a family, and none was given; name one.")
+        if in_turn and self.recipe.data.source == "procedural" and self.recipe.task.network.classes:
+            return torch.arange(count, device=device) % len(names)
+        return None
 
     def judge(self, samples: Tensor) -> Panel:
         """Evaluate samples of this run against held-out clips of its source.

@@ -72,6 +72,9 @@ class TransformerLayer(nn.Module):
 class VisionTransformer(nn.Module):
     """Translate an image, pixel for pixel: (B, in, H, W) in [-1, 1] -> (B, out, H, W) in [-1, 1], float32.
 
+    Canonical form: `lessons.lesson14.exercises.to_patches.to_patches`; this cuts and
+    joins by `pixel_unshuffle` and `pixel_shuffle`, which take several channels.
+
     The same `seed` always gives the same weights. Attention costs (H W / patch^2)^2 products per layer.
     """
 

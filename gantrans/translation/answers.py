@@ -22,6 +22,9 @@ def fewest_answers(level: float) -> int:
 def ensemble_interval(answers: Tensor, level: float = 0.9) -> tuple[Tensor, Tensor]:
     """The central interval of several answers, elementwise: (N, ...) -> lower and upper bound, each (...).
 
+    Canonical form: `lessons.lesson14.exercises.ensemble_interval.ensemble_interval`; this interpolates
+    between ranks, because the number of answers is then free.
+
     The bounds are the values of rank p (N + 1), p = (1 - level) / 2 and 1 - p, of the sorted answers, linear
     between ranks. A further draw from the same distribution lies inside with probability `level`, whatever
     the distribution (Wilks 1941); plain quantiles of few answers are too narrow.

@@ -143,6 +143,9 @@ class ConditionalDiffusionTask:
     def step(self, batch: Batch, runtime: Runtime) -> dict[str, Tensor]:
         """Add one batch's gradient; a batch holds "input" and "target", (B, C, H, W) in [-1, 1].
 
+        Canonical form: `lessons.lesson14.exercises.conditional_loss.conditional_loss`; this adds the
+        predictions, weightings and losses of `DiffusionTask`, and leaves the optimiser to `fit`.
+
         Returns:
             loss: see `DiffusionTask.step`.
         """

@@ -13,6 +13,7 @@ from gantrans.diffusion import (
     ClipGenerator,
     ConsistencyConfig,
     FlowConfig,
+    SamplerConfig,
     clip_recipe,
     distil_recipe,
     flow_recipe,
@@ -51,11 +52,24 @@ def test_the_run_names_its_method_network_and_sampler(runs: dict[str, Path]) -> 
         drawn = loaded[method].draw(2)
         assert drawn.shape == (2, 1, 16, 16)
         assert drawn.abs().max() <= 1.0
-        assert len(asked) == loaded[method].evaluations == evaluations
+        assert len(asked) == loaded[method].evaluations(None, None) == evaluations
         asked.clear()
         loaded[method].draw(2, steps=3)
         assert len(asked) == 3
         assert float(asked[0][0]) == (1000.0 if method == "flow" else 999)
+
+
+def test_more_clips_than_a_block_are_drawn_in_blocks(
+    runs: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("gantrans.diffusion.generator._BLOCK", 4)
+    generator = ClipGenerator.load(runs["distil"])
+    sizes: list[int] = []
+    generator.network.register_forward_pre_hook(lambda _, given: sizes.append(len(given[0])))
+    drawn = generator.draw(10, steps=1)
+    assert sizes == [4, 4, 2]
+    assert drawn.shape == (10, 1, 16, 16)
+    assert torch.equal(drawn[:4], generator.draw(4, steps=1))
 
 
 def test_a_diffusion_run_can_renew_its_noise_without_a_student(runs: dict[str, Path], tmp_path: Path) -> None:
@@ -63,7 +77,9 @@ def test_a_diffusion_run_can_renew_its_noise_without_a_student(runs: dict[str, P
     asked: list[int] = []
     generator.network.register_forward_pre_hook(lambda _, given: asked.append(int(given[1][0])))
     drawn = generator.draw(3, "renewed", steps=4, seed=1)
-    assert asked == [999, 799, 600, 400]
+    assert asked == [999, 800, 600, 400]
+    assert generator.evaluations("renewed", None) == 10
+    assert generator.evaluations(SamplerConfig("ddim", 7), None) == 7
     assert not torch.equal(drawn, generator.draw(3, steps=4, seed=1))
     options = ("--run", runs["diffusion"], "--count", 3, "--steps", 4, "--seed", 1, "--sampler", "renewed")
     call("clips", "sample", *options, "--out", tmp_path / "drawn")
@@ -80,9 +96,9 @@ def test_families_can_be_asked_for(runs: dict[str, Path]) -> None:
             torch.nn.init.normal_(
                 generator.network.conditioning.label.weight, generator=torch.Generator().manual_seed(1)
             )
-        free, led = generator.draw(2, steps=2), generator.draw(2, steps=2, family="jogs")
-        assert not torch.equal(free, led)
-        assert torch.equal(led, generator.draw(2, steps=2, family="jogs"))
+        free, led = generator.draw(4, steps=2), generator.draw(4, steps=2, family="jogs")
+        assert [torch.equal(a, b) for a, b in zip(free, led, strict=True)] == [False, False, False, True]
+        assert torch.equal(led, generator.draw(4, steps=2, family="jogs"))  # "jogs" is the last of four
 
 
 @pytest.mark.parametrize("method", ["flow", "distil"])

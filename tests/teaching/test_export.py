@@ -119,6 +119,7 @@ def test_a_file_runs_alone_and_gives_the_same_with_other_right_answers(name, tmp
     script = export.export(name, tmp_path / "bare")
     assert "# Yours: none yet." in script.read_text()
     extra = {
+        "my_choice": ["--size", "16", "--batch", "4", "--evaluations", "3", "--transformer"],
         "my_diffusion": ["--evaluations", "4", "--size", "8", "--count", "4", "--guidance", "2"],
         "my_loop": ["--days", "14"],
         "my_pix2pix": ["--steps", "8", "--batch", "4", "--warm-up", "5", "--lr", "2e-4"],

@@ -58,6 +58,7 @@ def pattern_problems(notebook: NotebookNode, lesson: Lesson) -> list[str]:
         used_later(cells, lesson),
         algorithm(cells, lesson),
         evidence_link(cells, lesson),
+        measured(lesson),
     )
     found = [problem for rule in rules for problem in rule]
     broken = {name for name, _ in found}
@@ -233,6 +234,17 @@ def evidence_link(cells: Sequence[NotebookNode], lesson: Lesson) -> Iterator[Pro
         yield "evidence", f"the lesson has claims and no page {page.parent.name}/{page.name}: write it."
     elif page.is_file() and f"]({page.parent.name}/{page.name}" not in text_of(cells):
         yield "evidence", f"the page does not link to {page.parent.name}/{page.name}."
+
+
+def measured(lesson: Lesson) -> Iterator[Problem]:
+    """Every claim of the lesson has a record, so that its evidence page can give a verdict."""
+    from gantrans.teaching.claims import COMMITTED, read, registered
+
+    ledger = read(COMMITTED)
+    mine = [claim for claim in registered().values() if claim.folder == lesson.folder.resolve()]
+    lacking = [claim.id for claim in mine if claim.id not in ledger and not claim.unit_test]
+    if lacking:
+        yield "measured", f"the claims {', '.join(lacking)} were never measured: run what decides them."
 
 
 def _call_place(cells: Sequence[NotebookNode], name: str) -> Place | None:
