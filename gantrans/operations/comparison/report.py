@@ -121,7 +121,8 @@ def notes(rows: Sequence[Row], plan: Plan, files: int, trained: Mapping[str, Tra
             shares = ", ".join(f"{name} {percent(q)}" for name, (_, q) in off.items())
             nominal = percent(next(iter(off.values()))[0])
             found.append(
-                f"Intervals that should hold {nominal} of the target's pixels are too {kind}; they hold: {shares}."
+                f"Intervals that should hold {nominal} of the target's pixels are too {kind}; they hold: "
+                f"{shares}."
             )
     return found
 
