@@ -12,7 +12,7 @@ from typing import Annotated, Any
 
 import typer
 
-from gantrans.command_line import clips, data, drift, loop, operate, registry
+from gantrans.command_line import clips, compare, data, drift, loop, operate, registry
 from gantrans.command_line.options import (
     MAX_COUNT,
     Bits,
@@ -143,7 +143,7 @@ def predict(
     answers: Annotated[
         int | None,
         typer.Option(
-            help="Draw so many answers to each image: NAME-answer01.png and so on, NAME.png is their mean;"
+            help="Draw so many answers for each image: NAME-answer01.png and so on, NAME.png is their mean;"
             " from 19 on also the bounds of the 90 % interval, NAME-low.png and NAME-high.png.",
             min=2,
             max=999,
@@ -166,6 +166,7 @@ def predict(
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")
 
 
+app.add_typer(compare.app)
 app.add_typer(operate.app)
 app.add_typer(loop.app)
 app.add_typer(registry.app, name="registry")

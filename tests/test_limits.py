@@ -10,7 +10,18 @@ from gantrans.data.cells import CellConfig
 from gantrans.data.clips import ClipConfig
 from gantrans.data.imaging import PRESETS, ImagingConfig
 from gantrans.data.layouts import LayoutConfig
-from gantrans.diffusion import ClipRecipe, DiffusionConfig, JudgeConfig, SamplerConfig, clip_recipe
+from gantrans.diffusion import (
+    ClipRecipe,
+    ConsistencyConfig,
+    DiffusionConfig,
+    FewStepRecipe,
+    FlowConfig,
+    JudgeConfig,
+    SamplerConfig,
+    clip_recipe,
+    flow_recipe,
+)
+from gantrans.diffusion.latent import AutoencoderTaskConfig
 from gantrans.errors import ConfigError
 from gantrans.networks import (
     DenoiserConfig,
@@ -19,6 +30,7 @@ from gantrans.networks import (
     UNetConfig,
     VectorDenoiserConfig,
 )
+from gantrans.networks.autoencoder import AutoencoderConfig
 from gantrans.operations.drift.charts import ChartConfig
 from gantrans.operations.drift.detector import DriftConfig
 from gantrans.operations.promotion.finetune import MOST_EPOCHS, FineTuneConfig
@@ -37,6 +49,7 @@ BASE: dict[type, Any] = {
     ImagingConfig: PRESETS["default"],
     Recipe: recipe("sem2layout", "smoke"),
     ClipRecipe: clip_recipe("procedural", "smoke"),
+    FewStepRecipe: flow_recipe(clip_recipe("procedural", "smoke")),
     AdversarialLoss: AdversarialLoss("lsgan"),
     VectorDenoiserConfig: VectorDenoiserConfig(2),
     FitConfig: FitConfig(10),
@@ -78,6 +91,16 @@ LIMITS: dict[type, dict[str, tuple[float, float, float | None, float | None]]] =
     SamplerConfig: {"count": FROM_ONE, "rho": (1.0, 10.0, 0.99, 10.01)},
     DiffusionConfig: {"label_dropout": UNIT, "lr": ABOVE_ZERO, "weight_decay": FROM_ZERO},
     ClipRecipe: {"count": FROM_ONE, "batch": FROM_ONE},
+    FewStepRecipe: {"count": FROM_ONE, "batch": FROM_ONE},
+    FlowConfig: {"label_dropout": UNIT, "lr": ABOVE_ZERO, "weight_decay": FROM_ZERO},
+    ConsistencyConfig: {
+        "levels": (2, 1000, 1, 1001), "ema": (0.0, 1.0 - 1e-9, -TINY, 1.0), "lr": ABOVE_ZERO,
+    },
+    AutoencoderConfig: {
+        **dict.fromkeys(("channels", "latent", "blocks"), FROM_ONE), "factor": (2, math.inf, 1, None),
+        "filters": (8, math.inf, 0, None),
+    },
+    AutoencoderTaskConfig: {"kl": FROM_ZERO, "lr": ABOVE_ZERO},
     JudgeConfig: {
         "size": (8, 256, 7, 257), "classes": (2, 1000, 1, 1001), "width": (1, 512, 0, 513),
         "features": (1, 4096, 0, 4097), "lr": ABOVE_ZERO,
@@ -150,6 +173,7 @@ def test_the_outermost_values_are_taken_and_the_next_are_refused_by_name(config:
         (VectorDenoiserConfig, "embedding"), (FitConfig, "precision"), (FitConfig, "schedule_by"),
         (FitConfig, "clock"), (FitConfig, "monitor_mode"), (SamplerConfig, "sampler"),
         (DiffusionConfig, "prediction"), (DiffusionConfig, "weighting"), (DiffusionConfig, "loss"),
+        (FlowConfig, "prediction"), (FlowConfig, "loss"), (FlowConfig, "time"),
         (Recipe, "direction"), (AdversarialLoss, "kind"), (Pix2PixConfig, "fm_convention"),
         (ChartConfig, "kind"), (GateConfig, "defect_rule"),
     ],

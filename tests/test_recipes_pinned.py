@@ -14,13 +14,24 @@ import pytest
 from gantrans.config import to_dict
 from gantrans.data.imaging import PRESETS, ImagingConfig
 from gantrans.data.layouts import LayoutConfig
-from gantrans.diffusion import DiffusionConfig, JudgeConfig, SamplerConfig, clip_recipe
+from gantrans.diffusion import (
+    ConsistencyConfig,
+    DiffusionConfig,
+    FlowConfig,
+    JudgeConfig,
+    SamplerConfig,
+    clip_recipe,
+    distil_recipe,
+    flow_recipe,
+)
+from gantrans.diffusion.latent import AutoencoderTaskConfig
 from gantrans.networks import (
     DenoiserConfig,
     PatchGANConfig,
     ResidualUNetConfig,
     UNetConfig,
     VectorDenoiserConfig,
+    VisionTransformerConfig,
 )
 from gantrans.operations.drift.detector import DriftConfig
 from gantrans.operations.drift.profile import HistogramSchema
@@ -29,7 +40,14 @@ from gantrans.operations.promotion.gate import GateConfig
 from gantrans.operations.promotion.triggers import TriggerConfig
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.training import FitConfig
-from gantrans.translation import BidirectionalConfig, DataSpec, Pix2PixConfig, production_recipe, recipe
+from gantrans.translation import (
+    BidirectionalConfig,
+    ConditionalDiffusionConfig,
+    DataSpec,
+    Pix2PixConfig,
+    production_recipe,
+    recipe,
+)
 
 SCALES = ("smoke", "reduced", "full")
 SETTINGS: dict[str, Callable[[], Any]] = {
@@ -39,6 +57,12 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         for scale in SCALES
     },
     **{f"article {scale}": partial(recipe, "both", scale, name="article") for scale in SCALES},
+    **{
+        f"{name} {way} {scale}": partial(recipe, way, scale, name=name)
+        for name in ("transformer", "diffusion")
+        for way in ("sem2layout", "layout2sem")
+        for scale in SCALES
+    },
     **{f"production {scale}": partial(production_recipe, scale) for scale in SCALES},
     **{
         f"clips {source} {scale}": partial(clip_recipe, source, scale)
@@ -46,6 +70,16 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         for scale in SCALES
     },
     **{f"clips quick {scale}": partial(clip_recipe, "procedural", scale, quick=True) for scale in SCALES},
+    **{
+        f"clips flow {scale}": lambda scale=scale: flow_recipe(clip_recipe("procedural", scale, quick=True))
+        for scale in SCALES
+    },
+    **{
+        f"clips distil {scale}": lambda scale=scale: distil_recipe(
+            clip_recipe("procedural", scale, quick=True), scale
+        )
+        for scale in SCALES
+    },
     **{f"imaging {name}": partial(PRESETS.__getitem__, name) for name in PRESETS},
     "FitConfig": partial(FitConfig, 100),
     "VectorDenoiserConfig": partial(VectorDenoiserConfig, 2),
@@ -53,8 +87,10 @@ SETTINGS: dict[str, Callable[[], Any]] = {
         config.__name__: config
         for config in (
             DataSpec, Pix2PixConfig, BidirectionalConfig, UNetConfig, PatchGANConfig, ResidualUNetConfig,
-            DenoiserConfig, DiffusionConfig, JudgeConfig, SamplerConfig, LayoutConfig, ImagingConfig,
+            DenoiserConfig, VisionTransformerConfig, ConditionalDiffusionConfig, DiffusionConfig,
+            JudgeConfig, SamplerConfig, LayoutConfig, ImagingConfig,
             DriftConfig, HistogramSchema, GateConfig, FineTuneConfig, TriggerConfig, IntakeConfig,
+            FlowConfig, ConsistencyConfig, AutoencoderTaskConfig,
         )
     },
 }  # fmt: skip
@@ -103,6 +139,29 @@ PINNED = {
     "FineTuneConfig": "4ba0ac236662",
     "TriggerConfig": "1a4897b0ef36",
     "IntakeConfig": "6b3a108bc66f",
+    "transformer sem2layout smoke": "4ce735b2070d",
+    "transformer sem2layout reduced": "24fd4b076967",
+    "transformer sem2layout full": "5b0c0302bc0c",
+    "transformer layout2sem smoke": "fd321e8bb3e6",
+    "transformer layout2sem reduced": "0a375524c2ff",
+    "transformer layout2sem full": "a3d85c6f8207",
+    "diffusion sem2layout smoke": "a31e6ad39af7",
+    "diffusion sem2layout reduced": "ca09db257a61",
+    "diffusion sem2layout full": "bbba5c207971",
+    "diffusion layout2sem smoke": "226f66175d0d",
+    "diffusion layout2sem reduced": "10b275bab3d4",
+    "diffusion layout2sem full": "7b7433bc7fc3",
+    "VisionTransformerConfig": "c133b25ef9f5",
+    "ConditionalDiffusionConfig": "e1e43ad70c50",
+    "clips flow smoke": "66c5dd58c385",
+    "clips flow reduced": "568c3e2f5a2b",
+    "clips flow full": "55c7dc97370d",
+    "clips distil smoke": "83806027d929",
+    "clips distil reduced": "f4a437f6ec56",
+    "clips distil full": "f891f0f9a1a0",
+    "FlowConfig": "5b8d600621d9",
+    "ConsistencyConfig": "3b4693548964",
+    "AutoencoderTaskConfig": "5a87fd8c7779",
 }
 
 

@@ -1,18 +1,68 @@
-"""`clips train` and `clips sample`: layouts from a diffusion model."""
+"""`clips train`, `clips sample`, `clips evaluate`: layouts from a diffusion model or one of few steps."""
 
+import json
+from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from gantrans.command_line.options import MAX_COUNT, Device, Run, Sampler, Scale, Simulated, resumable
+from gantrans.command_line.options import MAX_COUNT, Device, Json, Run, Scale, Simulated, resumable
+
+if TYPE_CHECKING:
+    from gantrans.diffusion import SamplerConfig
 
 app = typer.Typer(help="Generate layout clips with a diffusion model.", no_args_is_help=True)
+
+
+class Method(StrEnum):
+    diffusion = "diffusion"
+    flow = "flow"
+    distil = "distil"
+
+
+class Sampler(StrEnum):
+    ddpm = "ddpm"
+    ddim = "ddim"
+    dpmpp = "dpm++"
+    renewed = "renewed"
+
+
+Steps = Annotated[
+    int | None,
+    typer.Option(
+        help="Network evaluations per clip (NFE).",
+        min=1,
+        show_default="diffusion 50, renewed 10, flow 10, distil 4",
+    ),
+]
+ChosenSampler = Annotated[
+    Sampler | None,
+    typer.Option(
+        "--sampler",
+        help="Sampler of a diffusion run, renewed for 4 to 20 steps; other runs have one.",
+        show_default="ddpm",
+    ),
+]
+Rho = Annotated[
+    float | None,
+    typer.Option(
+        help="Spacing of a diffusion run's steps; above 1 denser near the end.", min=1.0, show_default="1"
+    ),
+]
 
 
 @app.command("train")
 def train_generator(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
+    method: Annotated[
+        Method,
+        typer.Option(help="Diffusion; flow matching; or a student of a trained diffusion model (--teacher)."),
+    ] = Method.diffusion,
+    teacher: Annotated[
+        Path | None,
+        typer.Option(help="Folder of the diffusion run to distil; it decides data and network."),
+    ] = None,
     source: Annotated[Simulated, typer.Option(help="Source of the layouts.")] = Simulated.procedural,
     scale: Annotated[Scale, typer.Option(help="Size of data, network and training.")] = Scale.auto,
     seed: Annotated[int, typer.Option(help="Seed of data, weights and batches.", min=0)] = 0,
@@ -27,12 +77,41 @@ def train_generator(
 
     Example: python -m gantrans clips train --source sky130 --scale reduced --out runs/clips
     """
-    from gantrans.diffusion import clip_recipe, train_clips
+    from gantrans.diffusion import (
+        ClipGenerator,
+        ClipRecipe,
+        FewStepRecipe,
+        clip_recipe,
+        distil_recipe,
+        flow_recipe,
+        train_clips,
+    )
+    from gantrans.errors import ConfigError
     from gantrans.scales import resolve_scale
 
-    recipe = clip_recipe(source.value, resolve_scale(scale.value), seed=seed, layer=layer, quick=True)
+    if (teacher is not None) != (method is Method.distil):
+        raise ConfigError(
+            "--method distil needs --teacher, the folder of a trained diffusion run."
+            if teacher is None
+            else f"--teacher belongs to --method distil; leave it out for --method {method.value}."
+        )
+    size, weights = resolve_scale(scale.value), None
+    recipe: ClipRecipe | FewStepRecipe
+    if teacher is not None:
+        taught = ClipGenerator.load(teacher, "cpu")
+        if not isinstance(taught.recipe, ClipRecipe):
+            raise ConfigError(
+                f"The run in {teacher} was trained with --method {taught.method}; a teacher is a run of "
+                "--method diffusion."
+            )
+        recipe, weights = distil_recipe(taught.recipe, size, seed=seed), taught.network.state_dict()
+    else:
+        recipe = clip_recipe(source.value, size, seed=seed, layer=layer, quick=True)
+        recipe = flow_recipe(recipe) if method is Method.flow else recipe
     with resumable(out):
-        result = train_clips(recipe, out, resume=resume, max_seconds=max_seconds, device=device)
+        result = train_clips(
+            recipe, out, teacher=weights, resume=resume, max_seconds=max_seconds, device=device
+        )
     typer.echo(f"{result.summary()}\nNext: python -m gantrans clips sample --run {out} --out {out}-clips")
 
 
@@ -41,16 +120,16 @@ def sample_clips(
     run: Run,
     out: Annotated[Path, typer.Option(help="Folder for the PNGs; must be new or empty.")],
     count: Annotated[int, typer.Option(help="Number of clips.", min=1, max=MAX_COUNT)] = 64,
-    sampler: Annotated[Sampler, typer.Option(help="Sampling method.")] = Sampler.ddpm,
-    steps: Annotated[int, typer.Option(help="Network evaluations per clip (NFE).", min=1)] = 50,
-    rho: Annotated[
-        float, typer.Option(help="Spacing of the steps; above 1 denser near the end.", min=1.0)
-    ] = 1.0,
+    sampler: ChosenSampler = None,
+    steps: Steps = None,
+    rho: Rho = None,
     family: Annotated[str | None, typer.Option(help="Condition on this family.", show_default="any")] = None,
     guidance: Annotated[
         float | None,
         typer.Option(
-            help="Weight of classifier-free guidance to --family; 1: none.", min=0.0, show_default="none"
+            help="Weight of classifier-free guidance to --family; 1: none. Only for a diffusion run.",
+            min=0.0,
+            show_default="none",
         ),
     ] = None,
     seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
@@ -59,14 +138,72 @@ def sample_clips(
     ] = False,
     device: Device = None,
 ) -> None:
-    """Sample layout clips from a trained generator and write them as PNGs."""
-    from gantrans.diffusion import ClipGenerator, SamplerConfig, write_clips
+    """Sample layout clips from a trained generator and write them as PNGs; the run names its sampler."""
+    from gantrans.diffusion import ClipGenerator, write_clips
 
     generator = ClipGenerator.load(run, device)
-    config = SamplerConfig(sampler.value, steps, rho=rho)
-    drawn = generator.draw(count, config, family=family, guidance=guidance, seed=seed, progress=True)
+    drawn = generator.draw(
+        count,
+        _sampler(sampler, steps, rho),
+        steps=steps,
+        family=family,
+        guidance=guidance,
+        seed=seed,
+        progress=True,
+    )
     write_clips(drawn, out)
     typer.echo(f"Wrote {count} clips to {out}.")
     if judge:
         for name, value in generator.judge(drawn).as_dict().items():
             typer.echo(f"{name:<16} {value:.3g}")
+
+
+@app.command("evaluate")
+def evaluate_clips(
+    run: Run,
+    count: Annotated[int, typer.Option(help="Clips that are drawn and judged.", min=6, max=MAX_COUNT)] = 256,
+    sampler: ChosenSampler = None,
+    steps: Steps = None,
+    rho: Rho = None,
+    seed: Annotated[int, typer.Option(help="Seed of the noise.", min=0)] = 0,
+    as_json: Json = False,
+    device: Device = None,
+) -> None:
+    """Draw clips and print their quality against held-out clips, and the time each took."""
+    import time
+
+    from gantrans.diffusion import ClipGenerator
+
+    generator = ClipGenerator.load(run, device)
+    started = time.perf_counter()
+    chosen = _sampler(sampler, steps, rho)
+    drawn = generator.draw(count, chosen, steps=steps, seed=seed, progress=True)
+    seconds = time.perf_counter() - started
+    row = {
+        "method": generator.method,
+        "evaluations": generator.evaluations(chosen, steps),
+        "clips": count,
+        "seconds per clip": seconds / count,
+        **generator.judge(drawn).as_dict(),
+    }
+    if as_json:
+        typer.echo(json.dumps(row))
+        return
+    for name, value in row.items():
+        typer.echo(f"{name:<18} {value:.3g}" if isinstance(value, float) else f"{name:<18} {value}")
+
+
+def _sampler(
+    sampler: Sampler | None, steps: int | None, rho: float | None
+) -> "SamplerConfig | Literal['renewed'] | None":
+    """The sampler that was asked for; None: the run's own."""
+    from gantrans.diffusion import METHODS, SamplerConfig
+    from gantrans.errors import ConfigError
+
+    if sampler is Sampler.renewed:
+        if rho is not None:
+            raise ConfigError("--rho belongs to ddpm, ddim and dpm++; leave it out for --sampler renewed.")
+        return "renewed"
+    if sampler is None and rho is None:
+        return None
+    return SamplerConfig((sampler or Sampler.ddpm).value, steps or METHODS["diffusion"], rho=rho or 1.0)

@@ -87,12 +87,6 @@ class DefectRule(StrEnum):
     margin = "margin"
 
 
-class Sampler(StrEnum):
-    ddpm = "ddpm"
-    ddim = "ddim"
-    dpmpp = "dpm++"
-
-
 Direction = Annotated[
     str,
     typer.Option(
@@ -131,6 +125,10 @@ def _one_of_the_directions(help: str, unless_given: str) -> Any:
 PartDirection = Annotated[
     str | None,
     _one_of_the_directions("Which direction of a run that trained both.", "the run's only one"),
+]
+FolderDirection = Annotated[
+    str | None,
+    _one_of_the_directions("What the pairs translate into what.", "that of pairs.json, or of the targets"),
 ]
 Run = Annotated[Path, typer.Option("--run", help="Folder of a training run.", show_default=False)]
 Source = Annotated[str, typer.Option(help="procedural, sky130, or a folder with input/ and target/.")]
@@ -180,7 +178,7 @@ Count = Annotated[
 
 @contextmanager
 def resumable(out: Path) -> Iterator[None]:
-    """Inside, Ctrl-C in a training ends the program with code 130 and a sentence on how to go on."""
+    """Inside, Ctrl-C or SIGTERM in a training ends the program with code 130 and a hint."""
     try:
         yield
     except KeyboardInterrupt as stop:

@@ -1,10 +1,13 @@
 """Classifier-free guidance: amplify the difference that the label makes to the prediction."""
 
 from collections.abc import Callable
+from typing import cast
 
+import torch
 from torch import Tensor
 
 from gantrans.diffusion.samplers import Model
+from gantrans.training import Batch
 
 
 def guided(model: Callable[[Tensor, Tensor, bool], Tensor], scale: float) -> Model:
@@ -29,3 +32,19 @@ def guided(model: Callable[[Tensor, Tensor, bool], Tensor], scale: float) -> Mod
         return unconditional + scale * (model(x_t, t, True) - unconditional)
 
     return predict
+
+
+def given_with_dropout(
+    batch: Batch, classes: int, dropout: float, generator: torch.Generator
+) -> dict[str, Tensor]:
+    """What a training batch has of "condition" and "label"; labels are withheld at random.
+
+    Args:
+        classes: the number that means "no label". dropout: share of the labels that become it.
+    """
+    given: dict[str, Tensor] = {k: cast(Tensor, batch[k]) for k in ("condition", "label") if k in batch}
+    if "label" in given:
+        label = given["label"]
+        drop = torch.rand(len(label), generator=generator, device=label.device) < dropout
+        given["label"] = torch.where(drop, classes, label)
+    return given

@@ -1,43 +1,26 @@
-"""Recipes for generating layout clips: train a denoiser on a source, sample from it, evaluate the samples.
+"""Recipes for generating layout clips: train a denoiser on a source, or a model that needs few steps.
 
 The settings were chosen by measurement (`benchmarks/generation.py`): binary clips are predicted as x0 with
 the cross-entropy, with the family as a label that is withheld for a tenth of the samples, so that one network
 generates with and without it.
 """
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
 
-import torch
 from torch import Tensor
 
-from gantrans.config import check_range, from_dict, to_dict
-from gantrans.data import ClipConfig, make_clips, write_image
-from gantrans.data.folder import write_folder
-from gantrans.diffusion.judge import Panel, judge_panel, train_judge
-from gantrans.diffusion.samplers import SamplerConfig, sample
-from gantrans.diffusion.task import (
-    DiffusionConfig,
-    DiffusionTask,
-    build_denoiser,
-    denoiser_model,
-    random_batches,
-)
-from gantrans.errors import CheckpointError, ConfigError
-from gantrans.images import unit_from_network
-from gantrans.metrics import measured_rule
-from gantrans.networks import Denoiser, DenoiserConfig
-from gantrans.training import (
-    FitConfig,
-    FitResult,
-    TimeBudget,
-    fit,
-    load_checkpoint,
-    load_networks,
-    pick_device,
-)
+from gantrans.config import check_range, to_dict
+from gantrans.data import ClipConfig, make_clips
+from gantrans.diffusion.consistency import ConsistencyConfig, ConsistencyTask
+from gantrans.diffusion.flow import FlowConfig, FlowTask
+from gantrans.diffusion.task import DiffusionConfig, DiffusionTask, random_batches
+from gantrans.errors import ConfigError
+from gantrans.networks import DenoiserConfig
+from gantrans.training import FitConfig, FitResult, TimeBudget, fit
+from gantrans.training.task import Task
 
 
 @dataclass(frozen=True)
@@ -46,6 +29,26 @@ class ClipRecipe:
 
     data: ClipConfig
     task: DiffusionConfig
+    fit: FitConfig
+    count: int = 4096
+    batch: int = 32
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        check_range(self, "count", 1)
+        check_range(self, "batch", 1)
+
+
+@dataclass(frozen=True)
+class FewStepRecipe:
+    """All settings of a training for sampling in few steps; see `ClipRecipe`.
+
+    `task` decides the method: a `FlowConfig` is flow matching, a `ConsistencyConfig` the distillation of a
+    teacher, whose data and network are this recipe's.
+    """
+
+    data: ClipConfig
+    task: FlowConfig | ConsistencyConfig
     fit: FitConfig
     count: int = 4096
     batch: int = 32
@@ -100,10 +103,37 @@ def clip_recipe(
     return ClipRecipe(data, task, fitting, count, batch, seed)
 
 
+def flow_recipe(base: ClipRecipe) -> FewStepRecipe:
+    """Flow matching with network, data and training of a diffusion recipe.
+
+    Binary clips are predicted as x_0 with the cross-entropy; t is drawn from the middle.
+    """
+    task = FlowConfig(
+        base.task.network, prediction="x0", loss="cross_entropy", time="middle",
+        label_dropout=base.task.label_dropout, lr=base.task.lr,
+    )  # fmt: skip
+    return FewStepRecipe(base.data, task, base.fit, base.count, base.batch, base.seed)
+
+
+def distil_recipe(teacher: ClipRecipe, scale: str, *, seed: int = 0) -> FewStepRecipe:
+    """Consistency distillation of a trained diffusion model, half as long as its recipe trains at a scale.
+
+    Raises:
+        ConfigError: an unknown scale.
+    """
+    if scale not in _SIZES:
+        raise ConfigError(f"There is no recipe at scale {scale!r}; the scales are {', '.join(_SIZES)}.")
+    steps = max(2, _SIZES[scale][4] // 2)
+    fitting = replace(teacher.fit, steps=steps, seed=seed, ema_networks=("denoiser",))
+    task = ConsistencyConfig(teacher.task, lr=teacher.task.lr / 2)
+    return FewStepRecipe(teacher.data, task, fitting, teacher.count, teacher.batch, seed)
+
+
 def train_clips(
-    recipe: ClipRecipe,
+    recipe: ClipRecipe | FewStepRecipe,
     out: Path | None,
     *,
+    teacher: Mapping[str, Tensor] | None = None,
     resume: bool = False,
     max_seconds: float | None = None,
     progress: bool = True,
@@ -111,13 +141,18 @@ def train_clips(
 ) -> FitResult:
     """Train; writes last.pt, config.json and history.jsonl to `out`, with the recipe inside them.
 
+    Args:
+        teacher: the weights that a distillation starts from; a resumed one goes on with those of its
+            checkpoint.
+
     Raises:
+        ConfigError: a distillation without a teacher.
         DataError, CheckpointError, TrainingError: see `make_clips` and `gantrans.training.fit`.
     """
     budget = TimeBudget(recipe.fit, max_seconds)
     known = make_clips(recipe.data, "train", recipe.count, recipe.seed)
     batches = random_batches(known.network(), recipe.batch, recipe.seed, known.label)
-    make_task = partial(DiffusionTask, recipe.task, recipe.seed)
+    make_task = _task_maker(recipe, teacher)
     fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, device=device)
     recipe = replace(recipe, fit=fitting)
     return fit(
@@ -126,102 +161,13 @@ def train_clips(
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class ClipGenerator:
-    """A trained denoiser and its recipe."""
-
-    recipe: ClipRecipe
-    network: Denoiser
-
-    @classmethod
-    def load(cls, run: Path, device: str | None = None) -> "ClipGenerator":
-        """Load the generator that `train_clips` wrote to the folder `run`.
-
-        Raises:
-            CheckpointError: no checkpoint, not one of a clip generator, or one of another version.
-        """
-        stored: dict[str, Any] = load_checkpoint(run)["settings"]["extra"]
-        if "clip_recipe" not in stored:
-            raise CheckpointError(
-                f"{run} holds no clip generator; give a folder that `python -m gantrans clips train` wrote."
-            )
-        try:
-            recipe = from_dict(ClipRecipe, stored["clip_recipe"])
-        except ConfigError as error:
-            raise CheckpointError(f"The settings in {run} are not of this version: {error}") from error
-        network = build_denoiser(recipe.task.network)
-        assert isinstance(network, Denoiser)
-        load_networks(run, {"denoiser": network}, ema=True)
-        return cls(recipe, network.to(pick_device(device)).eval())
-
-    def draw(
-        self,
-        count: int,
-        sampler: SamplerConfig | None = None,
-        *,
-        family: str | None = None,
-        guidance: float | None = None,
-        seed: int = 0,
-        progress: bool = False,
-    ) -> Tensor:
-        """`count` clips, (count, 1, S, S) in [-1, 1], on the CPU.
-
-        Args:
-            family: one of `recipe.data.names`; None: any, as in the training clips.
-            guidance: scale of classifier-free guidance towards the family, see `guided`.
-
-        Raises:
-            ConfigError: an unknown family, or guidance without one.
-        """
-        device = next(self.network.parameters()).device
-        label = None
-        if family is not None:
-            if family not in self.recipe.data.names:
-                names = ", ".join(self.recipe.data.names)
-                raise ConfigError(f"There is no family {family!r} in this run; its families are {names}.")
-            number = self.recipe.data.names.index(family)
-            label = torch.full((count,), number, device=device)
-        elif guidance is not None:
-            raise ConfigError("guidance needs a family, and none was given; name one.")
-        size = self.recipe.data.size
-        drawn = sample(
-            denoiser_model(self.network, self.recipe.task, label=label, guidance=guidance),
-            (count, 1, size, size),
-            self.recipe.task.noise_schedule,
-            sampler,
-            prediction=self.recipe.task.prediction,
-            generator=torch.Generator(device).manual_seed(seed),
-            chunk=64 if label is None else None,
-            progress=progress,
-        )
-        assert isinstance(drawn, Tensor)
-        return drawn.cpu()
-
-    def judge(self, samples: Tensor) -> Panel:
-        """Evaluate samples of this run against held-out clips of its source.
-
-        The design rule is that of the source: exact for procedural clips, measured on the training clips for
-        SKY130.
-        """
-        data, count = self.recipe.data, self.recipe.count
-        known = make_clips(data, "train", count, self.recipe.seed)
-        held_out = make_clips(data, "test", max(6, min(512, count)), self.recipe.seed)
-        judge = train_judge(known.network(), known.label, steps=300, turn=True)
-        measured = data.source != "procedural"
-        rule = max(1, min(measured_rule(known.unit()))) if measured else data.rule
-        return judge_panel(samples, held_out.network(), known.network(), judge, rule)
-
-
-def write_clips(samples: Tensor, out: Path) -> None:
-    """Write clips (N, 1, S, S) in [-1, 1], thresholded, as clip_0000.png and so on in a new folder.
-
-    Raises:
-        DataError: `out` exists and is not empty, or cannot be written; nothing is overwritten.
-    """
-    drawn = (unit_from_network(samples) > 0.5).float()
-
-    def fill(folder: Path) -> None:
-        for number, clip in enumerate(drawn):
-            write_image(folder / f"clip_{number:04d}.png", clip)
-
-    write_folder(Path(out), fill)
+def _task_maker(
+    recipe: ClipRecipe | FewStepRecipe, teacher: Mapping[str, Tensor] | None
+) -> Callable[[], Task]:
+    if isinstance(recipe.task, DiffusionConfig):
+        return partial(DiffusionTask, recipe.task, recipe.seed)
+    if isinstance(recipe.task, FlowConfig):
+        return partial(FlowTask, recipe.task, recipe.seed)
+    if teacher is None:
+        raise ConfigError("A distillation needs a teacher, and none was given; give its trained weights.")
+    return partial(ConsistencyTask, recipe.task, teacher, recipe.seed)

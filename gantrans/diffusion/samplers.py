@@ -16,9 +16,10 @@ Differences to diffusers: its default "leading" timesteps do not include T - 1 (
 
 import math
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TypeVar
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ Model = Callable[[Tensor, Tensor], Tensor]
 """(x_t (B, ...), t (B,) int64) -> the prediction, (B, ...)."""
 
 SAMPLERS = ("ddpm", "ddim", "dpm++")
+S = TypeVar("S")
 
 
 @dataclass(frozen=True)
@@ -240,11 +242,10 @@ def sample(
     if x.shape != torch.Size(shape):
         raise DataError(f"The start noise has shape {tuple(x.shape)}, but {tuple(shape)} was asked for.")
     way, images, before = [x], [], None
-    hidden = not progress or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
     with torch.no_grad():
         visited = torch.tensor([step.t for step in steps], device=device)
         times = visited[:, None].expand(-1, len(x)).unbind()  # once, not in every step
-        for i, step in enumerate(tqdm(steps, disable=hidden, unit="step", desc=config.sampler)):
+        for i, step in enumerate(shown(steps, config.sampler, progress)):
             x0 = _predicted_image(step, prediction, _evaluate(model, x, times[i], chunk), x)
             if config.clip:
                 x0 = x0.clamp(-1.0, 1.0) if prediction == "x0" else x0.clamp_(-1.0, 1.0)
@@ -256,6 +257,13 @@ def sample(
     if not trajectory:
         return x
     return Trajectory(tuple(step.t for step in steps), torch.stack(way), torch.stack(images))
+
+
+def shown(steps: Sequence[S], name: str, progress: bool) -> Iterable[S]:
+    """The steps, under a progress bar of this name if `progress` is set (TQDM_DISABLE=1 hides it)."""
+    hidden = not progress or os.environ.get("TQDM_DISABLE", "0") not in ("", "0")
+    bar: Iterable[S] = tqdm(steps, disable=hidden, unit="step", desc=name)
+    return bar
 
 
 def _evaluate(model: Model, x: Tensor, t: Tensor, chunk: int | None) -> Tensor:

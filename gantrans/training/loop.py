@@ -67,8 +67,8 @@ def fit(
         CheckpointError: the folder is in use, the checkpoint does not fit or cannot be written.
         BusyError: another process trains in the folder.
         ConfigError: settings that contradict each other.
-        KeyboardInterrupt: Ctrl-C. With a folder, the step under way was finished and saved before; a second
-            Ctrl-C does not wait for that.
+        KeyboardInterrupt: Ctrl-C, or with a folder SIGTERM: the step under way was then finished and saved
+            before; a second one does not wait for that.
     """
     callbacks = callbacks or {}
     if unknown := sorted(set(callbacks) - set(EVENTS)):

@@ -1,4 +1,4 @@
-"""Several answers to one input: their seeds, and the interval that they span."""
+"""Several answers for one input: their seeds, and the interval that they span."""
 
 import math
 

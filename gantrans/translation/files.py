@@ -1,7 +1,7 @@
 """Translate image files; each result is a PNG with the name and size of its input.
 
-Several answers to an image are written beside it: NAME.png is their mean, NAME-answer01.png and so on are the
-answers, and with enough of them NAME-low.png and NAME-high.png bound the 90 % interval of each pixel.
+Several answers for an image: NAME.png is their mean, NAME-answer01.png and so on are the answers, and with
+enough of them NAME-low.png and NAME-high.png bound the 90 % interval of each pixel.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ from gantrans.translation.answers import ensemble_interval, fewest_answers
 from gantrans.translation.predictor import Predictor, check_pixel_size
 
 LEVEL = 0.9
-"""Probability of the interval that is written with several answers."""
+"""Probability of the interval that is written beside several answers."""
 
 
 def predict_files(
@@ -46,7 +46,7 @@ def predict_files(
         bits: used bits of 16-bit inputs, see `read_image`; None: those of the run.
         seed: of the noise; the same for each image.
         steps: network evaluations per draw of a diffusion run.
-        answers: how many answers to write for each image, at least 2; None: one translation.
+        answers: number of answers for each image, at least 2; None: one translation.
         overwrite: replace existing files; otherwise an existing file is an error.
 
     Raises:

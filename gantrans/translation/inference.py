@@ -38,7 +38,7 @@ def translate(
         steps: of a diffusion model, see `DiffusionGenerator.draw`.
 
     Returns:
-        (B, 1, H, W) in [0, 1]: one draw, or the mean of as many as the configuration says.
+        (B, 1, H, W) in [0, 1]: one draw, or the mean of `answers_of(generator)` draws.
     """
     seeds = answer_seeds(seed, answers_of(generator))
     drawn = [draw(generator, images, batch_size=batch_size, seed=own, steps=steps) for own in seeds]
@@ -69,7 +69,7 @@ def draw(
 
 
 def answers_of(generator: Generator) -> int:
-    """Of how many draws a translation is the mean."""
+    """The number of draws of which a translation is the mean."""
     return generator.config.answers if isinstance(generator, DiffusionGenerator) else 1
 
 

@@ -25,7 +25,7 @@ class Predictor:
         generator: the network; it is set to evaluation mode.
         recipe: of its training; gives direction, tile size and pixel size.
         device: where it runs.
-        steps: network evaluations of one draw of a diffusion model; None: as its configuration says.
+        steps: network evaluations of one draw of a diffusion model; None: those of its configuration.
 
     Raises:
         DataError: `steps` for a generator that has none, or more than its schedule has.
@@ -67,21 +67,21 @@ class Predictor:
 
     @property
     def varied(self) -> bool:
-        """Whether two answers to one image can differ."""
+        """Whether two answers for one image can differ."""
         return is_varied(self.generator)
 
     def translate(self, images: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
         """(B, 1, H, W) in [0, 1] -> the same shape and range, on the CPU; H and W must suit the network.
 
-        `seed` is that of the noise of a generator that has any: equal seeds give equal images. A diffusion
-        run whose configuration says so gives the mean of several answers.
+        `seed` is that of the noise of a generator that has any: equal seeds give equal images. The
+        translation of a diffusion run can be the mean of several answers, see `ConditionalDiffusionConfig`.
         """
         return translate(self.generator, images, seed=seed, steps=self.steps)
 
     def answers(
         self, images: Tensor, count: int, *, seed: int = NOISE_SEED, steps: int | None = None
     ) -> Tensor:
-        """`count` answers to each image: (B, 1, H, W) in [0, 1] -> (count, B, 1, H, W) in [0, 1], on the CPU.
+        """`count` answers for each image: (B, 1, H, W) in [0, 1] -> (count, B, 1, H, W), on the CPU.
 
         Answer k does not depend on `count`. The first is `translate`'s where that is one draw; else
         `translate` is the mean of the first `recipe.task.answers`.
@@ -108,7 +108,7 @@ class Predictor:
     def answers_large(
         self, image: Tensor, count: int, *, seed: int = NOISE_SEED, steps: int | None = None
     ) -> Tensor:
-        """`count` answers to one image of any size: (1, H, W) in [0, 1] -> (count, 1, H, W); see `answers`.
+        """`count` answers for one image of any size: (1, H, W) in [0, 1] -> (count, 1, H, W); see `answers`.
 
         A diffusion model draws the whole image from one noise; see `DiffusionGenerator.draw`.
         """

@@ -4,9 +4,12 @@ import pytest
 import torch
 from answers import questions_of
 
+from gantrans.operations.promotion.replay import ReplayBatches
 from gantrans.teaching.exercises import exercise
 from lessons.lesson13.experiments.live_quarter import png_16_bit
+from lessons.lesson13.experiments.quarter_setting import phase_pairs
 from lessons.lesson13.figures.dashboard import through_pillow
+from lessons.shared.process_change import DIRECTION
 
 
 def _credited_after_a_rollback() -> str:
@@ -21,6 +24,12 @@ def _label_sent_twice() -> str:
         return exercise("join_labels").function([("prediction", "p", "v1", 0.0, 1.0), *[label] * times])
 
     return "Nothing" if joined(2) == joined(1) else "It counts twice"
+
+
+def _batch_after_a_retirement() -> str:
+    pairs = phase_pairs("old", "some", 32, 0, 4)
+    replayed = [ReplayBatches(pairs, old, DIRECTION, 8, 0.5, 0).old_before(1) for old in (pairs, None)]
+    return {(4, 0): "8 new pairs", (4, 4): "4 new and 4 old pairs"}[tuple(replayed)]
 
 
 ANSWERS = {
@@ -39,6 +48,7 @@ ANSWERS = {
     "13_refused": lambda: {(0.0, 0.0): "Neither of the two", (0.5, 0.0): "That of failures"}[
         exercise("three_monitors").function([(200, False, True), (422, False, None)])[:2]
     ],
+    "13_regime": _batch_after_a_retirement,
     "13_enough": lambda: (
         f"Day {exercise('start_days').function([(12, 0.0, False)] * 40, 240, 72, 0.08, 1)[0]}"
     ),

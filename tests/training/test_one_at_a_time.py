@@ -78,15 +78,18 @@ def test_what_a_killed_training_left_half_written_goes_when_it_is_resumed(tmp_pa
 
 
 @pytest.mark.usefixtures("at_a_terminal")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("checkpoint_every", [100, 3])
-def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path: Path, checkpoint_every: int) -> None:
+def test_a_signal_to_stop_finishes_the_step_and_saves_it(
+    tmp_path: Path, checkpoint_every: int, number: signal.Signals
+) -> None:
     config = FitConfig(6, precision="fp32", ema_decay=0.9, log_every=1, checkpoint_every=checkpoint_every)
     struck = []
 
     def strike(step: int) -> Any:
         if step == 2 and not struck:
             struck.append(step)
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
         return toy_data(step)
 
     for out in ("stopped", "straight"):
@@ -103,6 +106,7 @@ def test_ctrl_c_finishes_the_step_and_saves_it(tmp_path: Path, checkpoint_every:
         range(1, 7)
     )
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.usefixtures("at_a_terminal")

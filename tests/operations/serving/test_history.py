@@ -1,7 +1,6 @@
 """The history of the monitors: nothing is summed wrongly, it is bounded, and its file may fail."""
 
 import sqlite3
-from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,13 +16,6 @@ from gantrans.operations.serving.quality import Quality, performance
 from gantrans.operations.serving.recorder import Recorder, all_series
 
 START = 1_800_000_000.0 // DAY * DAY
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "store.sqlite")
-    yield opened
-    opened.close()
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))

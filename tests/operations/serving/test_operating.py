@@ -31,13 +31,6 @@ PNG = nasty_images.good()["png 8"]
 WHO = {"who": "ada", "why": "better edges"}
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "store.sqlite")
-    yield opened
-    opened.close()
-
-
 def make_client(store: Store, models: Any = None, inputs: Any = None) -> TestClient:
     service = Service(models or Inverter(), store, Operational(), inputs)
     return TestClient(serve_app(service, IntakeConfig()), base_url="http://127.0.0.1")

@@ -32,13 +32,6 @@ GOOD_LINE = {"line": ["v0001"], "challenger": None, "event": 1, "hash": "", "man
 
 
 @pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "store.sqlite")
-    yield opened
-    opened.close()
-
-
-@pytest.fixture
 def loads(monkeypatch) -> dict[str, Any]:
     """A registry whose champions are inverters; {"v0002": error} lets one fail; "count" counts the loads."""
     failing: dict[str, Any] = {"count": 0}

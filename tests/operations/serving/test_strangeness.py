@@ -1,22 +1,13 @@
 """Which predictions to look at: the strangest ones, and a queue with a random share."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import torch
 
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving.strangeness import FEWEST, Strangeness
 
 DIRECTION = "sem2layout"
-
-
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[Store]:
-    opened = Store(tmp_path / "store.sqlite")
-    yield opened
-    opened.close()
 
 
 def predict(store: Store, name: str, image: torch.Tensor) -> None:

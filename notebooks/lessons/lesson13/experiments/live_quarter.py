@@ -1,8 +1,8 @@
 """Lesson 13: the quarter of `experiments.quarter` behind a real server on loopback, with store and registry.
 
-A client sends files and labels over HTTP; a trainer beside the server reads the store, fine-tunes, asks the
-gate and moves the registry's alias; the server follows at the next request. Labels come shuffled, and every
-tenth is sent twice, as labels do.
+A client sends files and labels over HTTP; a trainer beside the server reads the store, and `cycle.challenge`
+tunes, registers, judges from the registered files, and promotes or refuses; the server follows at the next
+request. Labels come shuffled, and every tenth is sent twice, as labels do.
 """
 
 import http.client
@@ -29,8 +29,9 @@ from gantrans.images import uint8_from_unit, unit_from_uint8
 from gantrans.operations.drift.detector import DRIFT
 from gantrans.operations.feedback.pictures import encode_png
 from gantrans.operations.feedback.store import Store
-from gantrans.operations.promotion.comparison import smoke_inference
-from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
+from gantrans.operations.promotion.challenge_pairs import Windows
+from gantrans.operations.promotion.cycle import challenge
+from gantrans.operations.promotion.finetune import FineTuneConfig
 from gantrans.operations.promotion.gate import Decision
 from gantrans.operations.promotion.registry import Registry
 from gantrans.operations.serving.decode import decode
@@ -41,7 +42,8 @@ from gantrans.operations.serving.monitors import DriftWatch, Operational, label_
 from gantrans.operations.serving.server import serve_app
 from gantrans.operations.serving.service import Service
 from gantrans.translation import Predictor
-from lessons.lesson13.experiments import quarter, quarter_setting
+from lessons.lesson13.experiments import quarter_setting
+from lessons.lesson13.experiments.bench import GATE
 from lessons.shared.process_change import DIRECTION, PIXEL_NM
 
 FIRST_DAY = datetime(2026, 1, 1, tzinfo=UTC)
@@ -63,7 +65,7 @@ class Reply(NamedTuple):
 
 
 class Served:
-    """A `quarter.Site` behind HTTP; `close` it, or use it in a `with` statement.
+    """A `bench.Site` behind HTTP; `close` it, or use it in a `with` statement.
 
     Args:
         scale, seed: which quarter.
@@ -96,6 +98,7 @@ class Served:
         self._client = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         self._scores: dict[tuple[str, str], float] = {}
         self.families: dict[str, str] = {}
+        self.challenger: str | None = None
         self.statuses: list[Counter[int]] = []
 
     def __enter__(self) -> "Served":
@@ -142,7 +145,7 @@ class Served:
     # ---- a Site
 
     def translate(self, pairs: PairedDataset) -> Tensor:
-        """See `quarter.Site`; one request per image, and on some days a stray one."""
+        """See `bench.Site`; one request per image, and on some days a stray one."""
         outputs, statuses = [], Counter[int]()
         for sem, name, family in zip(unit_from_uint8(pairs.sem), pairs.names, pairs.family, strict=True):
             answer = self.send(name, encode_png(sem))
@@ -159,7 +162,7 @@ class Served:
         return torch.stack(outputs)
 
     def label(self, pairs: PairedDataset) -> None:
-        """See `quarter.Site`; in a random order, every tenth twice."""
+        """See `bench.Site`; in a random order, every tenth twice."""
         order = list(range(len(pairs)))
         random.Random(self.day).shuffle(order)
         for number, i in enumerate([*order, *order[::10]]):
@@ -170,8 +173,9 @@ class Served:
                 raise GantransError(f"The label of {name} was not kept: {answer.body.decode()}")
 
     def labelled(self) -> PairedDataset:
-        """See `quarter.Site`; from the store."""
+        """See `bench.Site`; from the store."""
         rows = [pair for pair in self.store.pairs(DIRECTION) if pair.prediction in self.families]
+        rows.sort(key=lambda pair: pair.prediction)
         sem, layout = (
             torch.stack([uint8_from_unit(self.store.image(getattr(row, side))) for row in rows])
             for side in ("input", "target")
@@ -179,43 +183,60 @@ class Served:
         names = [row.prediction for row in rows]
         return PairedDataset(sem, layout, [self.families[name] for name in names], PIXEL_NM, names)
 
-    def qualities(self) -> list[float]:
-        """See `quarter.Site`; a label counts for the version that predicted."""
-        champion, found = self.registry.aliases(DIRECTION).champion, []
-        for prediction, _, model, output, label, image in self.store.labels():
-            if model != champion or prediction not in self.families:
+    def qualities(self) -> list[tuple[int, float]]:
+        """See `bench.Site`; scored when they are first asked for."""
+        found = []
+        for prediction, _, _, output, label, image in self.store.labels():
+            if prediction not in self.families:
                 continue
             key = prediction, label
             if key not in self._scores:
                 scores = label_scores(self.store.image(output), self.store.image(image))
                 self.store.keep_score(prediction, label, scores)
                 self._scores[key] = scores["iou"] or 0.0
-            found.append(self._scores[key])
-        return found
+            found.append((prediction, self._scores[key]))
+        return [(quarter_setting.day_of(name), value) for name, value in sorted(found)]
+
+    def scores(self, pairs: PairedDataset) -> Tensor:
+        """See `bench.Site`; from the registered files."""
+        return quarter_setting.ious(self.champion(), pairs)
+
+    def scores_before(self, pairs: PairedDataset) -> Tensor:
+        """See `bench.Site`; from the registered files."""
+        return quarter_setting.ious(self.registry.predictor(DIRECTION, "previous"), pairs)
 
     def drift(self) -> tuple[float, bool]:
-        """See `quarter.Site`; as the server says it."""
+        """See `bench.Site`; as the server says it."""
         report = self.watch.report()[DIRECTION]
         return report["chart"] / report["limit"], report["status"] == DRIFT
 
-    def challenge(
-        self, new: PairedDataset, hold: PairedDataset, day: int, tuning: FineTuneConfig = quarter.TUNING
-    ) -> Decision:
-        """See `quarter.Site`: fine-tune, register, judge from the registered files, promote or not."""
-        champion = self.registry.version(DIRECTION, "champion")
-        old = {split: quarter_setting.old_pairs(split, self.scale, self.seed) for split in ("train", "test")}
+    def challenge(self, windows: Windows, day: int, tuning: FineTuneConfig) -> Decision:
+        """See `bench.Site`: one turn of the cycle, as `python -m gantrans cycle` does it."""
         out = self.folder / f"day-{day:03d}-{len(self.registry.versions(DIRECTION))}"
-        fine_tune(
-            champion.folder, new, old["train"], replace(tuning, seed=day), out=out, parent=champion.name,
+        found = challenge(
+            self.registry, DIRECTION, windows, tuning=replace(tuning, seed=day), gate=GATE, folder=out,
             progress=False,
         )  # fmt: skip
-        version = self.registry.register(out, parent=champion.name)
-        before, after = (self.registry.predictor(DIRECTION, v.name) for v in (champion, version))
-        decision = quarter.judge(before, after, hold, old["test"], smoke_inference(version.folder, hold))
-        if decision.promoted:
-            self.registry.promote(DIRECTION, version.name, over=champion.name, details=decision.to_dict())
-            self.watch.detectors[DIRECTION] = quarter_setting.detector(day, self.scale)
-        return decision
+        self.challenger = found.version
+        assert found.decision is not None
+        return found.decision
+
+    def promote(self, why: str) -> None:
+        """See `bench.Site`."""
+        assert self.challenger is not None
+        self.registry.promote(DIRECTION, self.challenger, details={"why": why, "who": "by hand"})
+
+    def roll_back(self, why: str) -> None:
+        """See `bench.Site`."""
+        self.registry.rollback(DIRECTION, why=why, who="the person on duty")
+
+    def retire(self, day: int, since: int, why: str) -> None:
+        """See `bench.Site`; a line of the registry's history."""
+        began = (FIRST_DAY + timedelta(days=since)).isoformat()
+        self.registry.retire(
+            DIRECTION, opens=f"from day {since}", since=began, why=why, who="the person on duty"
+        )
+        self.watch.detectors[DIRECTION] = quarter_setting.detector(day, self.scale)
 
     def champion(self) -> Predictor:
         """The translator that serves, from its registered files."""

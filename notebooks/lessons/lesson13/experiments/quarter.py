@@ -1,247 +1,201 @@
-"""Lesson 13, claim G38: a quarter in production, with two changes, under two policies of training.
+"""Lesson 13, claims G38 and G56: a quarter in production, with two changes, under two policies of training.
 
 Ninety days, and every day images of a measuring site, some of which are labelled and come back days later.
-On the first change the beam widens, edges fade and lines print wider (`process_change.py`): images look
-otherwise and mean something else. On the second one only the meaning changes: every drawn edge moves inwards
-by a pixel, what is printed and so every image stays as it was. What a policy may know are the images of today
-and the labels that have arrived; the quality of every day is known to the simulation alone.
+The first change is one of the images, the second one of what is drawn (`quarter_setting`). What a policy may
+know are the images of today and the labels that have arrived; the quality of every day is known to the
+simulation alone. Both policies see the same images; 12 labels a day come three days late,
+and twice as many while the inputs alarm or a regime recovers: drift asks for labels.
 
-Both policies see the same images and get the same labels on the same days. Half of all labels is trained on,
-the other half decides: a challenger is promoted by the gate or not at all. After a promotion the input
-monitor is fitted anew to the images of that time (images are plenty, labels are not).
+Two lines enclose them: the champion of the first day, never trained again, and an oracle, which is told of a
+change on its day and is trained at once on 512 pairs of the new phase, as many as the champion was taught.
 """
 
 import tempfile
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
-from torch import Tensor
 
 from gantrans.config import to_dict
-from gantrans.data import PairedDataset
-from gantrans.images import unit_from_uint8
-from gantrans.metrics import iou
-from gantrans.operations.drift.detector import DRIFT
-from gantrans.operations.drift.profile import measure
-from gantrans.operations.promotion.comparison import compare
 from gantrans.operations.promotion.finetune import FineTuneConfig, fine_tune
-from gantrans.operations.promotion.gate import Decision, GateConfig, decide
-from gantrans.operations.promotion.triggers import HOUR, CoolDown, Signals, TriggerConfig, advise
 from gantrans.teaching.sweeps.sweep import Sweep
-from gantrans.teaching.sweeps.tables import Table
+from gantrans.teaching.sweeps.tables import Row, Table
 from gantrans.translation import Predictor
+from lessons.lesson13.experiments import person
+from lessons.lesson13.experiments.bench import GATE, Bench, Site
+from lessons.lesson13.experiments.loop import (
+    HABITS,
+    MORE,
+    ON_DRIFT,
+    ON_LABELS,
+    RULE,
+    SLIP,
+    TRIGGER,
+    TUNING,
+    Loop,
+    Story,
+)
 from lessons.lesson13.experiments.quarter_setting import (
+    GAIN,
+    KEPT,
+    LOST,
     MONITOR,
-    PHASES,
+    PARTS,
+    SCENARIOS,
     SEEDS,
     SETTINGS,
     QuarterSetting,
     champion,
     champion_recipe,
     day_pairs,
-    detector,
-    joined,
-    old_pairs,
-    phase_of,
+    ious,
+    part_of,
+    phase_pairs,
 )
-from lessons.shared.process_change import CONDITIONS, PIXEL_NM
+from lessons.shared.process_change import CONDITIONS
 
-ON_DRIFT, ON_LABELS, NEVER = "trigger on drift", "trigger on labels", "never train"
-POLICIES = (ON_DRIFT, ON_LABELS, NEVER)
-TRIGGER = TriggerConfig(enough_pairs=240, fewest_pairs=72, quality_loss=0.08)
-"""Labels are counted before they are halved."""
-TUNING = FineTuneConfig(epochs=6, rate=0.3, share=0.5)
-GATE = GateConfig(alpha=0.05, old_margin=0.05, family_margin=0.15, new_defects=48)
-"""Wider than the library's: this translator is young, and its hold-outs are small."""
-RECENT = 20  # labelled predictions whose mean is the quality of today
+NEVER, ORACLE = "never train", "oracle"
+ARMS = (NEVER, ON_DRIFT, ON_LABELS, ORACLE)
+ORACLE_TUNING = FineTuneConfig(epochs=6, rate=1.0, share=0.0)
 
 
-def judge(
-    before: Predictor, after: Predictor, hold: PairedDataset, old: PairedDataset, smoke_problem: str = ""
-) -> Decision:
-    """The gate. All versions have one architecture, so latencies are taken as equal and not timed."""
-    new, known = (compare(before, after, pairs, pairs.names) for pairs in (hold, old))
-    return decide(new, known, latency=([1.0] * 20, [1.0] * 20), smoke_problem=smoke_problem, config=GATE)
-
-
-class Site(Protocol):
-    """Where the loop runs: in this process, or behind a server (`live_quarter`)."""
-
-    def translate(self, pairs: PairedDataset) -> Tensor:
-        """Translate the images of a day; (N, 1, H, W) in [0, 1]."""
-
-    def label(self, pairs: PairedDataset) -> None:
-        """Labels arrive for some images that were translated."""
-
-    def labelled(self) -> PairedDataset:
-        """Every pair with a label, oldest first."""
-
-    def qualities(self) -> list[float]:
-        """IoU of the labelled predictions of the present champion, oldest first."""
-
-    def drift(self) -> tuple[float, bool]:
-        """The chart in units of its limit, and whether an alarm stands."""
-
-    def challenge(self, new: PairedDataset, hold: PairedDataset, day: int) -> Decision:
-        """Fine-tune, judge, and promote if the gate says so."""
-
-
-@dataclass(frozen=True)
-class Start:
-    """A training: when, why, the gate's verdict, the lower bound of the gain, and the checks that failed."""
-
-    day: int
-    reason: str
-    verdict: str
-    gain: float
-    failed: tuple[str, ...] = ()
-
-
-@dataclass
-class Story:
-    """A quarter, one entry per day: true IoU, quality by labels (None before there are enough), the chart in
-    units of its limit, whether an alarm stands; and every training."""
-
-    policy: str
-    truth: list[float] = field(default_factory=list)
-    quality: list[float | None] = field(default_factory=list)
-    chart: list[float] = field(default_factory=list)
-    alarm: list[bool] = field(default_factory=list)
-    starts: list[Start] = field(default_factory=list)
-
-
-def wanted(policy: str, signals: Signals, config: TriggerConfig = TRIGGER) -> str:
-    """Why a policy wants to train today; empty if it does not. Without labels neither can."""
-    if policy == ON_DRIFT and signals.drift and signals.new_pairs >= config.fewest_pairs:
-        return "drift"
-    if policy == ON_LABELS and (advice := advise(replace(signals, drift=False), config)).train:
-        return "; ".join(advice.reasons)
-    return ""
-
-
-def run_quarter(site: Site, policy: str, scale: str, seed: int, folder: Path) -> Story:
+def run_quarter(site: Site, policy: str, scale: str, seed: int, folder: Path, scenario: str = KEPT) -> Story:
     """Live through the quarter; `folder` keeps the time of the last start."""
-    setting, story, used, today = SETTINGS[scale], Story(policy), 0, [0.0]
-    cool_down = CoolDown(folder / "last-start.json", clock=lambda: 1e9 + today[0] * 24 * HOUR)
+    setting, loop = SETTINGS[scale], Loop(site, policy, scale, seed, folder, scenario)
     for day in range(setting.days):
-        today[0], pairs = float(day), day_pairs(day, scale, seed)
-        outputs = site.translate(pairs)
-        story.truth.append(float(iou(outputs, unit_from_uint8(pairs.layout)).mean()))
-        if day >= setting.delay:
-            site.label(day_pairs(day - setting.delay, scale, seed).subset(range(setting.labels)))
-        known, (chart, alarm) = site.qualities(), site.drift()
-        enough = len(known) >= RECENT
-        quality = float(np.mean(known[-RECENT:])) if enough else None
-        reference = float(np.mean(known[:RECENT])) if enough else None
-        story.quality.append(quality)
-        story.chart.append(chart)
-        story.alarm.append(alarm)
-        count = max(0, day + 1 - setting.delay) * setting.labels
-        reason = wanted(policy, Signals(count - used, quality, reference, alarm))
-        if not reason or not cool_down.claim().granted:
-            continue
-        labelled, used = site.labelled(), count
-        new = labelled.subset(range(0, len(labelled), 2)[-setting.taught :])
-        hold = labelled.subset(range(1, len(labelled), 2)[-setting.judged :])
-        decision = site.challenge(new, hold, day)
-        gain = next(c.measured for c in decision.checks if c.name == "new bound")
-        failed = tuple(check.name for check in decision.checks if check.passed is not True)
-        story.starts.append(Start(day, reason, decision.verdict, gain, failed))
+        loop.translate(day)
+        loop.collect(day)
+        loop.look(day)
+        loop.decide(day)
+        if day == setting.slip:
+            loop.slip(day)
+        elif (reason := loop.wanted()) and loop.may_start():
+            loop.train(day, reason)
+    return loop.story
+
+
+def never(scale: str, seed: int, scenario: str) -> Story:
+    """The quarter with the champion of the first day."""
+    predictor, days = Predictor.load(champion(scale, seed)), range(SETTINGS[scale].days)
+    truth = [float(ious(predictor, day_pairs(day, scale, seed, scenario)).mean()) for day in days]
+    return Story(NEVER, truth)
+
+
+def oracle(scale: str, seed: int, scenario: str, folder: Path) -> Story:
+    """The quarter with a translator that is trained on a whole set of pairs as soon as a phase begins."""
+    setting, run, story = SETTINGS[scale], champion(scale, seed), Story(ORACLE)
+    predictor = Predictor.load(run)
+    for day in range(setting.days):
+        if day in setting.changes:
+            phase = SCENARIOS[scenario][PARTS.index(part_of(day, setting))]
+            pairs = phase_pairs(phase, "oracle", setting.size, seed, setting.old)
+            tuning = replace(ORACLE_TUNING, seed=day)
+            fine_tune(run, pairs, None, tuning, out=folder / phase, progress=False)
+            run = folder / phase
+            predictor = Predictor.load(run)
+        story.truth.append(float(ious(predictor, day_pairs(day, scale, seed, scenario)).mean()))
     return story
 
 
-class Bench:
-    """A `Site` in this process: no server, no store."""
-
-    def __init__(self, scale: str, seed: int, folder: Path) -> None:
-        self.scale, self.seed, self.folder = scale, seed, folder
-        self.run = champion(scale, seed)
-        self.predictor = Predictor.load(self.run)
-        self.monitor = detector(0, scale)
-        self.outputs: dict[str, tuple[Path, Tensor]] = {}
-        self.known: list[tuple[Path, float]] = []
-        self.pairs: list[PairedDataset] = []
-
-    def translate(self, pairs: PairedDataset) -> Tensor:
-        """See `Site`."""
-        images = unit_from_uint8(pairs.sem)
-        outputs = self.predictor.translate(images)
-        self.monitor.update(measure(images, PIXEL_NM))
-        self.outputs |= {name: (self.run, y) for name, y in zip(pairs.names, outputs, strict=True)}
-        return outputs
-
-    def label(self, pairs: PairedDataset) -> None:
-        """See `Site`."""
-        self.pairs.append(pairs)
-        for name, layout in zip(pairs.names, unit_from_uint8(pairs.layout), strict=True):
-            run, output = self.outputs[name]
-            self.known.append((run, float(iou(output[None], layout[None]))))
-
-    def labelled(self) -> PairedDataset:
-        """See `Site`."""
-        return joined(self.pairs)
-
-    def qualities(self) -> list[float]:
-        """See `Site`."""
-        return [value for run, value in self.known if run == self.run]
-
-    def drift(self) -> tuple[float, bool]:
-        """See `Site`."""
-        report = self.monitor.report()
-        return report.chart / report.limit, report.status == DRIFT
-
-    def challenge(self, new: PairedDataset, hold: PairedDataset, day: int) -> Decision:
-        """See `Site`."""
-        out = self.folder / f"day-{day:03d}"
-        old = {split: old_pairs(split, self.scale, self.seed) for split in ("train", "test")}
-        fine_tune(self.run, new, old["train"], replace(TUNING, seed=day), out=out, progress=False)
-        challenger = Predictor.load(out)
-        decision = judge(self.predictor, challenger, hold, old["test"])
-        if decision.promoted:
-            self.run, self.predictor = out, challenger
-            self.monitor = detector(day, self.scale)
-        return decision
-
-
-def run_policies(seed: int, scale: str) -> dict[str, dict[str, float]]:
-    """The same quarter under every policy, from one champion."""
-    row = {}
-    for policy in POLICIES:
-        with tempfile.TemporaryDirectory() as folder:
-            story = run_quarter(Bench(scale, seed, Path(folder)), policy, scale, seed, Path(folder))
-        row[policy] = summary(story, SETTINGS[scale])
+def run_scenario(seed: int, scale: str, scenario: str, arms: tuple[str, ...] = ARMS) -> Row:
+    """The same quarter under every arm, from one champion; arms of "lost" are named so."""
+    row: dict[str, dict[str, float]] = {}
+    for arm in arms:
+        with tempfile.TemporaryDirectory() as name:
+            folder = Path(name)
+            if arm == NEVER:
+                story = never(scale, seed, scenario)
+            elif arm == ORACLE:
+                story = oracle(scale, seed, scenario, folder)
+            else:
+                site = Bench(scale, seed, folder, scenario)
+                story = run_quarter(site, arm, scale, seed, folder, scenario)
+        row[named(arm, scenario)] = summary(story, SETTINGS[scale])
     return row
 
 
+def named(arm: str, scenario: str) -> str:
+    """Name of an arm in the table."""
+    return arm if scenario == KEPT else f"{arm}, information lost"
+
+
 def summary(story: Story, setting: QuarterSetting) -> dict[str, float]:
-    """Mean IoU of the quarter and of its phases, trainings and promotions."""
-    phases = [phase_of(day, setting) for day in range(setting.days)]
-    parts = {p: [v for v, q in zip(story.truth, phases, strict=True) if q == p] for p in PHASES}
+    """Mean IoU of the quarter, of its parts, and of the last days of each; and what was done.
+
+    "retired, PART" counts retirements; "false alarms" the decisions before the first change that were about
+    no change and no bad version.
+    """
+    parts = [part_of(day, setting) for day in range(setting.days)]
+    of = {p: [v for v, q in zip(story.truth, parts, strict=True) if q == p] for p in PARTS}
+    counted = [(note, parts[note.day]) for note in story.notes]
+    actions = [note.action for note in story.notes]
+    verdicts = [start.verdict for start in story.starts]
     return {
         "quarter": float(np.mean(story.truth)),
-        **{phase: float(np.mean(values)) for phase, values in parts.items()},
-        "trainings": float(len(story.starts)),
-        "promotions": float(sum(start.verdict == "promote" for start in story.starts)),
+        **{part: float(np.mean(values)) for part, values in of.items()},
+        **{f"{part}, end": float(np.mean(values[-setting.last :])) for part, values in of.items()},
+        "trainings": float(len(verdicts)),
+        "promotions": float(verdicts.count("promote")),
+        "bad one refused": float(any(s.day == setting.slip and s.verdict != "promote" for s in story.starts)),
+        "rolled back": float(actions.count(person.ROLL_BACK)),
+        **{
+            f"retired, {part}": float(sum(n.action == person.RETIRE and p == part for n, p in counted))
+            for part in PARTS
+        },
+        "false alarms": float(sum(n.action != person.ROLL_BACK and p == "before" for n, p in counted)),
+        "retired on day": float(
+            next((n.day for n in story.notes if n.action == person.RETIRE), setting.days)
+        ),
     }
 
 
+def recovered(table: Table, part: str, scenario: str = KEPT, arm: str = ON_LABELS) -> list[float]:
+    """Per seed, what an arm has back at the end of a part, as a share of what the oracle recovers.
+
+    Both are gains over the champion that is never trained, in IoU of the last days of the part.
+    """
+    arms = [named(name, scenario) for name in (arm, NEVER, ORACLE)]
+    rows = table.values(f"{part}, end", *arms)
+    reached, lowest, best = (rows[name] for name in arms)
+    return [(r - n) / (o - n) for r, n, o in zip(reached, lowest, best, strict=True)]
+
+
+def _numbers(table: Table) -> dict[str, float]:
+    return {f"{arm}: {name}": v for arm, found in table.means().items() for name, v in found.items()}
+
+
 def policies_claim(table: Table) -> dict[str, Any]:
-    """G38: mean IoU over the quarter, and the means of every arm."""
-    numbers = {f"{arm}: {name}": v for arm, found in table.means().items() for name, v in found.items()}
-    return {"data": table.values("quarter", ON_DRIFT, ON_LABELS), "numbers": numbers}
+    """G38: mean IoU after the change that images show, and the means of every arm."""
+    return {"data": table.values("images", ON_DRIFT, ON_LABELS), "numbers": _numbers(table)}
+
+
+def recovery_claim(table: Table) -> dict[str, Any]:
+    """G56: share of the oracle's recovery after the changes that keep the information."""
+    shares = {
+        f"share recovered, {part}, {scenario}": float(np.mean(recovered(table, part, scenario)))
+        for part in PARTS[1:]
+        for scenario in SCENARIOS
+    }
+    blind = float(np.mean(recovered(table, "relation", arm=ON_DRIFT)))
+    data = {"images changed": recovered(table, "images"), "relation changed": recovered(table, "relation")}
+    return {"data": data, "numbers": shares | {"share recovered on drift, relation": blind} | _numbers(table)}
 
 
 SWEEP = Sweep(
     "quarter",
-    run_policies,
+    {
+        KEPT: partial(run_scenario, scenario=KEPT),
+        LOST: partial(run_scenario, scenario=LOST, arms=(NEVER, ON_LABELS, ORACLE)),
+    },
     SEEDS,
     lambda scale: [
         champion_recipe(scale, 0),
         SETTINGS[scale],
         {name: to_dict(conditions) for name, conditions in CONDITIONS.items()},
-        *(TRIGGER, TUNING, GATE, MONITOR, RECENT),
+        *(TRIGGER, RULE, TUNING, SLIP, HABITS, GATE, MONITOR),
+        *(ORACLE_TUNING, GAIN, SCENARIOS, MORE),
     ],
-    {"G38": policies_claim},
+    {"G38": policies_claim, "G56": recovery_claim},
 )

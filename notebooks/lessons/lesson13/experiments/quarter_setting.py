@@ -1,4 +1,10 @@
-"""The quarter of lesson 13 as data: phases and their pairs, the champion of the first day, the monitor."""
+"""The quarter of lesson 13 as data: phases and their pairs, the champion of the first day, the monitor.
+
+A scenario is three phases. In "kept" both changes leave the information in the images: the detector's gain
+falls by 30 %, then every drawn edge moves outwards by two pixels. A translator that learnt all of the new
+pairs would be as good as the old one was. In "lost" it would not: the beam widens and lines print wider, then
+drawings shrink to lines of one or two pixels, of which every wrong pixel is a large share.
+"""
 
 import copy
 from collections.abc import Mapping, Sequence
@@ -25,8 +31,18 @@ from gantrans.translation import Pix2PixTask, Predictor, Recipe
 from gantrans.translation.recipes import production_recipe
 from lessons.shared.process_change import CONDITIONS, DIRECTION, PIXEL_NM
 
-PHASES = ("old", "new", "redrawn")
-SEEDS: Mapping[str, int] = {"smoke": 2, "reduced": 6, "full": 6}
+KEPT, LOST = "kept", "lost"
+SCENARIOS: Mapping[str, tuple[str, str, str]] = {
+    KEPT: ("old", "dark", "widened"),
+    LOST: ("old", "new", "redrawn"),
+}
+PARTS = ("before", "images", "relation")
+"""What the phases of every scenario are: before any change, after one of the images, of the relation."""
+GAIN = 0.7
+"""Of the detector in "dark" and "widened", on the finished image: nothing that was there is lost."""
+IMAGES_OF: Mapping[str, str] = {"widened": "dark", "redrawn": "new"}
+"""The phases whose images are those of the phase before; only what is drawn has changed."""
+SEEDS: Mapping[str, int] = {"smoke": 2, "reduced": 12, "full": 12}
 MONITOR = DriftConfig(chart=ChartConfig(block=25))
 
 
@@ -34,9 +50,10 @@ MONITOR = DriftConfig(chart=ChartConfig(block=25))
 class QuarterSetting:
     """Sizes at one scale.
 
-    days, changes: length, and the first days of "new" and of "redrawn". images, labels: per day. delay: days
-    from an image to its label. steps, old: of the champion's training. reference: images that the input
-    monitor is fitted to. taught, judged: of the newest labelled pairs. size: of images in pixels.
+    days, changes: length, and the first days of the second and of the third phase. images, labels: per day.
+    delay: days from an image to its label. steps, old: of the champion's training. reference: images that the
+    input monitor is fitted to. size: of images in pixels. last: days at the end of a phase in which recovery
+    is judged. slip: the day on which somebody promotes a bad version by hand.
     """
 
     days: int = 90
@@ -47,21 +64,26 @@ class QuarterSetting:
     steps: int = 300
     old: int = 512
     reference: int = 8000
-    taught: int = 48
-    judged: int = 48
     size: int = 32
+    last: int = 10
+    slip: int = 12
 
 
 SETTINGS: Mapping[str, QuarterSetting] = {
-    "smoke": QuarterSetting(9, (3, 6), 12, 12, 1, 6, 24),
+    "smoke": QuarterSetting(12, (5, 8), 12, 12, 1, 6, 24, last=2, slip=3),
     "reduced": QuarterSetting(),
     "full": QuarterSetting(steps=4000, old=2000, size=64),
 }
 
 
-def phase_of(day: int, setting: QuarterSetting) -> str:
-    """The conditions of a day, one of `PHASES`."""
-    return PHASES[sum(day >= change for change in setting.changes)]
+def part_of(day: int, setting: QuarterSetting) -> str:
+    """The part of the quarter that a day lies in, one of `PARTS`."""
+    return PARTS[sum(day >= change for change in setting.changes)]
+
+
+def phase_of(day: int, setting: QuarterSetting, scenario: str = KEPT) -> str:
+    """The conditions of a day, one of the scenario's phases."""
+    return SCENARIOS[scenario][PARTS.index(part_of(day, setting))]
 
 
 @lru_cache(maxsize=400)
@@ -71,16 +93,29 @@ def phase_pairs(phase: str, split: str, size: int, seed: int, count: int) -> Pai
     drawn = procedural_layouts(
         LayoutConfig(size, PIXEL_NM), stream, range(count), margin_px=context_px(PIXEL_NM)
     )
-    sem = simulate(drawn, CONDITIONS["old" if phase == "old" else "new"], stream, range(count)).sem
-    layout = drawn.clip if phase != "redrawn" else -max_pool2d(-drawn.clip, 3, 1, 1)
+    images = IMAGES_OF.get(phase, phase)
+    sem = simulate(drawn, CONDITIONS["new" if images == "new" else "old"], stream, range(count)).sem
+    if images == "dark":
+        sem = GAIN * sem
+    layout = drawn.clip
+    if phase == "widened":
+        layout = max_pool2d(layout, 5, 1, 2)
+    elif phase == "redrawn":
+        layout = -max_pool2d(-layout, 3, 1, 1)
     names = [f"{split.replace(' ', '-')}-{i:04d}" for i in range(count)]
     return PairedDataset(uint8_from_unit(sem), uint8_from_unit(layout), list(drawn.family), PIXEL_NM, names)
 
 
-def day_pairs(day: int, scale: str, seed: int) -> PairedDataset:
+def day_pairs(day: int, scale: str, seed: int, scenario: str = KEPT) -> PairedDataset:
     """The images of a day, with drawings that only labels will tell."""
     setting = SETTINGS[scale]
-    return phase_pairs(phase_of(day, setting), f"day {day:03d}", setting.size, seed, setting.images)
+    phase = phase_of(day, setting, scenario)
+    return phase_pairs(phase, f"day {day:03d}", setting.size, seed, setting.images)
+
+
+def day_of(name: str) -> int:
+    """The day on which the image of this name was taken."""
+    return int(name.split("-")[1])
 
 
 def old_pairs(split: str, scale: str, seed: int) -> PairedDataset:
@@ -124,14 +159,14 @@ def ious(predictor: Predictor, pairs: PairedDataset) -> Tensor:
     return iou(predictor.translate(unit_from_uint8(pairs.sem)), unit_from_uint8(pairs.layout))
 
 
-def detector(day: int, scale: str) -> DriftDetector:
+def detector(day: int, scale: str, scenario: str = KEPT) -> DriftDetector:
     """The input monitor, fitted to images like those of a day; the same fit in every quarter."""
     setting = SETTINGS[scale]
-    phase = "old" if phase_of(day, setting) == "old" else "new"  # of "new" and "redrawn" images are alike
-    return copy.deepcopy(_fitted(phase, setting.size, setting.reference))
+    phase = phase_of(day, setting, scenario)
+    return copy.deepcopy(_fitted(IMAGES_OF.get(phase, phase), setting.size, setting.reference))
 
 
-@lru_cache(maxsize=2)
+@lru_cache(maxsize=3)
 def _fitted(phase: str, size: int, count: int) -> DriftDetector:
     images = phase_pairs.__wrapped__(phase, "reference", size, 0, count).sem
     return DriftDetector.fit(measure(unit_from_uint8(images), PIXEL_NM), MONITOR)
