@@ -126,13 +126,13 @@ def test_pairs_are_repeatable_and_the_mean_image_has_no_grain():
     assert roughness[0] < 0.6 * roughness[1]
 
 
-def test_a_doubtful_bridge_grows_with_its_strength():
-    given, gap, bridged = pairs.doubtful((0.0, 0.5, 1.0), 1e5)
-    rows, columns = pairs.BRIDGE
-    assert (gap[..., rows, columns] < 0).all()
-    assert (bridged[..., rows, columns] > 0).all()
+def test_a_doubtful_break_grows_with_its_strength():
+    given, whole, broken = pairs.doubtful((0.0, 0.5, 1.0), 1e5)
+    rows, columns = pairs.BREAK
+    assert (whole[..., rows, columns] > 0).all()
+    assert (broken[..., rows, columns] < 0).all()
     torch.testing.assert_close(given[1], (given[0] + given[2]) / 2)
-    assert (given[0] - given[2])[:, :8].abs().max() < 0.01  # far from the bridge hardly anything changes
+    assert (given[0] - given[2])[..., :3, :].abs().max() < 0.01  # far from the break hardly anything changes
 
 
 def test_figures_say_their_numbers():
@@ -146,12 +146,12 @@ def test_figures_say_their_numbers():
     assert "75% of the truths lie in their 90% interval, whose mean width is 50.0 %" in words
     place = (slice(2, 4), slice(2, 4))
     drawn = many.clone()
-    drawn[:10, 0, 0, 2:4, 2:4], drawn[10:, 0, 0, 2:4, 2:4] = 1, -1
-    assert answers.bridge_votes(drawn, place)[0] == pytest.approx(10 / 19)
-    words = alt_text(answers.bridge_figure(given[:2], drawn[:, :2], given[:2], (0.0, 1.0), place))
-    assert "Share of 19 answers that draw a bridge of strength 0%: 53%" in words
+    drawn[:10, 0, 0, 2:4, 2:4], drawn[10:, 0, 0, 2:4, 2:4] = -1, 1
+    assert answers.break_votes(drawn, place)[0] == pytest.approx(10 / 19)
+    words = alt_text(answers.break_figure(given[:2], drawn[:, :2], given[:2], (0.0, 1.0), place))
+    assert "Share of 19 answers that draw a break of strength 0%: 53%" in words
     words = alt_text(answers.disagreement_figure(torch.linspace(0, 1, 101), [0.99], (0.5,)))
-    assert "95 % of 101 usual clips below 0.95; bridges of strength 50%: 0.99" in words
+    assert "95 % of 101 usual clips below 0.95; breaks of strength 50%: 0.99" in words
     rows = {"L1": {"passes": 1, "IoU": 0.5}, "diffusion, 4": {"passes": 4, "IoU": 0.6}}
     assert "diffusion, 4: 0.6 at 4" in alt_text(costs.steps_figure(rows, {"IoU": "IoU"}))
     clips = torch.cat([torch.ones(2, 1, 4, 4), torch.zeros(2, 1, 4, 4)])

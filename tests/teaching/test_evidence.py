@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from dataclasses import replace
 from urllib.parse import unquote
 
 import nbformat
@@ -17,6 +18,7 @@ from gantrans.teaching.course import cpu_limit, is_evidence, lesson, lesson_of
 from gantrans.teaching.notebooks.evidence import evidence_problems
 from gantrans.teaching.notebooks.executed import check, code_hash
 from gantrans.teaching.notebooks.links import anchors, link_problems
+from gantrans.teaching.notebooks.pattern import measured
 from gantrans.teaching.notebooks.run import find_lessons, find_pages
 
 LINES = (
@@ -150,6 +152,27 @@ def test_a_claim_that_was_never_measured_makes_the_page_incomplete(monkeypatch):
     monkeypatch.setattr("gantrans.teaching.notebooks.evidence.read", lambda path: ledger)
     problems = evidence_problems(page(), lesson("01"))
     assert "claim D01 is not complete: it was never measured." in problems
+
+
+def test_a_lesson_may_say_that_its_claims_are_still_to_be_measured(monkeypatch):
+    """Then the page is complete with rows that say so; a claim without a row is still missed."""
+    ledger = claims.read(claims.COMMITTED)
+    del ledger["D01"]
+    monkeypatch.setattr("gantrans.teaching.notebooks.evidence.read", lambda path: ledger)
+    monkeypatch.setattr(claims, "read", lambda path: ledger)
+    saying = replace(lesson("01"), exceptions={"measured": "the sweep is still to be run"})
+    assert list(measured(lesson("01"))) == [
+        ("measured", "the claims D01 were never measured: run what decides them.")
+    ]
+    notebook = page()
+    for cell in notebook.cells:
+        for output in cell.get("outputs", []):
+            output.data["text/markdown"] = str(evidence_row(cell.source.split('"')[1], ledger))
+    assert evidence_problems(notebook, saying) == []
+    problems = evidence_problems(notebook, lesson("01"))
+    assert problems == ["claim D01 is not complete: it was never measured."]
+    without = page(('#evidence_row("D01")', ""))
+    assert any("claim D01 has no row" in problem for problem in evidence_problems(without, saying))
 
 
 @pytest.fixture

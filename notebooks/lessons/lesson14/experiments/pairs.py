@@ -46,29 +46,29 @@ def _drawn(count: int, size: int, seed: int) -> tuple[Layouts, list[int]]:
 
 
 def doubtful(strengths: tuple[float, ...], dose: float) -> tuple[Tensor, Tensor, Tensor]:
-    """Two bars with a bridge between them that is there more or less.
+    """Two bars, the left one with a break that is there more or less.
 
-    The image is a mixture of one of the two bars and one of the bridged bars, with the same noise.
+    The image is a mixture of one of the whole bars and one of the broken bars, with the same noise.
 
     Returns:
-        images (N, 1, 32, 32), one per strength; the layouts (1, 1, 32, 32) without and with the bridge; all
+        images (N, 1, 32, 32), one per strength; the layouts (1, 1, 32, 32) without and with the break; all
         in [-1, 1].
     """
     size, margin = 32, context_px(PIXEL_NM)
-    gap = torch.zeros(1, 1, size + 2 * margin, size + 2 * margin)
-    gap[..., margin + 6 : margin + 13] = 1
-    gap[..., margin + 18 : margin + 25] = 1
-    bridged = gap.clone()
-    bridged[..., margin + 13 : margin + 19, margin + 13 : margin + 18] = 1
+    whole = torch.zeros(1, 1, size + 2 * margin, size + 2 * margin)
+    whole[..., margin + 5 : margin + 13] = 1
+    whole[..., margin + 19 : margin + 27] = 1
+    broken = whole.clone()
+    broken[..., margin + 11 : margin + 20, margin + 5 : margin + 13] = 0
     (noise,) = stream_seeds(0, "lesson 14/doubtful", [0])
     sems, clips = [], []
-    for image in (gap, bridged):
-        layouts = Layouts(image, ["line_space"], [140.0], [100.0], PIXEL_NM, margin)
+    for image in (whole, broken):
+        layouts = Layouts(image, ["line_space"], [160.0], [120.0], PIXEL_NM, margin)
         sems.append(simulate(layouts, imaging_of(dose), noise, [0]).sem.float())
         clips.append(2 * layouts.clip.float() - 1)
     mixed = torch.cat([(1 - s) * sems[0] + s * sems[1] for s in strengths])
     return 2 * mixed - 1, clips[0], clips[1]
 
 
-BRIDGE = (slice(14, 18), slice(14, 17))
-"""Rows and columns of the bridge of `doubtful`, without its rim."""
+BREAK = (slice(13, 18), slice(6, 12))
+"""Rows and columns of the break of `doubtful`, without its rim."""

@@ -1,4 +1,4 @@
-"""The figures of lesson 14 that show answers: the toy, SEM images, intervals, a doubtful bridge."""
+"""The figures of lesson 14 that show answers: the toy, SEM images, intervals, a doubtful break."""
 
 from collections.abc import Mapping, Sequence
 
@@ -87,16 +87,16 @@ def interval_figure(low: Tensor, high: Tensor, truth: Tensor, coverage: float, l
 
 
 @styled
-def bridge_figure(
+def break_figure(
     given: Tensor, answers: Tensor, single: Tensor, strengths: Sequence[float], place: tuple[slice, slice]
 ) -> Figure:
-    """A bridge that is there more or less: the images, the share of answers that draw it, one L1 answer.
+    """A break that is there more or less: the images, the share of answers that draw it, one L1 answer.
 
     Args:
         given, single: (N, 1, S, S); answers: (K, N, 1, S, S); all in [-1, 1].
-        place: rows and columns in which the bridge is counted.
+        place: rows and columns in which the break is counted.
     """
-    votes = bridge_votes(answers, place)
+    votes = break_votes(answers, place)
     figure = new_figure(1.65 * len(strengths) + 0.6, 4.6)
     axes = figure.subplots(3, len(strengths))
     share = (answers > 0).float().mean(0)
@@ -109,19 +109,19 @@ def bridge_figure(
         for ax, image in zip(axes[:, column], shown, strict=True):
             image_axes(image, ax=ax)
             describe(ax, "")
-        axes[0, column].set_title(f"bridge {strength:.0%}")
+        axes[0, column].set_title(f"break {strength:.0%}")
         axes[1, column].set_title(f"{votes[column]:.0%} draw it", fontsize=9)
     words = "; ".join(f"{s:.0%}: {v:.0%}" for s, v in zip(strengths, votes, strict=True))
     for ax, name in zip(axes[:, 0], ("SEM image", "share of answers", "L1"), strict=True):
         ax.set_ylabel(name)
-    describe(axes[0, 0], f"Share of {len(answers)} answers that draw a bridge of strength {words}.")
+    describe(axes[0, 0], f"Share of {len(answers)} answers that draw a break of strength {words}.")
     return figure
 
 
-def bridge_votes(answers: Tensor, place: tuple[slice, slice]) -> list[float]:
-    """Share of the answers (K, N, 1, S, S) that draw most pixels of a place, one per input."""
+def break_votes(answers: Tensor, place: tuple[slice, slice]) -> list[float]:
+    """Share of the answers (K, N, 1, S, S) that leave most pixels of a place empty, one per input."""
     inside = (answers[..., place[0], place[1]] > 0).float().mean((2, 3, 4))
-    return [float(v) for v in (inside > 0.5).float().mean(0)]
+    return [float(v) for v in (inside < 0.5).float().mean(0)]
 
 
 @styled
@@ -134,12 +134,12 @@ def disagreement_figure(usual: Tensor, doubtful: Sequence[float], strengths: Seq
     ax.axvline(limit, color="black", linestyle=":", label="95 % of the usual clips")
     for number, (value, strength) in enumerate(zip(doubtful, strengths, strict=True)):
         colour, marker = COLOURS[(number + 1) % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        ax.plot([value], [1.0], marker, color=colour, markersize=8, label=f"bridge {strength:.0%}")
+        ax.plot([value], [1.0], marker, color=colour, markersize=8, label=f"break {strength:.0%}")
     ax.set(xlabel="disagreement at the worst place", ylabel="clips")
     ax.legend(fontsize=8)
     words = "; ".join(f"{s:.0%}: {v:.2f}" for s, v in zip(strengths, doubtful, strict=True))
     describe(
-        ax, f"Disagreement: 95 % of {len(usual)} usual clips below {limit:.2f}; bridges of strength {words}."
+        ax, f"Disagreement: 95 % of {len(usual)} usual clips below {limit:.2f}; breaks of strength {words}."
     )
     return figure
 

@@ -97,8 +97,10 @@ def steps_figure(rows: Mapping[str, Mapping[str, float]], quantities: Mapping[st
         ax.set_xticks(ticks, [str(tick) for tick in ticks])
         ax.minorticks_off()
         describe(ax, f"{label} by passes. {'; '.join(words)}.")
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=4)
+    known = {
+        label: handle for ax in axes for handle, label in zip(*ax.get_legend_handles_labels(), strict=True)
+    }
+    figure.legend([known[n] for n in rows], list(rows), loc="outside lower center", ncols=len(rows))
     return figure
 
 
