@@ -14,7 +14,6 @@ needs PyTorch and NumPy, and runs on the CPU.
 import argparse
 import csv
 import math
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -35,6 +34,7 @@ from gantrans.teaching.mine import (
     ensemble_interval,
     sampling_times,
 )
+from lessons.exports._checkpoint import write
 from lessons.exports._conditional import ConditionalUNet, PatchTransformer
 from lessons.exports._images import stop
 from lessons.exports._pairs import drawn_pairs, held_out, read_pairs
@@ -110,8 +110,7 @@ def trained(
         return net.eval()
     print(f"{name}: {o.steps} steps")
     learn(net, loss_of, x, y, o, torch.Generator().manual_seed(o.seed))
-    torch.save({"options": wanted, "net": net.state_dict()}, path.with_suffix(".part"))
-    os.replace(path.with_suffix(".part"), path)
+    write({"options": wanted, "net": net.state_dict()}, path)
     return net.eval()
 
 
@@ -204,6 +203,7 @@ def table(rows: dict[str, Row]) -> str:
 # part: augment_pair
 # part: ncc_offset
 # include: _images
+# include: _checkpoint
 # include: _pairs
 # include: _sheet
 
