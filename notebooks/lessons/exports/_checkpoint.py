@@ -15,6 +15,11 @@ def save(path: Path, players: list[Any], draw: torch.Generator, step: int, losse
     random = {"draw": draw.get_state(), "torch": torch.get_rng_state()}
     states = [one.state() for one in players]
     whole = {"options": asked(o), "step": step, "losses": losses, "players": states, "random": random}
+    write(whole, path)
+
+
+def write(whole: Any, path: Path) -> None:
+    """A file for `torch.load`, which replaces the one before only when it is complete."""
     torch.save(whole, path.with_suffix(".part"))
     os.replace(path.with_suffix(".part"), path)
 

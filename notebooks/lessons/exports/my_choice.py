@@ -15,7 +15,6 @@ needs PyTorch and NumPy, and runs on the CPU.
 import argparse
 import csv
 import math
-import os
 import tempfile
 import time
 from collections.abc import Callable
@@ -36,6 +35,7 @@ from gantrans.teaching.mine import (
     ensemble_interval,
     sampling_times,
 )
+from lessons.exports._checkpoint import write
 from lessons.exports._conditional import ConditionalUNet, PatchTransformer
 from lessons.exports._few_steps import Distilling, few_answers, flow_matching_loss, new_student
 from lessons.exports._images import stop
@@ -112,8 +112,7 @@ def trained(
         return net.eval()
     print(f"{name}: {o.steps} steps")
     learn(net, loss_of, x, y, o, torch.Generator().manual_seed(o.seed))
-    torch.save({"options": wanted, "net": net.state_dict()}, path.with_suffix(".part"))
-    os.replace(path.with_suffix(".part"), path)
+    write({"options": wanted, "net": net.state_dict()}, path)
     return net.eval()
 
 
@@ -217,6 +216,7 @@ def table(rows: dict[str, Row]) -> str:
 # part: augment_pair
 # part: ncc_offset
 # include: _images
+# include: _checkpoint
 # include: _pairs
 # include: _sheet
 
