@@ -19,8 +19,8 @@ MOST = 30
 def program(lesson: str, *names: str) -> list[str]:
     """Lines of functions and classes of a lesson's page, in the order named.
 
-    What is an exercise there counts as the course has it. A class is called `Denoiser` in every program, since
-    a name is no change.
+    What is an exercise there counts as the course has it. A class is called `Denoiser` in every program,
+    since a name is no change.
 
     Raises:
         KeyError: the page defines nothing of this name.
@@ -51,7 +51,7 @@ def diff(before: Sequence[str], after: Sequence[str]) -> list[str]:
 class _Plain(ast.NodeTransformer):
     """Takes out what does not run, and names that only carry a type: `y: Tensor = f(x)`, `return y`."""
 
-    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:  # noqa: N802
+    def visit_FunctionDef(self, node: ast.FunctionDef) -> ast.AST:
         """A function without annotations and docstring."""
         self.generic_visit(node)
         node.returns = None
@@ -66,7 +66,7 @@ class _Plain(ast.NodeTransformer):
                 node.body = [*rest[:-1], ast.Return(rest[-1].value)]
         return node
 
-    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:  # noqa: N802
+    def visit_ClassDef(self, node: ast.ClassDef) -> ast.AST:
         """A class of one name, without its docstring."""
         node.name = "Denoiser"
         if ast.get_docstring(node) is not None:
@@ -74,7 +74,7 @@ class _Plain(ast.NodeTransformer):
         self.generic_visit(node)
         return node
 
-    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:  # noqa: N802
+    def visit_AnnAssign(self, node: ast.AnnAssign) -> ast.AST | None:
         """`y: Tensor = f(x)` as `y = f(x)`; a bare annotation goes."""
         self.generic_visit(node)
         return ast.Assign([node.target], node.value) if node.value is not None else None

@@ -1,10 +1,10 @@
 """Plucked strings with known pitch and decay, and readers that measure both from a sound.
 
-The model is that of Karplus and Strong (1983): a burst of noise runs round a loop that is as long as one period,
-and each round averages neighbouring samples. Averaging two neighbours delays by half a sample, so a loop of P
-samples sounds at rate / (P + 1/2), exactly. It damps each partial of frequency f by cos(pi f / rate) a round,
-and `keep` damps all partials alike (Jaffe and Smith 1983, section 3). So pitch and decay of a string are known
-before it sounds. No recording is used; the seed makes every string.
+The model is that of Karplus and Strong (1983): a burst of noise runs round a loop that is as long as one
+period, and each round averages neighbouring samples. Averaging two neighbours delays by half a sample, so a
+loop of P samples sounds at rate / (P + 1/2), exactly. It damps each partial of frequency f by
+cos(pi f / rate) a round, and `keep` damps all partials alike (Jaffe and Smith 1983, section 3). So pitch and
+decay of a string are known before it sounds. No recording is used; the seed makes every string.
 """
 
 import io

@@ -16,25 +16,25 @@ ex = ModuleExercise(
     draws=3,
     given=("__init__",),
     spec=r"""
-    Write `forward` of lesson 01's network for sounds; all layers are there already, since `__init__` is given.
-    It gets noisy sounds `x` `(B, 1, L)`, timesteps `t` `(B,)`, the note of each sound `(B,)` and its `envelope`
-    `(B, 1, L)`. It returns the predicted sounds, `(B, 1, L)`.
+    Write `forward` of lesson 01's network for sounds; all layers are there already, since `__init__` is
+    given. It gets noisy sounds `x` `(B, 1, L)`, timesteps `t` `(B,)`, the note of each sound `(B,)` and its
+    `envelope` `(B, 1, L)`. It returns the predicted sounds, `(B, 1, L)`.
 
     1. The time goes as in lesson 01: `self.time` of the sines and then the cosines of $t$ times each of
        `self.speeds`. To it you *add* `self.note` of the notes.
     2. `self.first` takes `x` and `envelope` as two channels, `x` first.
-    3. Every block gets `h` plus that vector, the same at each place of the sound, and its result is *added* to
-       `h`, which makes the next `h`.
+    3. Every block gets `h` plus that vector, the same at each place of the sound, and its result is *added*
+       to `h`, which makes the next `h`.
     4. The result is `self.last` of `h`.
 
     Leave `x` as it is, and do the same in train and eval mode.
     """,
     hints=(
-        "Only two lines of lesson 01's `forward` change: what `self.first` is given, and the shape of the time.",
-        "`h = self.first(torch.cat([x, envelope], dim=1))` has the shape `(B, width, L / hop)`, and the time has "
-        "`(B, width)`: it needs an axis of length 1 at its end.",
-        "`angles = t[:, None] * self.speeds`, `time = self.time(torch.cat([angles.sin(), angles.cos()], dim=1)) + "
-        "self.note(note)`, and in the loop `h = h + block(h + time[:, :, None])`.",
+        "Few lines of lesson 01's `forward` change: what `self.first` is given, and the shape of the time.",
+        "`h = self.first(torch.cat([x, envelope], dim=1))` has the shape `(B, width, L / hop)`, and the time "
+        "has `(B, width)`: it needs an axis of length 1 at its end.",
+        "`angles = t[:, None] * self.speeds`, `time = self.time(torch.cat([angles.sin(), angles.cos()], "
+        "dim=1)) + self.note(note)`, and in the loop `h = h + block(h + time[:, :, None])`.",
     ),
     source="Lesson 01's `Denoiser`; van den Oord et al. 2016 (WaveNet) for growing dilations.",
     equivalent={"dim=-2": "of three axes the middle one is 1"},
@@ -241,7 +241,7 @@ for name, misconception, answer in (
 ):
     ex.wrong(name, misconception, answer)
 
-for answer in (Base, Hand, Recursive, Stacked):
+for answer in (Hand, Base, Recursive, Stacked):
     ex.right(answer)
 
 ex.background("Write `forward` of lesson 01's network", "It gets noisy sounds")

@@ -15,9 +15,9 @@ ex = Exercise(
     kind="loop",
     fresh=True,
     spec=r"""
-    Write the string of Karplus and Strong. `burst` is `(N, P + 1)`, one row for each string, `keep` is `(N,)`.
-    Return `(N, length)`, with `length` > P + 1. The first P + 1 samples are the burst. Every later sample is
-    `keep` times the mean of two older ones, those P and P + 1 samples before it,
+    Write the string of Karplus and Strong. `burst` is `(N, P + 1)`, one row for each string, `keep` is
+    `(N,)`. Return `(N, length)`, with `length` > P + 1. The first P + 1 samples are the burst. Every later
+    sample is `keep` times the mean of two older ones, those P and P + 1 samples before it,
 
     $$y_n = \text{keep} \cdot \frac{y_{n-P} + y_{n-P-1}}{2} .$$
 

@@ -18,23 +18,23 @@ ex = BugHunt(
     tolerance=1e-3,
     spec=r"""
     A periodic sound equals itself, moved by one period. So move each of the `sounds`, `(N, L)`, by every lag
-    from `rate / high` to `rate / low` samples, and compare: the score is 1 where the two are alike. A *peak* is
-    a lag whose score is at least that of both neighbours. The period is the **first peak whose score is at
-    least 0.9 times the highest of all scores**. A parabola through the peak and its neighbours finds the period
-    between two samples. Return `rate` / period for each sound, `(N,)` in Hz, and leave `sounds` as they are.
-    The code below runs, and has one slip. Find it and mend it.
+    from `rate / high` to `rate / low` samples, and compare: the score is 1 where the two are alike. A *peak*
+    is a lag whose score is at least that of both neighbours. The period is the **first peak whose score is
+    at least 0.9 times the highest of all scores**. A parabola through the peak and its neighbours finds the
+    period between two samples. Return `rate` / period for each sound, `(N,)` in Hz, and leave `sounds` as
+    they are. The code below runs, and has one slip. Find it and mend it.
     """,
     hints=(
         "The readings are wrong by whole octaves. Which other lags make a periodic sound equal to itself?",
-        "Two periods are a period as well, and the highest score may be there. Look at what the text says of the "
-        "*first* peak.",
-        "`peak = (mid >= left) & (mid >= right) & (mid >= 0.9 * mid.amax(dim=1, keepdim=True))`, and then the "
-        "first of them: `best = peak.int().argmax(dim=1, keepdim=True)`.",
+        "Two periods are a period as well, and the highest score may be there. Look at what the text says of "
+        "the *first* peak.",
+        "`peak = (mid >= left) & (mid >= right) & (mid >= 0.9 * mid.amax(dim=1, keepdim=True))`, and then "
+        "the first of them: `best = peak.int().argmax(dim=1, keepdim=True)`.",
     ),
-    source="Autocorrelation of the two overlapping parts, as in de Cheveigne, Kawahara 2002 (YIN), sections 2.A "
-    "to 2.E: first dip under a threshold, then a parabola.",
-    slip="Every multiple of a period is a period too, so the highest score may stand at two or three periods: an "
-    "octave too low. The first peak that is nearly as high is the period.",
+    source="Autocorrelation of the two overlapping parts, as in de Cheveigne, Kawahara 2002 (YIN), sections "
+    "2.A to 2.E: first dip under a threshold, then a parabola.",
+    slip="Every multiple of a period is a period too, so the highest score may stand at two or three of "
+    "them: an octave too low. The first peak that is nearly as high is the period.",
     slip_code="mid.argmax(dim=1, keepdim=True)",
     equivalent={
         "value.detach()": "nothing here learns",
@@ -236,6 +236,25 @@ def _(sounds: Tensor, rate: float, low: float, high: float) -> Tensor:
     pitch = _read(sounds, rate, low, high)
     sounds.sub_(1)
     return pitch
+
+
+@ex.right
+def _(sounds: Tensor, rate: float, low: float, high: float) -> Tensor:
+    """Both parts brought to length 1, and the first peak as the one that no other comes before."""
+    shortest, longest = int(rate / high), int(rate / low)
+    score = torch.zeros(len(sounds), longest + 2)
+    for lag in range(shortest - 1, longest + 2):
+        early, late = sounds[:, :-lag], sounds[:, lag:]
+        score[:, lag] = torch.nn.functional.cosine_similarity(early, late, dim=1, eps=1e-12)
+    found = []
+    for row in score:
+        enough = 0.9 * row[shortest : longest + 1].max()
+        lag = shortest
+        while row[lag] < torch.stack([enough, row[lag - 1], row[lag + 1]]).max():
+            lag += 1
+        a, b, c = row[lag - 1], row[lag], row[lag + 1]
+        found.append(rate / (lag + 0.5 * (a - c) / (a - 2 * b + c)))
+    return torch.stack(found)
 
 
 ex.right(_read)

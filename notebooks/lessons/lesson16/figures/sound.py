@@ -8,6 +8,7 @@ import torch
 from IPython.display import HTML
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, NullLocator, ScalarFormatter
 from torch import Tensor
 
 from gantrans.teaching.plots import COLOURS, Table, describe, new_figure, styled
@@ -80,8 +81,8 @@ def strings_figure(known: Strings, chosen: Sequence[int]) -> Figure:
     panels[1, 0].set_ylabel("frequency (Hz)")
     describe(
         panels[0, 0],
-        f"Strings of {'; '.join(said)}: fading waves, and under each its spectrogram with bright lines at the "
-        "multiples of the pitch, the upper ones fading first.",
+        f"Strings of {'; '.join(said)}: fading waves, and under each its spectrogram with bright lines at "
+        "the multiples of the pitch, the upper ones fading first.",
     )
     return figure
 
@@ -101,8 +102,8 @@ def pairs_figure(real: Strings, drawn: Tensor, chosen: Sequence[int]) -> Figure:
         ax.set_ylabel(f"{name}: Hz")
     describe(
         panels[0, 0],
-        f"Spectrograms of {len(chosen)} real strings above; below, sounds drawn for the same notes and decays. "
-        "Orange ticks mark the partials that are asked for.",
+        f"Spectrograms of {len(chosen)} real strings above; below, sounds drawn for the same notes and "
+        "decays. Orange ticks mark the partials that are asked for.",
     )
     return figure
 
@@ -132,6 +133,10 @@ def readings_figure(asked: Strings, read: Mapping[str, tuple[Tensor, Tensor]]) -
         said.append(f"{name}: {within:.0%} of the pitches within 10 cents")
     left.set(xlabel="pitch asked for (Hz)", ylabel="pitch read: error in cents", ylim=(-65, 65))
     right.set(xlabel="decay asked for (ms)", ylabel="decay read (ms)", xscale="log", yscale="log")
+    for axis, ticks in ((right.xaxis, (30, 50, 100, 150)), (right.yaxis, (10, 30, 100, 300, 1000))):
+        axis.set_major_locator(FixedLocator(ticks))
+        axis.set_major_formatter(ScalarFormatter())
+        axis.set_minor_locator(NullLocator())
     left.legend(loc="upper left", fontsize=8)
     describe(left, f"Errors of pitch. {'; '.join(said)}.")
     describe(right, "Decays as read over those asked for, with the line on which both are equal.")
