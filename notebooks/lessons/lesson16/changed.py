@@ -6,6 +6,7 @@ Compared is what runs: type annotations and docstrings are taken out first, so t
 import ast
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import nbformat
 
@@ -25,6 +26,11 @@ def program(lesson: str, *names: str) -> list[str]:
     Raises:
         KeyError: the page defines nothing of this name.
     """
+    defined = _definitions(lesson)
+    return [line for name in names for line in plain(defined[name])]
+
+
+def _definitions(lesson: str) -> dict[str, str]:
     (page,) = NOTEBOOKS.glob(f"{lesson}_*.ipynb")
     defined: dict[str, str] = {}
     for cell in nbformat.read(page, 4).cells:
@@ -33,7 +39,7 @@ def program(lesson: str, *names: str) -> list[str]:
                 if isinstance(node, ast.FunctionDef | ast.ClassDef):
                     defined[node.name] = ast.unparse(node)
     defined |= {ex.name: ex.reference_source for ex in exercises(lesson)}
-    return [line for name in names for line in plain(defined[name])]
+    return defined
 
 
 def plain(text: str) -> list[str]:
@@ -78,3 +84,11 @@ class _Plain(ast.NodeTransformer):
         """`y: Tensor = f(x)` as `y = f(x)`; a bare annotation goes."""
         self.generic_visit(node)
         return ast.Assign([node.target], node.value) if node.value is not None else None
+
+
+def from_page(lesson: str, *names: str, **given: object) -> list[Any]:
+    """The functions and classes of a lesson's page, made together with what is `given` (torch=torch, ...)."""
+    namespace: dict[str, Any] = dict(given)
+    for text in map(_definitions(lesson).__getitem__, names):
+        exec(text, namespace)
+    return [namespace[name] for name in names]

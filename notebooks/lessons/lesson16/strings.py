@@ -153,6 +153,27 @@ def tone_coverage(real: Tensor, made: Tensor, pitch_real: Tensor, pitch_made: Te
     return coverage(partials(real, pitch_real), partials(made, pitch_made))
 
 
+def through_spectrogram(sounds: Tensor, seed: int, window: int = 256, rounds: int = 60) -> Tensor:
+    """Sounds (N, 1, L) as their spectrograms alone give them back: the phase is found by iteration.
+
+    Griffin and Lim (1984): begin with a random phase; transform back and forth, and each time put the known
+    amplitudes in place of those that came out.
+    """
+    generator = torch.Generator().manual_seed(seed)
+    shape = torch.hann_window(window)
+    length, hop = sounds.shape[2], window // 4
+
+    def parts(waves: Tensor) -> Tensor:
+        return torch.stft(waves, window, hop, window=shape, return_complex=True)
+
+    known = parts(sounds[:, 0]).abs()
+    found = torch.polar(known, 2 * math.pi * torch.rand(known.shape, generator=generator))
+    for _ in range(rounds):
+        waves = torch.istft(found, window, hop, window=shape, length=length)
+        found = torch.polar(known, parts(waves).angle())
+    return torch.istft(found, window, hop, window=shape, length=length)[:, None]
+
+
 def wav_bytes(sound: Tensor) -> bytes:
     """A sound (L,) as a WAV file: 16 bit, one channel, RATE; the loudest sample is at nine tenths."""
     samples = (sound / sound.abs().max().clamp(min=1e-6) * 0.9 * 32767).round().to(torch.int16)
