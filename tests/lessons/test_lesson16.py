@@ -112,7 +112,7 @@ def test_a_wav_file_holds_the_sound():
 
 
 def test_a_spectrogram_alone_loses_the_phase(known):
-    """Griffin and Lim's recovery keeps the pitch of real strings to some cents, and adds an error of its own."""
+    """Griffin and Lim's recovery keeps the pitch to some cents, and adds an error of its own."""
     back = strings.through_spectrogram(known.sound[:16], seed=0)
     assert back.shape == known.sound[:16].shape
     off = strings.cents(pitch_of(back), known.pitch[:16]).abs().median()
