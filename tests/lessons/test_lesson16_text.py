@@ -28,9 +28,9 @@ def test_every_clip_shows_its_layout_and_obeys_the_design_rule(seed):
 def test_clips_depend_on_the_seed_and_their_place_alone():
     clips = draw_all(ALL, 4)
     torch.testing.assert_close(draw_all(ALL[:20], 4), clips[:20], rtol=0, atol=0)
-    assert (draw_all(ALL, 5) != clips).flatten(1).any(1).float().mean() > 0.9
-    same = draw_all([ALL[100]] * 12, 0)
-    assert len(same.flatten(1).unique(dim=0)) > 8
+    assert (draw_all(ALL, 5) != clips).flatten(1).any(1).float().mean() > 0.7
+    one_line = draw_all([Layout(1, "vertical", 60, 1, 1)] * 30, 0)
+    assert len(one_line.flatten(1).unique(dim=0)) > 20
 
 
 def test_held_out_layouts_are_new_only_as_combinations():
@@ -168,5 +168,8 @@ def test_figures_say_what_was_read_from_the_clips():
     for share in ("lines 67 %", "jogs 67 %", "all 33 %"):
         assert share in words
     assert "two lines" in alt_text(figures.captions_figure(drawn, ["two lines", "", ""]))
-    weights = torch.tensor([0.75, 0.25]).expand(8, 8, 2)
-    assert "two 75%, wires 25%" in alt_text(figures.weights_figure(drawn[0], weights, ["two", "wires"]))
+    nothing = Layout(None, None, None, None, None)
+    assert figures.difference(asked, nothing) == ["no whole line"]
+    assert figures.difference(Layout(2, None, None, 1, 0), Layout(2, "vertical", 60, 1, None)) == [
+        "something else"
+    ]

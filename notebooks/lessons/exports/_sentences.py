@@ -41,7 +41,7 @@ def encode(sentences: Sequence[str], vocabulary: dict[str, int], length: int) ->
 
 
 class Sentence(nn.Module):
-    """Numbers (B, length) -> a vector for each word, (B, length, width); the words look at one another once."""
+    """Numbers (B, length) -> a vector for each word, (B, length, width); words look at one another once."""
 
     def __init__(self, vocabulary: int, length: int, width: int) -> None:
         super().__init__()
@@ -62,7 +62,7 @@ class Sentence(nn.Module):
 
 
 class Block(nn.Module):
-    """A place sees its neighbours, the mean of its row and the mean of its column: (B, C, H, W) to the same."""
+    """A place sees its neighbours, the mean of its row and of its column: (B, C, H, W) to the same."""
 
     def __init__(self, width: int) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
 """Lesson 16: layout clips of known parameters, their captions, and a reader of both.
 
 A clip of 32 pixels of 20 nm shows one to three parallel lines and up to two square contacts beside them. A
-line steps aside at a jog; a clip has no jog, one, or two on the same line (aside and back). All widths and
-spaces are at least three pixels. The same five parameters stand in the caption, and `read` finds them in an
-image, so that "does the picture follow the words?" is counted, not judged.
+line steps aside at a jog; a clip has no jog, one, or two on the same line (aside and back). Lines begin on
+tracks, as in a real chip, and all widths and spaces are at least three pixels. The same five parameters stand
+in the caption, and `read` finds them in an image, so that "does the picture follow the words?" is counted.
 """
 
 from collections.abc import Sequence
@@ -22,8 +22,9 @@ from gantrans.metrics.topology import label_features
 
 SIDE, PIXEL_NM, RULE = 32, 20, 3
 """Pixels of a clip, nanometres of a pixel, and least width and space in pixels."""
-STEP, CONTACT = 4, 4
-"""How far a line steps aside at a jog, and the side of a contact, in pixels."""
+TRACK, TRACKS = 4, 8
+"""Lines begin on tracks: pixels from one to the next, and how many there are. A jog leads to the next track,
+and a contact is as wide as a track."""
 
 
 @dataclass(frozen=True)
@@ -82,63 +83,56 @@ def draw_all(wanted: Sequence[Layout], seed: int) -> Tensor:
 
 
 def _rectangles(layout: Layout, rng: Random) -> list[Rectangle]:
-    """Rectangles in pixels: first vertical lines with the jog and the contacts at the right, then turned."""
+    """Rectangles in pixels, of vertical lines first; `horizontal` exchanges x and y."""
     lines, width, jogs, contacts = (
         int(value or 0) for value in (layout.lines, layout.width, layout.jogs, layout.contacts)
     )
-    width //= PIXEL_NM
-    aside, squares = STEP * (jogs > 0), (RULE + CONTACT) * (contacts > 0)
-    spare = SIDE - (lines * width + (lines - 1) * RULE + aside + squares)
-    wider = rng.randint(0, min(3, spare // max(1, lines - 1))) if lines > 1 else 0
-    spare -= wider * (lines - 1)
-    gap = rng.randint(0, spare)
-    left = rng.randint(0, spare - gap)
+    wide = int(width > TRACK * PIXEL_NM)  # such a line does not fit onto the last track
+    aside = int(jogs > 0)
+    beside = aside + 2 if contacts else aside  # tracks that are needed outside the last line
+    free = {False: TRACKS - wide * (contacts == 0), True: TRACKS - wide}  # by whether it is mirrored
+    fitting = [(p, m) for p in (2, 2, 3) for m in free if (lines - 1) * p + beside < free[m]]
+    pitch, mirrored = rng.choice(fitting)
+    reach = (lines - 1) * pitch
+    first = rng.randrange(free[mirrored] - reach - beside)
+    tracks, step, outer = [first + i * pitch for i in range(lines)], aside, first + reach + beside
+    if mirrored:  # jog and contacts on the other side
+        last = free[mirrored] - 1
+        tracks, step, outer = [last - track for track in tracks], -aside, last - outer
     found: list[Rectangle] = []
-    for _ in range(lines - 1):
-        found.append((left, 0, left + width, SIDE))
-        left += width + RULE + wider
-    found += _jogging(left, width, jogs, rng)
-    if contacts:
-        right = left + width + aside + RULE + gap
-        found += [(right, top, right + CONTACT, top + CONTACT) for top in _tops(contacts, rng)]
-    if rng.random() < 0.5:
-        found = [(SIDE - x1, y0, SIDE - x0, y1) for x0, y0, x1, y1 in found]
-    if rng.random() < 0.5:
-        found = [(x0, SIDE - y1, x1, SIDE - y0) for x0, y0, x1, y1 in found]
+    for track in tracks[:-1]:
+        found.append((TRACK * track, 0, TRACK * track + width // PIXEL_NM, SIDE))
+    found += _jogging(TRACK * tracks[-1], TRACK * step, width // PIXEL_NM, jogs, rng)
+    for row in _rows(contacts, rng):
+        found.append((TRACK * outer, TRACK * row, TRACK * (outer + 1), TRACK * (row + 1)))
     if layout.orientation == "horizontal":
         found = [(y0, x0, y1, x1) for x0, y0, x1, y1 in found]
     return found
 
 
-def _jogging(x: int, width: int, jogs: int, rng: Random) -> list[Rectangle]:
-    """One line that steps to the right at a jog, and back at the second one, as rectangles that only abut."""
-    if jogs == 0:
-        return [(x, 0, x + width, SIDE)]
-    aside = x + STEP
-    if jogs == 1:
-        y = rng.randint(7, SIDE - 7 - width)
-        return [
-            (x, 0, x + width, y),
-            (x, y, aside + width, y + width),
-            (aside, y + width, aside + width, SIDE),
-        ]
-    first = rng.randint(5, SIDE - 10 - 2 * width - RULE)
-    second = rng.randint(first + width + RULE + 1, SIDE - 5 - width)
-    return [
-        (x, 0, x + width, first),
-        (x, first, aside + width, first + width),
-        (aside, first + width, aside + width, second),
-        (x, second, aside + width, second + width),
-        (x, second + width, x + width, SIDE),
-    ]
+def _jogging(x: int, step: int, width: int, jogs: int, rng: Random) -> list[Rectangle]:
+    """One line that steps aside at a jog, and back at the second one, as rectangles that only abut."""
+    heights = [[], [(2, 5)], [(1, 2), (3, 6)]][jogs]
+    tops = [TRACK * rng.randint(low, high) for low, high in heights]
+    if len(tops) == 2 and tops[1] - tops[0] < 2 * TRACK:
+        tops[1] = tops[0] + 2 * TRACK
+    here, there, above = x, x + step, 0
+    if rng.random() < 0.5 and jogs == 1:
+        here, there = there, here
+    found: list[Rectangle] = []
+    for top in tops:
+        found.append((here, above, here + width, top))
+        found.append((min(here, there), top, max(here, there) + width, top + width))
+        here, there, above = there, here, top + width
+    return [*found, (here, above, here + width, SIDE)]
 
 
-def _tops(contacts: int, rng: Random) -> list[int]:
-    """Where the contacts begin, RULE or more apart and away from the border."""
-    if contacts == 1:
-        return [rng.randint(RULE, SIDE - RULE - CONTACT)]
-    first = rng.randint(RULE, SIDE - 2 * (RULE + CONTACT) - 1)
-    return [first, rng.randint(first + CONTACT + RULE, SIDE - RULE - CONTACT)]
+def _rows(contacts: int, rng: Random) -> list[int]:
+    """The tracks of the contacts along the line, two or more apart and away from the border."""
+    if contacts < 2:
+        return [rng.randint(1, TRACKS - 2) for _ in range(contacts)]
+    first = rng.randint(1, TRACKS - 4)
+    return [first, rng.randint(first + 2, TRACKS - 2)]
 
 
 # ---- reading
@@ -176,7 +170,7 @@ def _layout(features: list[NDArray[np.bool_]]) -> Layout:
 
 def _is_contact(feature: NDArray[np.bool_]) -> bool:
     rows, columns = feature.any(axis=1).sum(), feature.any(axis=0).sum()
-    square = max(rows, columns) <= CONTACT + 1 and min(rows, columns) >= CONTACT - 1
+    square = max(rows, columns) <= TRACK + 1 and min(rows, columns) >= TRACK - 1
     return bool(square and feature.sum() >= 0.8 * rows * columns)
 
 
@@ -187,7 +181,7 @@ def _jogs(line: NDArray[np.bool_], width: int) -> int:
     middles = [float(places[row].mean()) for row in plain]
     jumps, here = 0, middles[0] if middles else 0.0
     for middle in middles:
-        if abs(middle - here) >= STEP / 2:
+        if abs(middle - here) >= TRACK / 2:
             jumps, here = jumps + 1, middle
     return jumps
 

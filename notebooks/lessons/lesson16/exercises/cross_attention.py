@@ -303,7 +303,9 @@ def _(maps: Tensor, words: Tensor, real: Tensor, wq: Tensor, wk: Tensor, wv: Ten
 
 
 ex.background("A place of a feature map has $C$ numbers", "`maps` is `(B, C, H, W)`")
-ex.breach("Each place has a *query*", "places_look_at_places")
+ex.background("Each place has a *query*")
+ex.breach("`w_query` `(A, C)` times its numbers", "places_column_by_column")
+ex.breach("Each word has a *key*, `w_key`", "places_look_at_places")
 ex.breach("Each word has a *key*", "keys_are_values")
 ex.breach("Place $i$ fits word $j$ with the score", "unscaled")
 ex.breach("The scores become weights with", "padding_attended")

@@ -64,7 +64,8 @@ def _(answer: Answer) -> str:
         shares.append(float(answer(torch.zeros(1, 1, length), real)[..., 3:].sum()))
     return (
         f"three words of equal score, padded to 4 places, leave {shares[0]:.0%} of the weight to padding, "
-        f"and padded to 14 places {shares[1]:.0%}. One long caption in a batch so weakens the words of all."
+        f"and padded to 14 places {shares[1]:.0%}. So one long caption in a batch weakens the words "
+        "of all the others."
     )
 
 

@@ -17,7 +17,7 @@ RIGHT, WRONG = COLOURS[0], COLOURS[1]
 @styled
 def captions_figure(clips: Tensor, captions: Sequence[str]) -> Figure:
     """Clips (N, 1, 32, 32), -1 or 1, in one row, each under its caption."""
-    figure = new_figure(9.4, 2.6)
+    figure = new_figure(9.4, 2.3)
     for i, (ax, clip, caption) in enumerate(
         zip(figure.subplots(1, len(clips), squeeze=False)[0], clips, captions, strict=True)
     ):
@@ -51,6 +51,8 @@ def prompt_figure(drawn: Tensor, asked: Layout, prompt: str) -> Figure:
 
 def difference(asked: Layout, found: Layout) -> list[str]:
     """In words, the parameters in which a clip differs from what was asked, for example "1 jog"."""
+    if found.lines is None:
+        return ["no whole line"]
     lines = []
     for name in PARAMETERS:
         want, got = getattr(asked, name), getattr(found, name)
@@ -61,7 +63,7 @@ def difference(asked: Layout, found: Layout) -> list[str]:
 
 def _words(name: str, value: int | str | None) -> str:
     if value is None:
-        return f"no {name} read"
+        return "something else"  # neither line nor contact
     if name == "width":
         return f"{value} nm"
     return str(value) if name == "orientation" else f"{value} {name if value != 1 else name[:-1]}"
@@ -91,28 +93,6 @@ def agreement_figure(rows: Mapping[str, Mapping[str, float]]) -> Figure:
         for label, shares in rows.items()
     )
     return _described(ax, f"Clips as asked. {words}.")
-
-
-@styled
-def weights_figure(clip: Tensor, weights: Tensor, words: Sequence[str]) -> Figure:
-    """A clip, and for each word of its caption a map of how much the places look at it.
-
-    Args:
-        clip: (1, H, W) in [-1, 1]. weights: (h, w, L), each place's weights over the L words.
-    """
-    columns = len(words) + 1
-    figure = new_figure(9.4, 1.7 if columns <= 8 else 2.9)
-    axes = figure.subplots(1 if columns <= 8 else 2, min(columns, 8) if columns <= 8 else -(-columns // 2))
-    image_axes(clip, "clip", ax=axes.flat[0], limits=(-1, 1))
-    most = float(weights.max())
-    for ax, word, share in zip(axes.flat[1:], words, weights.unbind(-1), strict=False):
-        image_axes(share, word, ax=ax, limits=(0, most))
-    for ax in axes.flat[columns:]:
-        ax.set_axis_off()
-    means = ", ".join(
-        f"{word} {float(share.mean()):.0%}" for word, share in zip(words, weights.unbind(-1), strict=True)
-    )
-    return _described(axes.flat[0], f"Mean share of the attention: {means}; white is {most:.0%}.")
 
 
 def _described(ax: Axes, words: str) -> Figure:
