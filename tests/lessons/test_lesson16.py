@@ -219,7 +219,7 @@ def test_the_table_reads_pitch_and_decay(known):
     assert float(within.rstrip("%")) >= 95  # one of the 64 is an octave higher to the reader
     assert float(decay) < 1.05
     table = sound.readings_table(known, {"faster": known.sound[:, :, ::2]}, known, read_pitch)
-    assert table.rows[0][2] == "0%"
+    assert float(table.rows[0][2].rstrip("%")) < 50  # an octave up, but for those out of the reader's range
 
 
 def test_players_are_short_enough_for_a_page(known):

@@ -28,7 +28,7 @@ class Base(nn.Module):
 
     def forward(self, x: Tensor, t: Tensor, note: Tensor, envelope: Tensor) -> Tensor:
         """x, envelope (B, 1, L), t and note (B,) -> (B, 1, L)."""
-        return self.left(self.deep(self.entered(x, envelope), self.vector(t, note)[:, :, None]))
+        return self.left(self.deep(self.entered(x, envelope), self.vector(t, note)[:, :, None]), envelope)
 
     def angles(self, t: Tensor) -> Tensor:
         """(B, clocks)."""
@@ -62,9 +62,9 @@ class Base(nn.Module):
         """The vector at the first place alone."""
         return h + torch.cat([time, torch.zeros_like(h[:, :, 1:])], dim=2)
 
-    def left(self, h: Tensor) -> Tensor:
+    def left(self, h: Tensor, envelope: Tensor) -> Tensor:
         """The predicted sounds."""
-        made: Tensor = self.last(h)
+        made: Tensor = self.last(h) * envelope
         return made
 
 
@@ -110,7 +110,7 @@ class Hand(nn.Module):
         told = told.unsqueeze(-1).expand_as(h)
         for block in self.blocks:
             h = block(told + h) + h
-        made: Tensor = self.last(h)
+        made: Tensor = envelope * self.last(h)
         return made
 
 
@@ -123,7 +123,7 @@ class Stacked(Base):
         h = self.first(torch.stack([x.squeeze(1), envelope.squeeze(1)], dim=1))
         for norm, silu, conv in self.blocks:  # type: ignore[misc]
             h = torch.add(h, conv(silu(norm(h + told))))
-        made: Tensor = self.last(h)
+        made: Tensor = torch.mul(self.last(h), envelope)
         return made
 
 

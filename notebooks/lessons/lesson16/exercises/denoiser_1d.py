@@ -25,7 +25,7 @@ ex = ModuleExercise(
     2. `self.first` takes `x` and `envelope` as two channels, `x` first.
     3. Every block gets `h` plus that vector, the same at each place of the sound, and its result is *added*
        to `h`, which makes the next `h`.
-    4. The result is `self.last` of `h`.
+    4. The result is `self.last` of `h`, times `envelope`: how a string fades is known, so it is built in.
 
     Leave `x` as it is, and do the same in train and eval mode.
     """,
@@ -67,7 +67,7 @@ class Denoiser(nn.Module):
         h = self.first(torch.cat([x, envelope], dim=1))
         for block in self.blocks:
             h = h + block(h + time[:, :, None])
-        sound: Tensor = self.last(h)
+        sound: Tensor = self.last(h) * envelope
         return sound
 
 
@@ -83,14 +83,14 @@ def _inputs(sounds: int, length: int, notes: int, seed: int) -> tuple[Tensor, Te
 def _() -> list[Args]:
     x, t, note, envelope = _inputs(3, 16, 4, 1)
     return [
-        (4, 8, 3, 2, 4, x, torch.tensor([3, 700, 0]), torch.tensor([0, 3, 1]), envelope),
-        (4, 8, 3, 2, 4, x[:1], t[:1], note[:1], envelope[:1]),
-        (2, 8, 2, 1, 2, *_inputs(2, 2, 2, 3)),  # one place in the middle
-        (4, 8, 1, 3, 4, x, t.flip(0), torch.tensor([2, 2, 0]), envelope.flip(0)),
-        (4, 8, 3, 2, 4, torch.zeros(3, 1, 16), t, note, envelope),
-        (4, 8, 3, 2, 4, x, t, note, torch.zeros(3, 1, 16)),
-        (8, 8, 3, 2, 2, *_inputs(8, 16, 8, 4)),  # as many sounds as channels and as places
-        (4, 8, 3, 1, 4, x.flip(2).mT.contiguous().mT, t, note, envelope),  # not contiguous
+        (4, 16, 3, 2, 4, x, torch.tensor([3, 700, 0]), torch.tensor([0, 3, 1]), envelope),
+        (4, 16, 3, 2, 4, x[:1], t[:1], note[:1], envelope[:1]),
+        (2, 16, 2, 1, 2, *_inputs(2, 4, 2, 3)),
+        (4, 16, 1, 3, 4, x, t.flip(0), torch.tensor([2, 2, 0]), envelope.flip(0)),
+        (4, 16, 3, 2, 4, torch.zeros(3, 1, 16), t, note, envelope),
+        (4, 16, 3, 2, 4, x, t, note, torch.zeros(3, 1, 16)),
+        (8, 16, 3, 2, 2, *_inputs(16, 32, 8, 4)),  # as many sounds as channels and as places
+        (4, 16, 3, 1, 4, x.flip(2).mT.contiguous().mT, t, note, envelope),  # not contiguous
     ]
 
 
@@ -99,7 +99,7 @@ def _(case: Case) -> Args:
     hop, notes = 2 * case.integer(1, 3), case.integer(1, 6)
     blocks, clocks = case.integer(1, 3), case.integer(1, 5)
     length = hop * case.integer(2, 8)
-    return notes, 8, clocks, blocks, hop, *_inputs(min(case.batch, 3), length, notes, 50 + case.seed)
+    return notes, 16, clocks, blocks, hop, *_inputs(min(case.batch, 3), length, notes, 50 + case.seed)
 
 
 for name, misconception, answer in (
@@ -159,7 +159,7 @@ for name, misconception, answer in (
     ),
     (
         "no_envelope",
-        "You leave the envelope out, and give zeros or the sound itself in its place.",
+        "You leave the envelope out at the start, and give zeros or the sound itself in its place.",
         with_method(entered=lambda self, x, envelope: self.first(torch.cat([x, 0 * envelope], dim=1))),
     ),
     (
@@ -215,12 +215,22 @@ for name, misconception, answer in (
     (
         "not_left",
         "You return the channels; `self.last` makes the sound of them.",
-        with_method(left=lambda self, h: h),
+        with_method(left=lambda self, h, envelope: h),
     ),
     (
         "clipped",
         "You clip the sound; whoever samples does that. In training the gradient would be cut.",
-        with_method(left=lambda self, h: self.last(h).clamp(-0.1, 0.1)),
+        with_method(left=lambda self, h, envelope: (self.last(h) * envelope).clamp(-0.1, 0.1)),
+    ),
+    (
+        "not_shaped",
+        "You leave the envelope out at the end: the network would have to learn how a string fades.",
+        with_method(left=lambda self, h, envelope: self.last(h)),
+    ),
+    (
+        "envelope_added",
+        "You add the envelope at the end; multiply by it.",
+        with_method(left=lambda self, h, envelope: self.last(h) + envelope),
     ),
     (
         "added_to_the_input",
@@ -253,6 +263,7 @@ ex.breach("`self.first` takes `x` and `envelope`", "envelope_first")
 ex.breach("Every block gets `h` plus that vector", "block_without_time")
 ex.breach("the same at each place of the sound", "time_at_the_start_only")
 ex.breach("its result is *added* to `h`", "not_added_to_h")
-ex.breach("The result is `self.last`", "not_left")
+ex.breach("The result is `self.last` of `h`, times `envelope`", "not_shaped")
+ex.breach("how a string fades is known", "envelope_added")
 ex.breach("Leave `x` as it is", "in_place")
 ex.breach("do the same in train and eval mode", "switching")
