@@ -8,6 +8,7 @@ import torch
 from gantrans.errors import DataError
 from gantrans.metrics import rule_valid
 from gantrans.teaching.plots import alt_text
+from lessons.exports import _sentences
 from lessons.lesson16 import captions, text
 from lessons.lesson16.captions import PARAMETERS, SIDE, VALUES, Layout, agreement, draw_all, layouts, read
 from lessons.lesson16.exercises.cross_attention import cross_attention
@@ -153,6 +154,27 @@ def test_a_place_sees_the_words_and_no_padding():
     other[:, 0] += 7
     assert not torch.allclose(cross_attention(maps, other, real, *matrices), seen)
     assert word_weights(torch.zeros(1, 1, 5), real).tolist()[0][0] == pytest.approx([1 / 3] * 3 + [0, 0])
+
+
+def test_the_network_of_the_exported_file_follows_the_order_of_words():
+    """Numbers belong to the nouns after them; an empty sentence is one; every weight takes part."""
+    torch.manual_seed(0)
+    sentences = ["two jogs, three vias", "three jogs, two vias", ""]
+    vocabulary = _sentences.vocabulary_of(sentences)
+    tokens = _sentences.encode(sentences, vocabulary, 8)
+    assert tokens[2].tolist() == [1, 0, 0, 0, 0, 0, 0, 0]
+    net = _sentences.TextNet(len(vocabulary) + 2, 8, width=16, blocks=2, words=8)
+    x, t = torch.randn(1, 1, 16, 16).expand(3, 1, 16, 16), torch.full((3,), 500)
+    answers = net(x, t, tokens)
+    assert answers.shape == x.shape
+    assert answers.isfinite().all()
+    alone = net(x[:1], t[:1], tokens[:1])
+    torch.testing.assert_close(alone, answers[:1], rtol=1e-4, atol=1e-5)
+    assert not torch.allclose(answers[0], answers[1], atol=1e-3)
+    answers.square().sum().backward()
+    assert [name for name, weight in net.named_parameters() if not weight.grad.any()] == []
+    with pytest.raises(SystemExit):
+        _sentences.encode(["four jogs"], vocabulary, 8)
 
 
 def test_figures_say_what_was_read_from_the_clips():
