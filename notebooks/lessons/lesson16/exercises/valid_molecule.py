@@ -38,7 +38,7 @@ ex = Exercise(
 
 
 @ex.reference
-def valid_molecule(atoms: str, bonds: Table) -> bool:
+def valid_molecule(atoms: str, bonds: list[list[int]]) -> bool:
     """n letters of C, N, O, F and the orders of their bonds, n rows of n -> whether it can be a molecule."""
     valence = {"C": 4, "N": 3, "O": 2, "F": 1}
     if any(sum(row) > valence[atom] for atom, row in zip(atoms, bonds, strict=True)):
