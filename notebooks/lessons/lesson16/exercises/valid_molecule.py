@@ -267,7 +267,12 @@ def _(atoms: str, bonds: Table) -> bool:
     return bool(left) and min(left) >= 0 and len(visit(0, set())) == len(left)
 
 
-ex.background("`atoms` is a text of n letters", "It is symmetric", "Return True if three things are so")
+ex.background(
+    "`atoms` is a text of n letters",
+    "`bonds[i][j]` is the order",
+    "It is symmetric",
+    "Return True if three things are so",
+)
 ex.breach("There is at least one atom.", "nothing_allowed")
 ex.breach("No atom has more bonds than its valence", "one_too_few")
 ex.breach("That is 4 for `C`", "all_like_carbon")
