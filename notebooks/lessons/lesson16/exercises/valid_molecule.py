@@ -34,6 +34,10 @@ ex = Exercise(
         "`reached |= {j for i in reached for j in range(len(atoms)) if bonds[i][j] > 0}`",
     ),
     source="Weininger 1988 (SMILES: implied hydrogen, normal valences); compared with RDKit on the table.",
+    equivalent={
+        "-> `zip(atoms, bonds)`": "the table has a row for each atom",
+        "4.78 `True` -> `False`": "the table has a row for each atom",
+    },
 )
 
 
