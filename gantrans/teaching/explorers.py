@@ -189,8 +189,8 @@ class Explorer:
         varying = [c for c in self.controls if len({repr(s[c.name]) for s in states}) > 1]
         captions = [", ".join(c.words(s[c.name]) for c in varying) for s in states]
         words = " ".join(f"{c}: {p.alt}" for c, p in zip(captions, pictures, strict=True))
-        tiled = picture(_tiled([p.png for p in pictures], captions, self.title), f"{self.title}. {words}")
-        return Picture(tiled.png, tiled.alt, folded=f"Still pictures: {self.title}")
+        whole = picture(tiled([p.png for p in pictures], captions, self.title), f"{self.title}. {words}")
+        return Picture(whole.png, whole.alt, folded=f"Still pictures: {self.title}")
 
     def widget(self) -> Any:
         """Controls above the figure; an error in the figure function is shown in the figure's place."""
@@ -248,7 +248,7 @@ def explore(
 
 
 @styled
-def _tiled(pngs: Sequence[bytes], captions: Sequence[str], title: str) -> Figure:
+def tiled(pngs: Sequence[bytes], captions: Sequence[str], title: str) -> Figure:
     """PNG pictures side by side when they are upright, one above the other when they are wide.
 
     Every pixel of a picture is one pixel of the whole: a picture that is scaled has blurred letters.
