@@ -184,7 +184,10 @@ def test_figures_say_what_was_read_from_the_clips():
     assert figures.difference(asked, shown[1]) == ["80 nm", "2 jogs"]
     assert figures.difference(asked, shown[2]) == ["1 line", "horizontal", "1 contact"]
     figure = figures.prompt_figure(drawn, asked, "two lines")
-    assert alt_text(figure) == "“two lines”: 1 of 3 as asked. 1 of 3 clips show what “two lines” asks for."
+    assert alt_text(figure) == (
+        "“two lines”: 1 of 3 as asked. "
+        "Read otherwise: clip 2: 80 nm, 2 jogs; clip 3: 1 line, horizontal, 1 contact."
+    )
     shares = agreement([asked] * 3, drawn)
     words = alt_text(figures.agreement_figure({"guidance 1": shares}))
     for share in ("lines 67 %", "jogs 67 %", "all 33 %"):

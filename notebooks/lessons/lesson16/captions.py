@@ -25,6 +25,9 @@ SIDE, PIXEL_NM, RULE = 32, 20, 3
 TRACK, TRACKS = 4, 8
 """Lines begin on tracks: pixels from one to the next, and how many there are. A jog leads to the next track,
 and a contact is as wide as a track."""
+JOG_TRACKS: tuple[tuple[tuple[int, ...], ...], ...] = (((),), ((3,), (4,)), ((1, 5), (2, 5)))
+CONTACT_TRACKS: tuple[tuple[tuple[int, ...], ...], ...] = (((),), ((3,), (4,)), ((1, 5), (2, 6)))
+"""Where jogs and contacts may stand along a line, by their number: all tracks that one clip has of them."""
 
 
 @dataclass(frozen=True)
@@ -88,14 +91,12 @@ def _rectangles(layout: Layout, rng: Random) -> list[Rectangle]:
         int(value or 0) for value in (layout.lines, layout.width, layout.jogs, layout.contacts)
     )
     wide = int(width > TRACK * PIXEL_NM)  # such a line does not fit onto the last track
-    aside = int(jogs > 0)
+    aside, reach = int(jogs > 0), 2 * (lines - 1)
     beside = aside + 2 if contacts else aside  # tracks that are needed outside the last line
     free = {False: TRACKS - wide * (contacts == 0), True: TRACKS - wide}  # by whether it is mirrored
-    fitting = [(p, m) for p in (2, 2, 3) for m in free if (lines - 1) * p + beside < free[m]]
-    pitch, mirrored = rng.choice(fitting)
-    reach = (lines - 1) * pitch
+    mirrored = rng.choice([side for side, room in free.items() if reach + beside < room])
     first = rng.randrange(free[mirrored] - reach - beside)
-    tracks, step, outer = [first + i * pitch for i in range(lines)], aside, first + reach + beside
+    tracks, step, outer = [first + 2 * i for i in range(lines)], aside, first + reach + beside
     if mirrored:  # jog and contacts on the other side
         last = free[mirrored] - 1
         tracks, step, outer = [last - track for track in tracks], -aside, last - outer
@@ -103,7 +104,7 @@ def _rectangles(layout: Layout, rng: Random) -> list[Rectangle]:
     for track in tracks[:-1]:
         found.append((TRACK * track, 0, TRACK * track + width // PIXEL_NM, SIDE))
     found += _jogging(TRACK * tracks[-1], TRACK * step, width // PIXEL_NM, jogs, rng)
-    for row in _rows(contacts, rng):
+    for row in rng.choice(CONTACT_TRACKS[contacts]):
         found.append((TRACK * outer, TRACK * row, TRACK * (outer + 1), TRACK * (row + 1)))
     if layout.orientation == "horizontal":
         found = [(y0, x0, y1, x1) for x0, y0, x1, y1 in found]
@@ -112,10 +113,7 @@ def _rectangles(layout: Layout, rng: Random) -> list[Rectangle]:
 
 def _jogging(x: int, step: int, width: int, jogs: int, rng: Random) -> list[Rectangle]:
     """One line that steps aside at a jog, and back at the second one, as rectangles that only abut."""
-    heights = [[], [(2, 5)], [(1, 2), (3, 6)]][jogs]
-    tops = [TRACK * rng.randint(low, high) for low, high in heights]
-    if len(tops) == 2 and tops[1] - tops[0] < 2 * TRACK:
-        tops[1] = tops[0] + 2 * TRACK
+    tops = [TRACK * track for track in rng.choice(JOG_TRACKS[jogs])]
     here, there, above = x, x + step, 0
     if rng.random() < 0.5 and jogs == 1:
         here, there = there, here
@@ -125,14 +123,6 @@ def _jogging(x: int, step: int, width: int, jogs: int, rng: Random) -> list[Rect
         found.append((min(here, there), top, max(here, there) + width, top + width))
         here, there, above = there, here, top + width
     return [*found, (here, above, here + width, SIDE)]
-
-
-def _rows(contacts: int, rng: Random) -> list[int]:
-    """The tracks of the contacts along the line, two or more apart and away from the border."""
-    if contacts < 2:
-        return [rng.randint(1, TRACKS - 2) for _ in range(contacts)]
-    first = rng.randint(1, TRACKS - 4)
-    return [first, rng.randint(first + 2, TRACKS - 2)]
 
 
 # ---- reading

@@ -121,8 +121,11 @@ class Stacked(Base):
         """x, envelope (B, 1, L), t and note (B,) -> (B, 1, L)."""
         told = self.vector(t, note).view(len(t), -1, 1)
         h = self.first(torch.stack([x.squeeze(1), envelope.squeeze(1)], dim=1))
-        for norm, silu, conv in self.blocks:  # type: ignore[misc]
-            h = torch.add(h, conv(silu(norm(h + told))))
+        for block in self.blocks:
+            inner = h + told
+            for layer in block.children():
+                inner = layer(inner)
+            h = torch.add(h, inner)
         made: Tensor = torch.mul(self.last(h), envelope)
         return made
 

@@ -44,8 +44,9 @@ def prompt_figure(drawn: Tensor, asked: Layout, prompt: str) -> Figure:
         ax.set_xlabel("\n".join(said) if said else "as asked", fontsize="small")
         describe(ax, "")
     right = sum(not said for said in wrong)
-    figure.suptitle(f"“{prompt}”: {right} of {len(drawn)} as asked" if prompt else "no caption")
-    describe(figure.axes[0], f"{right} of {len(drawn)} clips show what “{prompt}” asks for.")
+    figure.suptitle(f"“{prompt}”: {right} of {len(drawn)} as asked")
+    words = "; ".join(f"clip {i + 1}: {', '.join(said)}" for i, said in enumerate(wrong) if said)
+    describe(figure.axes[0], f"Read otherwise: {words}." if words else "All were read as asked.")
     return figure
 
 
