@@ -57,7 +57,7 @@ def paths_figure(data: Tensor, noise: Tensor, place: Tensor, time: float, radius
         time: of the second and third panel, 0 to 1.
     """
     at, velocity = (1 - time) * data + time * noise, noise - data
-    figure = new_figure(9.4, 3.4)
+    figure = new_figure(9.4, 3.9)
     one, near, field = figure.subplots(1, 3, sharey=True)
     for ax in (one, near, field):
         _dots(ax, data[:600], "#AAAAAA", "data")
@@ -143,7 +143,7 @@ def bends_figure(
         data, noise: ends of the paths of a batch, (N, 2).
         walks: {name: points (N, 2) at the start and after every step}, from the same `noise`.
     """
-    figure = new_figure(9.4, 3.6)
+    figure = new_figure(9.4, 4.2)
     axes = figure.subplots(1, 1 + len(walks), sharey=True)
     _plane(axes[0], "lines in training")
     for a, b in zip(noise[:count], data[:count], strict=True):
