@@ -303,11 +303,8 @@ def consistency_sample(
     with torch.no_grad():
         for number, t in enumerate(shown(list(times), "consistency", progress)):
             if number:
-                signal, sigma = float(schedule.signal[before]), float(schedule.sigma[before])
-                kept = (1.0 - renew) * float(schedule.snr[before] / schedule.snr[t])
                 fresh = torch.randn(shape, generator=generator, device=device)
-                mixed = math.sqrt(kept) * (x - signal * image) / sigma + math.sqrt(1.0 - kept) * fresh
-                x = float(schedule.signal[t]) * image + float(schedule.sigma[t]) * mixed
+                x = _noised_anew(schedule, x, image, fresh, before, t, renew)
             filled = torch.full((len(x),), t, device=device)
             parts = zip(x.split(chunk or len(x)), filled.split(chunk or len(x)), strict=True)
             image = torch.cat(
@@ -315,6 +312,16 @@ def consistency_sample(
             )
             image, before = _sharpened(image.clamp(-1.0, 1.0), sharpen), t
     return image
+
+
+def _noised_anew(
+    schedule: Schedule, x: Tensor, image: Tensor, fresh: Tensor, before: int, t: int, renew: float
+) -> Tensor:
+    """The image at the noise level of t, with the share `renew` of the noise fresh, the rest that of x."""
+    signal, sigma = float(schedule.signal[before]), float(schedule.sigma[before])
+    kept = (1.0 - renew) * float(schedule.snr[before] / schedule.snr[t])
+    mixed = math.sqrt(kept) * (x - signal * image) / sigma + math.sqrt(1.0 - kept) * fresh
+    return float(schedule.signal[t]) * image + float(schedule.sigma[t]) * mixed
 
 
 def _sharpened(image: Tensor, factor: float) -> Tensor:

@@ -329,26 +329,6 @@ def _(
         return F.mse_loss(goal, student(x, n))
 
 
-@ex.right
-def _(
-    student: Any, target: Any, teacher: Any, x0: Tensor, n: Tensor, noise: Tensor, levels: Tensor
-) -> Tensor:
-    from lessons.lesson03.exercises.ddim_step import ddim_step
-
-    x = q_sample(x0, n, noise, levels)
-    ours = student(x, n)
-    with torch.inference_mode():
-        image = teacher(x, n)
-        lower = torch.cat(
-            [
-                ddim_step(a[None], b[None], 0 * a[None], float(levels[k]), float(levels[k - 1]), 0.0)
-                for a, b, k in zip(x, image, n, strict=True)
-            ]
-        )
-        goal = target(lower, n - 1)
-    return F.mse_loss(ours, goal.clone())
-
-
 ex.background("Two places on one path belong to the same image", "All `n` are at least 1")
 ex.breach("`student`, `target` and `teacher` are asked as `net(x, n)`", "same_level")
 ex.breach("The upper place is", "clean_image")
