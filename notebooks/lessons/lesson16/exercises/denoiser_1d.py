@@ -37,7 +37,10 @@ ex = ModuleExercise(
         "dim=1)) + self.note(note)`, and in the loop `h = h + block(h + time[:, :, None])`.",
     ),
     source="Lesson 01's `Denoiser`; van den Oord et al. 2016 (WaveNet) for growing dilations.",
-    equivalent={"dim=-2": "of three axes the middle one is 1"},
+    equivalent={
+        "dim=-2": "of three axes the middle one is 1",
+        "`10000.0` -> `5000.0`": "`__init__` is given, and every answer gets the same buffer",
+    },
 )
 
 

@@ -242,5 +242,6 @@ ex.background("Write the string of Karplus and Strong", "`burst` is `(N, P + 1)`
 ex.breach("Return `(N, length)`", "turned")
 ex.breach("The first P + 1 samples are the burst", "faded_burst")
 ex.breach("Every later sample is `keep` times the mean", "summed")
+ex.breach("$$y_n = ", "keep_ignored")
 ex.breach("those P and P + 1 samples before it", "neighbour_within_the_round")
 ex.breach("Leave `burst` as it is", "in_place")
