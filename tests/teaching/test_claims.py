@@ -37,7 +37,7 @@ def test_all_ids_are_registered_with_a_rule_that_was_written_down():
     found = list(claims.registered())
     assert found == sorted(found)
     assert set(IDS) <= set(found)
-    assert all(re.fullmatch(r"G\d\d", name) for name in set(found) - set(IDS))
+    assert all(re.fullmatch(r"[DG]\d\d", name) for name in set(found) - set(IDS))
     for claim in claims.registered().values():
         assert claim.written() <= datetime.now(UTC), claim.id
         assert "smoke" not in claim.scales

@@ -295,7 +295,7 @@ def test_the_command(tmp_path):
     done = runner.invoke(app, ["course", "export", "all", "--out", out, "--force"])
     assert [line.rpartition("/")[2] for line in done.output.splitlines()] == [f"{name}.py" for name in NAMES]
     with pytest.raises(
-        ConfigError, match=r"There is no export 'my_cat'; choose one of my_diffusion, .* or all\."
+        ConfigError, match=r"There is no export 'my_cat'; choose one of my_choice, .* or all\."
     ):
         export.export("my_cat", tmp_path)
     with pytest.raises(ConfigError, match="exists already; choose another folder or add --force"):
