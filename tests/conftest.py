@@ -193,3 +193,13 @@ def served() -> Iterator[Callable[[Any], str]]:
     for server, thread in started:
         server.should_exit = True
         thread.join()
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Iterator[Any]:
+    """An empty feedback store; tests that need something in it have a fixture of their own."""
+    from gantrans.operations.feedback.store import Store
+
+    opened = Store(tmp_path / "store.sqlite")
+    yield opened
+    opened.close()

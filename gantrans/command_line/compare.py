@@ -60,7 +60,7 @@ def compare(
 
     Example: python -m gantrans compare --source pairs --minutes 30 --out runs/which
     """
-    from gantrans.operations.comparison.run import run_comparison
+    from gantrans.operations.comparison.comparing import run_comparison
     from gantrans.operations.comparison.settings import Settings, Wishes
     from gantrans.operations.comparison.wording import summary
     from gantrans.scales import resolve_scale

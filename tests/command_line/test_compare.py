@@ -52,7 +52,7 @@ def pairs(tmp_path_factory) -> Path:
 @pytest.fixture(scope="module")
 def done(tmp_path_factory, pairs: Path) -> Path:
     """A comparison that was not disturbed."""
-    from gantrans.operations.comparison.run import run_comparison
+    from gantrans.operations.comparison.comparing import run_comparison
     from gantrans.operations.comparison.settings import Settings, Wishes
 
     out = tmp_path_factory.mktemp("compare") / "done"
@@ -160,14 +160,14 @@ def test_the_page_is_whole_accessible_and_needs_no_network(done: Path) -> None:
 
 
 def test_other_wishes_need_no_training_and_no_scoring(capsys, monkeypatch, done: Path, pairs: Path) -> None:
-    from gantrans.operations.comparison import run, training
+    from gantrans.operations.comparison import comparing, training
 
     def never(*_: object, **__: object) -> None:
         raise AssertionError("nothing is to be computed again")
 
     monkeypatch.setattr(training, "fit", never)
-    monkeypatch.setattr(run, "score", never)
-    monkeypatch.setattr(run, "measure", never)
+    monkeypatch.setattr(comparing, "score", never)
+    monkeypatch.setattr(comparing, "measure", never)
     scores = {path: path.read_bytes() for path in (done / "scores").iterdir()}
     code, out, err = call(capsys, *begin(pairs, done, "--resume", "--images-per-second", 1e9, "--json"))
     assert (code, err) == (0, "")
@@ -210,12 +210,12 @@ def test_killed_at_every_stage_it_ends_with_the_same_numbers(tmp_path: Path, don
 
 
 def test_ctrl_c_says_how_to_go_on(capsys, monkeypatch, done: Path, pairs: Path, tmp_path: Path) -> None:
-    from gantrans.operations.comparison import run, training
+    from gantrans.operations.comparison import comparing, training
 
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run, "measure", interrupted)
+    monkeypatch.setattr(comparing, "measure", interrupted)
     code, _, err = call(capsys, *begin(pairs, tmp_path / "new"))
     assert (code, err.count("\n")) == (130, 1)
     assert "before the first training began; nothing was written" in err
@@ -310,7 +310,7 @@ def test_a_folder_that_is_taken_stays_as_it_is(capsys, done: Path, pairs: Path, 
 
 def kill_again_and_again(pairs: str, out: Path, plan: Path) -> None:
     """Go on with a comparison, killed at each of `MOMENTS`, until it ends; prints the number of kills."""
-    from gantrans.operations.comparison.run import run_comparison
+    from gantrans.operations.comparison.comparing import run_comparison
     from gantrans.operations.comparison.settings import Settings, Wishes
 
     settings = Settings(pairs, 0.02, scale="smoke", seeds=1)

@@ -83,7 +83,7 @@ def test_a_judge_judges_in_evaluation_mode_without_gradients_and_keeps_its_own_m
 def test_the_panel_takes_the_runs_own_training_clips_and_held_out_ones(
     count: int, held_out: int, run: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from gantrans.diffusion import recipes
+    from gantrans.diffusion import generator
 
     asked, rules = [], []
 
@@ -100,9 +100,9 @@ def test_the_panel_takes_the_runs_own_training_clips_and_held_out_ones(
         asked.append((split, number, seed))
         return Clips(split)
 
-    monkeypatch.setattr(recipes, "make_clips", make)
-    monkeypatch.setattr(recipes, "train_judge", lambda *given, **options: (given, options))
-    monkeypatch.setattr(recipes, "judge_panel", lambda *given: rules.append(given))
+    monkeypatch.setattr(generator, "make_clips", make)
+    monkeypatch.setattr(generator, "train_judge", lambda *given, **options: (given, options))
+    monkeypatch.setattr(generator, "judge_panel", lambda *given: rules.append(given))
     made = ClipGenerator.load(run, "cpu")
     made = replace(made, recipe=replace(made.recipe, count=count, seed=7))
     samples = torch.zeros(1)

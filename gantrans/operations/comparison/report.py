@@ -12,7 +12,7 @@ import gantrans
 from gantrans.data import PairedDataset
 from gantrans.images import uint8_from_unit
 from gantrans.metrics import radial_spectrum
-from gantrans.operations.comparison import charts
+from gantrans.operations.comparison import report_charts
 from gantrans.operations.comparison.intervals import Interval
 from gantrans.operations.comparison.numerals import number, percent
 from gantrans.operations.comparison.page import page
@@ -171,7 +171,7 @@ def _row(row: Row, found: Mapping[str, Interval], unit: str) -> dict[str, Any]:
 
 def _pictures(
     out: Path, rows: Sequence[Row], test: TestSet, chosen: Mapping[str, int]
-) -> dict[str, dict[str, charts.Image]]:
+) -> dict[str, dict[str, report_charts.Image]]:
     """Place -> column -> image: the input, the answer of every row (of its first training), the target."""
     answers = {}
     for row in rows:
@@ -190,7 +190,7 @@ def _figures(
     found: Mapping[str, Mapping[str, Interval]],
     test: TestSet,
     trained: Mapping[str, Trained],
-    pictures: Mapping[str, Mapping[str, charts.Image]],
+    pictures: Mapping[str, Mapping[str, report_charts.Image]],
 ) -> dict[str, dict[str, bytes]]:
     """Write the PNGs; returns name -> theme -> PNG of the charts, whose dark ones are for the page alone.
 
@@ -206,19 +206,19 @@ def _figures(
         if (speed := row.speed("images_per_s")) is not None
     }
     figures: dict[str, dict[str, bytes]] = {}
-    for theme in charts.THEMES:
-        drawn = {"speed": charts.trade(speeds, LABELS[main], theme)}
+    for theme in report_charts.THEMES:
+        drawn = {"speed": report_charts.trade(speeds, LABELS[main], theme)}
         if points := {name: values for name, values in points.items() if values}:
-            drawn["training"] = charts.curves(
+            drawn["training"] = report_charts.curves(
                 points, "seconds of training", f"{LABELS[score]} on the validation split", theme
             )
         if shares:
-            drawn["calibration"] = charts.curves(
+            drawn["calibration"] = report_charts.curves(
                 shares, "share that the interval should hold", "share that it holds", theme, diagonal=True
             )
         for name, png in drawn.items():
             figures.setdefault(name, {})[theme] = png
     for name, themes in figures.items():
         write_atomically(out / "figures" / f"{name}.png", themes["light"])
-    write_atomically(out / "figures" / "examples.png", charts.strips(pictures, "light"))
+    write_atomically(out / "figures" / "examples.png", report_charts.strips(pictures, "light"))
     return figures

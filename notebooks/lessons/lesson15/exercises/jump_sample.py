@@ -284,8 +284,6 @@ def _(student: Any, x: Tensor, stops: list[int], levels: Tensor, generator: torc
 @ex.right
 def _(student: Any, x: Tensor, stops: list[int], levels: Tensor, generator: torch.Generator) -> Tensor:
     """With q_sample."""
-    from lessons.lesson01.exercises.q_sample import q_sample
-
     image = student(x, torch.full((len(x),), stops[0], device=x.device)).detach()
     for n in stops[1:]:
         level = torch.full((len(x),), n, device=x.device)

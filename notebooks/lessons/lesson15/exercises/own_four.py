@@ -68,7 +68,10 @@ ex = OpenTask(
     ),
     source="Karras et al. 2022 (spacing of few steps); Song, Dhariwal, Chen, Sutskever 2023, algorithm 1 "
     "(searched times).",
-    equivalent={"`known > 0` -> `known >= 0`": "no pixel of the random pictures is 0"},
+    equivalent={
+        "`known > 0` -> `known >= 0`": "no pixel of the random pictures is 0",
+        "value.detach()": "no predictor here has a graph",
+    },
 )
 
 
