@@ -329,18 +329,7 @@ def _(
         return F.mse_loss(goal, student(x, n))
 
 
-@ex.right
-def _(
-    student: Any, target: Any, teacher: Any, x0: Tensor, n: Tensor, noise: Tensor, levels: Tensor
-) -> Tensor:
-    shape = (-1, *[1] * (x0.dim() - 1))
-    high, low = (levels[k].to(x0.dtype).view(shape) for k in (n, n - 1))
-    x = high.sqrt() * x0 + (1 - high).sqrt() * noise
-    with torch.no_grad():
-        image = teacher(x, n)
-        goal = target(low.sqrt() * image + ((1 - low) / (1 - high)).sqrt() * (x - high.sqrt() * image), n - 1)
-    return ((student(x, n) - goal) ** 2).mean()
-
+ex.right(distilled_with(compare=lambda ours, goal: F.mse_loss(ours, goal.clone())))
 
 ex.background("Two places on one path belong to the same image", "All `n` are at least 1")
 ex.breach("`student`, `target` and `teacher` are asked as `net(x, n)`", "same_level")

@@ -12,6 +12,7 @@ from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import BugHunt
 from gantrans.teaching.exercises.kinds.probing import Said
 from gantrans.teaching.exercises.kinds.step import kind_of
+from lessons.lesson01.exercises.q_sample import q_sample
 from lessons.lesson15.exercises._jumps import Noted, jump_with, toy_student
 
 ex = BugHunt(
