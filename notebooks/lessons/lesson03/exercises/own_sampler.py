@@ -95,7 +95,7 @@ def own_sampler(
     return x
 
 
-def _start(count: int, seed: int) -> tuple[Tensor, torch.Generator]:
+def start(count: int, seed: int) -> tuple[Tensor, torch.Generator]:
     draw = torch.Generator().manual_seed(seed)
     return torch.randn(count, 1, SIZE, SIZE, generator=draw), draw
 
@@ -104,13 +104,15 @@ def _start(count: int, seed: int) -> tuple[Tensor, torch.Generator]:
 def _() -> list[Args]:
     made = []
     for images, count, seed in ((24, 6, 1), (1, 1, 2), (16, 5, 3)):
-        x, draw = _start(images, seed)
+        x, draw = start(images, seed)
         made.append((Counted(Nearest(pictures(count, seed)), tuple(x.shape)), x, ALPHA_BARS.clone(), draw))
     return made
 
 
 @ex.valid
-def _(value: Any, predict: Counted, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> str | None:
+def led_to(
+    value: Any, predict: Counted, x: Tensor, alpha_bars: Tensor, generator: torch.Generator
+) -> str | None:
     if not isinstance(value, Tensor):
         return "no_tensor"
     if value.shape != x.shape:
@@ -143,7 +145,7 @@ def new_and_different(drawn: Tensor, known: Tensor) -> Tensor:
 @ex.score
 def score(answer: Answer, seed: int) -> float:
     """The share of the clips that count."""
-    x, draw = _start(COUNT, seed)
+    x, draw = start(COUNT, seed)
     made = answer(Counted(network(), tuple(x.shape)), x, ALPHA_BARS.clone(), draw) > 0
     known = clips(SIZE, "train", KNOWN).unit() > 0.5
     counts = rule_valid(made.float(), RULE, RULE) & new_and_different(made.flatten(1), known.flatten(1))

@@ -25,12 +25,9 @@ from lessons.lesson03.exercises._predictors import (
     trained,
 )
 from lessons.lesson03.exercises.ddpm_step import ddpm_step
-from lessons.lesson03.exercises.own_sampler import walk
+from lessons.lesson03.exercises.own_sampler import COUNT, RULE, led_to, new_and_different, start, walk
 from lessons.shared.denoising import clips
 
-COUNT = 256
-RULE = 2
-NEAR = 0.9
 CALLS = 4
 
 ex = OpenTask(
@@ -105,56 +102,25 @@ class CountedFour(Counted):
         return super().__call__(x_t, t)
 
 
-def _start(count: int, seed: int) -> tuple[Tensor, torch.Generator]:
-    draw = torch.Generator().manual_seed(seed)
-    return torch.randn(count, 1, SIZE, SIZE, generator=draw), draw
-
-
 @ex.edges
 def _() -> list[Args]:
     made = []
     for images, count, seed in ((24, 6, 1), (1, 1, 2), (16, 5, 3)):
-        x, draw = _start(images, seed)
+        x, draw = start(images, seed)
         known = CountedFour(Nearest(pictures(count, seed)), tuple(x.shape))
         made.append((known, x, ALPHA_BARS.clone(), draw))
     return made
 
 
-@ex.valid
-def _(value: Any, predict: Counted, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> str | None:
-    if not isinstance(value, Tensor):
-        return "no_tensor"
-    if value.shape != x.shape:
-        return "other_shape"
-    if not bool(value.isfinite().all()):
-        return "not_finite"
-    assert isinstance(predict.predict, Nearest)
-    known = predict.predict.pictures
-    alike = ((value > 0)[:, None] == (known > 0)).double().flatten(2).mean(2)
-    if bool((alike.amax(1) < NEAR).any()):
-        return "not_predicted"
-    found = len(alike.argmax(1).unique())
-    return "one_for_all" if found == 1 and len(x) > 1 else None
-
-
+ex.valid(led_to)
 ex.prepare(trained)
-
-
-@ex.part_of_score
-def new_and_different(drawn: Tensor, known: Tensor) -> Tensor:
-    """Bits (N, P) and (M, P) -> (N,): neither one of `known` nor drawn before."""
-    seen = {tuple(row) for row in known.tolist()}
-    fresh = []
-    for row in map(tuple, drawn.tolist()):
-        fresh.append(row not in seen)
-        seen.add(row)
-    return torch.tensor(fresh)
+ex.part_of_score(new_and_different)
 
 
 @ex.score
 def score(answer: Answer, seed: int) -> float:
     """The share of the clips that count."""
-    x, draw = _start(COUNT, seed)
+    x, draw = start(COUNT, seed)
     made = answer(CountedFour(network(), tuple(x.shape)), x, ALPHA_BARS.clone(), draw) > 0
     known = clips(SIZE, "train", KNOWN).unit() > 0.5
     counts = rule_valid(made.float(), RULE, RULE) & new_and_different(made.flatten(1), known.flatten(1))
