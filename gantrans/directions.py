@@ -1,7 +1,9 @@
 """The directions of translation in one table, read by data, recipes, evaluation, service and command line.
 
-Two are registered here: "sem2layout" and "layout2sem". A translation between other images is registered by
-the program that uses it, before the command line or the service starts:
+Registered here: "sem2layout" and "layout2sem"; and for any other pairs, by what their targets are,
+"image2mask" (black and white), "image2classes" (a class in each pixel) and "image2image" (grey or colour). A
+translation with names of its own is registered by the program that uses it, before the command line or the
+service starts:
 
     register(Direction("noisy2clean", "noisy", "clean", metrics=("psnr", "ssim", "l1")))
 
@@ -14,14 +16,17 @@ from dataclasses import dataclass
 from gantrans.config import check_choice
 from gantrans.errors import ConfigError, DataError
 
-KINDS = ("binary", "grey")
+KINDS = ("binary", "grey", "classes")
 PIXELS = ("l1", "ssim", "psnr")
 """Metrics that compare grey values; defined for every pair of images."""
 GEOMETRY = ("iou", "epe", "cd_error", "cd_error_abs")
 TOPOLOGY = ("opens", "bridges", "missing", "extra")
 """`GEOMETRY` and `TOPOLOGY` compare binary images."""
-QUALITIES = ("iou", "ssim", "psnr")
+LABELS = ("mean_iou", "accuracy", "cross_entropy")
+"""Metrics that compare the classes of pixels."""
+QUALITIES = ("iou", "ssim", "psnr", "mean_iou", "accuracy")
 """Metrics by which two models can be compared: one value per image, higher is better."""
+_ALLOWED = {"binary": PIXELS + GEOMETRY + TOPOLOGY, "grey": PIXELS, "classes": LABELS}
 _NAME = re.compile("[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
 
@@ -32,9 +37,11 @@ class Direction:
     Attributes:
         name: used in commands, URLs, configurations and as a folder of the registry.
         input, target: names of the two kinds of image, such as "sem" and "layout"; `pairs.json` uses them.
-        target_kind, input_kind: "binary" (two levels, such as a layout) or "grey".
+        target_kind, input_kind: "binary" (two levels, such as a layout), "grey" (or colour); of the target
+            also "classes" (each pixel has the number of a class).
         metrics: what an evaluation reports, out of `PIXELS` and, for a binary target, `GEOMETRY` and
-            `TOPOLOGY`. The first is the `quality` that the gate compares; it must be one of `QUALITIES`.
+            `TOPOLOGY`; out of `LABELS` for classes. The first is the `quality` that the gate compares; it
+            must be one of `QUALITIES`.
         labels: how pages and tables call input and target; their names unless given.
 
     Raises:
@@ -58,8 +65,8 @@ class Direction:
         if self.input == self.target:
             raise ConfigError(f"Direction.target is {self.target!r}, like the input; give it another name.")
         check_choice(self, "target_kind", KINDS)
-        check_choice(self, "input_kind", KINDS)
-        allowed = PIXELS + GEOMETRY + TOPOLOGY if self.target_kind == "binary" else PIXELS
+        check_choice(self, "input_kind", KINDS[:2])
+        allowed = _ALLOWED[self.target_kind]
         wrong = [m for m in self.metrics if m not in allowed]
         if wrong or len(set(self.metrics)) != len(self.metrics):
             raise ConfigError(
@@ -80,6 +87,8 @@ class Direction:
     @property
     def validation(self) -> tuple[str, ...]:
         """Metrics measured during training: the fast ones, L1 and, for a binary target, IoU."""
+        if self.target_kind == "classes":
+            return LABELS
         return ("l1", "iou") if self.target_kind == "binary" else ("l1",)
 
     @property
@@ -175,3 +184,6 @@ register(
         labels=("layout", "SEM image"),
     )
 )
+register(Direction("image2mask", "image", "mask", "binary", ("iou", *PIXELS, *GEOMETRY[1:], *TOPOLOGY)))
+register(Direction("image2classes", "image", "classes", "classes", LABELS))
+register(Direction("image2image", "image", "target", metrics=("ssim", "psnr", "l1")))

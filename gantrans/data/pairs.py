@@ -24,16 +24,17 @@ Batch = dict[str, Tensor | list[str]]
 
 @dataclass(frozen=True)
 class PairedDataset:
-    """Aligned pairs of images `a` and `b`, stored as uint8: 2,048 pairs of 64 px take 17 MB.
+    """Aligned pairs of images `a` and `b`, stored as uint8: 2,048 grey pairs of 64 px take 17 MB.
 
     Attributes:
-        a, b: (N, 1, H, W) uint8.
+        a, b: (N, C, H, W) uint8 with C of 1 or 3, which may differ between the two.
         family: the label of each pair. names: unique, one per pair.
         pixel_nm: size of a pixel in nm, None if it is not known.
         images: what `a` and `b` show, in the names that `gantrans.directions` uses.
+        classes: the stored value of each class, where one of the two images holds the numbers of classes.
 
     Raises:
-        DataError: unequal numbers or sizes, or images that are not uint8 (N, 1, H, W).
+        DataError: unequal numbers or sizes, or images that are not uint8 (N, C, H, W).
     """
 
     a: Tensor
@@ -42,18 +43,21 @@ class PairedDataset:
     pixel_nm: float | None
     names: list[str]
     images: tuple[str, str] = ("sem", "layout")
+    classes: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         n, (first, second) = len(self.a), self.images
-        if self.a.shape != self.b.shape or n != len(self.family) or n != len(self.names):
+        equal = (len(self.b), *self.b.shape[2:]) == (n, *self.a.shape[2:])
+        if not equal or n != len(self.family) or n != len(self.names):
             raise DataError(
                 f"A paired dataset needs equal numbers and sizes, but {first} is {tuple(self.a.shape)},"
                 f" {second} {tuple(self.b.shape)}, with {len(self.family)} families and {len(self.names)}"
                 " names."
             )
-        if self.a.dtype != torch.uint8 or self.b.dtype != torch.uint8 or self.a.ndim != 4:
+        sound = all(x.dtype == torch.uint8 and x.ndim == 4 and x.shape[1] in (1, 3) for x in (self.a, self.b))
+        if not sound:
             raise DataError(
-                f"A paired dataset needs uint8 images (N, 1, H, W), not {self.a.dtype}"
+                f"A paired dataset needs uint8 images (N, 1 or 3, H, W), not {self.a.dtype}"
                 f" {tuple(self.a.shape)} and {self.b.dtype} {tuple(self.b.shape)}."
             )
 
@@ -61,7 +65,7 @@ class PairedDataset:
         return len(self.a)
 
     def __getitem__(self, index: int) -> tuple[Tensor, Tensor, str]:
-        """One pair: (a (1, H, W) uint8, b (1, H, W) uint8, family)."""
+        """One pair: (a (C, H, W) uint8, b (C, H, W) uint8, family)."""
         return self.a[index], self.b[index], self.family[index]
 
     @property
@@ -75,7 +79,7 @@ class PairedDataset:
         return self.image("layout")
 
     def image(self, name: str) -> Tensor:
-        """All images of that name, uint8 (N, 1, H, W).
+        """All images of that name, uint8 (N, C, H, W).
 
         Raises:
             DataError: the dataset holds other images.
@@ -110,13 +114,18 @@ class PairedDataset:
         )
 
     def roles(self, direction: str) -> tuple[Tensor, Tensor]:
-        """(input, target), both uint8 (N, 1, H, W), for a registered direction.
+        """(input, target), both uint8 (N, C, H, W), for a registered direction.
 
         Raises:
             DataError: there is no such direction, or the dataset holds other images than it translates.
         """
         chosen = registered(direction)
         return self.image(chosen.input), self.image(chosen.target)
+
+    def fetch(self, direction: str, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(input, target) of the pairs `indices`, uint8 (B, C, H, W), as `roles` orders them."""
+        inputs, targets = self.roles(direction)
+        return inputs[list(indices)], targets[list(indices)]
 
 
 def make_pairs(
@@ -218,9 +227,10 @@ class StratifiedSampler:
 class BatchSource:
     """Training batches as a pure function of the step: `batch = source(step)`.
 
-    A batch holds "input" and "target", float32 (B, 1, H, W) in [-1, 1], and "family". Augmentation applies
-    one of the eight symmetries of the square to both images of a pair. Grey values are not changed, because
-    they depend on the physics of imaging.
+    A batch holds "input" and "target", float32 (B, C, H, W) in [-1, 1], and "family"; a target of classes is
+    int64 (B, H, W), the numbers of the classes. Augmentation applies one of the eight symmetries of the
+    square to both images of a pair. Grey values are not changed, because they depend on the physics of
+    imaging.
 
     Args:
         direction: a registered one that `dataset` has the images of.
@@ -237,20 +247,29 @@ class BatchSource:
         stratified: bool = True,
         augment: bool = True,
     ) -> None:
-        self.input, self.target = dataset.roles(direction)
-        self.family = dataset.family
+        dataset.roles(direction)  # that it has the images is checked before the first step
+        self.dataset, self.direction, self.family = dataset, direction, dataset.family
         self.sampler = StratifiedSampler(dataset.family, batch_size, seed, stratified=stratified)
         self.seed, self.augment = seed, augment
 
     def __call__(self, step: int) -> Batch:
         chosen = self.sampler.indices(step)
-        images = torch.stack([self.input[chosen], self.target[chosen]])  # (2, B, 1, H, W)
+        images = self.dataset.fetch(self.direction, chosen)  # (B, C, H, W) each
         if self.augment:
             generator = torch.Generator().manual_seed(stream_seeds(self.seed, "augment", [step])[0])
             turns = torch.randint(8, (len(chosen),), generator=generator).tolist()
-            images = torch.stack([dihedral(images[:, i], turn) for i, turn in enumerate(turns)], dim=1)
-        inputs, targets = network_from_uint8(images)
-        return {"input": inputs, "target": targets, "family": [self.family[i] for i in chosen]}
+            inputs, targets = (_turned(side, turns) for side in images)
+        else:
+            inputs, targets = images
+        known = {"family": [self.family[i] for i in chosen]}
+        if registered(self.direction).target_kind == "classes":
+            return {"input": network_from_uint8(inputs), "target": targets[:, 0].long(), **known}
+        return {"input": network_from_uint8(inputs), "target": network_from_uint8(targets), **known}
+
+
+def _turned(images: Tensor, elements: Sequence[int]) -> Tensor:
+    """(B, C, H, W) with one element of D4 applied to each image."""
+    return torch.stack([dihedral(image, turn) for image, turn in zip(images, elements, strict=True)])
 
 
 def dihedral(image: Tensor, element: int) -> Tensor:

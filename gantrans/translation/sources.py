@@ -5,6 +5,7 @@ from pathlib import Path
 
 from gantrans.config import ADDED, check_choice, check_range
 from gantrans.data import PairedDataset, PairedFolder, make_pairs
+from gantrans.data.encoding import Encoding
 from gantrans.data.reading import BITS
 from gantrans.errors import ConfigError, DataError
 
@@ -21,6 +22,7 @@ class DataSpec:
     count, validation: simulated pairs for training and for choosing the best checkpoint.
     layer: SKY130 layer.
     bits: used bits of the 16-bit images of a folder, see `gantrans.data.read_image`; None: none stated.
+    encoding: what else is stated of how the images of a folder are read.
     """
 
     source: str = "procedural"
@@ -32,6 +34,7 @@ class DataSpec:
     layer: str = "li1"
     seed: int = 0
     bits: int | None = field(default=None, metadata=ADDED)
+    encoding: Encoding = field(default=Encoding(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_range(self, "size", 16, 2048)
