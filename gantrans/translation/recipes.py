@@ -6,6 +6,7 @@ adversarial term; layout -> SEM needs one. A direction that is registered elsewh
 kind of target.
 """
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -292,17 +293,17 @@ def train_recipe(
     budget = TimeBudget(chosen.fit, max_seconds)
     check_sizes(chosen.task, chosen.data.size, chosen.batch_size)
     first = chosen.directions[0]
-    training = chosen.data.pairs("train", first)
-    validate = validation_of(chosen, chosen.data.pairs("val", first))
+    training = chosen.data.training(first)
+    validate = validation_of(chosen, chosen.data.validating(first))
     batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
-    chosen.data.check("test")
+    chosen.data.check("val", "test")
     make_task = partial(build_task, chosen)
     fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, validate=validate, device=device)
-    chosen = replace(chosen, fit=fitting)
-    return fit(
-        make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
-        extra={"recipe": to_dict(chosen), **kept}, progress=progress, device=device,
-    )  # fmt: skip
+    with closing(training):
+        return fit(
+            make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
+            extra={"recipe": to_dict(replace(chosen, fit=fitting)), **kept}, progress=progress, device=device,
+        )  # fmt: skip
 
 
 def build_task(chosen: Recipe) -> TranslationTask:
