@@ -16,6 +16,9 @@ from gantrans.data.check.relation import Relation, relate
 from gantrans.data.encoding import Encoding
 from gantrans.directions import Direction
 
+NO_RANK, COMPARISONS = 0.56, 200
+"""Pairs are unrelated if the own target agrees no more often better than another's, over enough comparisons;
+simulated and real SEM images have .98 and more."""
 TWO_INNER, TWO_SHARE, TWO_APART = 0.98, 0.85, 64
 """Images are two-valued if their two commonest values hold this much of the areas and of all pixels, and lie
 so far apart: drawn layouts with grey rims have .99 and .87 or more, SEM images no areas at all."""
@@ -161,6 +164,29 @@ class Look:
         """The displacement of inputs against targets, over `usable`."""
         chosen = [self.pairs[int(i)] for i in self.usable]
         return displacement([(pair.match, pair.step) for pair in chosen])
+
+    @cached_property
+    def one_picture(self) -> bool:
+        """Whether one image is more than half of a side, so that pairs cannot be told apart."""
+        return any(
+            len(group) > 0.5 * len(self.pairs) for side in self.sides for group in copies.equal(side.images)
+        )
+
+    @cached_property
+    def unrelated(self) -> bool:
+        """Whether targets agree with their own inputs no better than with others, at no displacement."""
+        found, moved = self.relation, self.displacement
+        if found is None or not (found.rank < NO_RANK and found.comparisons >= COMPARISONS):
+            return False
+        return moved is None or moved.near.sum() <= 0.6 * moved.certain.sum()
+
+    @cached_property
+    def mismatched(self) -> bool:
+        """Whether pairs do not belong together, so that no displacement or polarity can be measured."""
+        found = self.relation
+        if found is None or self.one_picture or self.unrelated:
+            return True
+        return bool((found.partner >= 0).mean() > 0.3)
 
     @cached_property
     def richer(self) -> Side:

@@ -9,16 +9,18 @@ from gantrans.data.check import copies
 from gantrans.data.check.findings import NOTE, REFUSED, WARNING, Finding, finding, plural, share
 from gantrans.data.check.look import Look
 from gantrans.data.check.pixels import SYMMETRIES
+from gantrans.data.check.relation import MOST
 
 SHIFT = 3
 """Displacement in pixels from which a pair counts as shifted; tilted detectors and charging move edges by 2."""
 ALONE, FEW_ALONE = 0.3, 0.05
 """Shares of pairs that are shifted each in its own way: a warning, a note."""
 STRONG = 0.5
-POLAR, FEW_POLAR = 0.05, 0.02
+POLAR, WEAK, FEW_WEAK = 0.05, 0.6, 0.3
+"""Pairs count as inverted if they are this share of those with a strong relation, and this many for each pair
+with a weak one: in noisy SEM images narrow spaces are as bright as lines, so that the sign of the relation
+varies through zero (2 to 4 % against 13 to 78 % weak); inverted files leave a gap (10 % against 0 to 13 %)."""
 OPPOSITE = -0.8
-NO_RANK = 0.56
-"""Rank below which the own target agrees no better than another's; related pairs have .8 and more."""
 TURN_GAIN = 0.12
 
 
@@ -65,11 +67,11 @@ def polarity(look: Look) -> Iterator[Finding]:
         return
     strong = np.abs(found.sign) > STRONG
     against = found.sign < -STRONG
-    part = against.sum() / max(1, strong.sum())
-    if part < FEW_POLAR or strong.mean() < 0.3 or found.opposite > OPPOSITE:
+    number, weak = int(against.sum()), int((~strong).sum())
+    if look.mismatched or number < max(2, POLAR * strong.sum(), FEW_WEAK * weak) or found.opposite > OPPOSITE:
         return
     paths = look.target.paths(look.usable[against])
-    certain = len(paths) >= 2 and part >= POLAR
+    certain = number >= WEAK * weak
     yield finding(
         "mixed-polarity", WARNING if certain else NOTE,
         f"In {plural(len(paths), 'pair')} of {len(look.usable)} bright and dark of the target are exchanged, "
@@ -83,7 +85,7 @@ def polarity(look: Look) -> Iterator[Finding]:
 def shifted(look: Look) -> Iterator[Finding]:
     """Inputs that are displaced against their targets, all alike or each in its own way."""
     found = look.displacement
-    if found is None or not look.complete or len(look.usable) < 4:
+    if found is None or not look.complete or look.mismatched:
         return
     sure, near = int(found.certain.sum()), int(found.near.sum())
     if not sure:
@@ -124,7 +126,7 @@ def _where(offset: tuple[int, int]) -> str:
 def shuffled(look: Look) -> Iterator[Finding]:
     """Targets that belong to other inputs, or that are turned, or that have nothing to do with the inputs."""
     found = look.relation
-    if found is None or not look.complete:
+    if found is None or not look.complete or look.one_picture:
         return
     pairs = look.pairs
     if found.turned and found.gain > TURN_GAIN and found.by_turn > 0.75:
@@ -138,21 +140,10 @@ def shuffled(look: Look) -> Iterator[Finding]:
         )  # fmt: skip
         return
     wrong = np.flatnonzero(found.partner >= 0)
-    if len(wrong):
-        here, there = (pairs[int(look.usable[i])].name for i in (wrong[0], found.partner[wrong[0]]))
-        part = len(wrong) / min(len(look.usable), 2000)
-        severity = REFUSED if part > 0.3 else WARNING if len(wrong) >= 2 and part > 0.01 else NOTE
-        yield finding(
-            "shuffled", severity,
-            f"{plural(len(wrong), 'input')} agree with the target of another pair and not with their own: "
-            f"input {here} with target {there}, for example.",
-            "The network is taught answers to other questions.",
-            "Match the names of inputs and targets again.",
-            files=look.input.paths(look.usable[wrong]),
-        )  # fmt: skip
-        return
-    moved = look.displacement
-    if found.rank < NO_RANK and found.comparisons >= 200 and (moved is None or moved.certain.mean() < 0.05):
+    here = [pairs[int(i)].input.digest for i in look.usable]
+    wrong = np.array([i for i in wrong if here[i] != here[found.partner[i]]], np.int64)
+    part = len(wrong) / min(len(look.usable), MOST)
+    if look.unrelated and part <= 0.3:
         yield finding(
             "unrelated", WARNING,
             f"The targets agree with their own inputs no better than with those of other pairs (in "
@@ -160,6 +151,18 @@ def shuffled(look: Look) -> Iterator[Finding]:
             "Where the input does not show what the target depends on, nothing can be learned.",
             "Look at the contact sheet (--html): do the names match, and do both show the same place?",
             files=look.input.paths(look.usable),
+        )  # fmt: skip
+        return
+    if len(wrong):
+        first, second = (pairs[int(look.usable[i])].name for i in (wrong[0], found.partner[wrong[0]]))
+        severity = REFUSED if part > 0.3 else WARNING if len(wrong) >= 2 and part > 0.01 else NOTE
+        yield finding(
+            "shuffled", severity,
+            f"{plural(len(wrong), 'input')} agree with the target of another pair and not with their own: "
+            f"input {first} with target {second}, for example.",
+            "The network is taught answers to other questions.",
+            "Match the names of inputs and targets again.",
+            files=look.input.paths(look.usable[wrong]),
         )  # fmt: skip
 
 
@@ -169,7 +172,7 @@ def repeated(look: Look) -> Iterator[Finding]:
         return
     inputs = look.input
     groups = copies.equal(inputs.images)
-    if not groups or len(groups[0]) == len(look.pairs):
+    if not groups or look.one_picture:
         return
     held = int(np.sum([split != "train" for split in look.splits]))
     leaked = copies.across(groups, look.splits)
@@ -193,7 +196,7 @@ def repeated(look: Look) -> Iterator[Finding]:
             files=inputs.paths([i for group in several for i in group]),
         )  # fmt: skip
     more = sum(len(group) - 1 for group in groups)
-    if more > len(leaked) and not several:
+    if more > len(leaked) and not several and len(leaked) <= 0.5 * held:
         often = more > 0.5 * len(look.pairs)
         yield finding(
             "copies", WARNING if often else NOTE,

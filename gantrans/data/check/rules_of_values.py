@@ -22,7 +22,7 @@ LOST = 0.5
 """Part of the variance that luma leaves out from which colour carries more than grey: photographs have .02
 to .2, two colours of equal luma 1."""
 RARE_EMPTY = 0.95
-_DARK = 4
+_DARK, _FEW_VALUES = 4, 8
 
 
 def mask_values(look: Look) -> Iterator[Finding]:
@@ -73,7 +73,7 @@ def _mixed_masks(look: Look) -> Iterator[Finding]:
 def class_numbers(look: Look) -> Iterator[Finding]:
     """Targets that hold the numbers, grey values or colours of three or more classes."""
     side, values = look.target, look.target.values
-    if look.kind == "classes" or not look.complete or side.constant.all():
+    if look.kind == "classes" or not look.complete or side.constant.all() or any(_mixed_masks(look)):
         return
     if values is not None and values[0][0] == "#":
         yield from _class_colours(look, values)
@@ -157,7 +157,7 @@ def colour(look: Look) -> Iterator[Finding]:
 def grey_masks(look: Look) -> Iterator[Finding]:
     """Targets with grey values where black and white ones are trained."""
     side = look.target
-    if look.kind != "binary" or not look.complete or side.values is not None and len(side.values) <= 2:
+    if look.kind != "binary" or not look.complete or (side.values and len(side.values) <= _FEW_VALUES):
         return
     total = side.total
     pixels, rim = int(total.sum()), int(total[1:25].sum() + total[231:255].sum())
@@ -239,6 +239,8 @@ def dark(look: Look) -> Iterator[Finding]:
         levels = np.flatnonzero(side.total)
         few = side.values is not None and len(side.values) <= 2
         if side.constant.all() or levels[-1] - levels[0] > _DARK or (side.role == "target" and few):
+            continue
+        if side.role == "target" and any(class_numbers(look)):
             continue
         yield finding(
             "no-contrast", REFUSED,
