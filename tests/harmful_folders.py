@@ -3,8 +3,7 @@
 from pathlib import Path
 
 import numpy as np
-from PIL import Image
-from pair_folders import (  # noqa: I001
+from pair_folders import (
     SIZE,
     Case,
     N,
@@ -21,6 +20,7 @@ from pair_folders import (  # noqa: I001
     twelve_bit,
     white,
 )
+from PIL import Image
 
 BINARY, GREY = {"direction": "image2mask"}, {"direction": "image2image"}
 SEM = {"direction": "sem2layout"}
@@ -178,7 +178,10 @@ def near(p: Path, how: str) -> Path:
         if how == "flip":
             shown[i], targets[i] = image[:, ::-1].T, mask[:, ::-1].T
         elif how == "noise":
-            shown[i], targets[i] = (image + draw.normal(0, 8, image.shape)).clip(0, 255).astype(np.uint8), mask
+            shown[i], targets[i] = (
+                (image + draw.normal(0, 8, image.shape)).clip(0, 255).astype(np.uint8),
+                mask,
+            )
         else:
             shown[i], targets[i] = (image * 0.7 + 20).astype(np.uint8), mask
     return split(folder(p, shown, targets), by_tens, N)
@@ -257,7 +260,9 @@ HARMFUL = {
     ),
     "all targets empty": Case(lambda p: replaced(p, "target", "black"), BINARY, "flat-targets", "refused"),
     "all targets equal": Case(lambda p: replaced(p, "target", "equal"), BINARY, "equal-targets", "refused"),
-    "all inputs of one colour": Case(lambda p: replaced(p, "input", "plain"), BINARY, "flat-inputs", "refused"),
+    "all inputs of one colour": Case(
+        lambda p: replaced(p, "input", "plain"), BINARY, "flat-inputs", "refused"
+    ),
     "all inputs equal": Case(lambda p: replaced(p, "input", "equal"), BINARY, "equal-inputs", "refused"),
     "targets are the inputs": Case(
         lambda p: replaced(p, "target", "input"), GREY, "target-is-input", "refused"

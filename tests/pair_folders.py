@@ -12,7 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
-from gantrans.data.pairs import dihedral, make_pairs
+from gantrans.data.pairs import make_pairs
 
 N, SIZE = 40, 64
 Images = Sequence[np.ndarray]
@@ -31,7 +31,11 @@ def blobs(count: int = N, size: tuple[int, int] = (SIZE, SIZE), seed: int = 0) -
     for _ in range(count):
         mask = np.zeros(size, bool)
         for _ in range(draw.integers(2, 6)):
-            r, cy, cx = draw.uniform(0.06, 0.16) * min(size), draw.uniform(0, size[0]), draw.uniform(0, size[1])
+            r, cy, cx = (
+                draw.uniform(0.06, 0.16) * min(size),
+                draw.uniform(0, size[0]),
+                draw.uniform(0, size[1]),
+            )
             mask |= (y - cy) ** 2 + (x - cx) ** 2 < r**2
         shade = 60 + 40 * np.sin(x / draw.uniform(15, 40) + draw.uniform(0, 6)) * draw.uniform(0.2, 1)
         image = shade + 90 * mask + draw.normal(0, 8, size)
@@ -166,7 +170,9 @@ def one_bit(root: Path) -> Path:
 def denoising(root: Path) -> Path:
     clean, _ = blobs(seed=4)
     draw = np.random.default_rng(0)
-    return folder(root, [(i + draw.normal(0, 20, i.shape)).clip(0, 255).astype(np.uint8) for i in clean], clean)
+    return folder(
+        root, [(i + draw.normal(0, 20, i.shape)).clip(0, 255).astype(np.uint8) for i in clean], clean
+    )
 
 
 def restoring(root: Path) -> Path:
@@ -231,7 +237,9 @@ def reshaped(kind: str) -> Callable[[Path], Path]:
         images, masks = blobs()
         suffix, change = kinds[kind]
         masked = (".png", lambda m: m) if kind in ("jpeg", "float") else (suffix, change)
-        return folder(root, list(map(change, images)), list(map(masked[1], white(masks))), (suffix, masked[0]))
+        return folder(
+            root, list(map(change, images)), list(map(masked[1], white(masks))), (suffix, masked[0])
+        )
 
     return make
 
@@ -247,8 +255,12 @@ class Case:
 
 
 HONEST = {
-    "export, SEM to layout": Case(lambda p: export(p, source="procedural", size=64), {"direction": "sem2layout"}),
-    "export, layout to SEM": Case(lambda p: export(p, source="procedural", size=64), {"direction": "layout2sem"}),
+    "export, SEM to layout": Case(
+        lambda p: export(p, source="procedural", size=64), {"direction": "sem2layout"}
+    ),
+    "export, layout to SEM": Case(
+        lambda p: export(p, source="procedural", size=64), {"direction": "layout2sem"}
+    ),
     "export of cells": Case(lambda p: export(p, source="sky130", size=64, difficulty="hard")),
     "export of 32 px": Case(lambda p: export(p, source="sky130", size=32)),
     "black and white palette": Case(lambda p: palette(p, *blobs(), [(0, 0, 0), (255, 255, 255)])),

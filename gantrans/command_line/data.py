@@ -1,4 +1,4 @@
-"""`data export` and `data feedback`: write pairs as a folder; `data import`: read one as labels; `data check`."""
+"""`data`: write pairs as a folder (`export`, `feedback`), look at one (`check`), take one in (`import`)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -24,7 +24,9 @@ from gantrans.command_line.options import (
 )
 from gantrans.errors import DataError
 
-app = typer.Typer(help="Write image pairs as a folder, check one, or take one in as labels.", no_args_is_help=True)
+app = typer.Typer(
+    help="Write image pairs as a folder, check one, or take one in as labels.", no_args_is_help=True
+)
 
 
 @app.command("export")

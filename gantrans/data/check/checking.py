@@ -75,7 +75,7 @@ def check_folder(
         DataError: there is no folder of pairs, a partner is missing, or pairs.json or split.csv are wrong.
         ConfigError: `accept` has a name that no warning has.
     """
-    accepted = _checked(accept)
+    accepted = checked_names(accept)
     folder = PairedFolder(root, bits=bits)
     chosen, swapped = _direction(folder, direction)
     look = _look(folder, chosen, swapped, encoding or Encoding(), size, progress)
@@ -85,7 +85,12 @@ def check_folder(
     return Report(look, tuple(sorted(found, key=lambda one: order[one.severity])))
 
 
-def _checked(accept: Iterable[str]) -> set[str]:
+def checked_names(accept: Iterable[str]) -> set[str]:
+    """The names of warnings to accept.
+
+    Raises:
+        ConfigError: there is no such warning; the message lists those there are.
+    """
     names = set(accept)
     if wrong := sorted(names - set(ACCEPTABLE)):
         raise ConfigError(

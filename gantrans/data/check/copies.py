@@ -131,10 +131,10 @@ def _correlation(images: Sequence[ImageFacts], copy: Copy) -> float:
 
 def _grain(first: NDArray[np.uint8], second: NDArray[np.uint8], element: int) -> tuple[float, bool]:
     """Correlation of the fine grain of two images away from edges; whether one of them has none there."""
-    second = symmetry(second, element)
-    if first.shape != second.shape:
+    turned = symmetry(second, element)
+    if first.shape != turned.shape:
         return 0.0, False
-    one, other = (central(np.ascontiguousarray(i).astype(np.float32), 256) for i in (first, second))
+    one, other = (central(np.ascontiguousarray(i).astype(np.float32), 256) for i in (first, turned))
     fine, rough = zip(*map(_fine_and_rough, (one, other)), strict=True)
     away = rough[0] + rough[1]
     flat = away <= np.quantile(away, 0.5)
@@ -155,6 +155,6 @@ def _fine_and_rough(image: Floats) -> tuple[Floats, Floats]:
 
 def _mean(image: Floats, radius: int) -> Floats:
     padded, size = np.pad(image, radius, mode="edge"), 2 * radius + 1
-    lines = sum(padded[i : i + image.shape[0]] for i in range(size))
-    total = sum(lines[:, i : i + image.shape[1]] for i in range(size))
+    lines = np.sum([padded[i : i + image.shape[0]] for i in range(size)], axis=0)
+    total = np.sum([lines[:, i : i + image.shape[1]] for i in range(size)], axis=0)
     return np.asarray(total / size**2, np.float32)

@@ -1,4 +1,4 @@
-"""What a rule reports: a finding, with what was seen, where, what it does to a training and what settles it."""
+"""What a rule reports: what was seen, where, what it does to a training, and what settles it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 
 from gantrans.data.check import copies
 from gantrans.data.check.copies import Copy, Load
-from gantrans.data.check.facts import ImageFacts, PairFacts
 from gantrans.data.check.displacement import Displacement, displacement
+from gantrans.data.check.facts import ImageFacts, PairFacts
 from gantrans.data.check.relation import Relation, relate
 from gantrans.data.encoding import Encoding
 from gantrans.directions import Direction

@@ -19,7 +19,7 @@ SKETCH = 64
 """A sketch keeps the smallest `SKETCH` hashes of textured windows of `WINDOW` x `WINDOW` pixels."""
 LUMA = np.array([0.299, 0.587, 0.114], np.float32)  # ITU-R BT.601
 COLOURED = 24
-"""A pixel is coloured if its channels differ by more, of 255: JPEG shifts those of a grey image by up to 12."""
+"""A pixel is coloured if its channels differ by more, of 255; JPEG changes those of grey images by less."""
 _CANDIDATES = 4 * SKETCH
 _MULTIPLIERS = tuple(
     np.uint64(m) for m in (0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9, 0xD6E8FEB86659FD93)
@@ -79,7 +79,8 @@ def halved(image: Floats) -> Floats:
     """Means of 2 x 2 pixels; an odd last row or column is left out."""
     height, width = (n // 2 * 2 for n in image.shape)
     whole = image[:height, :width]
-    return (whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]) / 4
+    total = whole[::2, ::2] + whole[1::2, ::2] + whole[::2, 1::2] + whole[1::2, 1::2]
+    return (total / 4).astype(np.float32)
 
 
 def inner_levels(image: Bytes) -> NDArray[np.uint32]:
@@ -145,7 +146,7 @@ def standard(images: NDArray[np.generic]) -> Floats:
     flat = images.reshape(len(images), -1).astype(np.float32)
     flat -= flat.mean(axis=1, keepdims=True)
     norm = np.linalg.norm(flat, axis=1, keepdims=True)
-    return flat / np.where(norm > 1e-6, norm, np.inf)
+    return (flat / np.where(norm > 1e-6, norm, np.inf)).astype(np.float32)
 
 
 def symmetry(images: NDArray[np.generic], element: int) -> NDArray[np.generic]:

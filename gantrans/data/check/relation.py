@@ -33,7 +33,7 @@ class Relation:
     agrees better than another pair's; .5 is chance, NaN if targets are too alike to compare. comparisons:
     their number. partner: the index of the target that agrees clearly better, and best with this input; -1
     for none. sign: correlation of the target with what the inputs predict of it, with the polarity of the
-    majority. opposite: cosine between the mean relations of pairs of either sign; -1 if all of it is reversed.
+    majority. opposite: cosine between the mean relations of pairs of either sign; -1 if one reverses the other.
     turned: the symmetry of the targets in which they agree best, 0 as they are. gain: what it adds. by_turn:
     share of pairs for which it is better.
     """
@@ -91,9 +91,9 @@ def _signs(inputs: NDArray[np.uint8], edges: NDArray[np.uint8],
     vectors = np.zeros((len(inputs), 4))
     for start in range(0, len(inputs), _BLOCK):
         chosen = slice(start, start + _BLOCK)
-        features = (inputs[chosen], _blurred(inputs[chosen]), edges[chosen], _blurred(edges[chosen]))
-        for place, feature in enumerate(features):
-            vectors[chosen, place] = (standard(feature) * targets[chosen]).sum(axis=1)
+        for place, images in enumerate((inputs[chosen], edges[chosen])):
+            vectors[chosen, 2 * place] = (standard(images) * targets[chosen]).sum(axis=1)
+            vectors[chosen, 2 * place + 1] = (standard(_blurred(images)) * targets[chosen]).sum(axis=1)
     common = np.linalg.eigh(vectors.T @ vectors)[1][:, -1]
     along = vectors @ common
     if along.sum() < 0:

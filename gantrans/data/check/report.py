@@ -78,7 +78,7 @@ class Report:
         lines = [f"{look.root}: {plural(len(look.pairs), 'pair')} ({parts})", f"  taken as  {_taken(look)}"]
         lines += [f"  {side.role:<9} {described(side)}" for side in look.sides]
         for found in self.findings:
-            lines += ["", *_block(found)]
+            lines += ["", *_block(found, look.root)]
         return "\n".join([*lines, "", self._last()])
 
     def _last(self) -> str:
@@ -136,7 +136,9 @@ def described(side: Side) -> str:
     kinds = Counter(f"{_depth(image.dtype)}, {_channels(image.channels)}" for image in there)
     sizes = Counter(image.size for image in there)
     (width, height), _ = sizes.most_common(1)[0]
-    size = f"{width} x {height} px" + (f" and {plural(len(sizes) - 1, 'other size')}" if len(sizes) > 1 else "")
+    size = f"{width} x {height} px" + (
+        f" and {plural(len(sizes) - 1, 'other size')}" if len(sizes) > 1 else ""
+    )
     values = side.values if all(image.channels for image in side.images) else None
     low, high = min(image.low for image in there), max(image.high for image in there)
     used = f"values {', '.join(values)}" if values and len(values) <= 4 else f"values {low:g} to {high:g}"
@@ -159,9 +161,14 @@ def _channels(count: int) -> str:
     return {1: "grey", 2: "grey and alpha", 3: "RGB", 4: "RGBA"}.get(count, f"{count} channels")
 
 
-def _block(found: Finding) -> list[str]:
+def _block(found: Finding, root: Path) -> list[str]:
     label = "accepted" if found.accepted else _LABELS[found.severity]
-    rows = [("", found.seen), ("where", files(found)), ("effect", found.effect), ("settle", found.settle)]
+    rows = [
+        ("", found.seen),
+        ("where", files(found, root)),
+        ("effect", found.effect),
+        ("settle", found.settle),
+    ]
     lines = []
     for name, sentence in rows:
         if sentence:
@@ -172,9 +179,10 @@ def _block(found: Finding) -> list[str]:
     return lines
 
 
-def files(found: Finding, most: int = 3) -> str:
-    """The first files of a finding and the number of the others."""
-    named = ", ".join(str(path) for path in found.files[:most])
+def files(found: Finding, root: Path, most: int = 3) -> str:
+    """The first files of a finding, by their path in the folder `root`, and the number of the others."""
+    inside = [path.relative_to(root) if path.is_relative_to(root) else path for path in found.files[:most]]
+    named = ", ".join(str(path) for path in inside)
     return named + _and_more(found.count - min(most, len(found.files)))
 
 

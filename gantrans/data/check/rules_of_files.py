@@ -58,10 +58,10 @@ def bits_unstated(look: Look) -> Iterator[Finding]:
         full = highest >= _FULL
         yield finding(
             "bits", REFUSED,
-            f"{plural(len(unsure), 'file')} of the {side.folder} side hold 16-bit values below {_FULL:,}, and "
-            f"the highest of the whole side is {highest:,}: "
-            + ("dark images of a full 16-bit range." if full else f"{fewer}-bit data, or dark 16-bit images."),
-            "Read as 16 bits, 12-bit data keep 17 of 256 grey levels; read as 12 bits, true 16-bit data clip.",
+            f"{plural(len(unsure), 'file')} of the {side.folder} side hold 16-bit values below {_FULL:,}, "
+            f"and the highest of the whole side is {highest:,}: "
+            + ("dark images of a full 16-bit range." if full else f"{fewer}-bit data, or dark images."),
+            "Read as 16 bits, 12-bit data keep 17 of 256 grey levels; read as 12 bits, 16-bit data are refused.",
             "State the used bits with --bits 16." if full else
             f"State the used bits: --bits {fewer}, or --bits 16 if the images are dark.",
             "--bits", str(16 if full else fewer),
@@ -100,7 +100,9 @@ def sizes(look: Look) -> Iterator[Finding]:
         )  # fmt: skip
     if look.side is None:
         return
-    low = [p.input for p in look.pairs if not p.problem and p.input.channels and min(p.input.size) < look.side]
+    low = [
+        p.input for p in look.pairs if not p.problem and p.input.channels and min(p.input.size) < look.side
+    ]
     if low:
         width, height = low[0].size
         yield finding(
@@ -123,7 +125,7 @@ def splits(look: Look) -> Iterator[Finding]:
             "splits", REFUSED,
             f"{look.root} has no pair in the split {empty[0]!r} ({have}); add pairs, or assign them in a "
             "split.csv with the columns name,split.",
-            "Without training pairs nothing is learned, and without validation pairs no checkpoint is chosen.",
+            "Without training pairs nothing is learned, and without validation none is chosen.",
             "Add pairs, or assign them in a split.csv with the columns name,split.",
         )  # fmt: skip
     if len(look.pairs) < FEW:
@@ -186,7 +188,7 @@ def groups_of_names(look: Look) -> Iterator[Finding]:
     if 3 <= len(found) <= len(look.pairs) / 3 and len(many) > len(found) / 2 and not look.encoding.split_by:
         yield finding(
             "groups", NOTE,
-            f"The names begin with {len(found)} different words, such as {min(found)!r} and {max(found)!r}, and "
+            f"The names begin with {len(found)} words, such as {min(found)!r} and {max(found)!r}, and "
             f"{share(len(many), len(found))} of these groups are in more than one split.",
             "If a group is one picture, wafer or patient, validation measures what was partly seen.",
             "Keep groups together with --split-by '^(.+?)[_. @-]'.",

@@ -12,14 +12,14 @@ from gantrans.data.check.pixels import SYMMETRIES
 from gantrans.data.check.relation import MOST
 
 SHIFT = 3
-"""Displacement in pixels from which a pair counts as shifted; tilted detectors and charging move edges by 2."""
+"""Pixels from which a pair counts as shifted; tilted detectors and charging move edges by 2."""
 ALONE, FEW_ALONE = 0.3, 0.05
 """Shares of pairs that are shifted each in its own way: a warning, a note."""
 STRONG = 0.5
 POLAR, WEAK, FEW_WEAK = 0.05, 0.6, 0.3
 """Pairs count as inverted if they are this share of those with a strong relation, and this many for each pair
 with a weak one: in noisy SEM images narrow spaces are as bright as lines, so that the sign of the relation
-varies through zero (2 to 4 % against 13 to 78 % weak); inverted files leave a gap (10 % against 0 to 13 %)."""
+varies through zero (2 to 4 % against 13 to 78 % weak); inverted files leave a gap (10 against 0 to 13 %)."""
 OPPOSITE = -0.8
 TURN_GAIN = 0.12
 
@@ -76,7 +76,7 @@ def polarity(look: Look) -> Iterator[Finding]:
         "mixed-polarity", WARNING if certain else NOTE,
         f"In {plural(len(paths), 'pair')} of {len(look.usable)} bright and dark of the target are exchanged, "
         "compared with the other pairs.",
-        "The network is taught two contradicting answers; where it cannot tell them apart, it gives grey.",
+        "The network is taught two contradicting answers; where it cannot separate them, it gives grey.",
         f"Invert these files of the {look.target.folder} side; --invert turns all files of a side.",
         files=paths,
     )  # fmt: skip
@@ -93,8 +93,8 @@ def shifted(look: Look) -> Iterator[Finding]:
     if np.hypot(*found.offset) >= SHIFT and near > 0.6 * sure:
         yield finding(
             "shifted", WARNING,
-            f"The inputs lie {_where(found.offset)} of where their targets are, in {near} of the {sure} pairs "
-            "that show it.",
+            f"The inputs lie {_where(found.offset)} of where their targets are, in {near} of the {sure} "
+            "pairs that show it.",
             "The network learns the displacement; every edge of its output is off by as much.",
             "Cut input and target so that they agree, or align them with gantrans.data.align.",
             files=look.input.paths(look.usable[found.near]),
@@ -135,7 +135,7 @@ def shuffled(look: Look) -> Iterator[Finding]:
             f"The targets agree with their inputs when they are {SYMMETRIES[found.turned]}, in "
             f"{share(found.by_turn, 1.0)} of the pairs.",
             "Input and target do not lie on each other, so that no pixel has its right answer.",
-            "Export the targets with the axes of the inputs (a layout's origin is often the lower left corner).",
+            "Export the targets with the axes of the inputs (the origin of layouts is the lower left corner).",
             files=look.target.paths(look.usable),
         )  # fmt: skip
         return
@@ -217,7 +217,9 @@ def near_copies(look: Look) -> Iterator[Finding]:
     if found:
         first, second = (look.pairs[i].name for i in (found[0].first, found[0].second))
         how = "a part of it, turned, or with other noise"
-        settle, options = _grouping([(look.pairs[c.first].name, look.pairs[c.second].name) for c in found], look)
+        settle, options = _grouping(
+            [(look.pairs[c.first].name, look.pairs[c.second].name) for c in found], look
+        )
         yield finding(
             "near-copies", WARNING,
             f"{len(found)} of {held} held-out pictures show a training picture again, {how}: {second} and "
@@ -230,7 +232,7 @@ def near_copies(look: Look) -> Iterator[Finding]:
     if len(many) > 0.5 * held and held >= 4:
         yield finding(
             "lookalikes", NOTE,
-            f"{len(many)} of {held} held-out pictures look like a training picture, with a grain of their own.",
+            f"{len(many)} of {held} held-out pictures look like a training picture, with their own grain.",
             "With repeated designs or neighbouring frames, the test says little about new ones.",
             "If they are frames or tiles of one picture, keep these together with --split-by.",
             files=side.paths([copy.second for copy in many]),

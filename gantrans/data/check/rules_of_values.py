@@ -6,10 +6,10 @@ import numpy as np
 
 from gantrans.data.check import copies
 from gantrans.data.check.findings import NOTE, REFUSED, WARNING, Finding, finding, plural, share
-from gantrans.data.check.look import Look, Side
+from gantrans.data.check.look import Look
 
 WHITE, BLACK = 191, 64
-"""A mask's white is at least, its black at most so bright: half a range between them, around the threshold."""
+"""A mask's white is at least, its black at most so bright: half a range around the threshold."""
 RINGING, RINGING_SHARE = 0.003, 0.5
 """Grey values within 24 of black or white, as JPEG leaves them: from this share of all pixels on, and of the
 pixels that are neither. Drawn layouts with grey rims have at most .2 of them so near, JPEG masks .75."""
@@ -146,8 +146,8 @@ def colour(look: Look) -> Iterator[Finding]:
             severe = lost > LOST
             yield finding(
                 "colour-input", WARNING if severe else NOTE,
-                f"{amount} are in colour; {share(lost, 1.0)} of their contrast is in hues that grey leaves out.",
-                "What differs in hue alone becomes one grey value, and the network cannot tell it apart."
+                f"{amount} are in colour; {share(lost, 1.0)} of their contrast is lost in grey.",
+                "What differs in hue alone becomes one grey value, and the network cannot separate it."
                 if severe else "The network sees them grey.",
                 f"Keep the colours with --colour {side.folder}.", *option,
                 files=side.paths(coloured),
@@ -244,8 +244,8 @@ def dark(look: Look) -> Iterator[Finding]:
             continue
         yield finding(
             "no-contrast", REFUSED,
-            f"All images of the {side.folder} side are read with grey values from {levels[0]} to {levels[-1]} "
-            "of 255.",
+            f"All images of the {side.folder} side are read with grey values from {levels[0]} to "
+            f"{levels[-1]} of 255.",
             "Nearly all of their detail is rounded away when they are read with 8 bits.",
             "State the white level (--bits or --white), or save the images with their range spread.",
             files=side.paths(side.read),
