@@ -11,13 +11,12 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch import Tensor
 
+from gantrans.data.stored import Stored
 from gantrans.errors import DataError
 from gantrans.files import replace_file
 
-DEPTHS = (8, 16)
 PALETTE = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#ffffff",
 )  # fmt: skip
@@ -32,9 +31,25 @@ def write_image(path: str | Path, image: Tensor, *, depth: int = 8) -> None:
     Raises:
         DataError: the file cannot be written.
     """
+    path = Path(path)
+    _replace(path, _tiff(_whole(image, depth)) if _is_tiff(path) else png_bytes(image, depth))
+
+
+def png_bytes(image: Tensor, depth: int = 8) -> bytes:
+    """(1 or 3, H, W) in [0, 1] as a grey or RGB PNG of 8 or 16 bits."""
+    return _png(_whole(image, depth))
+
+
+def _whole(image: Tensor, depth: int) -> np.ndarray:
+    """(C, H, W) in [0, 1] -> (H, W, C) of whole numbers from 0 to 2^depth - 1."""
     top = 2**depth - 1
     whole = (image * float(top)).round().clamp(0, top).permute(1, 2, 0)
-    _write(Path(path), whole.numpy().astype(np.uint16 if depth == 16 else np.uint8))
+    return whole.numpy().astype(np.uint16 if depth == 16 else np.uint8)
+
+
+def depth_of(stored: Stored) -> int:
+    """The depth in which the translation of an image is written: 8 bits for an 8-bit image, else 16."""
+    return 8 if stored.values.dtype in (np.bool_, np.uint8) and not stored.coarse else 16
 
 
 def write_classes(path: str | Path, numbers: Tensor, stored: Sequence[str]) -> None:
@@ -46,19 +61,25 @@ def write_classes(path: str | Path, numbers: Tensor, stored: Sequence[str]) -> N
     Raises:
         DataError: the file cannot be written.
     """
-    path, index = Path(path), numbers[0].long()
+    path = Path(path)
+    _replace(path, _tiff(_as_stored(numbers, stored)) if _is_tiff(path) else classes_png(numbers, stored))
+
+
+def classes_png(numbers: Tensor, stored: Sequence[str]) -> bytes:
+    """The PNG that `write_classes` writes."""
+    values = _as_stored(numbers, stored)
+    if values.shape[-1] == 3 or values.dtype == np.uint16:
+        return _png(values)
+    return _palette_png(values[..., 0], [int(value) for value in stored])
+
+
+def _as_stored(numbers: Tensor, stored: Sequence[str]) -> np.ndarray:
+    """(1, H, W) numbers of classes -> their stored values, (H, W, 1 or 3) uint8, or uint16 above 255."""
+    index = numbers[0].long().numpy()
     if stored[0].startswith("#"):
-        table = torch.tensor([list(bytes.fromhex(colour[1:])) for colour in stored], dtype=torch.uint8)
-        _write(path, table[index].numpy())
-        return
-    known = [int(value) for value in stored]
-    values = np.asarray(known, np.uint16)[index.numpy()]
-    if max(known) > 255:
-        _write(path, values[..., None])
-    elif _is_tiff(path):
-        _write(path, values[..., None].astype(np.uint8))
-    else:
-        _replace(path, _palette_png(values.astype(np.uint8), known))
+        return np.array([list(bytes.fromhex(colour[1:])) for colour in stored], np.uint8)[index]
+    known = np.array([int(value) for value in stored], np.uint16)
+    return (known if known.max() > 255 else known.astype(np.uint8))[index][..., None]
 
 
 def _palette_png(values: np.ndarray, known: Sequence[int]) -> bytes:
@@ -77,11 +98,6 @@ def _palette_png(values: np.ndarray, known: Sequence[int]) -> bytes:
     return buffer.getvalue()
 
 
-def _write(path: Path, values: np.ndarray) -> None:
-    """(H, W, 1 or 3) uint8 or uint16."""
-    _replace(path, _tiff(values) if _is_tiff(path) else _png(values))
-
-
 def _is_tiff(path: Path) -> bool:
     return path.suffix.lower() in (".tif", ".tiff")
 
@@ -94,6 +110,7 @@ def _replace(path: Path, data: bytes) -> None:
 
 
 def _png(values: np.ndarray) -> bytes:
+    """(H, W, 1 or 3) uint8 or uint16 as grey or RGB."""
     if values.dtype == np.uint8:
         from PIL import Image
 

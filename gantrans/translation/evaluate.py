@@ -268,8 +268,7 @@ def _evaluate_classes(predictor: Predictor, pairs: PairedDataset, source: str, s
     answer = shares.view(1, -1, 1, 1).expand(1, -1, *targets.shape[-2:])
     constant = joined([class_scores(answer, one[None]) for one in targets])
     by_class = {
-        row: class_report(scores, pairs.family)
-        for row, scores in (("model", found), (FREQUENT, constant))
+        row: class_report(scores, pairs.family) for row, scores in (("model", found), (FREQUENT, constant))
     }
     rows = {row: {"labels": one.report} for row, one in by_class.items()}
     return Evaluation(
