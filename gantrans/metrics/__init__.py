@@ -1,4 +1,4 @@
-"""Metrics of images, geometry, rules, classes and whole sets. Images are (B, 1, H, W) in [0, 1], lengths nm."""
+"""Metrics of images, geometry, rules, classes and sets. Images are (B, 1, H, W) in [0, 1], lengths nm."""
 
 from gantrans.metrics.classes import (
     ClassReport,

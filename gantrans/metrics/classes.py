@@ -153,8 +153,8 @@ def check_classes(probabilities: Tensor, target: Tensor) -> None:
     batch, classes, height, width = probabilities.shape
     if target.shape != (batch, 1, height, width) or target.is_floating_point():
         raise DataError(
-            f"The target has shape {tuple(target.shape)} and type {target.dtype}; it must be the whole numbers "
-            f"of classes, {(batch, 1, height, width)}."
+            f"The target has shape {tuple(target.shape)} and type {target.dtype}; it must be the whole "
+            f"numbers of classes, {(batch, 1, height, width)}."
         )
     if not torch.isfinite(probabilities).all():
         raise DataError("The probabilities contain NaN or infinite values; look for a diverged network.")

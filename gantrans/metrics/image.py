@@ -1,8 +1,8 @@
 """Pixel metrics for batches: L1, PSNR, SSIM and IoU, one value per image.
 
 They compare two *images* pixel by pixel; for the geometry see `contours`, `metrology` and `topology`. Images
-are (B, C, H, W) with C of 1 or, but for IoU, 3: then L1 and PSNR are those of all 3 H W values of an image, and
-SSIM is the mean over the channels.
+are (B, C, H, W) with C of 1 or, but for IoU, 3: then L1 and PSNR are those of all 3 H W values of an image,
+and SSIM is the mean over the channels.
 """
 
 from collections.abc import Iterator

@@ -71,7 +71,8 @@ class ResidualBlock(nn.Module):
 class ResidualUNet(nn.Module):
     """Translate an image, pixel for pixel: (B, in, H, W) in [-1, 1] -> (B, out, H, W) in [-1, 1], float32.
 
-    With `output` = "logits": the logit of each class, unbounded. The same `seed` always gives the same weights.
+    With `output` = "logits": the logit of each class, unbounded. The same `seed` always gives the same
+    weights.
     """
 
     def __init__(self, config: ResidualUNetConfig, seed: int = 0) -> None:

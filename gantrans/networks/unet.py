@@ -109,7 +109,8 @@ _ATTENTION_SEED = 2**40
 class UNetGenerator(nn.Module):
     """Translate an image, pixel for pixel: (B, in, H, W) in [-1, 1] -> (B, out, H, W) in [-1, 1], float32.
 
-    With `output` = "logits" the last layer has no bounds: (B, out, H, W), the logit of each class. Height and width must divide by 2**n_down. The same `seed` always gives the same weights.
+    With `output` = "logits" the last layer has no bounds: (B, out, H, W), the logit of each class. Height and
+    width must divide by 2**n_down. The same `seed` always gives the same weights.
 
     Canonical form: `lessons.lesson04.unet.UNet`; this adds the options of `UNetConfig`, because the lessons
     compare them, initialisation from a seed, and a check of the image's size.

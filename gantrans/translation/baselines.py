@@ -82,7 +82,7 @@ DENOISE_OTSU = tuple(_FILTERS)
 
 
 def denoise(sem: Tensor, variant: str) -> Tensor:
-    """The filter of a `DENOISE_OTSU` variant: (B, C, H, W) in [0, 1] -> (B, 1, H, W); colour is read as grey."""
+    """The filter of a `DENOISE_OTSU` variant: (B, C, H, W) in [0, 1] -> (B, 1, H, W); colour becomes grey."""
     images = [_FILTERS[variant](image) for image in grey(sem)[:, 0].cpu().numpy().astype(np.float32)]
     return torch.from_numpy(np.stack(images)[:, None])
 

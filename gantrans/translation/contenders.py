@@ -27,7 +27,10 @@ STEPS = {
 
 
 def transformer(kind: str, scale: str) -> tuple[Pix2PixConfig | ClassesConfig, FitConfig]:
-    """A vision transformer with L1 alone, for classes with the cross-entropy; patches of 8 px at `full`, else 4."""
+    """A vision transformer with L1 alone, for classes with the cross-entropy.
+
+    Its patches are of 8 px at `full`, else of 4.
+    """
     patch, width, depth, lr = {
         "smoke": (4, 16, 2, 2e-3),
         "reduced": (4, 64, 4, 1e-3),

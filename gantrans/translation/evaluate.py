@@ -8,8 +8,8 @@ The direction decides what is compared (`gantrans.directions`):
   compared with the input. The row of the real image is the score of a perfect generator.
 - Grey or colour input and target: the output with the target; baseline is the input, unchanged where it has
   the channels of the target, else in grey or with its grey value in three channels.
-- Classes: the output with the target; baseline is one answer for every pixel, the share of each class in these
-  targets as its probability, so that its class is the most frequent one.
+- Classes: the output with the target; baseline is one answer for every pixel, the share of each class in
+  these targets as its probability, so that its class is the most frequent one.
 """
 
 from dataclasses import dataclass, field

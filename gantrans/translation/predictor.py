@@ -71,7 +71,7 @@ class Predictor:
         return is_varied(self.generator)
 
     def translate(self, images: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
-        """(B, C, H, W) in [0, 1] -> (B, C', H, W) in the same range, on the CPU; H and W must suit the network.
+        """(B, C, H, W) in [0, 1] -> (B, C', H, W) in that range, on the CPU; H and W must suit the network.
 
         Of a run of classes: the probability of each, (B, K, H, W); `classes` has their numbers.
 

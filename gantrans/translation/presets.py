@@ -149,13 +149,13 @@ def check_encoding(direction: str, encoding: Encoding) -> None:
         )
     if kind != "classes" and encoding.classes:
         raise ConfigError(
-            f"The targets hold the classes {', '.join(encoding.classes)}, and {direction} translates into images; "
-            "give --direction image2classes, or leave out the classes."
+            f"The targets hold the classes {', '.join(encoding.classes)}, and {direction} translates into "
+            "images; give --direction image2classes, or leave out the classes."
         )
     if kind == "binary" and "target" in encoding.colour:
         raise ConfigError(
-            f"The targets of {direction} are black and white; give --direction image2image, or --colour input "
-            "alone."
+            f"The targets of {direction} are black and white; give --direction image2image, or --colour "
+            "input alone."
         )
 
 

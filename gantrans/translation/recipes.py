@@ -1,7 +1,7 @@
 """Recipes: data, networks and optimisation by kind of target and scale, and how to train one.
 
-Their numbers are in `gantrans.translation.presets`. A direction that is registered elsewhere gets the recipe of
-its kind of target.
+Their numbers are in `gantrans.translation.presets`. A direction that is registered elsewhere gets the recipe
+of its kind of target.
 """
 
 from dataclasses import dataclass, replace
@@ -83,7 +83,8 @@ class Recipe:
         check_one_way(self)
         if isinstance(self.task, ClassesConfig):
             raise ConfigError(
-                "This run translates into classes and has no pix2pix task; take a run whose targets are images."
+                "This run translates into classes and has no pix2pix task; take a run whose targets are "
+                "images."
             )
         if not isinstance(self.task, Pix2PixConfig):
             raise ConfigError(
@@ -144,7 +145,7 @@ def recipe(
         pixel_nm: nm per pixel. None takes the value of a folder's manifest (unknown without one), or the
             pixel size of the scale for simulated images.
         bits: used bits of the 16-bit images of a folder. None takes the value of its manifest.
-        encoding: how else the files of a folder are read; gives the channels of the networks, and the classes.
+        encoding: how else the files of a folder are read; gives the channels of the networks and the classes.
 
     Raises:
         ConfigError: unknown direction, scale or name, or a recipe that does not train this direction or such

@@ -1,4 +1,4 @@
-"""Files written with the depth and the channels asked for, read back by Pillow and by the course's decoder."""
+"""Files written with the depth and the channels asked for, read back by Pillow and by our decoder."""
 
 from pathlib import Path
 
