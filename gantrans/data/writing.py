@@ -139,10 +139,10 @@ def _tiff(values: np.ndarray) -> bytes:
     depths = 2 + 10 * 12 + 4 + behind  # where the bits of three channels stand, after the directory
     short, long = 3, 4
     tags = [
-        (256, long, 1, width), (257, long, 1, height), 
+        (256, long, 1, width), (257, long, 1, height),
         (258, short, channels, bits if channels == 1 else depths),
         (259, short, 1, 1), (262, short, 1, 1 if channels == 1 else 2), (273, long, 1, 8),
-        (277, short, 1, channels), (278, long, 1, height), 
+        (277, short, 1, channels), (278, long, 1, height),
         (279, long, 1, values.nbytes),
         (284, short, 1, 1),
     ]  # fmt: skip

@@ -53,9 +53,9 @@ def pairs_of(direction: str, count: int = 1, size: int = 32, seed: int = 0) -> P
     return PairedDataset(images, targets, ["user"] * count, None, names, images_of(direction), classes)
 
 
-def trained(run: Recipe, pairs: PairedDataset, **options):
+def trained(run: Recipe, pairs: PairedDataset, batches=BatchSource, **options):
     task = build_task(run)
-    fit(task, BatchSource(pairs, run.direction, 4, 0), run.fit, progress=False, device="cpu", **options)
+    fit(task, batches(pairs, run.direction, 4, 0), run.fit, progress=False, device="cpu", **options)
     return task
 
 
@@ -148,8 +148,7 @@ def test_a_stopped_run_of_classes_goes_on_to_the_same_weights(tmp_path) -> None:
     options = {"validate": validation_of(run, pairs)}
     whole = trained(run, pairs, out=tmp_path / "whole", **options)
     with pytest.raises(KeyboardInterrupt):
-        fit(build_task(run), Stopping(pairs, run.direction, 4, 0), run.fit, out=tmp_path / "r", progress=False,
-            device="cpu", **options)  # fmt: skip
+        trained(run, pairs, batches=Stopping, out=tmp_path / "r", **options)
     parts = trained(run, pairs, out=tmp_path / "r", resume=True, **options)
     for a, b in zip(whole.generator.parameters(), parts.generator.parameters(), strict=True):
         assert torch.equal(a, b)
