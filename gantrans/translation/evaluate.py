@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 from gantrans.data import PairedDataset
+from gantrans.data.encoding import Encoding
 from gantrans.directions import GEOMETRY, LABELS, PIXELS, TOPOLOGY
 from gantrans.directions import direction as registered
 from gantrans.errors import DataError
@@ -155,6 +156,7 @@ def evaluate_run(
     count: int | None = None,
     pixel_nm: float | None = None,
     bits: int | None = None,
+    encoding: Encoding | None = None,
     steps: int | None = None,
     device: str | None = None,
 ) -> Evaluation:
@@ -166,6 +168,7 @@ def evaluate_run(
         count: number of pairs, of a folder at most; default 256 simulated, all of a folder.
         pixel_nm: nm per pixel of the images; must be that of the run.
         bits: used bits of a folder's 16-bit images; None: those of its manifest, else of the run.
+        encoding: how else a folder's files are read; None: as its manifest states, else as the run's.
         steps: network evaluations per draw of a diffusion run; None: as in its recipe.
 
     Raises:
@@ -177,7 +180,7 @@ def evaluate_run(
     if simulated and split == "all":
         raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
     check_pixel_size(predictor.recipe, pixel_nm)
-    spec = held_out(trained, source, pixel_nm=pixel_nm, bits=bits)
+    spec = held_out(trained, source, pixel_nm=pixel_nm, bits=bits, encoding=encoding)
     chosen = predictor.recipe.direction
     pairs = spec.pairs(split, chosen, count or TEST_COUNT)
     check_pixel_size(predictor.recipe, pairs.pixel_nm)
@@ -213,6 +216,7 @@ def evaluate_pairs(
 ) -> Evaluation:
     """Evaluate on pairs in memory, with the denoise + Otsu variant `baseline`; see the module's text."""
     chosen = registered(predictor.recipe.direction)
+    _check_channels(predictor, pairs, source)
     if chosen.target_kind == "classes":
         return _evaluate_classes(predictor, pairs, source, split)
     inputs, targets = (unit_from_uint8(images) for images in pairs.roles(chosen.name))
@@ -240,6 +244,21 @@ def evaluate_pairs(
         rows = {row: {"pixels": report(image, targets)} for row, image in images.items()}
     computed_on = f"{channels} channel{'s' * (channels > 1)}"
     return Evaluation(chosen.name, source, split, len(pairs), baseline, rows, computed_on)
+
+
+def _check_channels(predictor: Predictor, pairs: PairedDataset, source: str) -> None:
+    """Check that pairs have the channels of the run.
+
+    Raises:
+        DataError: they have others.
+    """
+    trained = predictor.recipe.channels
+    found = tuple(images.shape[1] for images in pairs.roles(predictor.recipe.direction))
+    if found != trained:
+        raise DataError(
+            f"The run translates images of {trained[0]} channels into {trained[1]}, and those of {source} have "
+            f"{found[0]} and {found[1]}; state --colour as in the training."
+        )
 
 
 def unchanged(inputs: Tensor, channels: int) -> tuple[str, Tensor]:

@@ -217,11 +217,11 @@ def _recipe(
 ) -> Recipe:
     data = DATA[scale]
     simulated = source in SIMULATED
-    check_bits(source, bits)
-    folder = None if simulated else open_folder(source, pixel_nm, bits)
+    check_bits(source, bits, encoding)
+    folder = None if simulated else open_folder(source, pixel_nm, bits, encoding)
     stated = (data.pixel_nm if pixel_nm is None else pixel_nm) if folder is None else folder.pixel_nm
     used = None if folder is None else folder.bits
-    read = encoding or Encoding()
+    read = Encoding() if folder is None else folder.encoding
     check_encoding(direction, read)
     task = with_channels(task, read.channels, len(read.classes))
     data = replace(data, source=source, pixel_nm=stated, seed=seed, bits=used, encoding=read)
