@@ -5,7 +5,6 @@ explicitly, and an unsupported file raises a one-sentence error with the file an
 decoded by `gantrans.data.decoding`.
 """
 
-import io
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -17,8 +16,6 @@ from torch import Tensor
 from gantrans.data.decoding import MAX_PIXELS, stored_values
 from gantrans.data.stored import Stored
 from gantrans.errors import DataError
-from gantrans.files import replace_file
-from gantrans.images import uint8_from_unit
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 BITS = (8, 10, 12, 14, 16)
@@ -161,20 +158,3 @@ def _grey(name: str, stored: Stored) -> np.ndarray:
             raise DataError(f"{name} has transparent pixels, which have no grey value; flatten it first.")
         values = values[..., :-1]
     return values[..., 0] if values.shape[-1] == 1 else values @ _LUMA
-
-
-def write_image(path: str | Path, image: Tensor) -> None:
-    """Write (1, H, W) in [0, 1] as an 8-bit grey PNG, completely or not at all.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    from PIL import Image
-
-    path = Path(path)
-    buffer = io.BytesIO()
-    Image.fromarray(uint8_from_unit(image)[0].numpy()).save(buffer, format="PNG", compress_level=1)
-    try:
-        replace_file(path, buffer.getvalue(), sync=False)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
