@@ -37,7 +37,7 @@ T = TypeVar("T", bound=Task)
 
 @dataclass(frozen=True)
 class BegunFrom:
-    """Where the first weights of a run came from.
+    """The origin of the first weights of a run.
 
     run: the other run as it was stated. step: of its checkpoint. networks: those that were taken, the
     others began at random. sha256: of their weights.
