@@ -6,6 +6,7 @@ adversarial term; layout -> SEM needs one. A direction that is registered elsewh
 kind of target.
 """
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -294,16 +295,18 @@ def train_recipe(
     check_sizes(chosen.task, chosen.data.size, chosen.batch_size)
     warm = warm_start_of(build_task(chosen), start, out, resume=resume)
     first = chosen.directions[0]
-    batches = BatchSource(chosen.data.pairs("train", first), first, chosen.batch_size, chosen.seed)
-    validate = validation_of(chosen, chosen.data.pairs("val", first))
-    chosen.data.check("test")
+    training = chosen.data.training(first)
+    validate = validation_of(chosen, chosen.data.validating(first))
+    batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
+    chosen.data.check("val", "test")
     make_task = partial(warm.made, build_task, chosen)
     fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, validate=validate, device=device)
-    chosen = replace(chosen, fit=fitting)
-    return fit(
-        make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
-        extra={"recipe": to_dict(chosen), **kept, **warm.kept}, progress=progress, device=device,
-    )  # fmt: skip
+    extra = {"recipe": to_dict(replace(chosen, fit=fitting)), **kept, **warm.kept}
+    with closing(training):
+        return fit(
+            make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
+            extra=extra, progress=progress, device=device,
+        )  # fmt: skip
 
 
 def build_task(chosen: Recipe) -> TranslationTask:
