@@ -88,6 +88,7 @@ def train(
     """
     from gantrans.scales import resolve_scale
     from gantrans.translation import Pix2PixConfig, diagnose, diagnose_both, recipe, train_recipe
+    from gantrans.translation.warm import origin_of
 
     chosen = recipe(
         direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm,
@@ -100,6 +101,8 @@ def train(
             encoding=chosen.data.encoding, accept=accept or (), trial=resolve_scale(scale.value) == "smoke",
         )  # fmt: skip
         result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device, start=start)
+    if origin := origin_of(out):
+        typer.echo(str(origin))
     further = ""
     if direction == "both":
         for one, found in diagnose_both(result.history).items():
