@@ -64,6 +64,12 @@ def train(
         float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
+        ),
+    ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
     device: Device = None,
@@ -84,7 +90,7 @@ def train(
         bits=bits,
     )  # fmt: skip
     with resumable(out):
-        result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
+        result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device, start=start)
     further = ""
     if direction == "both":
         for one, found in diagnose_both(result.history).items():
