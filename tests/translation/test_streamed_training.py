@@ -1,4 +1,4 @@
-"""A training on a folder: streamed, validated on a bounded part, and stopped in order when a file goes bad."""
+"""A training on a folder: streamed, validated on a bounded part, stopped in order when a file goes bad."""
 
 import shutil
 import threading
