@@ -6,9 +6,9 @@ the generator of `reduced`, on one thread; every image is decoded for its batch 
 the system allows it, comes from the disk and not from the system's memory. Goal: with a reading thread at
 most 10 % more than from memory. One row more, for a folder that is kept: 64 px, batches of 8.
 
-Memory: the peak of a process that reads every image of a folder once and then draws 200 batches, with 2,000
-and 20,000 pairs of 64 px and 16 MiB to keep them, which both exceed: as 256 MiB, the usual limit, are for 256
-px. Goal: at most 5 % more. Reads Linux's /proc.
+Memory: the peak of a process that reads every image of a folder once and then draws 100 batches of 16, with
+2,000 and 20,000 pairs of 256 px (one blank image over and over: what is decoded takes the same memory) and
+the usual limit. Goal: no more for the larger folder. Reads Linux's /proc.
 """
 
 import json
@@ -34,8 +34,7 @@ from gantrans.training import Batch, FitConfig, fit
 from gantrans.translation import Pix2PixTask, recipe
 
 DIRECTION = "sem2layout"
-MOST_WAITING, MOST_MEMORY = 0.10, 1.05
-SMALL_CACHE = 2**24
+MOST_WAITING = 0.10
 
 
 class Timed:
@@ -72,9 +71,14 @@ def written(folder: Path, count: int, size: int, write: Callable[[np.ndarray, Pa
         (folder / kind).mkdir(parents=True)
         for i in range(count):
             write(images[i % len(images), 0].numpy(), folder / kind / f"{i:05d}")
+    assign(folder, count)
+    return PairedFolder(folder)
+
+
+def assign(folder: Path, count: int) -> None:
+    """Assign every pair to the training."""
     lines = ["name,split", *(f"{i:05d},train" for i in range(count))]
     (folder / "split.csv").write_text("\n".join(lines) + "\n")
-    return PairedFolder(folder)
 
 
 def forget(folder: Path) -> None:
@@ -121,29 +125,38 @@ def _row(name: str, reading: str, share: float, step: float, usual: float) -> di
     return {"images": name, "reading": reading, "step_ms": 1e3 * step, "making_batches": share, **goal}
 
 
-def use(folder: str, cache_bytes: int) -> None:
+def use(folder: str) -> None:
     """Read a folder as a training does and print the peak of memory in MB; in a process of its own."""
-    with closing(
-        StreamedPairs(PairedFolder(folder), DIRECTION, size=64, cache_bytes=cache_bytes, progress=False)
-    ) as pairs:
+    with closing(StreamedPairs(PairedFolder(folder), DIRECTION, size=256, progress=False)) as pairs:
         pairs.read_all(progress=False)
-        source = BatchSource(pairs, DIRECTION, 8, seed=0)
-        for step in range(200):
+        source = BatchSource(pairs, DIRECTION, 16, seed=0)
+        for step in range(100):
             source(step)
     status = Path("/proc/self/status").read_text()
     print(json.dumps(float(status.split("VmHWM:")[1].split()[0]) / 1024))
 
 
+def blank(folder: Path, count: int) -> None:
+    """A folder of so many pairs, all for training, of one blank image of 256 px."""
+    for kind in ("input", "target"):
+        (folder / kind).mkdir(parents=True)
+        as_png(np.zeros((256, 256), np.uint8), folder / kind / "00000")
+        content = (folder / kind / "00000.png").read_bytes()
+        for i in range(1, count):
+            (folder / kind / f"{i:05d}.png").write_bytes(content)
+    assign(folder, count)
+
+
 def memory_rows(folder: Path, counts: tuple[int, int]) -> list[dict[str, Any]]:
-    """The peak of memory with each number of pairs, and without any (the libraries alone)."""
+    """The peak of memory with each number of pairs."""
     rows: list[dict[str, Any]] = []
     for count in counts:
-        name = f"8-bit PNG, 64 px, {count:,} pairs"
-        written(folder / str(count), count, 64, as_png)
-        call = f"from benchmarks.reading import use; use({str(folder / str(count))!r}, {SMALL_CACHE})"
+        blank(folder / str(count), count)
+        call = f"from benchmarks.reading import use; use({str(folder / str(count))!r})"
         done = subprocess.run([sys.executable, "-c", call], cwd=ROOT, check=True, stdout=subprocess.PIPE)
-        rows.append({"images": name, "reading": "16 MiB", "peak_mb": json.loads(done.stdout)})
-    rows[1]["met"] = rows[1]["peak_mb"] <= MOST_MEMORY * rows[0]["peak_mb"]
+        name = f"8-bit PNG, 256 px, {count:,} pairs"
+        rows.append({"images": name, "reading": "usual limit", "peak_mb": json.loads(done.stdout)})
+    rows[1]["met"] = rows[1]["peak_mb"] <= rows[0]["peak_mb"]
     return rows
 
 

@@ -303,8 +303,7 @@ def train_recipe(
         batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
         fitting, kept = budget.plan(make_task, batches, **options)
         extra = {"recipe": to_dict(replace(chosen, fit=fitting)), **kept, **warm.kept}
-        task, limited = make_task(), budget.limit(fitting)
-        return fit(task, batches, limited, extra=extra, progress=progress, **options)
+        return fit(make_task(), batches, budget.limit(fitting), extra=extra, progress=progress, **options)
 
 
 def build_task(chosen: Recipe) -> TranslationTask:
