@@ -1,10 +1,13 @@
-"""The three value ranges of images, and the only functions that convert between them.
+"""The three value ranges of images, and the only functions that convert between them; grey and colour.
 
 uint8 [0, 255] on disk and on the wire; float32 [0, 1] in metrics and plots; float32 [-1, 1] inside networks.
 """
 
 import torch
 from torch import Tensor
+
+LUMA = (0.299, 0.587, 0.114)
+"""Weights of red, green and blue in grey (ITU-R BT.601)."""
 
 
 def network_from_uint8(image: Tensor) -> Tensor:
@@ -30,3 +33,17 @@ def unit_from_uint8(image: Tensor) -> Tensor:
 def uint8_from_unit(image: Tensor) -> Tensor:
     """float [0, 1] -> uint8, rounded to nearest and clipped (any shape)."""
     return (image * 255.0).round().clamp(0, 255).to(torch.uint8)
+
+
+def grey(images: Tensor) -> Tensor:
+    """(..., 3, H, W) -> the luma (..., 1, H, W) of ITU-R BT.601, float; one channel is returned unchanged."""
+    if images.shape[-3] == 1:
+        return images
+    return (images * images.new_tensor(LUMA).view(3, 1, 1)).sum(-3, keepdim=True)
+
+
+def as_channels(images: Tensor, channels: int) -> Tensor:
+    """Images (..., C, H, W) with 1 or 3 channels instead: colour becomes luma, grey is repeated."""
+    if images.shape[-3] == channels:
+        return images
+    return grey(images) if channels == 1 else images.expand(*images.shape[:-3], channels, *images.shape[-2:])

@@ -9,8 +9,8 @@ from gantrans.data.imaging import PRESETS, ImagingConfig
 from gantrans.data.layouts import FAMILIES, LayoutConfig, Layouts, context_px, procedural_layouts
 from gantrans.data.pairs import BatchSource, PairedDataset, StratifiedSampler, make_pairs
 from gantrans.data.reading import SUFFIXES as IMAGE_SUFFIXES
-from gantrans.data.reading import write_image
 from gantrans.data.simulator import Simulated, simulate
+from gantrans.data.writing import write_classes, write_image
 
 __all__ = [
     "FAMILIES",
@@ -44,6 +44,7 @@ __all__ = [
     "render_template",
     "simulate",
     "split_of",
+    "write_classes",
     "write_image",
     "write_pairs",
 ]

@@ -5,7 +5,6 @@ explicitly, and an unsupported file raises a one-sentence error with the file an
 decoded by `gantrans.data.decoding`. What a file does not record is stated by its owner, as a `Side`.
 """
 
-import io
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
@@ -19,7 +18,6 @@ from gantrans.data.encoding import Side
 from gantrans.data.labels import class_numbers, mask_from_stored
 from gantrans.data.stored import Stored
 from gantrans.errors import DataError
-from gantrans.files import replace_file
 from gantrans.images import uint8_from_unit
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
@@ -264,20 +262,3 @@ def _channels(name: str, stored: Stored, side: Side) -> np.ndarray:
     if values.shape[-1] == 1:
         return values[..., 0]
     return values if side.channels == 3 else values @ _LUMA
-
-
-def write_image(path: str | Path, image: Tensor) -> None:
-    """Write (1, H, W) in [0, 1] as an 8-bit grey PNG, completely or not at all.
-
-    Raises:
-        DataError: the file cannot be written.
-    """
-    from PIL import Image
-
-    path = Path(path)
-    buffer = io.BytesIO()
-    Image.fromarray(uint8_from_unit(image)[0].numpy()).save(buffer, format="PNG", compress_level=1)
-    try:
-        replace_file(path, buffer.getvalue(), sync=False)
-    except OSError as error:
-        raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error

@@ -1,5 +1,16 @@
-"""Metrics of images, geometry, rules and whole sets. Images are (B, 1, H, W) in [0, 1], lengths nm."""
+"""Metrics of images, geometry, rules, classes and sets. Images are (B, 1, H, W) in [0, 1], lengths nm."""
 
+from gantrans.metrics.classes import (
+    ClassReport,
+    ClassScores,
+    accuracy,
+    class_iou,
+    class_report,
+    class_scores,
+    confusion,
+    cross_entropy,
+    mean_iou,
+)
 from gantrans.metrics.contours import EPE, Contours, epe, find_contours
 from gantrans.metrics.corners import CornerRadius, corner_radius
 from gantrans.metrics.cutlines import Runs, find_runs
@@ -37,6 +48,8 @@ from gantrans.metrics.topology import Topology, compare_topology
 __all__ = [
     "EPE",
     "CDError",
+    "ClassReport",
+    "ClassScores",
     "Contours",
     "CornerRadius",
     "ImageReport",
@@ -45,12 +58,18 @@ __all__ = [
     "Runs",
     "SignedEPE",
     "Topology",
+    "accuracy",
     "cd_error",
+    "class_iou",
+    "class_report",
+    "class_scores",
     "compare_topology",
+    "confusion",
     "copy_rate",
     "corner_radius",
     "coverage",
     "critical_dimension",
+    "cross_entropy",
     "density",
     "duplicate_share",
     "edge_residuals",
@@ -66,6 +85,7 @@ __all__ = [
     "line_edges",
     "line_roughness",
     "lwr",
+    "mean_iou",
     "measured_rule",
     "nearest_distance",
     "noise_variance",

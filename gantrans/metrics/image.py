@@ -1,6 +1,8 @@
 """Pixel metrics for batches: L1, PSNR, SSIM and IoU, one value per image.
 
-They compare two *images* pixel by pixel; for the geometry see `contours`, `metrology` and `topology`.
+They compare two *images* pixel by pixel; for the geometry see `contours`, `metrology` and `topology`. Images
+are (B, C, H, W) with C of 1 or, but for IoU, 3: then L1 and PSNR are those of all 3 H W values of an image,
+and SSIM is the mean over the channels.
 """
 
 from collections.abc import Iterator
@@ -20,19 +22,19 @@ _BAND = 18  # columns filtered by one matrix product
 
 
 def l1(pred: Tensor, target: Tensor) -> Tensor:
-    """Mean absolute difference per image: (B, 1, H, W) in [0, 1] -> (B,) in [0, 1]."""
-    check_pair(pred, target)
+    """Mean absolute difference per image: (B, C, H, W) in [0, 1] -> (B,) in [0, 1]."""
+    check_pair(pred, target, colour=True)
     return (pred - target).abs().mean(dim=(1, 2, 3))
 
 
 def psnr(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
-    """Peak signal-to-noise ratio per image, 10 log10(data_range^2 / MSE), in dB: (B, 1, H, W) -> (B,).
+    """Peak signal-to-noise ratio per image, 10 log10(data_range^2 / MSE), in dB: (B, C, H, W) -> (B,).
 
     Two equal images give infinity, as in scikit-image.
 
     Canonical form: `lessons.lesson10.exercises.psnr.psnr`; this adds checks of the input.
     """
-    check_pair(pred, target, data_range=data_range)
+    check_pair(pred, target, data_range=data_range, colour=True)
     error = (pred - target).square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(data_range**2 / error)
 
@@ -51,9 +53,10 @@ def iou(pred: Tensor, target: Tensor, threshold: float = 0.5) -> Tensor:
 
 
 def ssim(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
-    """Mean structural similarity per image: (B, 1, H, W) -> (B,), at most 1; differentiable.
+    """Mean structural similarity per image: (B, C, H, W) -> (B,), at most 1; differentiable.
 
-    The mean of `ssim_map`; see there for the definition, the accuracy and the errors raised.
+    The mean of `ssim_map` and of the channels, as scikit-image's with `channel_axis`; see there for the
+    definition, the accuracy and the errors raised.
 
     Canonical form: `lessons.lesson10.exercises.ssim_index.ssim_index`; this filters four maps instead
     of five, separably and in bands, because validation during training calls it often.
@@ -61,11 +64,11 @@ def ssim(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
     windows = (pred.shape[-2] - WINDOW + 1) * (pred.shape[-1] - WINDOW + 1)
     chunks = _ssim(pred, target, data_range)
     sums = [torch.stack([band.sum(dim=(0, 2)) for band in bands]).sum(dim=0) for bands in chunks]
-    return torch.cat(sums) / windows
+    return (torch.cat(sums) / windows).view(pred.shape[:2]).mean(1)
 
 
 def ssim_map(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
-    """Structural similarity of every 11 x 11 neighbourhood: (B, 1, H, W) -> (B, 1, H - 10, W - 10).
+    """Structural similarity of every 11 x 11 neighbourhood: (B, C, H, W) -> (B, C, H - 10, W - 10).
 
     Wang, Bovik, Sheikh and Simoncelli, IEEE TIP 13 (2004) 600, eq. 13: Gaussian window of sigma 1.5, 11 taps,
     population covariance, K1 = 0.01, K2 = 0.03, only windows that lie inside the image. Its mean equals
@@ -82,12 +85,12 @@ def ssim_map(pred: Tensor, target: Tensor, *, data_range: float) -> Tensor:
         DataError: for unequal shapes, NaN, images under 11 px, or values that span more than `data_range`.
     """
     maps = [torch.cat(bands).permute(1, 2, 0) for bands in _ssim(pred, target, data_range)]
-    return torch.cat(maps).unsqueeze(1)
+    return torch.cat(maps).unflatten(0, pred.shape[:2])
 
 
 def _ssim(pred: Tensor, target: Tensor, data_range: float) -> Iterator[list[Tensor]]:
-    """SSIM maps of chunks of the batch, as bands of columns (c, b, H - 10) whose c add up to W - 10."""
-    check_pair(pred, target, data_range=data_range)
+    """SSIM maps of chunks of all channels, as bands of columns (c, b, H - 10) whose c add up to W - 10."""
+    check_pair(pred, target, data_range=data_range, colour=True)
     height, width = pred.shape[-2:]
     if min(height, width) < WINDOW:
         raise DataError(f"SSIM needs at least {WINDOW} x {WINDOW} px; these images have {height} x {width}.")
@@ -100,7 +103,7 @@ def _ssim(pred: Tensor, target: Tensor, data_range: float) -> Iterator[list[Tens
     taps = torch.exp(-0.5 * (taps / SIGMA).square())
     taps = (taps / taps.sum()).to(pred)
     c1, c2 = (pred.new_tensor((k * data_range) ** 2 / 2) for k in (0.01, 0.03))
-    for x, y in zip(pred.squeeze(1).split(chunk), target.squeeze(1).split(chunk), strict=True):
+    for x, y in zip(pred.flatten(0, 1).split(chunk), target.flatten(0, 1).split(chunk), strict=True):
         yield _ssim_chunk(x, y, taps, c1, c2)
 
 

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 NORMS = ("batch", "instance", "none")
 UPSAMPLERS = ("transposed", "nearest", "bilinear")
+OUTPUTS = ("image", "logits")
+"""What a generator's last layer gives: an image, by a tanh, or the logit of each class, as they are."""
 LEAK = 0.2
 """Negative slope of every LeakyReLU, as in pix2pix."""
 
@@ -163,6 +165,14 @@ def kaiming_(network: nn.Module, slope: float | None) -> None:
             nn.init.normal_(layer.weight, 0.0, gain * math.sqrt(meeting / fan_in))
             if layer.bias is not None:
                 nn.init.zeros_(layer.bias)
+
+
+def as_output(x: Tensor, output: str) -> Tensor:
+    """The last layer's values as one of `OUTPUTS`, float32.
+
+    Tanh in float32: near +-1 bfloat16 has steps of 0.004, and L1's gradient would vanish on rounding.
+    """
+    return torch.tanh(full_precision(x)) if output == "image" else full_precision(x)
 
 
 def full_precision(x: Tensor) -> Tensor:

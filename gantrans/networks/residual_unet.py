@@ -6,16 +6,16 @@ larger rates than a plain chain of strided convolutions. Skips are added, not co
 `benchmarks/translation.py` compares the two.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gantrans.config import check_range
+from gantrans.config import ADDED, check_choice, check_range
 from gantrans.errors import ConfigError, DataError
-from gantrans.networks.blocks import full_precision, kaiming_, weights_from
+from gantrans.networks.blocks import OUTPUTS, as_output, kaiming_, weights_from
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class ResidualUNetConfig:
     2**k).
     unshuffle: side of the squares of pixels that are folded into channels; 1 for no folding.
     blocks: residual blocks per level, in the encoder and in the decoder.
+    output: one of `gantrans.networks.blocks.OUTPUTS`.
     """
 
     in_channels: int = 1
@@ -34,10 +35,12 @@ class ResidualUNetConfig:
     multipliers: tuple[int, ...] = (1, 2, 4)
     unshuffle: int = 2
     blocks: int = 1
+    output: str = field(default="image", metadata=ADDED)
 
     def __post_init__(self) -> None:
-        for field in ("in_channels", "out_channels", "base_filters", "unshuffle", "blocks"):
-            check_range(self, field, 1)
+        for name in ("in_channels", "out_channels", "base_filters", "unshuffle", "blocks"):
+            check_range(self, name, 1)
+        check_choice(self, "output", OUTPUTS)
         if not self.multipliers or min(self.multipliers) < 1:
             raise ConfigError(
                 f"ResidualUNetConfig.multipliers is {self.multipliers!r}; give one positive number per level."
@@ -68,7 +71,8 @@ class ResidualBlock(nn.Module):
 class ResidualUNet(nn.Module):
     """Translate an image, pixel for pixel: (B, in, H, W) in [-1, 1] -> (B, out, H, W) in [-1, 1], float32.
 
-    The same `seed` always gives the same weights.
+    With `output` = "logits": the logit of each class, unbounded. The same `seed` always gives the same
+    weights.
     """
 
     def __init__(self, config: ResidualUNetConfig, seed: int = 0) -> None:
@@ -110,7 +114,7 @@ class ResidualUNet(nn.Module):
         for up, level in zip(reversed(self.up), reversed(self.decoder), strict=True):
             h = level(up(h) + skips.pop())
         h = F.pixel_shuffle(self.exit(F.relu(self.norm(h))), self.config.unshuffle)
-        return torch.tanh(full_precision(h))
+        return as_output(h, self.config.output)
 
     def _check(self, x: Tensor) -> None:
         (_, channels, height, width), factor = x.shape, self.config.factor

@@ -5,15 +5,15 @@ positions). There is no convolution but the two linear maps between pixels and t
 a pattern may stand anywhere, has to be learned. The positions are sines, so that a network takes any size.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from gantrans.config import check_choice, check_range
+from gantrans.config import ADDED, check_choice, check_range
 from gantrans.errors import ConfigError, DataError
-from gantrans.networks.blocks import full_precision, weights_from
+from gantrans.networks.blocks import OUTPUTS, as_output, weights_from
 from gantrans.networks.embeddings import sinusoidal_embedding
 
 POSITIONS = ("sinusoidal", "none")
@@ -29,6 +29,7 @@ class VisionTransformerConfig:
     width: numbers per token, a multiple of 4 (sines and cosines of row and column) and of `heads`.
     depth: layers, each with attention of `heads` heads and a two-layer perceptron of 4 * width.
     positions: one of `POSITIONS`; "none": the tokens are an unordered set.
+    output: one of `gantrans.networks.blocks.OUTPUTS`.
     """
 
     in_channels: int = 1
@@ -38,10 +39,12 @@ class VisionTransformerConfig:
     depth: int = 4
     heads: int = 4
     positions: str = "sinusoidal"
+    output: str = field(default="image", metadata=ADDED)
 
     def __post_init__(self) -> None:
-        for field in ("in_channels", "out_channels", "patch", "width", "depth", "heads"):
-            check_range(self, field, 1)
+        for name in ("in_channels", "out_channels", "patch", "width", "depth", "heads"):
+            check_range(self, name, 1)
+        check_choice(self, "output", OUTPUTS)
         check_choice(self, "positions", POSITIONS)
         if self.width % 4 or self.width % self.heads:
             raise ConfigError(
@@ -105,7 +108,7 @@ class VisionTransformer(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens)
         out = self.exit(self.norm(tokens)).transpose(1, 2).unflatten(2, (rows, columns))
-        return torch.tanh(full_precision(F.pixel_shuffle(out, self.config.patch)))
+        return as_output(F.pixel_shuffle(out, self.config.patch), self.config.output)
 
     def _check(self, x: Tensor) -> None:
         (_, channels, height, width), patch = x.shape, self.config.patch

@@ -5,22 +5,23 @@ min(base_filters * 2**k, channel_cap) and the activation at the end of each bloc
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from gantrans.config import check_choice, check_range
+from gantrans.config import ADDED, check_choice, check_range
 from gantrans.errors import ConfigError, DataError
 from gantrans.networks.attention import SelfAttention
 from gantrans.networks.blocks import (
     LEAK,
     NORMS,
+    OUTPUTS,
     UPSAMPLERS,
     DecoderBlock,
     EncoderBlock,
-    full_precision,
+    as_output,
     kaiming_,
     make_upsampler,
     weights_from,
@@ -43,6 +44,7 @@ class UNetConfig:
         attention: positions of `SelfAttention`: 0 is the bottleneck, k the output of decoder block k - 1
             before its concatenation, at size / 2**(n_down - k). (0, 1) are 8 x 8 and 16 x 16 at 256 px.
         gamma_init, fused_attention: see `SelfAttention`.
+        output: one of `gantrans.networks.blocks.OUTPUTS`.
     """
 
     in_channels: int = 1
@@ -63,11 +65,13 @@ class UNetConfig:
     attention: tuple[int, ...] = ()
     gamma_init: float = 0.0
     fused_attention: bool = True
+    output: str = field(default="image", metadata=ADDED)
 
     def __post_init__(self) -> None:
-        for field in ("in_channels", "out_channels", "base_filters", "channel_cap", "head_filters"):
-            check_range(self, field, 1)
+        for name in ("in_channels", "out_channels", "base_filters", "channel_cap", "head_filters"):
+            check_range(self, name, 1)
         check_range(self, "n_down", 2, 10)
+        check_choice(self, "output", OUTPUTS)
         check_choice(self, "upsample", UPSAMPLERS)
         check_choice(self, "kernel_size", (3, 4))
         check_choice(self, "norm", NORMS)
@@ -105,7 +109,8 @@ _ATTENTION_SEED = 2**40
 class UNetGenerator(nn.Module):
     """Translate an image, pixel for pixel: (B, in, H, W) in [-1, 1] -> (B, out, H, W) in [-1, 1], float32.
 
-    Height and width must divide by 2**n_down. The same `seed` always gives the same weights.
+    With `output` = "logits" the last layer has no bounds: (B, out, H, W), the logit of each class. Height and
+    width must divide by 2**n_down. The same `seed` always gives the same weights.
 
     Canonical form: `lessons.lesson04.unet.UNet`; this adds the options of `UNetConfig`, because the lessons
     compare them, initialisation from a seed, and a check of the image's size.
@@ -223,8 +228,7 @@ class UNetGenerator(nn.Module):
                 skip = maps[level] if gains[level] == 1.0 else maps[level] * gains[level]
                 x = torch.cat((x, skip), dim=1)
         x = self.final(x) if self.head is None else self.head(self.final(x, noise))
-        # Tanh in float32: near +-1 bfloat16 has steps of 0.004, and L1's gradient would vanish on rounding.
-        return [*outputs, torch.tanh(full_precision(x))]
+        return [*outputs, as_output(x, self.config.output)]
 
     def _attend(self, position: int, x: Tensor) -> Tensor:
         return self.attention[str(position)](x) if position in self.config.attention else x

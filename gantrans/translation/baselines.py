@@ -12,6 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gantrans.images import grey
+
 Array = NDArray[np.float32]
 Variant = Callable[[Array], NDArray[np.bool_]]
 
@@ -80,17 +82,18 @@ DENOISE_OTSU = tuple(_FILTERS)
 
 
 def denoise(sem: Tensor, variant: str) -> Tensor:
-    """The filter of a `DENOISE_OTSU` variant: (B, 1, H, W) in [0, 1] -> the same shape."""
-    images = [_FILTERS[variant](image) for image in sem[:, 0].cpu().numpy().astype(np.float32)]
+    """The filter of a `DENOISE_OTSU` variant: (B, C, H, W) in [0, 1] -> (B, 1, H, W); colour becomes grey."""
+    images = [_FILTERS[variant](image) for image in grey(sem)[:, 0].cpu().numpy().astype(np.float32)]
     return torch.from_numpy(np.stack(images)[:, None])
 
 
 def segment(sem: Tensor, variant: str) -> Tensor:
-    """Apply one of `BASELINES` to SEM images (B, 1, H, W) in [0, 1]; returns float32 masks of the same
-    shape.
+    """Apply one of `BASELINES` to images (B, C, H, W) in [0, 1]; returns float32 masks (B, 1, H, W).
+
+    Colour is read as grey.
     """
     run = BASELINES[variant]
-    masks = [run(image) for image in sem[:, 0].cpu().numpy().astype(np.float32)]
+    masks = [run(image) for image in grey(sem)[:, 0].cpu().numpy().astype(np.float32)]
     return torch.from_numpy(np.stack(masks)[:, None].astype(np.float32))
 
 
@@ -100,7 +103,7 @@ def choose_baseline(
     """The variant with the highest mean IoU on these (validation) images, and that IoU.
 
     Args:
-        sem, layout: (B, 1, H, W) in [0, 1].
+        sem: (B, C, H, W) in [0, 1]. layout: (B, 1, H, W).
         names: the variants to choose from.
     """
     from gantrans.metrics import iou

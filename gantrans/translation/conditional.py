@@ -94,7 +94,7 @@ class DiffusionGenerator(nn.Module):
             x: (B, C, H, W) in [-1, 1].
             noise: random generator on the device of `x`; equal states give equal draws. None: seed 0.
             steps: network evaluations, 1 up to the steps of the schedule; None: those of the configuration.
-            tiling: of `x`, which is then one extended image, (1, 1, *tiling.extended). The network sees
+            tiling: of `x`, which is then one extended image, (1, C, *tiling.extended). The network sees
                 tiles; their predictions are blended before each step, so that all tiles follow one noise.
 
         Raises:

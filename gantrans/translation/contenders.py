@@ -9,6 +9,7 @@ from dataclasses import replace
 from gantrans.diffusion import DiffusionConfig, SamplerConfig
 from gantrans.networks import DenoiserConfig, VisionTransformerConfig
 from gantrans.training import FitConfig
+from gantrans.translation.classes import ClassesConfig
 from gantrans.translation.conditional import ConditionalDiffusionConfig
 from gantrans.translation.pix2pix import Pix2PixConfig
 
@@ -19,17 +20,26 @@ STEPS = {
     ("grey", "smoke"): 20,
     ("grey", "reduced"): 2400,
     ("grey", "full"): 20_000,
+    ("classes", "smoke"): 20,
+    ("classes", "reduced"): 3000,
+    ("classes", "full"): 20_000,
 }
 
 
-def transformer(kind: str, scale: str) -> tuple[Pix2PixConfig, FitConfig]:
-    """A vision transformer with L1 alone, for a binary or grey target; patches of 8 px at `full`, else 4."""
+def transformer(kind: str, scale: str) -> tuple[Pix2PixConfig | ClassesConfig, FitConfig]:
+    """A vision transformer with L1 alone, for classes with the cross-entropy.
+
+    Its patches are of 8 px at `full`, else of 4.
+    """
     patch, width, depth, lr = {
         "smoke": (4, 16, 2, 2e-3),
         "reduced": (4, 64, 4, 1e-3),
         "full": (8, 256, 8, 3e-4),
     }[scale]
     generator = VisionTransformerConfig(patch=patch, width=width, depth=depth, heads=max(1, width // 32))
+    if kind == "classes":
+        labels = ClassesConfig(replace(generator, out_channels=2, output="logits"), lr_generator=lr)
+        return labels, replace(_one_cycle(kind, scale), monitor="mean_iou")
     task = Pix2PixConfig(generator, None, weight_l1=100.0, lr_generator=lr, betas=(0.9, 0.99))
     monitor = "iou" if kind == "binary" else None
     return task, replace(_one_cycle(kind, scale), monitor=monitor)

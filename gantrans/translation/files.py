@@ -1,15 +1,25 @@
-"""Translate image files; each result is a PNG with the name and size of its input.
+"""Translate image files; each result is a PNG with the name, the size and the depth of its input.
+
+An 8-bit input gives 8 bits, a 16-bit or float one 16 bits, in which white is 65,535; an output file named .tif
+is a TIFF. Grey or colour is what the network gives. Classes are written by their stored values, see
+`write_classes`.
 
 Several answers for an image: NAME.png is their mean, NAME-answer01.png and so on are the answers, and with
 enough of them NAME-low.png and NAME-high.png bound the 90 % interval of each pixel.
 """
 
+from collections.abc import Callable
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from torch import Tensor
 from tqdm.auto import tqdm
 
-from gantrans.data import IMAGE_SUFFIXES, read_image, write_image
+from gantrans.data import IMAGE_SUFFIXES, write_classes, write_image
+from gantrans.data.encoding import Encoding, Side
+from gantrans.data.reading import stored_file, unit_from_stored
+from gantrans.data.writing import depth_of
 from gantrans.errors import DataError
 from gantrans.training import pick_device
 from gantrans.translation.answers import ensemble_interval, fewest_answers
@@ -17,6 +27,7 @@ from gantrans.translation.predictor import Predictor, check_pixel_size
 
 LEVEL = 0.9
 """Probability of the interval that is written beside several answers."""
+Write = Callable[[Path], None]
 
 
 def predict_files(
@@ -27,6 +38,7 @@ def predict_files(
     direction: str | None = None,
     pixel_nm: float | None = None,
     bits: int | None = None,
+    encoding: Encoding | None = None,
     seed: int = 0,
     steps: int | None = None,
     answers: int | None = None,
@@ -44,6 +56,7 @@ def predict_files(
         direction: which of the run's directions; None chooses the only one there is.
         pixel_nm: pixel size of the inputs, checked against the run's.
         bits: used bits of 16-bit inputs, see `read_image`; None: those of the run.
+        encoding: its `white` and the inversion of its inputs count instead of the run's, where stated.
         seed: of the noise; the same for each image.
         steps: network evaluations per draw of a diffusion run.
         answers: number of answers for each image, at least 2; None: one translation.
@@ -61,17 +74,34 @@ def predict_files(
     pairs = _outputs(Path(source), Path(target))
     _refuse_collisions([(path, out) for path, first in pairs for out in _files(first, answers)], overwrite)
     bits = predictor.recipe.data.bits if bits is None else bits
+    side = _side(predictor.recipe.data.encoding, encoding)
     for path, _ in pairs:
-        read_image(path, bits=bits)
+        _read(path, bits, side)
     for folder in {out.parent for _, out in pairs}:
         _make_folder(folder)
     written: list[Path] = []
     for path, out in tqdm(pairs, desc="predict", unit="image", disable=len(pairs) < 8):
-        image, files = read_image(path, bits=bits), _files(out, answers)
-        for file, result in zip(files, _images(predictor, image, seed, answers), strict=True):
-            write_image(file, result)
+        (image, depth), files = _read(path, bits, side), _files(out, answers)
+        for file, write in zip(files, _results(predictor, image, depth, seed, answers), strict=True):
+            write(file)
         written += files
     return written
+
+
+def _side(trained: Encoding, stated: Encoding | None) -> Side:
+    """How inputs are read: as those of the run, which fixes their channels, but for what is stated now."""
+    side = trained.side("input")
+    if stated is None:
+        return side
+    now = stated.side("input")
+    white = side.white if now.white is None else now.white
+    return replace(side, white=white, invert=side.invert or now.invert)
+
+
+def _read(path: Path, bits: int | None, side: Side) -> tuple[Tensor, int]:
+    """An image, (C, H, W) in [0, 1], and the depth of its translation."""
+    stored = stored_file(path)
+    return unit_from_stored(stored, str(path), bits=bits, side=side), depth_of(stored)
 
 
 def _files(out: Path, answers: int | None) -> list[Path]:
@@ -85,8 +115,18 @@ def _files(out: Path, answers: int | None) -> list[Path]:
     return [out.with_name(f"{out.stem}{name}{out.suffix}") for name in names]
 
 
+def _results(predictor: Predictor, image: Tensor, depth: int, seed: int, answers: int | None) -> list[Write]:
+    """What writes each file of one input."""
+    if predictor.labelled:
+        stored = predictor.recipe.data.encoding.classes
+        return [partial(write_classes, numbers=predictor.classes_large(image), stored=stored)]
+    return [
+        partial(write_image, image=result, depth=depth) for result in _images(predictor, image, seed, answers)
+    ]
+
+
 def _images(predictor: Predictor, image: Tensor, seed: int, answers: int | None) -> list[Tensor]:
-    """The translation, (1, H, W) in [0, 1]; or the mean of several answers, they, and their interval."""
+    """The translation, (C, H, W) in [0, 1]; or the mean of several answers, they, and their interval."""
     if answers is None:
         return [predictor.translate_large(image, seed=seed)]
     drawn = predictor.answers_large(image, answers, seed=seed)
@@ -113,8 +153,8 @@ def _outputs(source: Path, target: Path) -> list[tuple[Path, Path]]:
     if not source.exists():
         raise DataError(f"There is no {source}; give an image or a folder of images as --input.")
     into_folder = target.is_dir() or target.suffix == ""
-    if not into_folder and target.suffix.lower() != ".png":
-        raise DataError(f"{target} is not a PNG; results are written as .png, which is lossless.")
+    if not into_folder and target.suffix.lower() not in (".png", ".tif", ".tiff"):
+        raise DataError(f"{target} is no PNG or TIFF; results are written as .png or .tif, without loss.")
     return [(source, target / f"{source.stem}.png" if into_folder else target)]
 
 

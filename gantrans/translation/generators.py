@@ -31,6 +31,11 @@ def build_generator(config: OnePassConfig | ConditionalDiffusionConfig, seed: in
     return UNetGenerator(config, seed) if isinstance(config, UNetConfig) else ResidualUNet(config, seed)
 
 
+def gives_classes(generator: Generator) -> bool:
+    """Whether a network gives the logits of classes rather than an image."""
+    return isinstance(generator, OnePass) and generator.config.output == "logits"
+
+
 def is_varied(generator: Generator) -> bool:
     """Whether two translations of one image can differ: the network draws noise."""
     if isinstance(generator, UNetGenerator):

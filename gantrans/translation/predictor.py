@@ -10,7 +10,7 @@ from gantrans.images import network_from_unit, unit_from_network
 from gantrans.training import load_networks, pick_device
 from gantrans.translation.answers import answer_seeds
 from gantrans.translation.conditional import DiffusionGenerator
-from gantrans.translation.generators import Generator, build_generator, is_varied
+from gantrans.translation.generators import Generator, build_generator, gives_classes, is_varied
 from gantrans.translation.inference import NOISE_SEED, answers_of, draw, translate
 from gantrans.translation.recipes import Recipe, load_recipe
 from gantrans.translation.tiling import Tiling
@@ -71,17 +71,46 @@ class Predictor:
         return is_varied(self.generator)
 
     def translate(self, images: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
-        """(B, 1, H, W) in [0, 1] -> the same shape and range, on the CPU; H and W must suit the network.
+        """(B, C, H, W) in [0, 1] -> (B, C', H, W) in that range, on the CPU; H and W must suit the network.
+
+        Of a run of classes: the probability of each, (B, K, H, W); `classes` has their numbers.
 
         `seed` is that of the noise of a generator that has any: equal seeds give equal images. The
         translation of a diffusion run can be the mean of several answers, see `ConditionalDiffusionConfig`.
         """
         return translate(self.generator, images, seed=seed, steps=self.steps)
 
+    @property
+    def labelled(self) -> bool:
+        """Whether it translates into classes."""
+        return gives_classes(self.generator)
+
+    def classes(self, images: Tensor) -> Tensor:
+        """The most probable class of each pixel, by its number: (B, C, H, W) in [0, 1] -> (B, 1, H, W) uint8.
+
+        `recipe.data.encoding.classes` has the stored value of each number.
+
+        Raises:
+            DataError: the run translates into images.
+        """
+        return self._numbers(self.translate(images))
+
+    def classes_large(self, image: Tensor) -> Tensor:
+        """As `classes`, for one image of any size: (C, H, W) in [0, 1] -> (1, H, W) uint8.
+
+        The probabilities of overlapping tiles are blended, see `translate_large`.
+        """
+        return self._numbers(self.translate_large(image)[None])[0]
+
+    def _numbers(self, probabilities: Tensor) -> Tensor:
+        if not self.labelled:
+            raise DataError("This run translates into images and has no classes; use `translate`.")
+        return probabilities.argmax(1, keepdim=True).to(torch.uint8)
+
     def answers(
         self, images: Tensor, count: int, *, seed: int = NOISE_SEED, steps: int | None = None
     ) -> Tensor:
-        """`count` answers for each image: (B, 1, H, W) in [0, 1] -> (count, B, 1, H, W), on the CPU.
+        """`count` answers for each image: (B, C, H, W) in [0, 1] -> (count, B, C', H, W), on the CPU.
 
         Answer k does not depend on `count`. The first is `translate`'s where that is one draw; else
         `translate` is the mean of the first `recipe.task.answers`.
@@ -97,7 +126,7 @@ class Predictor:
         return torch.stack(drawn)
 
     def translate_large(self, image: Tensor, *, seed: int = NOISE_SEED) -> Tensor:
-        """One image of any size, (1, H, W) in [0, 1], in tiles with half overlap blended by a smooth window.
+        """One image of any size, (C, H, W) in [0, 1], in tiles with half overlap blended by a smooth window.
 
         Tiles have the size of the training images, so that the context of a pixel is as in training. Borders,
         and images smaller than a tile, are extended by reflection. Nothing is rescaled.
@@ -108,7 +137,7 @@ class Predictor:
     def answers_large(
         self, image: Tensor, count: int, *, seed: int = NOISE_SEED, steps: int | None = None
     ) -> Tensor:
-        """`count` answers for one image of any size: (1, H, W) in [0, 1] -> (count, 1, H, W); see `answers`.
+        """`count` answers for one image of any size: (C, H, W) in [0, 1] -> (count, C', H, W); see `answers`.
 
         A diffusion model draws the whole image from one noise; see `DiffusionGenerator.draw`.
         """
@@ -122,7 +151,7 @@ class Predictor:
         return torch.stack([tiling.crop(one).clamp(0.0, 1.0) for one in drawn])
 
     def _large(self, extended: Tensor, tiling: Tiling, seed: int, steps: int | None) -> Tensor:
-        """One draw of an extended image, (1, *tiling.extended) in [0, 1]."""
+        """One draw of an extended image, (C, *tiling.extended) in [0, 1]."""
         if not isinstance(self.generator, DiffusionGenerator):
             return tiling.blend(draw(self.generator, tiling.cut(extended), seed=seed))
         noise = torch.Generator(self.device).manual_seed(seed)

@@ -1,9 +1,7 @@
 """Recipes: data, networks and optimisation by kind of target and scale, and how to train one.
 
-The numbers were chosen by measurement on SEM images and layouts (`benchmarks/translation.py`): at short
-budgets the learning rate has the largest effect. SEM -> layout is nearly deterministic and needs no
-adversarial term; layout -> SEM needs one. A direction that is registered elsewhere gets the recipe of its
-kind of target.
+Their numbers are in `gantrans.translation.presets`. A direction that is registered elsewhere gets the recipe
+of its kind of target.
 """
 
 from contextlib import closing
@@ -14,17 +12,28 @@ from typing import Any
 
 from gantrans.config import check_choice, check_range, from_dict, to_dict
 from gantrans.data import BatchSource, PairedDataset
+from gantrans.data.encoding import Encoding
 from gantrans.directions import direction as registered
 from gantrans.directions import directions
 from gantrans.errors import CheckpointError, ConfigError, DataError
-from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import FitConfig, FitResult, TimeBudget, fit, load_checkpoint
 from gantrans.translation.article import article
 from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
+from gantrans.translation.classes import ClassesConfig, ClassesTask
 from gantrans.translation.conditional import ConditionalDiffusionConfig, ConditionalDiffusionTask
 from gantrans.translation.contenders import diffusion, transformer
 from gantrans.translation.generators import OnePassConfig
 from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
+from gantrans.translation.presets import (
+    BATCH,
+    DATA,
+    PRODUCTION,
+    TRAININGS,
+    Config,
+    check_encoding,
+    style_of,
+    with_channels,
+)
 from gantrans.translation.sizes import check_sizes
 from gantrans.translation.sources import SIMULATED, DataSpec, check_bits, open_folder
 from gantrans.translation.validation import BothValidation, DrawnValidation, Validation
@@ -33,8 +42,7 @@ from gantrans.translation.warm import warm_start_of
 RECIPES = ("default", "transformer", "diffusion", "article")
 """`default` trains one direction with what works best at short budgets, `transformer` a transformer with L1
 alone, `diffusion` a conditional diffusion model; `article` trains both directions."""
-Config = Pix2PixConfig | BidirectionalConfig | ConditionalDiffusionConfig
-TranslationTask = Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask
+TranslationTask = Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask | ClassesTask
 
 
 @dataclass(frozen=True)
@@ -63,13 +71,23 @@ class Recipe:
         return tuple(GENERATORS) if self.direction == BOTH else (self.direction,)
 
     @property
+    def channels(self) -> tuple[int, int]:
+        """Channels of the images that it translates, and of their translations; classes count as one."""
+        return self.data.encoding.channels
+
+    @property
     def one_way(self) -> Pix2PixConfig:
         """The pix2pix task of a training in one direction.
 
         Raises:
-            ConfigError: the recipe trains both, or a diffusion model.
+            ConfigError: the recipe trains both, a diffusion model, or classes.
         """
         check_one_way(self)
+        if isinstance(self.task, ClassesConfig):
+            raise ConfigError(
+                "This run translates into classes and has no pix2pix task; take a run whose targets are "
+                "images."
+            )
         if not isinstance(self.task, Pix2PixConfig):
             raise ConfigError(
                 "This run trained a diffusion model, which has no generator of one evaluation; take a run of "
@@ -104,82 +122,10 @@ class Recipe:
         """Name and configuration of the network that translates in `direction`, which must be one."""
         if isinstance(self.task, ConditionalDiffusionConfig):
             return "generator", self.task
-        if isinstance(self.task, Pix2PixConfig):
+        if isinstance(self.task, Pix2PixConfig | ClassesConfig):
             return "generator", self.task.generator
         name = GENERATORS[self.direction]
         return name, getattr(self.task, f"generator_{name}")
-
-
-def _l1_only(
-    base: int, multipliers: tuple[int, ...], steps: int, lr: float, beta2: float = 0.999
-) -> tuple[Pix2PixConfig, FitConfig]:
-    """Binary target: L1 loss alone, no dropout, one-cycle learning rate, a short memory of Adam's scale."""
-    generator = ResidualUNetConfig(base_filters=base, multipliers=multipliers)
-    task = Pix2PixConfig(generator, None, weight_l1=100.0, lr_generator=lr, betas=(0.5, beta2))
-    return task, FitConfig(
-        steps, channels_last=True, lr_schedule="one_cycle", lr_params={"warmup": 0.15}, monitor="iou"
-    )
-
-
-def _adversarial(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[Pix2PixConfig, FitConfig]:
-    """Grey target: resize-convolution, noise at every level, LSGAN with spectral norm, L1 weight 10.
-
-    No checkpoint is chosen by validation, the last one counts: a lower L1 is a more blurred image.
-    """
-    generator = UNetConfig(
-        base_filters=base, n_down=n_down, dropout=0.0, dropout_blocks=0, upsample="nearest",
-        noise_injection=True, full_resolution_head=True,
-    )  # fmt: skip
-    critic = PatchGANConfig(base_filters=ndf, n_layers=2, spectral_norm=True)
-    task = Pix2PixConfig(generator, critic, weight_l1=10.0, lr_generator=lr, lr_discriminator=lr)
-    return task, FitConfig(steps, channels_last=True, lr_schedule="linear_decay")
-
-
-def _grained(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[Pix2PixConfig, FitConfig]:
-    """As `_adversarial`, with grain that is as strong as the real one and differs between two draws.
-
-    D is not held back: no spectral norm, five times G's rate, logarithmic loss, L1 weight 3; G's weights are
-    averaged over about a hundred steps. Measured at `reduced` (`benchmarks/layout_to_sem.py`).
-    """
-    task, fitting = _adversarial(base, n_down, steps, lr, ndf)
-    critic = PatchGANConfig(base_filters=ndf, n_layers=2)
-    task = replace(
-        task, discriminator=critic, adversarial="non_saturating", weight_l1=3.0, lr_discriminator=5 * lr
-    )
-    return task, replace(fitting, ema_decay=0.99, ema_networks=("generator",))
-
-
-def _production(
-    base: int, n_down: int, steps: int, lr: float, ndf: int, layers: int
-) -> tuple[Pix2PixConfig, FitConfig]:
-    """SEM -> layout: attention U-Net; D with LSGAN, label smoothing, spectral norm, decaying rate."""
-    generator = UNetConfig(base_filters=base, n_down=n_down, dropout_blocks=0, attention=(0, 1))
-    critic = PatchGANConfig(base_filters=ndf, n_layers=layers, spectral_norm=True)
-    task = Pix2PixConfig(
-        generator, critic, real_label=0.9, weight_l1=100.0, buffer=50, lr_generator=lr, lr_discriminator=lr
-    )
-    return task, FitConfig(steps, channels_last=True, lr_schedule="linear_decay", monitor="iou")
-
-
-_PRODUCTION = {
-    "smoke": lambda: _production(8, 3, 20, 1e-3, 8, 2),
-    "reduced": lambda: _production(16, 4, 1500, 1e-3, 16, 2),
-    "full": lambda: _production(48, 5, 20_000, 2e-4, 48, 3),
-}
-_TRAININGS = {
-    ("binary", "smoke"): lambda: _l1_only(8, (1, 2), 20, 2e-3),
-    ("binary", "reduced"): lambda: _l1_only(16, (1, 2, 2, 2), 3000, 8e-3, 0.99),
-    ("binary", "full"): lambda: _l1_only(48, (1, 2, 2, 2, 2), 20_000, 2e-3),
-    ("grey", "smoke"): lambda: _adversarial(8, 3, 20, 5e-4, 8),
-    ("grey", "reduced"): lambda: _grained(16, 4, 2400, 5e-4, 16),
-    ("grey", "full"): lambda: _adversarial(48, 5, 20_000, 2e-4, 48),
-}
-_DATA = {
-    "smoke": DataSpec(size=32, count=64, validation=16),
-    "reduced": DataSpec(size=64, count=2048, validation=128),
-    "full": DataSpec(size=256, pixel_nm=10.0, count=2000, validation=128),
-}
-_BATCH = {"smoke": 4, "reduced": 8, "full": 16}
 
 
 def recipe(
@@ -191,6 +137,7 @@ def recipe(
     seed: int = 0,
     pixel_nm: float | None = None,
     bits: int | None = None,
+    encoding: Encoding | None = None,
 ) -> Recipe:
     """The recipe for a direction, a scale and a source.
 
@@ -200,19 +147,21 @@ def recipe(
         pixel_nm: nm per pixel. None takes the value of a folder's manifest (unknown without one), or the
             pixel size of the scale for simulated images.
         bits: used bits of the 16-bit images of a folder. None takes the value of its manifest.
+        encoding: how else the files of a folder are read; gives the channels of the networks and the classes.
 
     Raises:
-        ConfigError: unknown direction, scale or name, or a recipe that does not train this direction.
+        ConfigError: unknown direction, scale or name, or a recipe that does not train this direction or such
+            images.
         DataError: the source cannot be used.
     """
     _check_fit(name, direction)
-    if (direction not in directions() and direction != BOTH) or scale not in _DATA:
+    if (direction not in directions() and direction != BOTH) or scale not in DATA:
         raise ConfigError(
             f"There is no recipe for direction {direction!r} at scale {scale!r}; directions are "
-            f"{', '.join(directions())}, scales {', '.join(_DATA)}."
+            f"{', '.join(directions())}, scales {', '.join(DATA)}."
         )
     if name == "article":
-        return _recipe(direction, scale, source, *article(scale), seed, pixel_nm, bits)
+        return _recipe(direction, scale, source, *article(scale), seed, pixel_nm, bits, encoding)
     kind = registered(direction).target_kind
     task: Config
     if name == "diffusion":
@@ -220,14 +169,19 @@ def recipe(
     elif name == "transformer":
         task, fitting = transformer(kind, scale)
     else:
-        task, fitting = _TRAININGS[kind, scale]()
-    return _recipe(direction, scale, source, task, fitting, seed, pixel_nm, bits)
+        task, fitting = TRAININGS[style_of(direction), scale]()
+    return _recipe(direction, scale, source, task, fitting, seed, pixel_nm, bits, encoding)
 
 
 def _check_fit(name: str, direction: str) -> None:
     """Raise a `ConfigError` unless the recipe `name` exists and trains `direction`."""
     if name not in RECIPES:
         raise ConfigError(f"There is no recipe {name!r}; choose one of {', '.join(RECIPES)}.")
+    if name == "diffusion" and direction in directions() and registered(direction).target_kind == "classes":
+        raise ConfigError(
+            f"The recipe diffusion draws images and {direction} gives classes; give --recipe default or "
+            "--recipe transformer."
+        )
     if name == "article" and direction != BOTH:
         raise ConfigError(
             f"The recipe article trains both directions at once, not {direction} alone; give "
@@ -244,9 +198,9 @@ def production_recipe(
     scale: str, source: str = "procedural", *, seed: int = 0, pixel_nm: float | None = None
 ) -> Recipe:
     """The recipe of the lessons on operation: SEM -> layout with a discriminator."""
-    if scale not in _PRODUCTION:
-        raise ConfigError(f"There is no production recipe at scale {scale!r}; scales are {', '.join(_DATA)}.")
-    task, fitting = _PRODUCTION[scale]()
+    if scale not in PRODUCTION:
+        raise ConfigError(f"There is no production recipe at scale {scale!r}; scales are {', '.join(DATA)}.")
+    task, fitting = PRODUCTION[scale]()
     return _recipe("sem2layout", scale, source, task, fitting, seed, pixel_nm)
 
 
@@ -259,15 +213,19 @@ def _recipe(
     seed: int,
     pixel_nm: float | None,
     bits: int | None = None,
+    encoding: Encoding | None = None,
 ) -> Recipe:
-    data = _DATA[scale]
+    data = DATA[scale]
     simulated = source in SIMULATED
-    check_bits(source, bits)
-    folder = None if simulated else open_folder(source, pixel_nm, bits)
+    check_bits(source, bits, encoding)
+    folder = None if simulated else open_folder(source, pixel_nm, bits, encoding)
     stated = (data.pixel_nm if pixel_nm is None else pixel_nm) if folder is None else folder.pixel_nm
     used = None if folder is None else folder.bits
-    data = replace(data, source=source, pixel_nm=stated, seed=seed, bits=used)
-    return Recipe(direction, data, task, replace(fitting, seed=seed), _BATCH[scale], seed)
+    read = Encoding() if folder is None else folder.encoding
+    check_encoding(direction, read)
+    task = with_channels(task, read.channels, len(read.classes))
+    data = replace(data, source=source, pixel_nm=stated, seed=seed, bits=used, encoding=read)
+    return Recipe(direction, data, task, replace(fitting, seed=seed), BATCH[scale], seed)
 
 
 def train_recipe(
@@ -289,24 +247,21 @@ def train_recipe(
 
     Raises:
         ConfigError: a network does not fit the size of the pairs.
-        DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
+        DataError, CheckpointError, TrainingError: see `DataSpec.training` and `gantrans.training.fit`.
     """
     budget = TimeBudget(chosen.fit, max_seconds)
     check_sizes(chosen.task, chosen.data.size, chosen.batch_size)
     warm = warm_start_of(build_task(chosen), start, out, resume=resume)
     first = chosen.directions[0]
-    training = chosen.data.training(first)
     validate = validation_of(chosen, chosen.data.validating(first))
-    batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
     chosen.data.check("val", "test")
     make_task = partial(warm.made, build_task, chosen)
-    fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, validate=validate, device=device)
-    extra = {"recipe": to_dict(replace(chosen, fit=fitting)), **kept, **warm.kept}
-    with closing(training):
-        return fit(
-            make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
-            extra=extra, progress=progress, device=device,
-        )  # fmt: skip
+    options: dict[str, Any] = {"out": out, "resume": resume, "validate": validate, "device": device}
+    with closing(chosen.data.training(first)) as training:
+        batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
+        fitting, kept = budget.plan(make_task, batches, **options)
+        extra = {"recipe": to_dict(replace(chosen, fit=fitting)), **kept, **warm.kept}
+        return fit(make_task(), batches, budget.limit(fitting), extra=extra, progress=progress, **options)
 
 
 def build_task(chosen: Recipe) -> TranslationTask:
@@ -315,6 +270,8 @@ def build_task(chosen: Recipe) -> TranslationTask:
         return ConditionalDiffusionTask(chosen.task, chosen.seed)
     if isinstance(chosen.task, BidirectionalConfig):
         return BidirectionalTask(chosen.task, chosen.seed)
+    if isinstance(chosen.task, ClassesConfig):
+        return ClassesTask(chosen.task, chosen.seed)
     return Pix2PixTask(chosen.task, chosen.seed)
 
 

@@ -26,25 +26,25 @@ class Tiling:
         return self.rows[-1] + self.tile, self.columns[-1] + self.tile
 
     def extend(self, image: Tensor) -> Tensor:
-        """(1, height, width) -> (1, *extended)."""
+        """(C, height, width) -> (C, *extended)."""
         return reflect(image, self.margin, *self.extended)
 
     def cut(self, extended: Tensor) -> Tensor:
-        """(1, *extended) -> the tiles, (number of tiles, 1, tile, tile)."""
+        """(C, *extended) -> the tiles, (number of tiles, C, tile, tile)."""
         return torch.stack([extended[:, r : r + self.tile, c : c + self.tile] for r, c in self.places])
 
     def blend(self, tiles: Tensor) -> Tensor:
-        """Tiles as of `cut` -> (1, *extended): where they overlap, their mean weighted by the window."""
+        """Tiles as of `cut` -> (C, *extended): where they overlap, their mean weighted by the window."""
         curve = window(self.tile).to(tiles)
-        total = tiles.new_zeros(1, *self.extended)
-        weight = torch.zeros_like(total)
+        total = tiles.new_zeros(tiles.shape[1], *self.extended)
+        weight = tiles.new_zeros(1, *self.extended)
         for part, (r, c) in zip(tiles, self.places, strict=True):
             total[:, r : r + self.tile, c : c + self.tile] += part * curve
             weight[:, r : r + self.tile, c : c + self.tile] += curve
         return total / weight
 
     def crop(self, extended: Tensor) -> Tensor:
-        """(1, *extended) -> (1, height, width): the image without its extension."""
+        """(C, *extended) -> (C, height, width): the image without its extension."""
         inner = extended[:, self.margin : self.margin + self.height]
         return inner[:, :, self.margin : self.margin + self.width]
 
@@ -56,7 +56,7 @@ def starts(length: int, tile: int) -> Sequence[int]:
 
 
 def reflect(image: Tensor, margin: int, height: int, width: int) -> Tensor:
-    """Extend (1, H, W) by reflection, `margin` at the top and left, to (1, height, width)."""
+    """Extend (C, H, W) by reflection, `margin` at the top and left, to (C, height, width)."""
 
     def index(length: int, total: int) -> Tensor:
         period = max(2 * (length - 1), 1)

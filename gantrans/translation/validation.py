@@ -7,25 +7,34 @@ from gantrans.directions import direction as registered
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import spectrum_error
 from gantrans.translation.bidirectional import GENERATORS, BidirectionalTask
+from gantrans.translation.classes import ClassesTask
 from gantrans.translation.conditional import ConditionalDiffusionTask
 from gantrans.translation.generators import Generator
-from gantrans.translation.inference import draw, mean_scores, translate
+from gantrans.translation.inference import class_scores_of, draw, mean_scores, translate
 from gantrans.translation.pix2pix import Pix2PixTask
+
+Task = Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask | ClassesTask
 
 
 class Validation:
-    """Mean scores of a task's generator on held-out pairs: L1 in [0, 1] and, for a binary target, IoU."""
+    """Mean scores of a task's generator on held-out pairs: L1 in [0, 1] and, for a binary target, IoU.
+
+    For classes: `mean_iou`, `accuracy` and `cross_entropy`.
+    """
 
     def __init__(self, pairs: PairedDataset, direction: str, batch_size: int = 64) -> None:
         self.direction, self.batch_size = direction, batch_size
         self.inputs, self.targets = pairs.roles(direction)
 
-    def __call__(self, task: Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask) -> dict[str, float]:
+    def __call__(self, task: Task) -> dict[str, float]:
         names = registered(self.direction).validation
+        if registered(self.direction).target_kind == "classes":
+            found = class_scores_of(task.generator, self.inputs, self.targets, batch_size=self.batch_size)
+            return {name: float(found.per_image[name].mean()) for name in names}
         return mean_scores(self.outputs(task.generator), unit_from_uint8(self.targets), names)
 
     def outputs(self, generator: Generator) -> Tensor:
-        """What a generator makes of the inputs, (N, 1, S, S) in [0, 1]."""
+        """What a generator makes of the inputs, (N, C, S, S) in [0, 1]."""
         return translate(generator, unit_from_uint8(self.inputs), batch_size=self.batch_size)
 
 
@@ -39,7 +48,7 @@ class DrawnValidation(Validation):
         super().__init__(pairs.subset(range(min(images, len(pairs)))), direction)
         self.steps = steps
 
-    def __call__(self, task: Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask) -> dict[str, float]:
+    def __call__(self, task: Task) -> dict[str, float]:
         chosen, targets = registered(self.direction), unit_from_uint8(self.targets)
         outputs = self.outputs(task.generator)
         scores = mean_scores(outputs, targets, chosen.validation)
@@ -48,7 +57,7 @@ class DrawnValidation(Validation):
         return scores
 
     def outputs(self, generator: Generator) -> Tensor:
-        """One draw for each of the inputs, (N, 1, S, S) in [0, 1]."""
+        """One draw for each of the inputs, (N, C, S, S) in [0, 1]."""
         return draw(generator, unit_from_uint8(self.inputs), batch_size=self.batch_size, steps=self.steps)
 
 

@@ -136,8 +136,8 @@ def test_networks_that_do_not_fit_the_size_of_the_pairs(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, words: str,
     more: tuple[Any]
 ) -> None:  # fmt: skip
-    monkeypatch.setitem(recipes._TRAININGS, ("binary", "smoke"), lambda: (NETWORKS[words], FitConfig(2)))
-    monkeypatch.setitem(recipes._BATCH, "smoke", 1)
+    monkeypatch.setitem(recipes.TRAININGS, ("binary", "smoke"), lambda: (NETWORKS[words], FitConfig(2)))
+    monkeypatch.setitem(recipes.BATCH, "smoke", 1)
     refused(capsys, words, "train", *SMOKE, "--out", tmp_path / "run", *more)
     assert not (tmp_path / "run").exists()
 

@@ -1,0 +1,30 @@
+"""Changes of how a sampler is judged that leave every verdict as it is: for `own_sampler` and `own_four`."""
+
+SAME_VERDICT = {
+    "value.detach()": "no predictor here has a graph",
+    "drop `assert isinstance(": "it tells mypy the type",
+    "-> `(alike.amax(1) < NEAR).any()`": "a truth value in a tensor is one as well",
+    "-> `value.isfinite().all()`": "a truth value in a tensor is one as well",
+    "`alike.amax(1) < NEAR` -> `alike.amax(1) <= NEAR`": "no share of 256 pixels is 0.9",
+    ".double` -> ": "shares of 256 are exact in float32",
+    "`made.float` -> `made.double`": "0 and 1 are exact in any type",
+    "11.4 value.": "0 and 1 are exact in any type",
+    "12.4 value.": "0 and 1 are exact in any type",
+    "4.4 value.": "0 and 1 are exact in any type",
+    "5.4 value.": "0 and 1 are exact in any type",
+    "6.4 value.": "0 and 1 are exact in any type",
+    "13.24 `1` -> `-1`": "of two axes the last is 1",
+    "`value > 0` -> `value >= 0`": "no pixel of a finished image is 0",
+    "draw) > 0` -> ": "no pixel of a finished image is 0",
+    "`known > 0` -> `known >= 0`": "no pixel of the random pictures is 0",
+    "12.46 `0` -> `-1`": "the random pictures are -1 and 1",
+    ".unit() > 0.5` -> ": "clips are 0 and 1",
+    "5.49 `0.5` -> ": "clips are 0 and 1",
+    "16.52 `1` -> `2`": "no input has two images",
+    "`alike.argmax` -> `alike.argmin`": "which picture it is does not count, only whether it is one",
+    "15.29 `1` -> ": "one picture for all is found along either axis",
+    "-> `counts.double().mean()`": "a tensor of one number counts as a number",
+    "-> `ALPHA_BARS`": "no known answer changes them",
+    "-> `x.shape`": "a shape is a tuple",
+}
+"""Parts of mutants' names, with reasons; see `Exercise.equivalent`."""
