@@ -14,6 +14,7 @@ from typing import Annotated, Any
 import typer
 
 from gantrans.command_line import clips, compare, data, drift, loop, operate, registry
+from gantrans.command_line.encodings import READING, Stated, stating_encoding
 from gantrans.command_line.first_look import look_first
 from gantrans.command_line.options import (
     MAX_COUNT,
@@ -47,6 +48,7 @@ def _print_json(value: Any) -> None:
 
 
 @app.command()
+@stating_encoding()
 def train(
     direction: TrainDirection,
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
@@ -75,6 +77,7 @@ def train(
     ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    encoding: Stated = None,
     accept: Accept = None,
     device: Device = None,
 ) -> None:
@@ -92,7 +95,7 @@ def train(
 
     chosen = recipe(
         direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm,
-        bits=bits,
+        bits=bits, encoding=encoding,
     )  # fmt: skip
     chosen = replace(chosen, data=replace(chosen.data, accepted=tuple(accept or ())))
     with resumable(out):
@@ -116,6 +119,7 @@ def train(
 
 
 @app.command()
+@stating_encoding()
 def evaluate(
     run: Run,
     source: Source = "procedural",
@@ -129,6 +133,7 @@ def evaluate(
     ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    encoding: Stated = None,
     steps: Steps = None,
     device: Device = None,
     json_output: Json = False,
@@ -138,7 +143,7 @@ def evaluate(
 
     report = evaluate_run(
         run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, bits=bits,
-        steps=steps, device=device,
+        encoding=encoding, steps=steps, device=device,
     )  # fmt: skip
     if json_output:
         _print_json(report.to_dict())
@@ -147,6 +152,7 @@ def evaluate(
 
 
 @app.command()
+@stating_encoding(*READING)
 def predict(
     run: Run,
     input_path: Annotated[Path, typer.Option("--input", help="An image or a folder of images.")],
@@ -154,6 +160,7 @@ def predict(
     direction: PartDirection = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    encoding: Stated = None,
     seed: Annotated[
         int, typer.Option(help="Seed of the noise of a diffusion model or of noise injection.", min=0)
     ] = 0,
@@ -178,7 +185,8 @@ def predict(
     from gantrans.translation import predict_files
 
     done = predict_files(
-        run, input_path, output_path, direction=direction, pixel_nm=pixel_nm, bits=bits, seed=seed,
+        run, input_path, output_path, direction=direction, pixel_nm=pixel_nm, bits=bits,
+        encoding=encoding, seed=seed,
         steps=steps, answers=answers, overwrite=overwrite, device=device,
     )  # fmt: skip
     typer.echo(f"Wrote {len(done)} image{'s' if len(done) != 1 else ''} to {output_path}.")

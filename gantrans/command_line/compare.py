@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from gantrans.command_line.encodings import Stated, stating_encoding
 from gantrans.command_line.options import Bits, Device, FolderDirection, Json, PixelNm, Scale
 
 app = typer.Typer()
@@ -14,6 +15,7 @@ app = typer.Typer()
 
 
 @app.command()
+@stating_encoding()
 def compare(
     source: Annotated[
         str,
@@ -48,6 +50,7 @@ def compare(
     ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    encoding: Stated = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
     device: Device = None,
     json_output: Json = False,
@@ -68,6 +71,7 @@ def compare(
     chosen = Settings(
         source, minutes, tuple(name.strip() for name in methods.split(",")), direction,
         resolve_scale(scale.value), size, seed, seeds, pixel_nm, bits, device,
+        encoding,
     )  # fmt: skip
     with _resumable(out):
         contents = run_comparison(chosen, Wishes(images_per_second, draws), out, resume=resume)

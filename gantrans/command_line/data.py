@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gantrans.command_line.encodings import Stated, stating_encoding
 from gantrans.command_line.options import (
     MAX_COUNT,
     MAX_VALUES,
@@ -101,6 +102,7 @@ def export_feedback(
 
 
 @app.command("import")
+@stating_encoding()
 def import_labels(
     pairs: Annotated[
         Path, typer.Option(help="Folder with input/ and target/, equal names.", show_default=False)
@@ -112,6 +114,7 @@ def import_labels(
     direction: RegistryDirection = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    encoding: Stated = None,
     device: Device = None,
 ) -> None:
     """Record pairs measured elsewhere: the champion translates the inputs, the targets are true labels.
@@ -130,7 +133,9 @@ def import_labels(
     name = chosen(models, direction)
     champion = models.version(name, "champion").name
     predictor = models.predictor(name, champion, pick_device(device))
-    count = import_pairs(Store(store), pairs, predictor, champion, pixel_nm=pixel_nm, bits=bits)
+    count = import_pairs(
+        Store(store), pairs, predictor, champion, pixel_nm=pixel_nm, bits=bits, encoding=encoding
+    )
     typer.echo(
         f"{count} new labels in {store}.\n"
         f"Next: python -m gantrans cycle --registry {registry} --store {store}"
@@ -138,10 +143,12 @@ def import_labels(
 
 
 @app.command("check")
+@stating_encoding()
 def check(
     folder: Annotated[Path, typer.Argument(help="Folder with input/ and target/.", show_default=False)],
     direction: FolderDirection = None,
     bits: Bits = None,
+    encoding: Stated = None,
     accept: Accept = None,
     html: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of the pairs here.", show_default="none")
@@ -159,7 +166,7 @@ def check(
 
     from gantrans.data.check import check_folder
 
-    report = check_folder(folder, direction=direction, bits=bits, accept=accept or ())
+    report = check_folder(folder, direction=direction, bits=bits, encoding=encoding, accept=accept or ())
     if html is not None:
         from gantrans.data.check.page import write_page
 

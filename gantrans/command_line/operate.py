@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from gantrans.command_line.encodings import Stated, stating_encoding
 from gantrans.command_line.options import (
     MAX_COUNT,
     Bits,
@@ -20,6 +21,7 @@ app = typer.Typer()
 
 
 @app.command()
+@stating_encoding()
 def review(
     run: Annotated[Path, typer.Argument(help="Folder of a training run.", show_default=False)],
     source: Source = "procedural",
@@ -33,6 +35,7 @@ def review(
     ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    encoding: Stated = None,
     port: Annotated[int, typer.Option(help="Port of the page; 0: any free port.", min=0, max=65535)] = 8765,
     store: Annotated[
         Path | None, typer.Option(help="SQLite file of the verdicts.", show_default="RUN/review.sqlite")
@@ -61,7 +64,7 @@ def review(
         return
     items = Review.open(
         run, source, direction=direction, split=split.value, count=count, pixel_nm=pixel_nm, bits=bits,
-        seed=None if in_order else seed, device=device,
+        encoding=encoding, seed=None if in_order else seed, device=device,
     )  # fmt: skip
     verdicts = Store(path)
     items.measured(0)  # load slow imports before the first verdict

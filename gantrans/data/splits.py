@@ -77,7 +77,8 @@ def _check_groups(chosen: Mapping[str, str], groups: Mapping[str, str], split_by
         if chosen[other] != chosen[name]:
             raise DataError(
                 f"{by} {other!r} in {chosen[other]} and {name!r} in {chosen[name]}, but both are of the "
-                f"group {group!r} of --split-by {split_by!r}; put a group in one split, or leave out one of the two."
+                f"group {group!r} of --split-by {split_by!r}; put a group in one split, or "
+                "state only one of the two."
             )
 
 
