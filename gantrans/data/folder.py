@@ -154,7 +154,7 @@ class PairedFolder:
         if held != registered(direction).input and (self.classes or len(set(self.encoding.channels)) == 2):
             raise DataError(
                 f"{self.root / MANIFEST} states that the inputs are {held!r} images, the targets of "
-                f"{direction}, but classes or colour are stated of one side; take 'input' out there and state "
+                f"{direction}, but classes or colour are stated of one side; remove the key input and state "
                 "--swap."
             )
         return images, held == images[1]
