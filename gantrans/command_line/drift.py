@@ -36,7 +36,9 @@ Order = Annotated[FileOrder, typer.Option(help="The order of time in a folder: b
 PixelNm = Annotated[float, typer.Option(help="Nanometres per pixel of the images.", min=0.01, max=1e4)]
 Run = Annotated[
     Path | None,
-    typer.Option(help="A run as whose inputs the files are read: bits, white, inverted.", show_default="none"),
+    typer.Option(
+        help="A run as whose inputs the files are read: bits, white, inverted.", show_default="none"
+    ),
 ]
 Size = Annotated[int, typer.Option(help="Side of simulated images in pixels.", min=16, max=2048)]
 

@@ -18,6 +18,7 @@ from gantrans.data.encoding import Side
 from gantrans.data.labels import class_numbers, mask_from_stored
 from gantrans.data.stored import Stored
 from gantrans.errors import DataError
+from gantrans.images import uint8_from_unit
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 BITS = (8, 10, 12, 14, 16)

@@ -142,9 +142,7 @@ def add_new_files(
     """
     known = watched(path)
     new = [image for image in folder_images(folder, order) if image.name not in known]
-    for part in measure_files(
-        new, pixel_nm, detector.config.schema, bits=bits, side=side, progress=progress
-    ):
+    for part in measure_files(new, pixel_nm, detector.config.schema, bits=bits, side=side, progress=progress):
         detector.update(part)
     if new:
         detector.save(path)

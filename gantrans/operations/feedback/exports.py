@@ -173,7 +173,11 @@ def _write_pairs(
         "pixel_nm": pixel_nm,
         "source": "feedback",
         "family": {pair.prediction: pair.origin for pair in pairs},
-        **{name: value for name, value in to_dict(encoding).items() if name in ("colour", "classes") and value},
+        **{
+            name: value
+            for name, value in to_dict(encoding).items()
+            if name in ("colour", "classes") and value
+        },
     }
     about = {
         pair.prediction: {"target": pair.origin, "model": pair.model, "made_at": pair.made_at}

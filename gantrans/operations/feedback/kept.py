@@ -32,7 +32,7 @@ class Picture:
     def of(cls, image: Tensor, depth: int = 8) -> "Picture":
         """(1 or 3, H, W) in [0, 1], rounded to the nearest of `depth` bits, 8 or 16."""
         top = 2**depth - 1
-        whole = (image.detach().cpu().double() * top).round().clamp(0, top).numpy()
+        whole = (image.detach().cpu() * float(top)).round().clamp(0, top).numpy()  # as `write_image` rounds
         values = whole.astype(np.uint8 if depth == 8 else np.uint16)
         return cls(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
 
@@ -133,5 +133,7 @@ def _palette(count: int) -> list[Colour]:
 
 def legend(classes: Sequence[str]) -> list[dict[str, str]]:
     """For a page: the stored value of each class, and its colour as `#rrggbb`."""
-    colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in (class_colours(classes) if classes else ())]
+    colours = [
+        "#{:02x}{:02x}{:02x}".format(*colour) for colour in (class_colours(classes) if classes else ())
+    ]
     return [{"value": value, "colour": colour} for value, colour in zip(classes, colours, strict=True)]

@@ -59,7 +59,9 @@ class Reading:
     @property
     def kept(self) -> Encoding:
         """What describes the pictures in a store: their values are scaled already."""
-        colour = [name for name, side in zip(SIDES, (self.input, self.target), strict=True) if side.channels == 3]
+        colour = [
+            name for name, side in zip(SIDES, (self.input, self.target), strict=True) if side.channels == 3
+        ]
         return Encoding(colour=tuple(colour), classes=self.classes)
 
     def picture(self, output: Tensor, depth: int) -> Picture:

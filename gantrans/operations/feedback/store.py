@@ -161,7 +161,13 @@ class Store(Database):
         return True
 
     def add_label(
-        self, id: str, prediction: str, kind: LabelKind, image: Tensor | Picture, *, made_at: str | None = None
+        self,
+        id: str,
+        prediction: str,
+        kind: LabelKind,
+        image: Tensor | Picture,
+        *,
+        made_at: str | None = None,
     ) -> bool:
         """Record the right output of a prediction; False if label `id` was recorded before.
 

@@ -117,7 +117,13 @@ class Service:
         with self._timed("store", seconds):
             keep_encoding(self.store, direction, model.version, read.kept)
             new = self.store.register(
-                id, direction, model.version, upload.picture, made, seconds=seconds["forward"], pixel_nm=stated_nm
+                id,
+                direction,
+                model.version,
+                upload.picture,
+                made,
+                seconds=seconds["forward"],
+                pixel_nm=stated_nm,
             )
         if not new:  # an equal request was stored during the forward pass
             known = self.store.earlier_prediction(id, direction, upload.picture)
