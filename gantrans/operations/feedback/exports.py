@@ -153,8 +153,8 @@ def _encoding(store: Store, pairs: list[Pair], direction: str) -> Encoding:
     found = {encoding_of(store, direction, model) for model in {pair.model for pair in pairs}}
     if len(found) > 1:
         raise DataError(
-            f"The pairs for {direction} come from models with other colours or classes; export them separately, "
-            "for example by --since."
+            f"The pairs for {direction} come from models with other colours or classes; export them "
+            "separately, for example by --since."
         )
     return found.pop()
 

@@ -1,4 +1,4 @@
-"""Pictures as a store keeps them: grey or colour of 8 or 16 bits, or a mask of classes; their PNGs and names."""
+"""Pictures as a store keeps them: grey or colour of 8 or 16 bits, or a mask of classes."""
 
 import hashlib
 import io
@@ -68,7 +68,7 @@ class Picture:
 
     @cached_property
     def name(self) -> str:
-        """A hash of size, kind and pixels, independent of the encoder; 8-bit grey has no word for its kind."""
+        """A hash of size, kind (none for 8-bit grey) and pixels, independent of the encoder."""
         kind = "classes " if self.palette else f"{self.channels} x {self.depth} "
         head = "{} {} ".format(*self.size) + ("" if kind == "1 x 8 " else kind)
         pixels = self.values.astype(self.values.dtype.newbyteorder("<")).tobytes()

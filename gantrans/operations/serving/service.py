@@ -163,8 +163,8 @@ class Service:
         loaded = [self.model(direction).reading for direction in self.models.directions()]
         if len({(read.bits, read.target) for read in loaded}) > 1:
             raise DataError(
-                f"Prediction {prediction} is not known yet, and the loaded models read labels in several ways; "
-                "send the label after its prediction."
+                f"Prediction {prediction} is not known yet, and the loaded models read labels in several "
+                "ways; send the label after its prediction."
             )
         return loaded[0] if loaded else Reading()
 

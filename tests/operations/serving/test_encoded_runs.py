@@ -1,4 +1,4 @@
-"""Runs in colour, of classes and of 12 bits with a stated white, served, reviewed, corrected and tuned again."""
+"""Runs in colour, of classes and of 12 bits with a stated white: served, reviewed and tuned again."""
 
 import io
 import json
