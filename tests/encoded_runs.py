@@ -1,4 +1,4 @@
-"""Small folders of pairs in colour, of classes and of 12 bits, and runs of 20 steps that were trained on them."""
+"""Small folders of pairs in colour, of classes and of 12 bits, and runs of 20 steps on them."""
 
 from pathlib import Path
 
@@ -49,7 +49,8 @@ def write_folder(root: Path, kind: str) -> Path:
 def train(root: Path, kind: str) -> tuple[Path, Path]:
     """The folder of pairs and the run."""
     direction, encoding = {
-        "colour": ("image2image", COLOUR), "classes": ("image2classes", CLASSES), "white": ("image2mask", WHITE),
+        "colour": ("image2image", COLOUR), "classes": ("image2classes", CLASSES),
+        "white": ("image2mask", WHITE),
     }[kind]  # fmt: skip
     folder = write_folder(root / "pairs", kind)
     chosen = recipe(direction, "smoke", str(folder), encoding=encoding)

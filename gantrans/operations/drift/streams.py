@@ -19,6 +19,7 @@ from gantrans.images import unit_from_uint8
 from gantrans.operations.drift.detector import DriftConfig, DriftDetector, DriftReport
 from gantrans.operations.drift.profile import HistogramSchema, Measured, measure
 from gantrans.operations.drift.windows import FEWEST_CHUNKS
+from gantrans.operations.feedback.sides import PLAIN
 
 ORDERS: dict[str, Callable[[Path], tuple[float | str, ...]]] = {
     "name": lambda path: (path.name,),
@@ -50,7 +51,7 @@ def measure_files(
     schema: HistogramSchema,
     *,
     bits: int | None = None,
-    side: Side = Side(),
+    side: Side = PLAIN,
     progress: bool = True,
 ) -> Iterator[Measured]:
     """Measurements of image files, in their order, in batches of equal sizes; of colour the luma is measured.
@@ -126,7 +127,7 @@ def add_new_files(
     order: str,
     *,
     bits: int | None = None,
-    side: Side = Side(),
+    side: Side = PLAIN,
     progress: bool = True,
 ) -> tuple[DriftReport, int]:
     """Add the images of a folder that were not added before, and save the detector to `path`.
@@ -142,9 +143,7 @@ def add_new_files(
     """
     known = watched(path)
     new = [image for image in folder_images(folder, order) if image.name not in known]
-    for part in measure_files(
-        new, pixel_nm, detector.config.schema, bits=bits, side=side, progress=progress
-    ):
+    for part in measure_files(new, pixel_nm, detector.config.schema, bits=bits, side=side, progress=progress):
         detector.update(part)
     if new:
         detector.save(path)

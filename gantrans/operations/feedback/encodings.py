@@ -1,4 +1,4 @@
-"""What describes the pictures of a model version in a store: channels and classes, noted beside its predictions."""
+"""What describes the pictures of a model version in a store: its channels and classes."""
 
 import json
 from typing import TYPE_CHECKING
@@ -10,8 +10,8 @@ if TYPE_CHECKING:
     from gantrans.operations.feedback.store import Store
 
 TABLE = (
-    "CREATE TABLE IF NOT EXISTS encoding (direction TEXT NOT NULL, model TEXT NOT NULL, stated TEXT NOT NULL, "
-    "PRIMARY KEY (direction, model))"
+    "CREATE TABLE IF NOT EXISTS encoding (direction TEXT NOT NULL, model TEXT NOT NULL, "
+    "stated TEXT NOT NULL, PRIMARY KEY (direction, model))"
 )
 """What `keep_encoding` notes of the models whose pictures are not grey; other versions pass over it."""
 

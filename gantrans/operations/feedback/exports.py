@@ -153,8 +153,8 @@ def _encoding(store: Store, pairs: list[Pair], direction: str) -> Encoding:
     found = {encoding_of(store, direction, model) for model in {pair.model for pair in pairs}}
     if len(found) > 1:
         raise DataError(
-            f"The pairs for {direction} come from models with other colours or classes; export them separately, "
-            "for example by --since."
+            f"The pairs for {direction} come from models with other colours or classes; export them "
+            "separately, for example by --since."
         )
     return found.pop()
 
@@ -173,7 +173,11 @@ def _write_pairs(
         "pixel_nm": pixel_nm,
         "source": "feedback",
         "family": {pair.prediction: pair.origin for pair in pairs},
-        **{name: value for name, value in to_dict(encoding).items() if name in ("colour", "classes") and value},
+        **{
+            name: value
+            for name, value in to_dict(encoding).items()
+            if name in ("colour", "classes") and value
+        },
     }
     about = {
         pair.prediction: {"target": pair.origin, "model": pair.model, "made_at": pair.made_at}

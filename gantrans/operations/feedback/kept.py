@@ -1,4 +1,4 @@
-"""Pictures as a store keeps them: grey or colour of 8 or 16 bits, or a mask of classes; their PNGs and names."""
+"""Pictures as a store keeps them: grey or colour of 8 or 16 bits, or a mask of classes."""
 
 import hashlib
 import io
@@ -32,7 +32,7 @@ class Picture:
     def of(cls, image: Tensor, depth: int = 8) -> "Picture":
         """(1 or 3, H, W) in [0, 1], rounded to the nearest of `depth` bits, 8 or 16."""
         top = 2**depth - 1
-        whole = (image.detach().cpu().double() * top).round().clamp(0, top).numpy()
+        whole = (image.detach().cpu() * float(top)).round().clamp(0, top).numpy()  # as `write_image` rounds
         values = whole.astype(np.uint8 if depth == 8 else np.uint16)
         return cls(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
 
@@ -68,7 +68,7 @@ class Picture:
 
     @cached_property
     def name(self) -> str:
-        """A hash of size, kind and pixels, independent of the encoder; 8-bit grey has no word for its kind."""
+        """A hash of size, kind (none for 8-bit grey) and pixels, independent of the encoder."""
         kind = "classes " if self.palette else f"{self.channels} x {self.depth} "
         head = "{} {} ".format(*self.size) + ("" if kind == "1 x 8 " else kind)
         pixels = self.values.astype(self.values.dtype.newbyteorder("<")).tobytes()
@@ -133,5 +133,7 @@ def _palette(count: int) -> list[Colour]:
 
 def legend(classes: Sequence[str]) -> list[dict[str, str]]:
     """For a page: the stored value of each class, and its colour as `#rrggbb`."""
-    colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in (class_colours(classes) if classes else ())]
+    colours = [
+        "#{:02x}{:02x}{:02x}".format(*colour) for colour in (class_colours(classes) if classes else ())
+    ]
     return [{"value": value, "colour": colour} for value, colour in zip(classes, colours, strict=True)]

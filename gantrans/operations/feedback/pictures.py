@@ -19,8 +19,8 @@ def encode_png(image: Tensor) -> bytes:
 def difference_map(image: Tensor, reference: Tensor) -> Tensor:
     """`image` - `reference` in colour on white: (1 or 3, H, W) in [0, 1] twice -> (3, H, W) in [0, 1].
 
-    Vermilion where the image is brighter, blue where it is darker, white where both are equal. Images in colour
-    are as bright as their luma; where only the hue differs, the strength is the largest difference of a channel.
+    Vermilion where the image is brighter, blue where it is darker, white where both are equal. Images in
+    colour are as bright as their luma; the strength is the largest difference of a channel.
     """
     brighter = grey(image - reference)[0]
     signed = (image - reference).abs().amax(0) * torch.where(brighter < 0, -1.0, 1.0)

@@ -13,6 +13,9 @@ from gantrans.operations.feedback.kept import Picture
 from gantrans.translation import Recipe
 from gantrans.translation.bidirectional import GENERATORS, BidirectionalConfig
 
+PLAIN = Side()
+"""Grey, as it is stored."""
+
 
 @dataclass(frozen=True)
 class Upload:
@@ -31,7 +34,7 @@ class Upload:
 
 
 def upload_of(
-    stored: Stored, name: str, *, bits: int | None = None, side: Side = Side(), option: str = "--bits "
+    stored: Stored, name: str, *, bits: int | None = None, side: Side = PLAIN, option: str = "--bits "
 ) -> Upload:
     """A decoded image as a run reads one side of its pairs; arguments and errors as of `unit_from_stored`."""
     if side.classes:
@@ -48,8 +51,8 @@ class Reading:
     """
 
     bits: int | None = None
-    input: Side = Side()
-    target: Side = Side()
+    input: Side = PLAIN
+    target: Side = PLAIN
 
     @property
     def classes(self) -> tuple[str, ...]:
@@ -59,7 +62,9 @@ class Reading:
     @property
     def kept(self) -> Encoding:
         """What describes the pictures in a store: their values are scaled already."""
-        colour = [name for name, side in zip(SIDES, (self.input, self.target), strict=True) if side.channels == 3]
+        colour = [
+            name for name, side in zip(SIDES, (self.input, self.target), strict=True) if side.channels == 3
+        ]
         return Encoding(colour=tuple(colour), classes=self.classes)
 
     def picture(self, output: Tensor, depth: int) -> Picture:

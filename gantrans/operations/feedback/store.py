@@ -58,8 +58,8 @@ class DamagedPictureError(StoreError):
 
 
 class Store(Database):
-    """See the module's text. Images, (1 or 3, H, W) in [0, 1], are stored as 8-bit PNG, equal ones once; those of
-    16 bits and masks of classes are given as a `Picture`.
+    """See the module's text. Images, (1 or 3, H, W) in [0, 1], are stored as 8-bit PNG, equal ones once;
+    those of 16 bits and masks of classes are given as a `Picture`.
 
     Raises:
         StoreError: see `Database`.
@@ -161,7 +161,13 @@ class Store(Database):
         return True
 
     def add_label(
-        self, id: str, prediction: str, kind: LabelKind, image: Tensor | Picture, *, made_at: str | None = None
+        self,
+        id: str,
+        prediction: str,
+        kind: LabelKind,
+        image: Tensor | Picture,
+        *,
+        made_at: str | None = None,
     ) -> bool:
         """Record the right output of a prediction; False if label `id` was recorded before.
 

@@ -147,8 +147,8 @@ def _notes(
     ]
     if unusable:
         notes.append(
-            f"{unusable} of them are left out: damaged in the store, smaller than the network's tile, or of other "
-            "channels or classes."
+            f"{unusable} of them are left out: damaged in the store, smaller than the network's tile, or of "
+            "other channels or classes."
         )
     if warning := self_training(taught):
         notes.append(warning)
@@ -197,7 +197,7 @@ def load_pairs(
     if not names:
         raise DataError(
             f"None of the {len(pairs)} labelled images of {store.path} in one half of the layouts has "
-            f"{size} x {size} px and the channels and classes that the network needs; label more, or larger ones."
+            f"{size} x {size} px, channels and classes as the network needs; label more, or larger ones."
         )
     found = PairedDataset(
         torch.stack(inputs), torch.stack(targets), ["labels"] * len(names), data.pixel_nm, names,

@@ -102,8 +102,8 @@ def check_alike(champion: Recipe, challenger: Recipe) -> None:
     known, other = champion.data.encoding, challenger.data.encoding
     if (known.channels, known.classes) != (other.channels, other.classes):
         raise DataError(
-            f"The champion has {_described(champion)}, but the challenger {_described(challenger)}; compare two "
-            "models of equal channels and classes."
+            f"The champion has {_described(champion)}, but the challenger {_described(challenger)}; compare "
+            "two models of equal channels and classes."
         )
 
 

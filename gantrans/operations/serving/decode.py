@@ -12,7 +12,7 @@ from gantrans.data.decoding import FORMATS, stored_values
 from gantrans.data.encoding import Side
 from gantrans.data.reading import BITS
 from gantrans.errors import DataError
-from gantrans.operations.feedback.sides import Upload, upload_of
+from gantrans.operations.feedback.sides import PLAIN, Upload, upload_of
 
 __all__ = ["BITS", "FORMATS", "MAX_PIXELS", "DecodeError", "Upload", "decode", "read_upload"]
 
@@ -29,7 +29,7 @@ def decode(
     *,
     bits: int | None = None,
     run_bits: int | None = None,
-    side: Side = Side(),
+    side: Side = PLAIN,
     max_pixels: int = MAX_PIXELS,
 ) -> Tensor:
     """The image of `read_upload`."""
@@ -41,7 +41,7 @@ def read_upload(
     *,
     bits: int | None = None,
     run_bits: int | None = None,
-    side: Side = Side(),
+    side: Side = PLAIN,
     max_pixels: int = MAX_PIXELS,
 ) -> Upload:
     """Read PNG, JPEG, TIFF or BMP bytes as a run reads one side of its pairs.

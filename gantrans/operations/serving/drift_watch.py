@@ -50,7 +50,10 @@ class DriftWatch:
         self._lock = threading.RLock()
 
     def observe(self, direction: str, image: Tensor, pixel_nm: float | None) -> None:
-        """Add the next input, of colour its luma (a change of hue alone is not seen); the state is saved every `SAVE_EVERY` images."""
+        """Add the next input; the state is saved every `SAVE_EVERY` images.
+
+        Of colour the luma is measured: a change of hue alone does not show.
+        """
         if direction not in self.detectors:
             return
         with self._lock:

@@ -198,7 +198,7 @@ def with_reference(rows: list[dict[str, Any]], chosen: dict[str, str]) -> dict[s
 
 
 def qualities(direction: str) -> tuple[str, ...]:
-    """Which of `QUALITIES` are among the metrics of a direction; those of images for one that is not registered."""
+    """Those of `QUALITIES` that a direction has; those of images for one that is not registered."""
     if direction not in directions():
         return IMAGE_QUALITIES
     metrics = registered(direction).metrics

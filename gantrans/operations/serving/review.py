@@ -37,8 +37,8 @@ _READER = DENOISE_OTSU[1]
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One item on the page, images (1 or 3, H, W) in [0, 1]; output and reference of classes have their numbers,
-    (1, H, W) uint8.
+    """One item on the page, images (1 or 3, H, W) in [0, 1]; of classes, output and reference are their
+    numbers, (1, H, W) uint8.
 
     `geometry` and `truth` are compared by EPE and outlines: binary targets themselves, or what can be read
     back from grey ones; None if neither input nor target is binary.
@@ -219,12 +219,12 @@ def _outline(image: Tensor | None) -> str:
 def _check_pairs(pairs: PairedDataset, recipe: Recipe, source: str) -> None:
     """Raise a `DataError` unless a run can translate the inputs of some pairs, and its outputs be compared."""
     given, right = pairs.roles(recipe.direction)
-    if (given.shape[1], right.shape[1]) != recipe.channels or pairs.classes != recipe.data.encoding.classes:
+    classes, trained = (", ".join(known) or "none" for known in (pairs.classes, recipe.data.encoding.classes))
+    if (given.shape[1], right.shape[1]) != recipe.channels or classes != trained:
         raise DataError(
-            f"The pairs of {source} have {given.shape[1]} and {right.shape[1]} channels and "
-            f"{f'the classes {", ".join(pairs.classes)}' if pairs.classes else 'no classes'}, but the run was "
-            f"trained with {recipe.channels[0]} and {recipe.channels[1]} and "
-            f"{', '.join(recipe.data.encoding.classes) or 'no classes'}; state the same colour and classes."
+            f"The pairs of {source} have {given.shape[1]} and {right.shape[1]} channels (classes: {classes}), "
+            f"but the run was trained with {recipe.channels[0]} and {recipe.channels[1]} (classes: {trained}); "
+            "state the same colour and classes."
         )
 
 

@@ -117,7 +117,13 @@ class Service:
         with self._timed("store", seconds):
             keep_encoding(self.store, direction, model.version, read.kept)
             new = self.store.register(
-                id, direction, model.version, upload.picture, made, seconds=seconds["forward"], pixel_nm=stated_nm
+                id,
+                direction,
+                model.version,
+                upload.picture,
+                made,
+                seconds=seconds["forward"],
+                pixel_nm=stated_nm,
             )
         if not new:  # an equal request was stored during the forward pass
             known = self.store.earlier_prediction(id, direction, upload.picture)
@@ -157,8 +163,8 @@ class Service:
         loaded = [self.model(direction).reading for direction in self.models.directions()]
         if len({(read.bits, read.target) for read in loaded}) > 1:
             raise DataError(
-                f"Prediction {prediction} is not known yet, and the loaded models read labels in several ways; "
-                "send the label after its prediction."
+                f"Prediction {prediction} is not known yet, and the loaded models read labels in several "
+                "ways; send the label after its prediction."
             )
         return loaded[0] if loaded else Reading()
 
