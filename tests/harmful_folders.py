@@ -246,7 +246,7 @@ HARMFUL = {
         lambda p: numbers(p, dtype=np.uint16), BINARY, "class-numbers", "refused"
     ),
     "classes as grey values": Case(lambda p: numbers(p, 100), BINARY, "class-numbers", "warning"),
-    "a palette of classes": Case(class_palette, BINARY, "class-colours", "refused"),
+    "a palette of classes": Case(class_palette, BINARY, "class-numbers", "refused"),
     "12 bits in 16-bit files": Case(camera, BINARY, "bits", "refused"),
     "half 12-bit, half 8-bit": Case(half_12_half_8, BINARY, "bits", "refused"),
     "12 bits read as 16, beside 8": Case(

@@ -12,6 +12,7 @@ from pair_folders import HONEST, N, blobs, camera, folder, plain, simulated, whi
 from gantrans.data.alignment import ncc
 from gantrans.data.check import ACCEPTABLE, REFUSED, WARNING, check_folder, copies, displacement, pixels
 from gantrans.data.check.facts import ImageFacts
+from gantrans.data.encoding import Encoding
 from gantrans.errors import ConfigError, DataError
 
 
@@ -70,6 +71,44 @@ def test_stated_bits_settle_what_was_refused(tmp_path: Path) -> None:
     assert found.options == ("--bits", "12")
     assert found.severity == REFUSED
     assert not check_folder(root, bits=12, progress=False).stopping
+
+
+def _applied(options: tuple[str, ...], stated: dict) -> dict:
+    """What is stated of a folder, with the options of a finding."""
+    settled, fields = dict(stated), {}
+    words = iter(options)
+    for word in words:
+        if word == "--swap":
+            fields["swap"] = True
+            continue
+        value = next(words)
+        if word == "--direction":
+            settled["direction"] = value
+        elif word == "--bits":
+            settled["bits"] = int(value)
+        elif word == "--mask-values":
+            fields["mask_values"] = tuple(map(int, value.split(",")))
+        else:
+            fields[word[2:].replace("-", "_")] = tuple(value.split(","))
+    return {**settled, "encoding": Encoding(**fields)}
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "masks stored as 0 and 1", "masks of 0 and 128", "a dark red palette mask", "class numbers",
+        "class numbers in 16-bit files", "classes as grey values", "a palette of classes",
+        "12 bits in 16-bit files", "colours of equal luma", "a colour target turned grey",
+        "input and target exchanged", "layout and SEM exchanged", "grey targets as masks",
+    ],
+)  # fmt: skip
+def test_the_options_of_a_finding_settle_it(name: str, tmp_path: Path) -> None:
+    case = HARMFUL[name]
+    root = case.make(tmp_path / "pairs")
+    found = check_folder(root, progress=False, **case.stated).stopping[0]
+    assert found.options
+    settled = check_folder(root, progress=False, **_applied(found.options, case.stated))
+    assert [(one.name, one.seen) for one in settled.stopping] == []
 
 
 def test_the_option_for_tiles_of_one_picture_keeps_them_together(tmp_path: Path) -> None:

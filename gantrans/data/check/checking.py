@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,10 +13,11 @@ from gantrans.data.check.look import Look, Side, found_kind
 from gantrans.data.check.reader import reader
 from gantrans.data.check.report import Report
 from gantrans.data.encoding import Encoding
-from gantrans.data.folder import MANIFEST, PairedFolder
-from gantrans.directions import Direction, directions, images_of
+from gantrans.data.folder import PairedFolder
+from gantrans.data.reading import Source
+from gantrans.directions import Direction, directions
 from gantrans.directions import direction as registered
-from gantrans.errors import ConfigError, DataError
+from gantrans.errors import ConfigError
 
 Rule = Callable[[Look], Iterator[Finding]]
 RULES: tuple[Rule, ...] = (
@@ -76,9 +76,9 @@ def check_folder(
         ConfigError: `accept` has a name that no warning has.
     """
     accepted = checked_names(accept)
-    folder = PairedFolder(root, bits=bits)
+    folder = PairedFolder(root, bits=bits, encoding=encoding)
     chosen, swapped = _direction(folder, direction)
-    look = _look(folder, chosen, swapped, encoding or Encoding(), size, progress)
+    look = _look(folder, chosen, swapped, size, progress)
     found = [one for rule in RULES for one in rule(look)]
     found = [one.accept() if one.severity == WARNING and one.name in accepted else one for one in found]
     order = {severity: place for place, severity in enumerate(SEVERITIES)}
@@ -105,12 +105,8 @@ def _direction(folder: PairedFolder, name: str | None) -> tuple[Direction | None
     if name is None:
         fitting = [d for d in map(registered, directions()) if d.input == held]
         return (fitting[0] if len(fitting) == 1 else None), False
+    folder.order(name)  # or its sentence
     chosen = registered(name)
-    if held is not None and held not in (chosen.input, chosen.target):
-        raise DataError(
-            f"{folder.root / MANIFEST} states that input/ holds {held!r} images, but {name} translates"
-            f" between {' and '.join(images_of(name))}; choose another direction or correct the file."
-        )
     return chosen, held == chosen.target
 
 
@@ -118,10 +114,10 @@ def _look(
     folder: PairedFolder,
     direction: Direction | None,
     swapped: bool,
-    encoding: Encoding,
     size: int | None,
     progress: bool,
 ) -> Look:
+    encoding = folder.encoding
     sources, names = (folder.inputs, folder.targets), ("input", "target")
     readers = tuple(reader(encoding.side(name), folder.bits) for name in names)
     if swapped:
@@ -149,8 +145,8 @@ def _look(
     )
 
 
-def _loader(sources: list[Any], read: Reader) -> Callable[[int], NDArray[np.uint8]]:
+def _loader(sources: list[Source], read: Reader) -> Callable[[int], NDArray[np.uint8]]:
     def load(index: int) -> NDArray[np.uint8]:
-        return read(sources[index])[2]().grey
+        return read(sources[index]).read().grey
 
     return load

@@ -16,6 +16,7 @@ from tqdm.auto import tqdm
 from gantrans.data.check import pixels
 from gantrans.data.check.displacement import Maps, correlations
 from gantrans.data.check.pixels import Bytes, Colour, Floats, Words
+from gantrans.data.reading import Source
 from gantrans.errors import DataError
 
 WORKERS = 2
@@ -26,18 +27,32 @@ _AHEAD = 16
 
 @dataclass(frozen=True)
 class Seen:
-    """The values of an image in three forms.
+    """An image as it is read.
 
-    stored: as the file has them, (H, W) or (H, W, channels). colour: as 8 bits, (H, W, 3), or None if the
-    file is grey. grey: as the training reads them, 8 bits; luma of colour, numbers of classes.
+    grey: (H, W) as the training reads it; luma of colour, numbers of classes. colour: (H, W, 3), or None if
+    the file is grey.
     """
 
-    stored: NDArray[Any]
     grey: Bytes
     colour: Bytes | None
 
 
-Reader = Callable[[Any], tuple[str, NDArray[Any], Callable[[], Seen]]]
+@dataclass(frozen=True)
+class Opened:
+    """An image as its file stores it, and the function that reads it.
+
+    form: "PNG", "JPEG", "TIFF" or "BMP". stored: (H, W) or (H, W, channels), a palette looked up. named: what
+    options name, the indices of a palette, else the stored values.
+    """
+
+    form: str
+    stored: NDArray[Any]
+    named: NDArray[Any]
+    read: Callable[[], Seen]
+
+
+Reader = Callable[[Source], Opened]
+"""Raises a `DataError` for a file that cannot be decoded, and its `read` for one that is not understood."""
 
 
 @dataclass(frozen=True)
@@ -94,7 +109,7 @@ class PairFacts:
 
 
 def all_facts(
-    pairs: Sequence[tuple[str, str, Any, Any]],
+    pairs: Sequence[tuple[str, str, Source, Source]],
     read_input: Reader,
     read_target: Reader,
     *,
@@ -103,11 +118,11 @@ def all_facts(
 ) -> list[PairFacts]:
     """The facts of (name, split, input, target) pairs, in their order."""
 
-    def one(pair: tuple[str, str, Any, Any]) -> PairFacts:
+    def one(pair: tuple[str, str, Source, Source]) -> PairFacts:
         label, split, first, second = pair
         return pair_facts(label, split, (first, read_input), (second, read_target))
 
-    bar = tqdm(total=len(pairs), desc=f"checking {name}", disable=not progress, delay=2.0)
+    bar = tqdm(total=len(pairs), desc=f"checking {name}", disable=None if progress else True, delay=2.0)
     found = []
     with _one_thread_each(), ThreadPoolExecutor(WORKERS) as pool, bar:
         for facts in _in_order(pool, one, pairs):
@@ -137,7 +152,9 @@ def _one_thread_each() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def pair_facts(name: str, split: str, first: tuple[Any, Reader], second: tuple[Any, Reader]) -> PairFacts:
+def pair_facts(
+    name: str, split: str, first: tuple[Source, Reader], second: tuple[Source, Reader]
+) -> PairFacts:
     """Read and measure both images of a pair."""
     (one, seen), (other, shown) = (_image_facts(*side) for side in (first, second))
     if seen is None or shown is None:
@@ -173,15 +190,16 @@ def _same(one: _Measured, other: _Measured) -> bool:
     return np.array_equal(first.grey, second.grey)
 
 
-def _image_facts(source: Any, read: Reader) -> tuple[ImageFacts, _Measured | None]:
-    path = Path(getattr(source, "path", source))
+def _image_facts(source: Source, read: Reader) -> tuple[ImageFacts, _Measured | None]:
+    path = source.path
     try:
-        form, stored, as_read = read(source)
+        opened = read(source)
     except DataError as error:
         return ImageFacts(path, str(error)), None
-    values, shares = _values(stored)
+    stored = opened.stored
+    values, shares = _values(opened.named)
     known: dict[str, Any] = {
-        "form": form,
+        "form": opened.form,
         "size": (stored.shape[1], stored.shape[0]),
         "dtype": str(stored.dtype),
         "channels": 1 if stored.ndim == 2 else stored.shape[2],
@@ -191,7 +209,7 @@ def _image_facts(source: Any, read: Reader) -> tuple[ImageFacts, _Measured | Non
         "shares": shares,
     }
     try:
-        seen = as_read()
+        seen = opened.read()
     except DataError as error:
         return ImageFacts(path, str(error), **known), None
     edges, inner = pixels.edges(seen.grey), pixels.inner_levels(seen.grey)

@@ -1,51 +1,48 @@
 """Reading an image once: the values that its file stores, and what a training makes of them."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from gantrans.data.check.facts import Reader, Seen
-from gantrans.data.decoding import stored_values
+from gantrans.data.check.facts import Opened, Reader, Seen
+from gantrans.data.check.pixels import LUMA, Bytes
 from gantrans.data.encoding import Side
-from gantrans.data.reading import unit_from_stored
+from gantrans.data.reading import Source, pixels_from_stored, stored_file
 from gantrans.data.stored import Stored
 from gantrans.errors import DataError
-from gantrans.images import uint8_from_unit
 
 
 def reader(side: Side, bits: int | None) -> Reader:
-    """A function that reads the images of one side: format, stored values, and how to go on."""
+    """A function that reads the images of one side."""
 
-    def read(path: Path) -> tuple[str, NDArray[Any], Any]:
-        data = _bytes(path)
-        stored = stored_values(data, str(path))
+    def read(source: Source) -> Opened:
+        stored = stored_file(source)
         if stored.values.size == 0:
-            raise DataError(f"{path} has no pixels (shape {stored.values.shape}).")
-        form = "JPEG" if data[:2] == b"\xff\xd8" else path.suffix[1:].upper().replace("TIF", "TIFF")[:4]
-        return form, stored.values, lambda: _seen(stored, path, bits)
+            raise DataError(f"{source} has no pixels (shape {stored.values.shape}).")
+        stated = stored.values if stored.indices is None else stored.indices
+        return Opened(
+            _form(source.path), stored.values, stated, lambda: _seen(stored, str(source), bits, side)
+        )
 
     return read
 
 
-def _bytes(path: Path) -> bytes:
-    try:
-        data = path.read_bytes()
-    except OSError as error:
-        raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
-    if not data:
-        raise DataError(f"{path} is empty (0 bytes); copy it again.")
-    return data
+def _form(path: Path) -> str:
+    with path.open("rb") as file:
+        begin = file.read(2)
+    forms = {b"\xff\xd8": "JPEG", b"\x89P": "PNG", b"BM": "BMP"}
+    return forms.get(begin, "TIFF")
 
 
-def _seen(stored: Stored, path: Path, bits: int | None) -> Seen:
-    grey = uint8_from_unit(unit_from_stored(stored, str(path), bits=bits))[0].numpy()
-    return Seen(stored.values, grey, _coloured(stored.values))
+def _seen(stored: Stored, name: str, bits: int | None, side: Side) -> Seen:
+    read = pixels_from_stored(stored, name, bits=bits, side=side).numpy()
+    grey = read[0] if len(read) == 1 else np.rint(read.transpose(1, 2, 0) @ LUMA).astype(np.uint8)
+    return Seen(grey, None if side.classes else _coloured(stored))
 
 
-def _coloured(values: NDArray[Any]) -> NDArray[np.uint8] | None:
+def _coloured(stored: Stored) -> Bytes | None:
     """The colours of an image in 8 bits; None if its channels are equal or there is only one."""
+    values = stored.values
     if values.ndim != 3 or values.shape[2] < 3:
         return None
     colour = values[..., :3]
@@ -53,6 +50,6 @@ def _coloured(values: NDArray[Any]) -> NDArray[np.uint8] | None:
         colour = colour >> 8
     elif np.issubdtype(colour.dtype, np.floating):
         colour = colour * 255
-    colour = colour.astype(np.uint8)
-    plain = (colour[..., 0] == colour[..., 1]).all() and (colour[..., 1] == colour[..., 2]).all()
-    return None if plain else colour
+    eight = colour.astype(np.uint8)
+    plain = (eight[..., 0] == eight[..., 1]).all() and (eight[..., 1] == eight[..., 2]).all()
+    return None if plain else eight
