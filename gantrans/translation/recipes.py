@@ -241,7 +241,8 @@ def _check_sides(folder: PairedFolder, direction: str) -> None:
     if folder.encoding.side("input") != Side() or folder.encoding.side("target") != Side():
         raise ConfigError(
             f"{folder.root} holds the targets of {direction} in input/, and what is stated of its images "
-            "depends on the side; exchange input/ and target/ and correct pairs.json, or train the other direction."
+            "depends on the side; exchange input/ and target/ and correct pairs.json, or train the other "
+            "direction."
         )
 
 
