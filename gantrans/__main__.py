@@ -13,8 +13,10 @@ from typing import Annotated, Any
 import typer
 
 from gantrans.command_line import clips, compare, data, drift, loop, operate, registry
+from gantrans.command_line.first_look import look_first
 from gantrans.command_line.options import (
     MAX_COUNT,
+    Accept,
     Bits,
     Device,
     EvaluationSplit,
@@ -72,9 +74,10 @@ def train(
     ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    accept: Accept = None,
     device: Device = None,
 ) -> None:
-    """Train a translator.
+    """Train a translator. A folder of pairs is checked first, as by `data check`.
 
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
 
@@ -84,13 +87,17 @@ def train(
     """
     from gantrans.scales import resolve_scale
     from gantrans.translation import Pix2PixConfig, diagnose, diagnose_both, recipe, train_recipe
+    from gantrans.translation.warm import origin_of
 
     chosen = recipe(
         direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm,
         bits=bits,
     )  # fmt: skip
     with resumable(out):
+        chosen = look_first(chosen, accept, resolve_scale(scale.value))
         result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device, start=start)
+    if origin := origin_of(out):
+        typer.echo(str(origin))
     further = ""
     if direction == "both":
         for one, found in diagnose_both(result.history).items():

@@ -17,12 +17,12 @@ def image_size(path: str | Path) -> tuple[int, int] | None:
     """(height, width) in pixels of a PNG, TIFF, JPEG or BMP file; nothing is decoded.
 
     None where the header does not give a size that the decoder accepts: damaged, too large, another format.
-    The decoder then says what is wrong.
+    The error of the decoder then has the reason.
     """
     try:
         with Path(path).open("rb") as file:
             height, width = _size(file)
-    except Exception:  # damaged bytes can raise any; the decoder, which reads all of them, has the sentence
+    except Exception:  # damaged bytes can raise any; the error of the decoder has the reason
         return None
     return (height, width) if min(height, width) > 0 and height * width <= MAX_PIXELS else None
 

@@ -126,7 +126,7 @@ def _next_batches(run: Run, stream: Iterator[Batch]) -> list[Batch]:
     try:
         return [next(stream) for _ in range(run.config.accumulate)]
     except DataError as error:
-        if run.out is None or run.step == 0:
+        if run.out is None or run.step == 0 or run.processes.world > 1:
             raise
         run.save("last.pt")
         raise DataError(

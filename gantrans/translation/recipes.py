@@ -269,24 +269,21 @@ def train_recipe(
 
     Raises:
         ConfigError: a network does not fit the size of the pairs.
-        DataError, CheckpointError, TrainingError: see `DataSpec.pairs` and `gantrans.training.fit`.
+        DataError, CheckpointError, TrainingError: see `DataSpec.training` and `gantrans.training.fit`.
     """
     budget = TimeBudget(chosen.fit, max_seconds)
     check_sizes(chosen.task, chosen.data.size, chosen.batch_size)
     warm = warm_start_of(build_task(chosen), start, out, resume=resume)
     first = chosen.directions[0]
-    training = chosen.data.training(first)
     validate = validation_of(chosen, chosen.data.validating(first))
-    batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
     chosen.data.check("val", "test")
     make_task = partial(warm.made, build_task, chosen)
-    fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, validate=validate, device=device)
-    extra = {"recipe": to_dict(replace(chosen, fit=fitting)), **kept, **warm.kept}
-    with closing(training):
-        return fit(
-            make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
-            extra=extra, progress=progress, device=device,
-        )  # fmt: skip
+    options: dict[str, Any] = {"out": out, "resume": resume, "validate": validate, "device": device}
+    with closing(chosen.data.training(first)) as training:
+        batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
+        fitting, kept = budget.plan(make_task, batches, **options)
+        extra = {"recipe": to_dict(replace(chosen, fit=fitting)), **kept, **warm.kept}
+        return fit(make_task(), batches, budget.limit(fitting), extra=extra, progress=progress, **options)
 
 
 def build_task(chosen: Recipe) -> TranslationTask:

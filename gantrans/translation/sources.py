@@ -31,6 +31,7 @@ class DataSpec:
     layer: SKY130 layer.
     bits: used bits of the 16-bit images of a folder, see `gantrans.data.read_image`; None: none stated.
     encoding: what else is stated of how the images of a folder are read.
+    accepted: the warnings of the check of a folder that its owner accepted.
     """
 
     source: str = "procedural"
@@ -43,6 +44,7 @@ class DataSpec:
     seed: int = 0
     bits: int | None = field(default=None, metadata=ADDED)
     encoding: Encoding = field(default=Encoding(), metadata=ADDED)
+    accepted: tuple[str, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_range(self, "size", 16, 2048)

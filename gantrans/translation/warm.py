@@ -37,7 +37,7 @@ T = TypeVar("T", bound=Task)
 
 @dataclass(frozen=True)
 class BegunFrom:
-    """Where the first weights of a run came from.
+    """The origin of the first weights of a run.
 
     run: the other run as it was stated. step: of its checkpoint. networks: those that were taken, the
     others began at random. sha256: of their weights.
@@ -47,6 +47,9 @@ class BegunFrom:
     step: int
     networks: tuple[str, ...]
     sha256: str
+
+    def __str__(self) -> str:
+        return f"Begun with the weights of {self.run} at its step {self.step} ({', '.join(self.networks)})."
 
 
 class WarmStart:
@@ -88,8 +91,10 @@ def warm_start_of(task: Task, start: Path | None, out: Path | None, *, resume: b
     """
     if not resume or out is None:
         return WarmStart(None, {}) if start is None else _read(task, start)
-    origin = _stored(out)
-    if start is not None and (origin is None or Path(origin.run) != Path(start)):
+    if not any((out / name).exists() for name in ("last.pt", "config.json")):
+        return WarmStart(None, {})  # `fit` says that there is no run to resume
+    origin = origin_of(out)
+    if start is not None and (origin is None or Path(origin.run).resolve() != start.resolve()):
         began = "with random weights" if origin is None else f"from {origin.run}"
         raise CheckpointError(f"The run in {out} began {began}, not from {start}; resume it without --from.")
     if origin is None or (out / "last.pt").exists():
@@ -101,6 +106,19 @@ def warm_start_of(task: Task, start: Path | None, out: Path | None, *, resume: b
             "train afresh in another --out."
         )
     return again
+
+
+def origin_of(out: Path) -> BegunFrom | None:
+    """What the run in a folder began with; None for random weights, or if there is no run.
+
+    Raises:
+        CheckpointError: the run cannot be read.
+    """
+    stored = stored_extra(out).get(BEGUN_FROM)
+    try:
+        return None if stored is None else from_dict(BegunFrom, stored)
+    except ConfigError as error:
+        raise CheckpointError(f"{out} does not state what its run began with; train afresh.") from error
 
 
 def _read(task: Task, start: Path) -> WarmStart:
@@ -124,8 +142,9 @@ def _read(task: Task, start: Path) -> WarmStart:
 
 def _described(settings: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     """The configuration of a network within a task's stored configuration."""
-    if "diffusion" in settings:
-        return {key: settings["diffusion"].get(key) for key in _MEANING}
+    diffusion = settings.get("diffusion")
+    if isinstance(diffusion, Mapping):
+        return {key: diffusion.get(key) for key in _MEANING}
     found = settings.get(_CONFIGURED.get(name, name))
     return found if isinstance(found, Mapping) else {}
 
@@ -140,15 +159,6 @@ def _check_equal(start: Path, name: str, theirs: Mapping[str, Any], ours: Mappin
             f"({'; '.join(found[:_MOST_NAMED] + more)}); give a run of the same recipe and scale, or leave "
             "out --from."
         )
-
-
-def _stored(out: Path) -> BegunFrom | None:
-    """What the run in a folder began with; None for random weights, or if there is no run."""
-    stored = stored_extra(out).get(BEGUN_FROM)
-    try:
-        return None if stored is None else from_dict(BegunFrom, stored)
-    except ConfigError as error:
-        raise CheckpointError(f"{out} does not state what its run began with; train afresh.") from error
 
 
 def _digest(networks: Mapping[str, Mapping[str, Tensor]]) -> str:

@@ -4,6 +4,7 @@ from itertools import combinations
 
 import pytest
 import torch
+from cut import cut_texts
 
 from gantrans.errors import DataError
 from gantrans.metrics import rule_valid
@@ -175,6 +176,21 @@ def test_the_network_of_the_exported_file_follows_the_order_of_words():
     assert [name for name, weight in net.named_parameters() if not weight.grad.any()] == []
     with pytest.raises(SystemExit):
         _sentences.encode(["four jogs"], vocabulary, 8)
+
+
+def test_no_caption_is_cut_off():
+    """Of four lines above a clip, and of five below it."""
+    asked = Layout(2, "vertical", 60, 1, 0)
+    drawn = draw_all([asked, Layout(3, "horizontal", 80, 0, 2)] * 3, 0)
+    assert max(len(figures.difference(asked, layout)) for layout in captions.read(drawn)) == 5
+    long = "two horizontal wires, 80 nm wide with two bends and two contacts"
+    for figure in (
+        figures.captions_figure(drawn, [long, "one line"] * 3),
+        figures.captions_figure(drawn, ["one line"] * 6),
+        figures.prompt_figure(drawn, asked, "two lines"),
+        figures.prompt_figure(drawn[:1].expand(6, -1, -1, -1), asked, "two lines"),
+    ):
+        assert cut_texts(figure) == []
 
 
 def test_figures_say_what_was_read_from_the_clips():

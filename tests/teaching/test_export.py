@@ -3,7 +3,6 @@
 import ast
 import json
 import os
-import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -55,23 +54,6 @@ def alone(packages):
         done = subprocess.run(command, cwd=script.parent, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr[-3000:]
         return done.stdout
-
-    return run
-
-
-@pytest.fixture
-def here(monkeypatch, capsys):
-    """Run a script in its own folder in this process; gives its exit code and what it printed."""
-
-    def run(script, *arguments):
-        monkeypatch.chdir(script.parent)
-        monkeypatch.setattr(sys, "argv", [script.name, *arguments])
-        code = 0
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        except SystemExit as end:
-            code = end.code or 0
-        return code, "".join(capsys.readouterr())
 
     return run
 

@@ -1,9 +1,6 @@
 """The exported comparison: its network is the library's, a second run goes on, a mistake is one sentence."""
 
-import argparse
 import csv
-import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -11,38 +8,8 @@ import torch
 from PIL import Image
 
 from gantrans.networks import Denoiser, DenoiserConfig
-from gantrans.teaching.learner import export
 
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANTRANS_PROGRESS", str(folder / "learner" / "progress.json"))
-        return export.export("my_choice", folder)
-
-
-@pytest.fixture(scope="module")
-def file(script):
-    """The names that the file defines."""
-    return argparse.Namespace(**runpy.run_path(str(script)))
-
-
-@pytest.fixture
-def run(script, tmp_path, monkeypatch, capsys):
-    """Run the file in a folder of its own; gives the exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def go(*arguments):
-        monkeypatch.setattr(sys, "argv", [script.name, *arguments])
-        code = 0
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        except SystemExit as end:
-            code = end.code or 0
-        return code, "".join(capsys.readouterr())
-
-    return go
+EXPORTED = "my_choice"
 
 
 def folder(path, count=20, side=16):

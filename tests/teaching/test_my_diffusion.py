@@ -1,8 +1,6 @@
 """The exported diffusion model: its numbers are the library's, and a mistake ends in one sentence."""
 
 import argparse
-import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -12,27 +10,13 @@ from PIL import Image
 
 from gantrans.diffusion import DiffusionConfig, SamplerConfig, denoiser_model, make_schedule, q_sample, sample
 from gantrans.networks import Denoiser, DenoiserConfig
-from gantrans.teaching.learner import export
 
+EXPORTED = "my_diffusion"
 KINDS = 4
 CONFIG = DiffusionConfig(
     DenoiserConfig(base_filters=16, multipliers=(1, 2, 2), attention=False, classes=KINDS), prediction="x0"
 )
 SCHEDULE = make_schedule("cosine")
-
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANTRANS_PROGRESS", str(folder / "learner" / "progress.json"))
-        return export.export("my_diffusion", folder)
-
-
-@pytest.fixture(scope="module")
-def file(script):
-    """The names that the file defines."""
-    return argparse.Namespace(**runpy.run_path(str(script)))
 
 
 @pytest.fixture
@@ -47,23 +31,6 @@ def networks(file):
     for mine, known in zip(net.parameters(), ours.parameters(), strict=True):
         mine.data = known.detach().clone()
     return net, ours
-
-
-@pytest.fixture
-def run(script, tmp_path, monkeypatch, capsys):
-    """Run the file in a folder of its own; gives the exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def go(*arguments):
-        monkeypatch.setattr(sys, "argv", [script.name, *arguments])
-        code = 0
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        except SystemExit as end:
-            code = end.code or 0
-        return code, "".join(capsys.readouterr())
-
-    return go
 
 
 def seeded(seed=0):

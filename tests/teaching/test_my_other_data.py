@@ -1,48 +1,14 @@
 """The exported file for sounds and captions: it runs alone, and a mistake ends in one sentence."""
 
-import argparse
-import runpy
-import sys
 import wave
 
 import numpy as np
-import pytest
 import torch
 
 from gantrans.teaching.exercises import exercise
-from gantrans.teaching.learner import export
 from lessons.lesson16 import strings
 
-
-@pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANTRANS_PROGRESS", str(folder / "learner" / "progress.json"))
-        return export.export("my_other_data", folder)
-
-
-@pytest.fixture(scope="module")
-def file(script):
-    """The names that the file defines."""
-    return argparse.Namespace(**runpy.run_path(str(script)))
-
-
-@pytest.fixture
-def run(script, tmp_path, monkeypatch, capsys):
-    """Run the file in a folder of its own; gives the exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
-
-    def go(*arguments):
-        monkeypatch.setattr(sys, "argv", [script.name, *arguments])
-        code = 0
-        try:
-            runpy.run_path(str(script), run_name="__main__")
-        except SystemExit as end:
-            code = end.code or 0
-        return code, "".join(capsys.readouterr())
-
-    return go
+EXPORTED = "my_other_data"
 
 
 def write_wav(path, samples, rate=8000, channels=1):

@@ -2,8 +2,6 @@
 sentence."""
 
 import argparse
-import runpy
-import sys
 
 import numpy as np
 import pytest
@@ -11,46 +9,25 @@ import torch
 from PIL import Image
 
 from gantrans.networks import PatchGANConfig, SelfAttention, UNetConfig
-from gantrans.teaching.learner import export
 from gantrans.training import Runtime
 from gantrans.translation import Pix2PixConfig, Pix2PixTask
 from lessons.lesson05.pix2pix import reference_step
 
+EXPORTED = "my_pix2pix"
 WIDTHS = [16, 32, 64, 128]
 UNET = UNetConfig(base_filters=16, n_down=4, channel_cap=128, dropout=0.0)
 CRITIC = PatchGANConfig(base_filters=16, n_layers=2, channel_cap=128)
 
 
-@pytest.fixture(scope="module")
-def script(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("mine")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("GANTRANS_PROGRESS", str(folder / "learner" / "progress.json"))
-        return export.export("my_pix2pix", folder)
-
-
-@pytest.fixture(scope="module")
-def file(script):
-    """The names that the file defines."""
-    return argparse.Namespace(**runpy.run_path(str(script)))
-
-
 @pytest.fixture
-def run(script, tmp_path, monkeypatch, capsys):
-    """Run the file in a folder of its own; gives the exit code and what it printed."""
-    monkeypatch.chdir(tmp_path)
+def run(run, monkeypatch):
+    """As for the other files; `stop_after` kills the run when it stores for that time."""
 
     def go(*arguments, stop_after=None):
-        monkeypatch.setattr(sys, "argv", [script.name, *arguments])
-        code = 0
         with monkeypatch.context() as patch:
             if stop_after:
                 patch.setattr(torch, "save", killing(stop_after))
-            try:
-                runpy.run_path(str(script), run_name="__main__")
-            except SystemExit as end:
-                code = end.code or 0
-        return code, "".join(capsys.readouterr())
+            return run(*arguments)
 
     return go
 

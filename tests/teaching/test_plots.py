@@ -8,6 +8,7 @@ import struct
 import nbformat
 import numpy as np
 import pytest
+from cut import cut_texts
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from PIL import Image
@@ -55,6 +56,17 @@ def test_every_figure_has_words_made_from_its_data_and_fits_a_cell(figures):
     assert "fake -10.0 dB" in plots.alt_text(figures["spectrum"])
     assert "row 3, column 4" in plots.alt_text(figures["alignment"])
     assert "G goes from 3 to 1" in plots.alt_text(figures["curves"])
+
+
+@pytest.mark.parametrize("suptitle", ["", "Two", "Two\nlines"])
+@pytest.mark.parametrize("pixel_nm", [None, 20.0])
+@pytest.mark.parametrize(("columns", "size"), [(2, 1.0), (4, 2.0), (6, 1.35)])
+def test_no_title_of_a_grid_is_cut_off(suptitle, pixel_nm, columns, size):
+    titles = [f"{i}\nof all" if suptitle else f"{i}" for i in range(columns)]
+    for rows in (1, 3):
+        images = [[SQUARE] * columns] * rows
+        figure = plots.image_grid(images, titles, suptitle=suptitle, pixel_nm=pixel_nm, size=size)
+        assert cut_texts(figure) == []
 
 
 def test_number_axes_carry_names_and_units(figures):

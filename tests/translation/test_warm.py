@@ -150,8 +150,9 @@ def test_what_cannot_begin_a_training_is_named_and_nothing_is_written(
 
 def test_the_command_line_states_the_origin_and_refuses_another(capsys, parent: Path, tmp_path: Path) -> None:
     train = ["train", "--direction", "layout2sem", "--scale", "smoke", "--max-seconds", "1e-9"]
-    code, _, error = call(capsys, *train, "--from", parent, "--out", tmp_path / "run")
+    code, out, error = call(capsys, *train, "--from", parent, "--out", tmp_path / "run")
     assert code == 0, error
+    assert f"Begun with the weights of {parent} at its step {STEPS} (generator, discriminator)." in out
     extra = json.loads((tmp_path / "run" / "config.json").read_text())["settings"]["extra"]
     assert extra[BEGUN_FROM]["run"] == str(parent)
     assert extra[BEGUN_FROM]["step"] == STEPS
@@ -163,3 +164,6 @@ def test_the_command_line_states_the_origin_and_refuses_another(capsys, parent: 
     code, _, error = call(capsys, *train, "--from", parent, "--out", tmp_path / "cold", "--resume")
     assert code == 2
     assert "began with random weights" in error
+    code, _, error = call(capsys, *train, "--from", parent, "--out", tmp_path / "none", "--resume")
+    assert code == 2
+    assert "There is no run to resume in" in error

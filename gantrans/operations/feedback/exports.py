@@ -7,12 +7,13 @@ import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 
-from torch import Tensor
-
+from gantrans.config import to_dict
+from gantrans.data.encoding import Encoding
 from gantrans.data.folder import MANIFEST, write_folder
 from gantrans.directions import direction as registered
 from gantrans.errors import DataError
-from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.encodings import encoding_of
+from gantrans.operations.feedback.kept import Picture
 from gantrans.operations.feedback.records import ACCEPTED, ORIGINS, Pair
 from gantrans.operations.feedback.store import Store
 from gantrans.training.checkpoint import write_atomically
@@ -77,14 +78,16 @@ def write_feedback(
 
     Names are the ids of the predictions, so that a pair stays in its split (`hash_split`) in every later
     export. `feedback.json` records the origin of each target and the model version of its prediction. An
-    accepted output of a direction with binary targets is cut at `CUT`; see `self_training`, too.
+    accepted output of a direction with binary targets is cut at `CUT`; see `self_training`, too. `pairs.json`
+    states colour, classes and 16 bits as the folder has them: its values are scaled, so white is the largest.
 
     Args:
         since: ISO 8601, UTC; only pairs labelled or accepted after this time.
         origins: which of `ORIGINS` are written.
 
     Raises:
-        DataError: there is no pair, pairs differ in pixel size, or the folder exists and is not empty.
+        DataError: there is no pair, pairs differ in pixel size, channels or classes, or the folder exists and
+            is not empty.
         DamagedPictureError: a picture was altered; nothing is written.
     """
     pairs = chosen_pairs(store, direction, since=since, origins=origins)
@@ -93,7 +96,9 @@ def write_feedback(
             f"{store.path} holds no reviewed or corrected pair for {direction}"
             f"{f' since {since}' if since else ''}; label or accept predictions first."
         )
-    _write_pairs(store, directory, pairs, direction, _pixel_size(pairs, direction))
+    _write_pairs(
+        store, directory, pairs, direction, _pixel_size(pairs, direction), _encoding(store, pairs, direction)
+    )
     return len(pairs)
 
 
@@ -117,15 +122,15 @@ def self_training(pairs: Sequence[Pair]) -> str | None:
     )
 
 
-def training_target(store: Store, pair: Pair, direction: str) -> Tensor:
-    """The target of a pair, (1, H, W) in [0, 1]; an accepted output of a binary kind is cut at `CUT`.
+def training_target(store: Store, pair: Pair, direction: str) -> Picture:
+    """The target of a pair; an accepted output of a binary kind is cut at `CUT`.
 
     Raises:
         DamagedPictureError: its bytes were altered.
     """
-    target = store.image(pair.target)
+    target = store.picture(pair.target)
     if pair.origin == ACCEPTED and registered(direction).target_kind == "binary":
-        return (target >= CUT).to(target.dtype)
+        return Picture.of((target.unit() >= CUT).float())
     return target
 
 
@@ -143,8 +148,24 @@ def _pixel_size(pairs: list[Pair], direction: str) -> float | None:
     return sizes.pop()
 
 
+def _encoding(store: Store, pairs: list[Pair], direction: str) -> Encoding:
+    """What describes the pictures of all pairs."""
+    found = {encoding_of(store, direction, model) for model in {pair.model for pair in pairs}}
+    if len(found) > 1:
+        raise DataError(
+            f"The pairs for {direction} come from models with other colours or classes; export them separately, "
+            "for example by --since."
+        )
+    return found.pop()
+
+
 def _write_pairs(
-    store: Store, directory: Path, pairs: list[Pair], direction: str, pixel_nm: float | None
+    store: Store,
+    directory: Path,
+    pairs: list[Pair],
+    direction: str,
+    pixel_nm: float | None,
+    encoding: Encoding,
 ) -> None:
     manifest = {
         "format": 1,
@@ -152,6 +173,7 @@ def _write_pairs(
         "pixel_nm": pixel_nm,
         "source": "feedback",
         "family": {pair.prediction: pair.origin for pair in pairs},
+        **{name: value for name, value in to_dict(encoding).items() if name in ("colour", "classes") and value},
     }
     about = {
         pair.prediction: {"target": pair.origin, "model": pair.model, "made_at": pair.made_at}
@@ -161,11 +183,14 @@ def _write_pairs(
     def fill(folder: Path) -> None:
         for kind in ("input", "target"):
             (folder / kind).mkdir()
+        deep = False
         for pair in pairs:
-            (folder / "input" / f"{pair.prediction}.png").write_bytes(store.png(pair.input))
-            target = encode_png(training_target(store, pair, direction))
-            (folder / "target" / f"{pair.prediction}.png").write_bytes(target)
-        (folder / MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", encoding="utf-8")
+            both = store.picture(pair.input), training_target(store, pair, direction)
+            for kind, picture in zip(("input", "target"), both, strict=True):
+                (folder / kind / f"{pair.prediction}.png").write_bytes(picture.png())
+                deep = deep or picture.depth == 16
+        stated = manifest | ({"bits": 16} if deep else {})
+        (folder / MANIFEST).write_text(json.dumps(stated, indent=1) + "\n", encoding="utf-8")
         (folder / "feedback.json").write_text(json.dumps(about, indent=1) + "\n", encoding="utf-8")
 
     write_folder(directory, fill)

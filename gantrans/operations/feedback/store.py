@@ -10,17 +10,17 @@ version that made it.
 import json
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from sqlite3 import Connection
 from typing import Any
 
 from torch import Tensor
 
 from gantrans.errors import DataError
-from gantrans.images import unit_from_uint8
 from gantrans.operations.feedback.database import Database, StoreError
-from gantrans.operations.feedback.intact import DamagedError, intact_pixels, is_corrupt, picture_name
-from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.encodings import TABLE
+from gantrans.operations.feedback.intact import DamagedError, intact_picture, is_corrupt
+from gantrans.operations.feedback.kept import Picture
+from gantrans.operations.feedback.moments import moment_of, now
 from gantrans.operations.feedback.records import (
     KINDS,
     VERDICTS,
@@ -58,7 +58,8 @@ class DamagedPictureError(StoreError):
 
 
 class Store(Database):
-    """See the module's text. Images, (1, H, W) in [0, 1], are stored as 8-bit PNG, equal ones once.
+    """See the module's text. Images, (1 or 3, H, W) in [0, 1], are stored as 8-bit PNG, equal ones once; those of
+    16 bits and masks of classes are given as a `Picture`.
 
     Raises:
         StoreError: see `Database`.
@@ -70,6 +71,7 @@ class Store(Database):
             connection.execute(
                 "CREATE TABLE IF NOT EXISTS reviewer (event TEXT PRIMARY KEY, name TEXT NOT NULL)"
             )
+            connection.execute(TABLE)
 
     def judge(
         self,
@@ -125,8 +127,8 @@ class Store(Database):
         id: str,
         direction: str,
         model: str,
-        input: Tensor,
-        output: Tensor,
+        input: Tensor | Picture,
+        output: Tensor | Picture,
         *,
         seconds: float = 0.0,
         pixel_nm: float | None = None,
@@ -142,23 +144,24 @@ class Store(Database):
         """
         if not _NAME.fullmatch(id):  # ids become file names
             raise DataError(f"{id!r} cannot name a prediction; use letters, digits, - and _.")
-        if input.shape != output.shape:
-            raise DataError(f"Input {tuple(input.shape)} and output {tuple(output.shape)} differ in size.")
+        given, made = _picture(input), _picture(output)
+        if given.size != made.size:
+            raise DataError(f"Input {given.size} and output {made.size} differ in size (height, width).")
         with self.transaction() as connection:
             known = connection.execute(
                 "SELECT direction, input FROM prediction WHERE id = ?", (id,)
             ).fetchone()
             if known:
-                return _same(id, known, (direction, picture_name(input)))
-            content = (direction, model, _put(connection, input), _put(connection, output))
+                return _same(id, known, (direction, given.name))
+            content = (direction, model, _put(connection, given), _put(connection, made))
             connection.execute(
                 "INSERT INTO prediction VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (id, *content, pixel_nm, seconds, _utc(made_at)),
+                (id, *content, pixel_nm, seconds, moment_of(made_at)),
             )
         return True
 
     def add_label(
-        self, id: str, prediction: str, kind: LabelKind, image: Tensor, *, made_at: str | None = None
+        self, id: str, prediction: str, kind: LabelKind, image: Tensor | Picture, *, made_at: str | None = None
     ) -> bool:
         """Record the right output of a prediction; False if label `id` was recorded before.
 
@@ -175,8 +178,9 @@ class Store(Database):
         """
         if kind not in KINDS:
             raise DataError(f"The kind of the label is {kind!r}; choose one of {', '.join(KINDS)}.")
+        picture = _picture(image)
         with self.transaction() as connection:
-            content = (prediction, kind, _put(connection, image))
+            content = (prediction, kind, _put(connection, picture))
             known = connection.execute(
                 "SELECT prediction, kind, image FROM label WHERE id = ?", (id,)
             ).fetchone()
@@ -186,15 +190,15 @@ class Store(Database):
                 "SELECT height, width FROM prediction JOIN image ON sha256 = output WHERE id = ?",
                 (prediction,),
             ).fetchone()
-            if size and size != tuple(image.shape[-2:]):
+            if size and size != picture.size:
                 raise DataError(
-                    f"The label has {image.shape[-1]} x {image.shape[-2]} px but prediction {prediction} has "
+                    f"The label has {picture.size[1]} x {picture.size[0]} px but prediction {prediction} has "
                     f"{size[1]} x {size[0]}; send an image of that size."
                 )
-            connection.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", (id, *content, _utc(made_at)))
+            connection.execute("INSERT INTO label VALUES (?, ?, ?, ?, ?)", (id, *content, moment_of(made_at)))
         return True
 
-    def earlier_prediction(self, id: str, direction: str, input: Tensor) -> Prediction | None:
+    def earlier_prediction(self, id: str, direction: str, input: Tensor | Picture) -> Prediction | None:
         """The prediction of an earlier, equal request; None if `id` is new.
 
         Raises:
@@ -202,7 +206,7 @@ class Store(Database):
         """
         known = self.prediction(id)
         if known is not None:
-            _same(id, (known.direction, known.input), (direction, picture_name(input)))
+            _same(id, (known.direction, known.input), (direction, _picture(input).name))
         return known
 
     def prediction(self, id: str) -> Prediction | None:
@@ -265,24 +269,24 @@ class Store(Database):
         Raises:
             DataError: there is no such image. DamagedPictureError: the bytes were altered.
         """
-        return self._picture(sha256)[0]
+        return self._checked(sha256)[0]
 
     def image(self, sha256: str) -> Tensor:
-        """A stored image, (1, H, W) float32 in [0, 1].
+        """A stored image, (1 or 3, H, W) float32 in [0, 1]; errors as of `png`."""
+        return self.picture(sha256).unit()
 
-        Raises:
-            DataError: there is no such image. DamagedPictureError: its bytes were altered.
-        """
-        return unit_from_uint8(self._picture(sha256)[1])[None]
+    def picture(self, sha256: str) -> Picture:
+        """A stored image as it is kept; errors as of `png`."""
+        return self._checked(sha256)[1]
 
-    def _picture(self, sha256: str) -> tuple[bytes, Tensor]:
-        """Bytes and pixels (H, W) of an image, compared with the hash under which it was stored."""
+    def _checked(self, sha256: str) -> tuple[bytes, Picture]:
+        """Bytes and picture, compared with the hash under which it was stored."""
         try:
             rows = self.rows("SELECT png, height, width FROM image WHERE sha256 = ?", (sha256,))
             if not rows:
                 raise DataError(f"The store {self.path} has no image {sha256!r}.")
             png, height, width = rows[0]
-            return bytes(png), intact_pixels(bytes(png), sha256, (height, width))
+            return bytes(png), intact_picture(bytes(png), sha256, (height, width))
         except (DamagedError, StoreError) as error:
             if isinstance(error, StoreError) and not is_corrupt(error):
                 raise
@@ -306,16 +310,15 @@ class Store(Database):
             )
 
 
-def now() -> str:
-    """The present time in UTC, ISO 8601; sorts as text."""
-    return datetime.now(UTC).isoformat(timespec="microseconds")
+def _picture(image: Tensor | Picture) -> Picture:
+    return image if isinstance(image, Picture) else Picture.of(image)
 
 
-def _put(connection: Connection, image: Tensor) -> str:
-    """Store an image unless it is there."""
-    name, (height, width) = picture_name(image), image.shape[-2:]
+def _put(connection: Connection, picture: Picture) -> str:
+    """Store a picture unless it is there."""
+    name = picture.name
     if not connection.execute("SELECT 1 FROM image WHERE sha256 = ?", (name,)).fetchone():
-        connection.execute("INSERT INTO image VALUES (?, ?, ?, ?)", (name, height, width, encode_png(image)))
+        connection.execute("INSERT INTO image VALUES (?, ?, ?, ?)", (name, *picture.size, picture.png()))
     return name
 
 
@@ -328,18 +331,3 @@ def _same(id: str, known: tuple[Any, ...], content: tuple[Any, ...]) -> bool:
     if known != content:
         raise ConflictError(f"The id {id!r} was used before with other content; give every event its own id.")
     return False
-
-
-def _utc(made_at: str | None) -> str:
-    if made_at is None:
-        return now()
-    try:
-        moment = datetime.fromisoformat(made_at)
-    except ValueError:
-        moment = None
-    if moment is None or moment.tzinfo is None:
-        raise DataError(f"made_at is {made_at!r}; write ISO 8601 with a time zone, as 2026-05-04T10:00:00Z.")
-    try:
-        return moment.astimezone(UTC).isoformat(timespec="microseconds")
-    except OverflowError as error:  # in UTC it lies before the year 1 or after 9999
-        raise DataError(f"made_at is {made_at!r}, which UTC cannot express; correct the time.") from error

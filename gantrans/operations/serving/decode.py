@@ -9,10 +9,12 @@ import numpy as np
 from torch import Tensor
 
 from gantrans.data.decoding import FORMATS, stored_values
-from gantrans.data.reading import BITS, unit_from_stored
+from gantrans.data.encoding import Side
+from gantrans.data.reading import BITS
 from gantrans.errors import DataError
+from gantrans.operations.feedback.sides import Upload, upload_of
 
-__all__ = ["BITS", "FORMATS", "MAX_PIXELS", "DecodeError", "decode"]
+__all__ = ["BITS", "FORMATS", "MAX_PIXELS", "DecodeError", "Upload", "decode", "read_upload"]
 
 MAX_PIXELS = 2**22
 _NAME = "The image"
@@ -23,19 +25,37 @@ class DecodeError(DataError):
 
 
 def decode(
-    data: bytes, *, bits: int | None = None, run_bits: int | None = None, max_pixels: int = MAX_PIXELS
+    data: bytes,
+    *,
+    bits: int | None = None,
+    run_bits: int | None = None,
+    side: Side = Side(),
+    max_pixels: int = MAX_PIXELS,
 ) -> Tensor:
-    """PNG, JPEG, TIFF or BMP bytes -> (1, H, W) float32 in [0, 1].
+    """The image of `read_upload`."""
+    return read_upload(data, bits=bits, run_bits=run_bits, side=side, max_pixels=max_pixels).image
+
+
+def read_upload(
+    data: bytes,
+    *,
+    bits: int | None = None,
+    run_bits: int | None = None,
+    side: Side = Side(),
+    max_pixels: int = MAX_PIXELS,
+) -> Upload:
+    """Read PNG, JPEG, TIFF or BMP bytes as a run reads one side of its pairs.
 
     Args:
         bits: number of used bits of a 16-bit image, one of `BITS`, as the client states it.
         run_bits: what the images of the model's training had (`DataSpec.bits`); used if the client states
             nothing. One of the two is required if all values need fewer than 15 bits.
+        side: how the model's training read such images: channels, white, values of a mask, classes, inverted.
         max_pixels: larger images are refused before they are decoded.
 
     Raises:
         DecodeError: unknown format, damaged file, too many pixels, several images in one file, an orientation
-            tag, or values with an unknown white level.
+            tag, values with an unknown white level, or a mask with other values than the run's.
     """
     if not data:
         raise DecodeError("The image is empty (0 bytes); send its contents.")
@@ -45,7 +65,8 @@ def decode(
             raise DecodeError(
                 f"bits={bits} was stated, but the image holds {stored.values.dtype} values; leave it out."
             )
-        return unit_from_stored(stored, _NAME, bits=run_bits if bits is None else bits, option="bits=")
+        used = run_bits if bits is None else bits
+        return upload_of(stored, _NAME, bits=used, side=side, option="bits=")
     except DecodeError:
         raise
     except DataError as error:

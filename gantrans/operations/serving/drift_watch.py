@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from gantrans.errors import CheckpointError, DataError, GantransError
+from gantrans.images import grey
 from gantrans.operations.drift.detector import Alarm, DriftDetector
 from gantrans.operations.drift.features import FEATURES
 from gantrans.operations.drift.profile import measure
@@ -49,13 +50,13 @@ class DriftWatch:
         self._lock = threading.RLock()
 
     def observe(self, direction: str, image: Tensor, pixel_nm: float | None) -> None:
-        """Add the next input; the state is saved every `SAVE_EVERY` images."""
+        """Add the next input, of colour its luma (a change of hue alone is not seen); the state is saved every `SAVE_EVERY` images."""
         if direction not in self.detectors:
             return
         with self._lock:
             detector = self.detectors[direction]
             try:
-                measured = measure(image[None], pixel_nm or 1.0, detector.config.schema)
+                measured = measure(grey(image)[None], pixel_nm or 1.0, detector.config.schema)
             except DataError:  # too small for the features, but it was translated
                 self.unmeasured[direction] += 1
                 return

@@ -7,6 +7,7 @@
 from fastapi import APIRouter, HTTPException, Response
 
 from gantrans import __version__
+from gantrans.operations.feedback.kept import legend
 from gantrans.operations.serving import schemas as s
 from gantrans.operations.serving.dependencies import CurrentService
 from gantrans.operations.serving.models import Model
@@ -80,13 +81,16 @@ def _find(service: Service, name: str, version: str | None = None) -> Model:
 
 
 def _metadata(model: Model) -> s.ModelMetadata:
-    images = s.TensorMetadata(name="image", datatype="FP32", shape=[1, 1, -1, -1])
-    data = model.predictor.recipe.data
+    data, read = model.predictor.recipe.data, model.reading
+    given = s.TensorMetadata(name="image", datatype="FP32", shape=[1, read.input.channels, -1, -1])
+    kind, channels = ("UINT8", 1) if read.classes else ("FP32", read.target.channels)
+    made = s.TensorMetadata(name="image", datatype=kind, shape=[1, channels, -1, -1])
     return s.ModelMetadata(
         name=model.direction,
         versions=[model.version],
         platform="pytorch",
-        inputs=[images],
-        outputs=[images],
+        inputs=[given],
+        outputs=[made],
         parameters={"pixel_nm": data.pixel_nm, "tile_px": data.size},
+        classes=[s.ClassShown(**one) for one in legend(read.classes)],
     )

@@ -10,6 +10,7 @@ import torch
 
 from gantrans.directions import directions
 from gantrans.errors import ConfigError, GantransError
+from gantrans.operations.feedback.sides import Reading, reading_of
 from gantrans.operations.promotion.registry import Aliases, Registry
 from gantrans.operations.serving.review import checkpoint_version
 from gantrans.training import pick_device
@@ -31,6 +32,11 @@ class Model:
     direction: str
     version: str
     predictor: Predictor
+
+    @property
+    def reading(self) -> Reading:
+        """How its images are read, as in its training."""
+        return reading_of(self.predictor.recipe)
 
 
 class Models:

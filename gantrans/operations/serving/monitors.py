@@ -131,7 +131,7 @@ class InputMonitor(Protocol):
     """A monitor that receives every input in the order of time."""
 
     def observe(self, direction: str, image: Tensor, pixel_nm: float | None) -> None:
-        """Add the next input, (1, H, W) in [0, 1]."""
+        """Add the next input, (1 or 3, H, W) in [0, 1]."""
 
     def report(self) -> dict[str, dict[str, Any]]:
         """The present state by direction, as plain values."""

@@ -17,19 +17,25 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
+import numpy as np
+import torch
 from torch import Tensor
 
 from gantrans.directions import direction as registered
 from gantrans.directions import directions
+from gantrans.errors import DataError
 from gantrans.metrics import epe
+from gantrans.metrics.classes import class_iou
 from gantrans.metrics.image import WINDOW
 from gantrans.operations.feedback.database import StoreError
+from gantrans.operations.feedback.kept import Picture
 from gantrans.operations.feedback.queries import Scores, all_scores, keep_scores, verdict_counts
 from gantrans.operations.feedback.records import KINDS, VERDICTS, LabelKind
 from gantrans.operations.feedback.store import DamagedPictureError, Store
 from gantrans.translation.inference import SCORES
 
-QUALITIES = ("l1", "ssim", "psnr", "iou", "epe_px")
+QUALITIES = ("l1", "ssim", "psnr", "iou", "epe_px", "mean_iou", "accuracy")
+IMAGE_QUALITIES = QUALITIES[:5]
 CHANGED = "changed_pixels"
 """Share of the pixels that a correction changed; measured for corrections only."""
 MOST_CROSSINGS = 250_000
@@ -148,13 +154,18 @@ class Quality:
     def _measure_one(self, label: Label, corrected: bool) -> None:
         prediction, direction, _, output, name, image = label
         try:
-            pictures = self.store.image(output), self.store.image(image)
-        except DamagedPictureError as error:  # counted in every report
+            made, label_made = self.store.picture(output), self.store.picture(image)
+            if made.channels != label_made.channels:
+                raise DataError(f"Output and label have {made.channels} and {label_made.channels} channels.")
+        except (DamagedPictureError, DataError) as error:  # counted in every report
             self._damaged[prediction, name] = str(error)
             return
-        scores = label_scores(*pictures, qualities(direction))
+        if "mean_iou" in (names := qualities(direction)):
+            scores = mask_scores(made, label_made)
+        else:
+            scores = label_scores(made.unit(), label_made.unit(), names)
         if corrected:
-            scores[CHANGED] = float((pictures[0] != pictures[1]).double().mean())
+            scores[CHANGED] = changed(made, label_made)
         self._new[prediction, name] = scores
 
 
@@ -187,22 +198,24 @@ def with_reference(rows: list[dict[str, Any]], chosen: dict[str, str]) -> dict[s
 
 
 def qualities(direction: str) -> tuple[str, ...]:
-    """Which of `QUALITIES` are among the metrics of a direction; all for one that is not registered."""
+    """Which of `QUALITIES` are among the metrics of a direction; those of images for one that is not registered."""
     if direction not in directions():
-        return QUALITIES
+        return IMAGE_QUALITIES
     metrics = registered(direction).metrics
     return tuple(name for name in QUALITIES if name.removesuffix("_px") in metrics)
 
 
 def main_quality(direction: str) -> str:
     """The one of `qualities` by which the versions of a direction are compared."""
-    return next((name for name in ("iou", "ssim", "l1") if name in qualities(direction)), "l1")
+    return next((n for n in ("iou", "mean_iou", "ssim", "l1") if n in qualities(direction)), "l1")
 
 
 def label_scores(
-    output: Tensor, label: Tensor, names: Collection[str] = QUALITIES
+    output: Tensor, label: Tensor, names: Collection[str] = IMAGE_QUALITIES
 ) -> dict[str, float | None]:
-    """Some of `QUALITIES` of one output, (1, H, W) in [0, 1]; None for a value that is not finite.
+    """Some of `QUALITIES` of one output, (1 or 3, H, W) in [0, 1]; None for a value that is not finite.
+
+    A placement error and an IoU are those of one channel. Of classes see `mask_scores`.
 
     SSIM is not defined for images smaller than its window, and the placement error is not computed with more
     than `MOST_CROSSINGS`.
@@ -217,6 +230,23 @@ def label_scores(
         else:
             values[name] = math.nan if name == "ssim" and small else float(SCORES[name](pred, target))
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def changed(output: Picture, label: Picture) -> float:
+    """Share of the pixels that differ; of pictures with other depths, by more than the rounding of 8 bits."""
+    if output.depth == label.depth:
+        return float((output.codes() != label.codes()).mean())
+    return float(((output.unit() - label.unit()).abs() > 1.5 / 255).any(0).double().mean())
+
+
+def mask_scores(output: Picture, label: Picture) -> dict[str, float | None]:
+    """Mean IoU over the classes that occur in one of two masks, and the share of equal pixels."""
+    one, other = output.codes().ravel(), label.codes().ravel()
+    known, numbers = np.unique(np.concatenate([one, other]), return_inverse=True)
+    pairs = numbers[: one.size] * len(known) + numbers[one.size :]
+    counts = np.bincount(pairs, minlength=len(known) ** 2).reshape(len(known), -1)
+    ious = class_iou(torch.from_numpy(counts))
+    return {"mean_iou": float(ious.mean()), "accuracy": float((one == other).mean())}
 
 
 def crossings(image: Tensor) -> int:

@@ -21,10 +21,17 @@ class Error(BaseModel):
 
 
 class Statistics(BaseModel):
-    """Grey values of an image, 0 to 1."""
+    """Values of an image, 0 to 1; of colour those of all channels."""
 
     mean: float
     contrast: float = Field(description="Standard deviation.")
+
+
+class ClassShown(BaseModel):
+    """A class of a model: its stored value, and the colour in which pages show it."""
+
+    value: str
+    colour: Annotated[str, StringConstraints(pattern=r"^#[0-9a-f]{6}$")]
 
 
 class Translation(BaseModel):
@@ -37,7 +44,10 @@ class Translation(BaseModel):
     height: int
     milliseconds: dict[str, float]
     input: Statistics
-    output: Statistics
+    output: Statistics | None = Field(description="null for a mask of classes.")
+    classes: dict[str, float] | None = Field(
+        default=None, description="Share of the pixels of each class, by its stored value."
+    )
     image: str = Field(description="The output as PNG, base64.")
 
 
@@ -108,6 +118,7 @@ class ModelMetadata(BaseModel):
     inputs: list[TensorMetadata]
     outputs: list[TensorMetadata]
     parameters: dict[str, float | int | None]
+    classes: list[ClassShown] = Field(default=[], description="By number; empty if the output is an image.")
 
 
 class ModelReady(BaseModel):

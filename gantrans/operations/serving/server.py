@@ -20,7 +20,7 @@ from gantrans.operations.feedback.records import LabelKind, Prediction
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving import health, operating
 from gantrans.operations.serving import schemas as s
-from gantrans.operations.serving.decode import decode
+from gantrans.operations.serving.decode import read_upload
 from gantrans.operations.serving.dependencies import (
     Bits,
     CurrentCall,
@@ -84,7 +84,11 @@ def translate(
         s.Id | None, Query(description="Your id of the prediction; with it a request can be repeated.")
     ] = None,
 ) -> Response:
-    """Translate an image. The response is sent after the prediction has been stored."""
+    """Translate an image. The response is sent after the prediction has been stored.
+
+    The image is read as those of the model's training: channels, white, inverted. The output is a PNG with
+    the depth of the image, 8 or 16 bits, in grey or colour; classes have their stored values.
+    """
     result = service.translate(
         image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed, call=call
     )
@@ -110,9 +114,15 @@ def _translation(result: TranslationResult) -> s.Translation:
         height=result.output.shape[-2],
         milliseconds={stage: 1000 * seconds for stage, seconds in result.seconds.items()},
         input=statistics(result.input),
-        output=statistics(result.output),
+        output=None if result.classes else statistics(result.output),
+        classes=_shares(result) if result.classes else None,
         image=base64.b64encode(result.png).decode(),
     )
+
+
+def _shares(result: TranslationResult) -> dict[str, float]:
+    counts = result.output.flatten().bincount(minlength=len(result.classes)).double() / result.output.numel()
+    return dict(zip(result.classes, counts.tolist(), strict=True))
 
 
 # ---- feedback
@@ -165,13 +175,6 @@ def picture(service: CurrentService, prediction: s.Id, picture: Literal["input",
     return Response(service.store.png(name), media_type="image/png")
 
 
-def _bits_of(service: Service, prediction: str) -> int | None:
-    """Used bits of 16-bit images in the training of the model that serves the prediction's direction now."""
-    known = service.store.prediction(prediction)
-    model = service.models.get(known.direction) if known else None
-    return model.predictor.recipe.data.bits if model else None
-
-
 @feedback.put(
     "/predictions/{prediction}/labels/{label}", status_code=201, responses=_KEPT | s.errors(409, *_BODY)
 )
@@ -187,10 +190,13 @@ def label(
 ) -> s.Kept:
     """Store the right output of a prediction: measured elsewhere (truth), or corrected by a person.
 
-    A label may be sent at any time, several times, and even before its prediction.
+    A label may be sent at any time, several times, and even before its prediction. It is read as the targets
+    of the model's training were: channels, white, values of a mask, classes.
     """
-    decoded = decode(image.file.read(), bits=bits, run_bits=_bits_of(service, prediction))
-    new = service.store.add_label(label, prediction, kind, decoded, made_at=made_at)
+    read = service.label_reading(prediction)
+    sent = read_upload(image.file.read(), bits=bits, run_bits=read.bits, side=read.target)
+    picture = read.picture(sent.image, sent.depth)
+    new = service.store.add_label(label, prediction, kind, picture, made_at=made_at)
     response.status_code = 201 if new else 200
     return s.Kept(new=new, prediction_known=service.store.prediction(prediction) is not None)
 

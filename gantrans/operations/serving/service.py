@@ -11,12 +11,14 @@ from torch import Tensor
 
 from gantrans.directions import directions
 from gantrans.errors import DataError, GantransError
+from gantrans.images import grey
 from gantrans.operations.feedback.database import StoreError
-from gantrans.operations.feedback.pictures import encode_png
+from gantrans.operations.feedback.encodings import encoding_of, keep_encoding
 from gantrans.operations.feedback.records import Prediction
+from gantrans.operations.feedback.sides import Reading
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving.calls import Call, Turn
-from gantrans.operations.serving.decode import decode
+from gantrans.operations.serving.decode import Upload, read_upload
 from gantrans.operations.serving.models import REGISTRY, Model, ModelError, Models, reason
 from gantrans.operations.serving.monitors import InputMonitor, Operational
 from gantrans.operations.serving.readiness import Readiness, State
@@ -29,7 +31,11 @@ class DirectionError(DataError):
 
 @dataclass(frozen=True)
 class TranslationResult:
-    """A translation as it was stored; images (1, H, W) in [0, 1], `png` the encoded output."""
+    """A translation as it was stored; `png` is the encoded output.
+
+    input: (C, H, W) in [0, 1]. output: the same, or (1, H, W) uint8, the numbers of `classes`.
+    classes: their stored values, by number; empty where the output is an image.
+    """
 
     id: str
     direction: str
@@ -38,6 +44,7 @@ class TranslationResult:
     output: Tensor
     png: bytes
     seconds: dict[str, float]
+    classes: tuple[str, ...] = ()
 
 
 class Service:
@@ -83,15 +90,16 @@ class Service:
         model = self.model(direction)
         check_pixel_size(model.predictor.recipe, pixel_nm)
         with self._timed("decode", seconds):
-            image = decode(data, bits=bits, run_bits=model.predictor.recipe.data.bits)
-        if known := self.store.earlier_prediction(id, direction, image):
-            return self._stored(known, image, seconds)
-        return self._translate(model, image, id, pixel_nm, seed, seconds, call or Call())
+            read = model.reading
+            upload = read_upload(data, bits=bits, run_bits=read.bits, side=read.input)
+        if known := self.store.earlier_prediction(id, direction, upload.picture):
+            return self._stored(known, upload.image, seconds)
+        return self._translate(model, upload, id, pixel_nm, seed, seconds, call or Call())
 
     def _translate(
         self,
         model: Model,
-        image: Tensor,
+        upload: Upload,
         id: str,
         pixel_nm: float | None,
         seed: int,
@@ -99,25 +107,27 @@ class Service:
         call: Call,
     ) -> TranslationResult:
         """Run the network and store the prediction; stage times are added to `seconds`."""
-        direction = model.direction
+        direction, read, image = model.direction, model.reading, upload.image
         stated_nm = model.predictor.recipe.data.pixel_nm if pixel_nm is None else pixel_nm
         with self._turn.taken(call), self._timed("forward", seconds):
             output = _run(model, image, seed)
         with self._timed("encode", seconds):
-            png = encode_png(output)
+            made = read.picture(output, upload.depth)
+            png = made.png()
         with self._timed("store", seconds):
+            keep_encoding(self.store, direction, model.version, read.kept)
             new = self.store.register(
-                id, direction, model.version, image, output, seconds=seconds["forward"], pixel_nm=stated_nm
+                id, direction, model.version, upload.picture, made, seconds=seconds["forward"], pixel_nm=stated_nm
             )
         if not new:  # an equal request was stored during the forward pass
-            known = self.store.earlier_prediction(id, direction, image)
+            known = self.store.earlier_prediction(id, direction, upload.picture)
             assert known is not None  # nothing is ever deleted
             return self._stored(known, image, seconds)
         self._observe(direction, image, stated_nm)
         self.monitor.predictions.labels(direction, model.version).inc()
-        for side, picture in (("input", image), ("output", output)):
-            self.monitor.pixels.labels(side).observe(float(picture.mean()))
-        return TranslationResult(id, direction, model.version, image, output, png, seconds)
+        for side, picture in (("input", image), *([] if read.classes else [("output", output)])):
+            self.monitor.pixels.labels(side).observe(float(grey(picture).mean()))
+        return TranslationResult(id, direction, model.version, image, output, png, seconds, read.classes)
 
     def _observe(self, direction: str, image: Tensor, pixel_nm: float | None) -> None:
         """Show an input to its monitor. The prediction is stored already, so a failure is only noted."""
@@ -129,8 +139,28 @@ class Service:
             self.problems["inputs"] = f"The input monitor failed: {reason(error)}"
 
     def _stored(self, known: Prediction, image: Tensor, seconds: dict[str, float]) -> TranslationResult:
-        output, png = self.store.image(known.output), self.store.png(known.output)
-        return TranslationResult(known.id, known.direction, known.model, image, output, png, seconds)
+        picture, png = self.store.picture(known.output), self.store.png(known.output)
+        classes = encoding_of(self.store, known.direction, known.model).classes
+        output = picture.numbers(classes) if classes else picture.unit()
+        return TranslationResult(known.id, known.direction, known.model, image, output, png, seconds, classes)
+
+    def label_reading(self, prediction: str) -> Reading:
+        """How a label of a prediction is read: as the present model of its direction reads its targets.
+
+        Raises:
+            DataError: the prediction is not known yet, and the models read their targets in several ways.
+        """
+        known = self.store.prediction(prediction)
+        if known is not None:
+            model = self.models.get(known.direction)
+            return Reading() if model is None else model.reading
+        loaded = [self.model(direction).reading for direction in self.models.directions()]
+        if len({(read.bits, read.target) for read in loaded}) > 1:
+            raise DataError(
+                f"Prediction {prediction} is not known yet, and the loaded models read labels in several ways; "
+                "send the label after its prediction."
+            )
+        return loaded[0] if loaded else Reading()
 
     def model(self, direction: str) -> Model:
         """The current model of a direction.
@@ -166,6 +196,8 @@ class Service:
 
 def _run(model: Model, image: Tensor, seed: int) -> Tensor:
     try:
+        if model.reading.classes:
+            return model.predictor.classes_large(image)
         return model.predictor.translate_large(image, seed=seed)
     except (RuntimeError, MemoryError) as error:
         if isinstance(error, GantransError):

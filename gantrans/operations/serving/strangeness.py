@@ -2,6 +2,7 @@
 
 The distance of an image is its largest deviation over the drift features, in standard deviations of the
 reference of the direction's drift detector, or of the recent images themselves where nothing is monitored.
+Of colour the luma is measured.
 """
 
 import hashlib
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 from gantrans.errors import DataError
+from gantrans.images import grey
 from gantrans.operations.drift.features import FEATURES
 from gantrans.operations.drift.profile import measure
 from gantrans.operations.feedback.queries import labelled, recent, unseen
@@ -119,7 +121,7 @@ class Strangeness:
 
     def _measure_one(self, prediction: Prediction) -> None:
         try:
-            image = self.store.image(prediction.input)
+            image = grey(self.store.image(prediction.input))
             features = measure(image[None], prediction.pixel_nm or 1.0, None).features[0]
         except DamagedPictureError:  # counted in every answer
             self._damaged.add(prediction.input)

@@ -124,6 +124,12 @@ def mutation_row(ex: Exercise) -> dict[str, Any]:
     }
 
 
+def stale_equivalents(ex: Exercise) -> list[str]:
+    """Keys of the list of equivalents that no surviving mutant bears out; only those mutants are judged."""
+    mutants = [m for m in mutants_for(ex) if explained(ex, m)]
+    return [key for key in ex.equivalent if not any(key in m.id and survives(ex, m) for m in mutants)]
+
+
 def explained(ex: Exercise, mutant: Mutant) -> bool:
     """Whether the exercise lists the mutant as equivalent: one of its keys is part of the mutant's id."""
     return any(key in mutant.id for key in ex.equivalent)

@@ -87,7 +87,9 @@ def image_grid(
 ) -> Figure:
     """Rows of images in [0, 1] with column and row titles; `size` is the side of one in inches."""
     n_rows, n_columns = len(rows), max(map(len, rows))
-    figure = new_figure(size * n_columns + 0.3, size * n_rows + (0.55 if suptitle else 0.3))
+    words = (0.55 if suptitle else 0.3) + (0.0 if pixel_nm is None else 0.2)  # the scale bar has a label
+    words += 0.17 * (max((title.count("\n") for title in titles), default=0) + suptitle.count("\n"))
+    figure = new_figure(size * n_columns + 0.3, size * n_rows + words)
     axes = figure.subplots(n_rows, n_columns, squeeze=False)
     for i, row in enumerate(rows):
         for j in range(n_columns):

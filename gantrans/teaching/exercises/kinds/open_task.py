@@ -206,13 +206,19 @@ class OpenTask(Exercise):
 
     @contextmanager
     def _judging_by(self, original: Answer, mutant: Answer) -> Iterator[None]:
-        name = next((n for n in ("_valid", "_score") if getattr(self, n) is original), None)
-        place, key = (vars(self), name) if name else (original.__globals__, original.__name__)
-        place[key] = mutant
+        assert self._score is not None
+        own = {key: vars(self) for key in ("_valid", "_score") if getattr(self, key) is original}
+        modules = (original.__globals__, self._score.__globals__)  # where it stands, and where it is imported
+        places = [(names, key) for key, names in own.items()] or [
+            (names, original.__name__) for names in modules if names.get(original.__name__) is original
+        ]
+        for names, key in places:
+            names[key] = mutant
         try:
             yield
         finally:
-            place[key] = original
+            for names, key in places:
+                names[key] = original
 
     # ---- words
 

@@ -98,6 +98,26 @@ def with_graph(value: Any) -> list[Tensor]:
     return [tensor for _, tensor in parts(value, Tensor) if tensor.requires_grad]
 
 
+def loss_and_gradients(loss: Any, net: nn.Module) -> dict[str, Any]:
+    """What a loss function returned, and the gradient of each parameter of `net` that learns.
+
+    Raises:
+        NotImplementedError: `loss` is the ellipsis of a stub.
+    """
+    if loss is ...:
+        raise NotImplementedError
+    seen: dict[str, Any] = {"the loss": loss.detach() if isinstance(loss, Tensor) else loss}
+    learning = {name: p for name, p in net.named_parameters() if p.requires_grad}
+    if isinstance(loss, Tensor) and loss.requires_grad and loss.dim() == 0:
+        got: Any = torch.autograd.grad(loss, list(learning.values()), allow_unused=True)
+    else:
+        got = [None] * len(learning)
+    for name, gradient in zip(learning, got, strict=True):
+        missing = Said("none: something cuts the graph (detach, item, no_grad, a new tensor)")
+        seen[f"the gradient of `net.{name}`"] = missing if gradient is None else gradient
+    return seen
+
+
 def mode(module: nn.Module) -> Said:
     """The training flags of a module and all its parts, in words."""
     flags = {part.training for part in module.modules()}

@@ -9,6 +9,11 @@ from torch import Tensor
 from lessons.lesson03.exercises.sample import sample
 
 
+def seeded(seed: int) -> torch.Generator:
+    """A generator that begins at `seed`."""
+    return torch.Generator().manual_seed(seed)
+
+
 class ToyAnswer:
     """network(x, t, condition): a mixture of all three; `asked` keeps the shapes of its questions."""
 

@@ -11,6 +11,7 @@ from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import BugHunt
 from gantrans.teaching.exercises.kinds.probing import Said
 from lessons.lesson03.exercises.sample import sample
+from lessons.lesson14.exercises._answers import seeded
 
 ex = BugHunt(
     id="answers_at_once",
@@ -162,10 +163,6 @@ def _different(traces: Tensor) -> int:
     return sum(bool(apart[i, :i].all()) for i in range(len(traces)))
 
 
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 def _inputs(*shape: int) -> Tensor:
     """Inputs that are far apart."""
     ladder = 10 * (1 + torch.arange(shape[0])).view(-1, *[1] * (len(shape) - 1))
@@ -176,13 +173,13 @@ def _inputs(*shape: int) -> Tensor:
 def _() -> list[Args]:
     bars = torch.linspace(0.95, 0.1, 10).double()
     return [
-        (Marked(0.5), _inputs(2, 1), 3, [9, 4], bars, to_the_image, _seeded(1)),
-        (Marked(0.5), _inputs(3, 2), 2, [9], bars, to_the_image, _seeded(2)),
-        (Marked(0.5), _inputs(3, 2), 3, [9, 6, 1], bars, to_the_image, _seeded(3)),
-        (Marked(0.5), _inputs(1, 2), 4, [9, 5], bars, to_the_image, _seeded(4)),
-        (Marked(0.5), _inputs(4, 2), 1, [9, 5], bars, to_the_image, _seeded(5)),
-        (Marked(0.5), _inputs(2, 1, 3, 4), 3, [9, 5], bars, to_the_image, _seeded(6)),
-        (Marked(0.5), _inputs(3, 1, 2, 3).mT, 2, [9, 5], bars, to_the_image, _seeded(7)),
+        (Marked(0.5), _inputs(2, 1), 3, [9, 4], bars, to_the_image, seeded(1)),
+        (Marked(0.5), _inputs(3, 2), 2, [9], bars, to_the_image, seeded(2)),
+        (Marked(0.5), _inputs(3, 2), 3, [9, 6, 1], bars, to_the_image, seeded(3)),
+        (Marked(0.5), _inputs(1, 2), 4, [9, 5], bars, to_the_image, seeded(4)),
+        (Marked(0.5), _inputs(4, 2), 1, [9, 5], bars, to_the_image, seeded(5)),
+        (Marked(0.5), _inputs(2, 1, 3, 4), 3, [9, 5], bars, to_the_image, seeded(6)),
+        (Marked(0.5), _inputs(3, 1, 2, 3).mT, 2, [9, 5], bars, to_the_image, seeded(7)),
     ]
 
 
@@ -192,7 +189,7 @@ def _(case: Case) -> Args:
     shape = case.choice(((case.integer(2, 4), 3), (case.integer(2, 3), 1, 2, 3)))
     count = case.integer(2, 4)
     condition = _inputs(*shape)[torch.randperm(shape[0], generator=case.generator)].to(case.dtype)
-    return Marked(0.5), condition, count, [9, 6, 2], bars, to_the_image, _seeded(100 + case.seed)
+    return Marked(0.5), condition, count, [9, 6, 2], bars, to_the_image, seeded(100 + case.seed)
 
 
 def _with(

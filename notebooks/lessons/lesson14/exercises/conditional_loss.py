@@ -10,7 +10,7 @@ from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import left_behind
-from gantrans.teaching.exercises.kinds.probing import Said
+from gantrans.teaching.exercises.kinds.probing import loss_and_gradients
 from lessons.lesson01.exercises.q_sample import q_sample
 from lessons.lesson14.exercises._toys import ToyConditional
 
@@ -68,19 +68,7 @@ def _(
     alpha_bars: Tensor,
 ) -> dict[str, Any]:
     net.to(x0.device)
-    loss = answer(net, x0, condition, t, noise, alpha_bars)
-    if loss is ...:
-        raise NotImplementedError
-    seen: dict[str, Any] = {"the loss": loss.detach() if isinstance(loss, Tensor) else loss}
-    learning = {name: p for name, p in net.named_parameters() if p.requires_grad}
-    if isinstance(loss, Tensor) and loss.requires_grad and loss.dim() == 0:
-        got: Any = torch.autograd.grad(loss, list(learning.values()), allow_unused=True)
-    else:
-        got = [None] * len(learning)
-    for name, gradient in zip(learning, got, strict=True):
-        missing = Said("none: something cuts the graph (detach, item, no_grad, a new tensor)")
-        seen[f"the gradient of `net.{name}`"] = missing if gradient is None else gradient
-    return seen
+    return loss_and_gradients(answer(net, x0, condition, t, noise, alpha_bars), net)
 
 
 def _bars(*values: float) -> Tensor:

@@ -11,7 +11,7 @@ from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds.probing import Said
 from lessons.lesson03.exercises._sampling import toy_step
 from lessons.lesson03.exercises.sample import sample
-from lessons.lesson14.exercises._answers import ToyAnswer, answers_with
+from lessons.lesson14.exercises._answers import ToyAnswer, answers_with, seeded
 
 ex = Exercise(
     id="draw_answers",
@@ -91,23 +91,19 @@ def _(
     return {"the shape": shape, "the questions": list(network.asked), "the answers": said}
 
 
-def _seeded(seed: int) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
 @ex.edges
 def _() -> list[Args]:
     bars = torch.cumprod(torch.linspace(0.98, 0.7, 10, dtype=torch.float64), 0)
     points = torch.tensor([[1.0, -2.0], [0.5, 0.25], [-1.0, 3.0]])
     images = torch.linspace(-2, 2, 12).view(2, 1, 2, 3)
     return [
-        (ToyAnswer(0.8), points, 2, [9, 6, 2], bars, toy_step, _seeded(1)),
-        (ToyAnswer(0.8), points, 3, [9, 6, 2], bars, toy_step, _seeded(2)),
-        (ToyAnswer(0.8), points, 1, [9, 4], bars, toy_step, _seeded(3)),
-        (ToyAnswer(0.8), points[:1], 4, [8, 5, 3, 0], bars, toy_step, _seeded(4)),
-        (ToyAnswer(0.5), images, 3, [9, 1], bars, toy_step, _seeded(5)),
-        (ToyAnswer(0.5), images.double(), 2, [7, 3, 1], bars, toy_step, _seeded(6)),
-        (ToyAnswer(0.5), images.mT.contiguous(), 2, [9], bars, toy_step, _seeded(7)),
+        (ToyAnswer(0.8), points, 2, [9, 6, 2], bars, toy_step, seeded(1)),
+        (ToyAnswer(0.8), points, 3, [9, 6, 2], bars, toy_step, seeded(2)),
+        (ToyAnswer(0.8), points, 1, [9, 4], bars, toy_step, seeded(3)),
+        (ToyAnswer(0.8), points[:1], 4, [8, 5, 3, 0], bars, toy_step, seeded(4)),
+        (ToyAnswer(0.5), images, 3, [9, 1], bars, toy_step, seeded(5)),
+        (ToyAnswer(0.5), images.double(), 2, [7, 3, 1], bars, toy_step, seeded(6)),
+        (ToyAnswer(0.5), images.mT.contiguous(), 2, [9], bars, toy_step, seeded(7)),
     ]
 
 
@@ -119,7 +115,7 @@ def _(case: Case) -> Args:
     shape = case.choice(((case.integer(2, 3), 3), (case.integer(1, 2), 1, 2, 3)))
     times = [steps - 1, *sorted(chosen, reverse=True)]
     condition = case.randn(*shape)
-    return ToyAnswer(0.7), condition, case.integer(1, 4), times, bars, toy_step, _seeded(100 + case.seed)
+    return ToyAnswer(0.7), condition, case.integer(1, 4), times, bars, toy_step, seeded(100 + case.seed)
 
 
 for name, misconception, answer in (

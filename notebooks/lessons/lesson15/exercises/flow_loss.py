@@ -10,7 +10,7 @@ from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.core import Exercise
 from gantrans.teaching.exercises.inputs import Args, Case
 from gantrans.teaching.exercises.kinds import left_behind
-from gantrans.teaching.exercises.kinds.probing import Said
+from gantrans.teaching.exercises.kinds.probing import loss_and_gradients
 from lessons.lesson15.exercises._fields import ToyField, frozen
 
 ex = Exercise(
@@ -59,19 +59,7 @@ def flow_loss(net: nn.Module, data: Tensor, noise: Tensor, t: Tensor) -> Tensor:
 @ex.probe
 def _(answer: Answer, net: nn.Module, data: Tensor, noise: Tensor, t: Tensor) -> dict[str, Any]:
     net.to(data.device)
-    loss = answer(net, data, noise, t)
-    if loss is ...:
-        raise NotImplementedError
-    seen: dict[str, Any] = {"the loss": loss.detach() if isinstance(loss, Tensor) else loss}
-    learning = {name: p for name, p in net.named_parameters() if p.requires_grad}
-    if isinstance(loss, Tensor) and loss.requires_grad and loss.dim() == 0:
-        got: Any = torch.autograd.grad(loss, list(learning.values()), allow_unused=True)
-    else:
-        got = [None] * len(learning)
-    for name, gradient in zip(learning, got, strict=True):
-        missing = Said("none: something cuts the graph (detach, item, no_grad, a new tensor)")
-        seen[f"the gradient of `net.{name}`"] = missing if gradient is None else gradient
-    return seen
+    return loss_and_gradients(answer(net, data, noise, t), net)
 
 
 @ex.edges

@@ -83,22 +83,8 @@ class InPlace(Base):
         return made
 
 
-class Hand(nn.Module):
+class Hand(Base):
     """The vector laid out over all places by hand, sums the other way round."""
-
-    def __init__(self, notes: int, width: int, clocks: int, blocks: int, hop: int) -> None:
-        super().__init__()
-        self.speeds: Tensor
-        self.register_buffer("speeds", 10_000.0 ** (-torch.arange(clocks) / clocks))
-        self.time = nn.Sequential(nn.Linear(2 * clocks, width), nn.SiLU(), nn.Linear(width, width))
-        self.note = nn.Embedding(notes, width)
-        self.first = nn.Conv1d(2, width, 2 * hop, stride=hop, padding=hop // 2)
-        self.last = nn.ConvTranspose1d(width, 1, 2 * hop, stride=hop, padding=hop // 2)
-        made = [
-            [nn.GroupNorm(8, width), nn.SiLU(), nn.Conv1d(width, width, 3, padding=reach, dilation=reach)]
-            for reach in (2**i for i in range(blocks))
-        ]
-        self.blocks = nn.ModuleList([nn.Sequential(*layers) for layers in made])
 
     def forward(self, x: Tensor, t: Tensor, note: Tensor, envelope: Tensor) -> Tensor:
         """x, envelope (B, 1, L), t and note (B,) -> (B, 1, L)."""

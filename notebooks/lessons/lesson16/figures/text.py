@@ -12,17 +12,20 @@ from gantrans.teaching.plots import COLOURS, MARKERS, describe, image_axes, new_
 from lessons.lesson16.captions import PARAMETERS, PIXEL_NM, Layout, read
 
 RIGHT, WRONG = COLOURS[0], COLOURS[1]
+LINE = 0.14
+"""The height of a line of small text, in inches."""
 
 
 @styled
 def captions_figure(clips: Tensor, captions: Sequence[str]) -> Figure:
     """Clips (N, 1, 32, 32), -1 or 1, in one row, each under its caption."""
-    figure = new_figure(9.4, 2.3)
-    for i, (ax, clip, caption) in enumerate(
-        zip(figure.subplots(1, len(clips), squeeze=False)[0], clips, captions, strict=True)
-    ):
+    wrapped = [textwrap.wrap(caption, 21) for caption in captions]
+    figure = new_figure(9.4, 9.4 / len(clips) + 0.3 + LINE * max(map(len, wrapped)))
+    axes = figure.subplots(1, len(clips), squeeze=False)[0]
+    for i, (ax, clip, caption) in enumerate(zip(axes, clips, captions, strict=True)):
         image_axes(clip, ax=ax, limits=(-1, 1), pixel_nm=PIXEL_NM if i == 0 else None)
-        ax.set_title("\n".join(textwrap.wrap(caption, 21)), fontsize="small")
+        ax.set_anchor("N")
+        ax.set_title("\n".join(wrapped[i]), fontsize="small")
         describe(ax, f"Clip {i + 1}: {caption}.")
     return figure
 
@@ -34,11 +37,11 @@ def prompt_figure(drawn: Tensor, asked: Layout, prompt: str) -> Figure:
     Args:
         asked: what the prompt says; None leaves a parameter open.
     """
-    figure = new_figure(9.4, 2.2)
-    found = read(drawn)
-    wrong = [difference(asked, layout) for layout in found]
+    wrong = [difference(asked, layout) for layout in read(drawn)]
+    figure = new_figure(9.4, 9.4 / len(drawn) + 0.5 + LINE * max(1, *map(len, wrong)))
     for ax, clip, said in zip(figure.subplots(1, len(drawn), squeeze=False)[0], drawn, wrong, strict=True):
         image_axes(clip, ax=ax, limits=(-1, 1))
+        ax.set_anchor("N")  # what is left of the height is for the words below
         for spine in ax.spines.values():
             spine.set(color=WRONG if said else RIGHT, linewidth=2.0)
         ax.set_xlabel("\n".join(said) if said else "as asked", fontsize="small")
