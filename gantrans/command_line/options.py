@@ -71,6 +71,7 @@ class Simulated(StrEnum):
 
 class RecipeName(StrEnum):
     default = "default"
+    gan = "gan"
     transformer = "transformer"
     diffusion = "diffusion"
     article = "article"

@@ -30,6 +30,7 @@ from gantrans.translation.presets import (
     PRODUCTION,
     TRAININGS,
     Config,
+    adversarial,
     check_encoding,
     style_of,
     with_channels,
@@ -39,9 +40,10 @@ from gantrans.translation.sources import SIMULATED, DataSpec, check_bits, open_f
 from gantrans.translation.validation import BothValidation, DrawnValidation, Validation
 from gantrans.translation.warm import warm_start_of
 
-RECIPES = ("default", "transformer", "diffusion", "article")
-"""`default` trains one direction with what works best at short budgets, `transformer` a transformer with L1
-alone, `diffusion` a conditional diffusion model; `article` trains both directions."""
+RECIPES = ("default", "gan", "transformer", "diffusion", "article")
+"""`default` trains one direction with what works best at short budgets, `gan` with a discriminator,
+`transformer` a transformer with L1 alone, `diffusion` a conditional diffusion model; `article` trains both
+directions."""
 TranslationTask = Pix2PixTask | BidirectionalTask | ConditionalDiffusionTask | ClassesTask
 
 
@@ -168,6 +170,8 @@ def recipe(
         task, fitting = diffusion(kind, scale)
     elif name == "transformer":
         task, fitting = transformer(kind, scale)
+    elif name == "gan":
+        task, fitting = adversarial(direction, scale)
     else:
         task, fitting = TRAININGS[style_of(direction), scale]()
     return _recipe(direction, scale, source, task, fitting, seed, pixel_nm, bits, encoding)
@@ -241,7 +245,8 @@ def _check_sides(folder: PairedFolder, direction: str) -> None:
     if folder.encoding.side("input") != Side() or folder.encoding.side("target") != Side():
         raise ConfigError(
             f"{folder.root} holds the targets of {direction} in input/, and what is stated of its images "
-            "depends on the side; exchange input/ and target/ and correct pairs.json, or train the other direction."
+            "depends on the side; exchange input/ and target/ and correct pairs.json, or train the other "
+            "direction."
         )
 
 

@@ -194,7 +194,7 @@ def test_each_direction_is_diagnosed_by_its_own_scalars() -> None:
     [
         ("sem2layout", "article", "trains both directions at once, not sem2layout alone"),
         ("both", "default", "The recipe default trains one direction"),
-        ("both", "other", "no recipe 'other'; choose one of default, transformer, diffusion, article"),
+        ("both", "other", "no recipe 'other'; choose one of default, gan, transformer, diffusion, article"),
     ],
 )
 def test_a_recipe_and_a_direction_that_do_not_fit(direction: str, name: str, words: str) -> None:

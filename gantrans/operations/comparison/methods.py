@@ -10,8 +10,8 @@ from gantrans.data.encoding import Encoding
 from gantrans.directions import direction as registered
 from gantrans.directions import directions, image_names
 from gantrans.errors import ConfigError, DataError
-from gantrans.translation import Recipe, production_recipe, recipe
-from gantrans.translation.presets import Config, with_channels
+from gantrans.translation import Recipe, recipe
+from gantrans.translation.presets import with_channels
 from gantrans.translation.sources import SIMULATED, open_folder
 
 METHODS = {
@@ -56,8 +56,8 @@ def method_recipe(
 ) -> Recipe:
     """The recipe of a method, with the pairs, tile size and batch size that all methods have at this scale.
 
-    A direction with a grey target has no recipe with L1 alone, and one with a binary target none with a
-    discriminator: these take networks and optimisation from the other kind's, with the score that suits.
+    A direction with a grey target has no recipe with L1 alone: it takes networks and optimisation from that
+    of a binary one, with the score that suits.
 
     Raises:
         ConfigError, DataError: see `gantrans.translation.recipe`; also for classes, which one method trains.
@@ -72,21 +72,11 @@ def method_recipe(
     default = recipe(direction, scale, source, **stated)  # type: ignore[arg-type]
     data = default.data if size is None else replace(default.data, size=size)
     chosen = default
-
-    def suited(task: Config) -> Config:
-        return with_channels(task, default.channels)
-
     if method == "l1" and kind == "grey":
         other = _of_kind("binary", scale, seed)
         fitting = replace(other.fit, monitor="l1", monitor_mode="min")
-        chosen = replace(default, task=suited(other.task), fit=fitting)
-    elif method == "gan" and kind == "binary":
-        other = production_recipe(scale, seed=seed)
-        chosen = replace(default, task=suited(other.task), fit=other.fit)
-    elif method == "gan" and direction == "image2image":
-        other = recipe("layout2sem", scale, seed=seed)
-        chosen = replace(default, task=suited(other.task), fit=other.fit)
-    elif method not in ("l1", "gan"):
+        chosen = replace(default, task=with_channels(other.task, default.channels), fit=fitting)
+    elif method != "l1":
         chosen = recipe(direction, scale, source, name=method, **stated)  # type: ignore[arg-type]
     return replace(chosen, data=data, batch_size=default.batch_size)
 
