@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from gantrans.command_line.encodings import Stated, stating_encoding
-from gantrans.command_line.options import Bits, Device, FolderDirection, Json, PixelNm, Scale
+from gantrans.command_line.first_look import look_at
+from gantrans.command_line.options import Accept, Bits, Device, FolderDirection, Json, PixelNm, Scale
 
 app = typer.Typer()
 """Its command is added to the top level."""
@@ -51,6 +52,7 @@ def compare(
     pixel_nm: PixelNm = None,
     bits: Bits = None,
     encoding: Stated = None,
+    accept: Accept = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on with the comparison in --out.")] = False,
     device: Device = None,
     json_output: Json = False,
@@ -74,6 +76,11 @@ def compare(
         encoding,
     )  # fmt: skip
     with _resumable(out):
+        if not resume:
+            line = look_at(
+                source, accept or (), chosen.scale, direction=direction, bits=bits, encoding=encoding
+            )
+            typer.echo(line, err=True, nl=bool(line))
         contents = run_comparison(chosen, Wishes(images_per_second, draws), out, resume=resume)
     typer.echo(_json(contents) if json_output else summary(contents, out))
 

@@ -153,6 +153,9 @@ def check(
     html: Annotated[
         Path | None, typer.Option(help="Write a contact sheet of the pairs here.", show_default="none")
     ] = None,
+    save: Annotated[
+        bool, typer.Option("--save", help="Write what is stated here to pairs.json, if nothing stops.")
+    ] = False,
     json_output: Json = False,
 ) -> None:
     """Look at a folder of pairs before a training: what would spoil it, where, and what settles it.
@@ -176,3 +179,8 @@ def check(
         typer.echo(f"Contact sheet: {html}")
     if report.stopping:
         raise typer.Exit(2)
+    if save:
+        from gantrans.data.manifest import write_manifest
+
+        written = write_manifest(folder, report.look.encoding, bits=report.look.bits)
+        typer.echo(f"Wrote {written}.", err=True)

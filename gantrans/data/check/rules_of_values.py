@@ -1,5 +1,6 @@
 """Rules on the values of one side: masks, classes, colour, constant and equal images."""
 
+import shlex
 from collections.abc import Iterator
 
 import numpy as np
@@ -46,7 +47,7 @@ def mask_values(look: Look) -> Iterator[Finding]:
         f"All targets hold {spoken}, which are read as {low} and {high} of 255.",
         f"Every pixel counts as {'black' if dark else 'white'} at the threshold of one half: IoU stays at "
         f"{'0' if dark else 'that of an all-white answer'}.",
-        f"State what is stored: {' '.join(options)}.",
+        f"State what is stored: {shlex.join(options)}.",
         *options,
         files=side.paths(~side.constant),
     )  # fmt: skip
