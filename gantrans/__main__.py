@@ -8,7 +8,7 @@ import importlib
 import json
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -33,6 +33,10 @@ from gantrans.command_line.options import (
     resumable,
 )
 from gantrans.errors import GantransError
+
+if TYPE_CHECKING:
+    from gantrans.training import FitResult
+    from gantrans.translation import Recipe
 
 app = typer.Typer(
     help="Train, evaluate and serve image translation between SEM images and chip layout; run the course.",
@@ -89,7 +93,7 @@ def train(
     Both directions at once: python -m gantrans train --recipe article --direction both --out runs/both
     """
     from gantrans.scales import resolve_scale
-    from gantrans.translation import Pix2PixConfig, diagnose, diagnose_both, recipe, train_recipe
+    from gantrans.translation import recipe, train_recipe
     from gantrans.translation.warm import origin_of
 
     chosen = recipe(
@@ -101,16 +105,22 @@ def train(
         result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device, start=start)
     if origin := origin_of(out):
         typer.echo(str(origin))
-    further = ""
-    if direction == "both":
-        for one, found in diagnose_both(result.history).items():
-            typer.echo(f"Diagnosis of generator and discriminator, {one}: {found}")
-        further = f" --direction {chosen.directions[0]}"
-    elif isinstance(chosen.task, Pix2PixConfig) and chosen.task.discriminator is not None:
-        typer.echo(f"Diagnosis of generator and discriminator: {diagnose(result.history)}")
+    _print_diagnosis(chosen, result)
+    further = f" --direction {chosen.directions[0]}" if direction == "both" else ""
     typer.echo(
         f"{result.summary()}\nNext: python -m gantrans evaluate --run {out} --source {source}{further}"
     )
+
+
+def _print_diagnosis(chosen: "Recipe", result: "FitResult") -> None:
+    """Print whether generator and discriminator kept their balance, where a run has both."""
+    from gantrans.translation import Pix2PixConfig, diagnose, diagnose_both
+
+    if chosen.direction == "both":
+        for one, found in diagnose_both(result.history).items():
+            typer.echo(f"Diagnosis of generator and discriminator, {one}: {found}")
+    elif isinstance(chosen.task, Pix2PixConfig) and chosen.task.discriminator is not None:
+        typer.echo(f"Diagnosis of generator and discriminator: {diagnose(result.history)}")
 
 
 @app.command()

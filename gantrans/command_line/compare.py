@@ -1,15 +1,18 @@
 """`compare`: L1, GAN and diffusion under one budget on one set of pairs, and a report."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from gantrans.command_line.encodings import Stated, stating_encoding
 from gantrans.command_line.first_look import look_at
 from gantrans.command_line.options import Accept, Bits, Device, FolderDirection, Json, PixelNm, Scale
+
+if TYPE_CHECKING:
+    from gantrans.operations.comparison.settings import Settings
 
 app = typer.Typer()
 """Its command is added to the top level."""
@@ -67,22 +70,33 @@ def compare(
     """
     from gantrans.operations.comparison.comparing import run_comparison
     from gantrans.operations.comparison.settings import Settings, Wishes
-    from gantrans.operations.comparison.wording import summary
     from gantrans.scales import resolve_scale
 
     chosen = Settings(
         source, minutes, tuple(name.strip() for name in methods.split(",")), direction,
-        resolve_scale(scale.value), size, seed, seeds, pixel_nm, bits, device,
-        encoding,
+        resolve_scale(scale.value), size, seed, seeds, pixel_nm, bits, device, encoding,
     )  # fmt: skip
     with _resumable(out):
-        if not resume:
-            line = look_at(
-                source, accept or (), chosen.scale, direction=direction, bits=bits, encoding=encoding
-            )
-            typer.echo(line, err=True, nl=bool(line))
+        _look(chosen, accept or (), resume)
         contents = run_comparison(chosen, Wishes(images_per_second, draws), out, resume=resume)
-    typer.echo(_json(contents) if json_output else summary(contents, out))
+    typer.echo(_json(contents) if json_output else _summary(contents, out))
+
+
+def _look(chosen: "Settings", accept: Sequence[str], resume: bool) -> None:
+    """Check the folder of a new comparison; the line goes to standard error, for the other may be JSON."""
+    if resume:
+        return
+    line = look_at(
+        chosen.source, accept, chosen.scale, direction=chosen.direction, bits=chosen.bits,
+        encoding=chosen.encoding,
+    )  # fmt: skip
+    typer.echo(line, err=True, nl=bool(line))
+
+
+def _summary(contents: dict[str, Any], out: Path) -> str:
+    from gantrans.operations.comparison.wording import summary
+
+    return summary(contents, out)
 
 
 def _json(contents: dict[str, Any]) -> str:
