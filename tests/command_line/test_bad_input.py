@@ -31,8 +31,12 @@ def pairs(root: Path, splits: str, size: int = 32) -> Path:
     for kind in ("input", "target"):
         (root / kind).mkdir(parents=True)
         for i in range(len(splits)):
-            image = np.random.default_rng(i).integers(0, 2, (size // 4, size // 4)).repeat(4, 0).repeat(4, 1)
-            Image.fromarray((255 * image).astype(np.uint8)).save(root / kind / f"{i}.png")
+            draw = np.random.default_rng(i)
+            image = 255 * draw.integers(0, 2, (size // 4, size // 4)).repeat(4, 0).repeat(4, 1)
+            if kind == "input":
+                image = (0.6 * image + draw.normal(50, 8, image.shape)).clip(0, 255)
+            Image.fromarray(image.astype(np.uint8)).save(root / kind / f"{i}.png")
+    (root / "pairs.json").write_text('{"input": "sem"}')
     rows = [f"{i},{names[letter]}" for i, letter in enumerate(splits)]
     (root / "split.csv").write_text("\n".join(["name,split", *rows]) + "\n")
     return root

@@ -43,16 +43,20 @@ def test_a_harmful_folder_is_named_first_and_stops(name: str, tmp_path: Path) ->
     others = {one.name for one in report.stopping} - {case.finding}
     assert others <= {"shuffled"}, others  # one input with two targets: the second agrees with the first
     if case.severity == WARNING:
-        accepted = check_folder(
-            root, progress=False, accept=[one.name for one in report.stopping], **case.stated
-        )
-        assert accepted.verdict == "accepted"
-        accepted.stop()
-    else:
-        assert found.name not in ACCEPTABLE or found.name in {
-            "class-numbers", "flat-targets", "flat-inputs", "target-is-input", "copies-across-splits",
-            "shuffled", "turned",
-        }  # fmt: skip
+        assert found.name in ACCEPTABLE
+        assert f"--accept {found.name}" in str(caught.value)
+
+
+def test_accepted_warnings_stop_nothing_and_refusals_cannot_be_accepted(tmp_path: Path) -> None:
+    root, stated = inverted(tmp_path / "warned"), {"direction": "sem2layout"}
+    report = check_folder(root, accept=["mixed-polarity"], progress=False, **stated)
+    assert report.verdict == "accepted"
+    report.stop()
+    refused = HARMFUL["targets are the inputs"].make(tmp_path / "refused")
+    report = check_folder(refused, direction="image2image", accept=["target-is-input"], progress=False)
+    assert report.verdict == REFUSED
+    with pytest.raises(DataError, match="the target is the input"):
+        report.stop()
 
 
 def test_the_files_of_a_finding_are_those_that_were_spoilt(tmp_path: Path) -> None:
