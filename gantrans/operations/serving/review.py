@@ -223,8 +223,8 @@ def _check_pairs(pairs: PairedDataset, recipe: Recipe, source: str) -> None:
     if (given.shape[1], right.shape[1]) != recipe.channels or classes != trained:
         raise DataError(
             f"The pairs of {source} have {given.shape[1]} and {right.shape[1]} channels (classes: {classes}),"
-            f" but the run was trained with {recipe.channels[0]} and {recipe.channels[1]} (classes: {trained});"
-            " state the same colour and classes."
+            f" but the run was trained with {recipe.channels[0]} and {recipe.channels[1]} (classes:"
+            f" {trained}); state the same colour and classes."
         )
 
 
