@@ -7,7 +7,6 @@ its traceback. Heavy imports are inside the commands, so that `--help` is fast.
 import importlib
 import json
 import sys
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -94,12 +93,8 @@ def train(
         direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm,
         bits=bits,
     )  # fmt: skip
-    chosen = replace(chosen, data=replace(chosen.data, accepted=tuple(accept or ())))
     with resumable(out):
-        look_first(
-            source, chosen.directions[0], size=chosen.data.size, bits=chosen.data.bits,
-            encoding=chosen.data.encoding, accept=accept or (), trial=resolve_scale(scale.value) == "smoke",
-        )  # fmt: skip
+        chosen = look_first(chosen, accept, resolve_scale(scale.value))
         result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device, start=start)
     if origin := origin_of(out):
         typer.echo(str(origin))

@@ -3,7 +3,9 @@
 uint8 [0, 255] on disk and on the wire; float32 [0, 1] in metrics and plots; float32 [-1, 1] inside networks.
 """
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
 LUMA = (0.299, 0.587, 0.114)
@@ -47,3 +49,9 @@ def as_channels(images: Tensor, channels: int) -> Tensor:
     if images.shape[-3] == channels:
         return images
     return grey(images) if channels == 1 else images.expand(*images.shape[:-3], channels, *images.shape[-2:])
+
+
+def as_picture(image: Tensor) -> NDArray[np.uint8]:
+    """(1 or 3, H, W) in [0, 1] -> (H, W) or (H, W, 3) uint8, as Pillow and matplotlib take it."""
+    values = uint8_from_unit(image).permute(1, 2, 0).numpy()
+    return values[..., 0] if values.shape[-1] == 1 else values

@@ -21,6 +21,7 @@ from gantrans.command_line.options import (
 from gantrans.errors import ConfigError
 
 if TYPE_CHECKING:
+    from gantrans.data.encoding import Side
     from gantrans.operations.drift.detector import DriftReport
 
 app = typer.Typer(
@@ -33,6 +34,10 @@ ALARM = 1
 Detector = Annotated[Path, typer.Argument(help="File of `drift fit`.", show_default=False)]
 Order = Annotated[FileOrder, typer.Option(help="The order of time in a folder: by name, or by change.")]
 PixelNm = Annotated[float, typer.Option(help="Nanometres per pixel of the images.", min=0.01, max=1e4)]
+Run = Annotated[
+    Path | None,
+    typer.Option(help="A run as whose inputs the files are read: bits, white, inverted.", show_default="none"),
+]
 Size = Annotated[int, typer.Option(help="Side of simulated images in pixels.", min=16, max=2048)]
 
 
@@ -52,6 +57,7 @@ def fit(
     window: Annotated[int, typer.Option(help="Images per window.", min=200, max=100_000)] = 200,
     order: Order = FileOrder.by_name,
     seed: Annotated[int, typer.Option(help="Seed of images and calibration.", min=0)] = 0,
+    run: Run = None,
 ) -> None:
     """Fit a monitor to images of good times: 40 windows (8,000 images) or more, in the order of time.
 
@@ -90,7 +96,8 @@ def fit(
     else:
         paths = folder_images(Path(source), order.value)
         check_enough(len(paths), config)
-        count, parts = len(paths), measure_files(paths, pixel_nm, config.schema)
+        bits, side = _reading(run, direction)
+        count, parts = len(paths), measure_files(paths, pixel_nm, config.schema, bits=bits, side=side)
     fit_on(parts, config, seed=seed).save(out)
     name = direction or "sem2layout"
     typer.echo(f"Fitted to {count} images: {out}.\nNext: serve with --drift {name}={out}")
@@ -106,6 +113,8 @@ def watch(
     ] = None,
     pixel_nm: PixelNm = 20.0,
     order: Order = FileOrder.by_name,
+    run: Run = None,
+    direction: PartDirection = None,
     json_output: Json = False,
 ) -> None:
     """Add the images of a folder that are new to it, and report whether the inputs have changed.
@@ -119,15 +128,28 @@ def watch(
     from gantrans.operations.drift.detector import DRIFT, DriftDetector
     from gantrans.operations.drift.streams import add_new_files
 
+    bits, side = _reading(run, direction)
     while True:
         known = DriftDetector.load(detector)
-        report, new = add_new_files(known, detector, source, pixel_nm, order.value)
+        report, new = add_new_files(known, detector, source, pixel_nm, order.value, bits=bits, side=side)
         _tell(report, new, json_output)
         if every is None:
             break
         time.sleep(every)
     if report.status == DRIFT:
         raise typer.Exit(ALARM)
+
+
+def _reading(run: Path | None, direction: str | None) -> tuple[int | None, "Side"]:
+    """Bits and side of the inputs of a run; without one files are read as they are."""
+    from gantrans.data.encoding import Side
+    from gantrans.operations.feedback.sides import reading_of
+    from gantrans.translation import load_recipe
+
+    if run is None:
+        return None, Side()
+    read = reading_of(load_recipe(run).towards(direction, run))
+    return read.bits, read.input
 
 
 def _tell(report: "DriftReport", new: int, json_output: bool) -> None:

@@ -57,7 +57,8 @@ def stored_values(data: bytes, name: str, *, max_pixels: int = MAX_PIXELS) -> St
         if kind == "TIFF":
             return tiff_values(data, name, max_pixels)
         coarse = _CHECKS[kind](data, name, max_pixels)
-        return Stored(pillow_values(data, kind, name, max_pixels), coarse=coarse)
+        values, indices = pillow_values(data, kind, name, max_pixels)
+        return Stored(values, coarse=coarse, indices=indices)
     except DataError:
         raise
     except Exception as error:  # damaged bytes can make a decoder raise any exception

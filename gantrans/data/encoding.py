@@ -4,7 +4,7 @@
 """
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 
 from gantrans.config import check_choice, check_range
 from gantrans.errors import ConfigError
@@ -15,6 +15,7 @@ ARRANGEMENTS = ("folders", "side-by-side", "train-ab", "images-masks", "suffixes
 `images/` and `masks/`; or NAME_input.* beside NAME_target.*."""
 MAX_CLASSES = 64
 _COLOUR = re.compile("#[0-9a-f]{6}")
+_NUMBER = re.compile("0|[1-9][0-9]{0,4}")
 
 
 @dataclass(frozen=True)
@@ -72,10 +73,16 @@ class Encoding:
         for field in ("invert", "colour"):
             if not set(getattr(self, field)) <= set(SIDES):
                 raise ConfigError(
-                    f"Encoding.{field} is {getattr(self, field)!r}; give input, target or both."
+                    f"Encoding.{field} is {getattr(self, field)!r} (--{field}); give input, target or both."
                 )
         if self.mask_values is not None and len(set(self.mask_values)) != 2:
-            raise ConfigError(f"Encoding.mask_values is {self.mask_values!r}; give two different values.")
+            raise ConfigError(
+                f"Encoding.mask_values is {self.mask_values!r} (--mask-values); give two different values."
+            )
+        if self.mask_values is not None and "target" in self.colour:
+            raise ConfigError(
+                "Encoding.mask_values (--mask-values) excludes colour of the target (--colour)."
+            )
         if self.classes:
             self._check_classes()
         if self.split_by is not None:
@@ -83,21 +90,26 @@ class Encoding:
                 re.compile(self.split_by)
             except re.error as error:
                 raise ConfigError(
-                    f"Encoding.split_by is {self.split_by!r}, which is no regular expression: {error}."
+                    f"Encoding.split_by is {self.split_by!r} (--split-by), which is no regular expression: "
+                    f"{error}."
                 ) from error
 
     def _check_classes(self) -> None:
         if not 2 <= len(set(self.classes)) == len(self.classes) <= MAX_CLASSES:
             raise ConfigError(
-                f"Encoding.classes is {self.classes!r}; give 2 to {MAX_CLASSES} different values."
+                f"Encoding.classes is {self.classes!r} (--classes); give 2 to {MAX_CLASSES} different values."
             )
-        numbers = [value for value in self.classes if value.isdecimal() and int(value) < 2**16]
+        numbers = [value for value in self.classes if _NUMBER.fullmatch(value) and int(value) < 2**16]
         if len(numbers) != len(self.classes) and not all(map(_COLOUR.fullmatch, self.classes)):
             raise ConfigError(
-                f"Encoding.classes is {self.classes!r}; give whole numbers, or colours as #rrggbb."
+                f"Encoding.classes is {self.classes!r} (--classes); give whole numbers, or colours "
+                "as #rrggbb."
             )
         if self.mask_values is not None or "target" in (*self.invert, *self.colour):
-            raise ConfigError("Encoding.classes excludes mask_values, and invert and colour of the target.")
+            raise ConfigError(
+                "Encoding.classes (--classes) excludes mask_values (--mask-values), and invert and colour of "
+                "the target (--invert target, --colour target)."
+            )
 
     def side(self, name: str) -> Side:
         """How the images of a side, "input" or "target", are read."""
@@ -109,6 +121,22 @@ class Encoding:
             classes=self.classes if target else (),
             invert=name in self.invert,
         )
+
+    def over(self, other: "Encoding") -> "Encoding":
+        """This encoding, with the fields of another one where this has its default.
+
+        Raises:
+            ConfigError: the two exclude each other, such as mask values and classes.
+        """
+        own = {name: getattr(self, name) for name in self.stated}
+        return replace(other, **own)
+
+    @property
+    def stated(self) -> tuple[str, ...]:
+        """The names of the fields that differ from their defaults."""
+        default = Encoding()
+        names = (f.name for f in fields(self))
+        return tuple(name for name in names if getattr(self, name) != getattr(default, name))
 
     @property
     def channels(self) -> tuple[int, int]:

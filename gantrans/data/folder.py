@@ -1,77 +1,93 @@
 """Image pairs of the user: a folder with `input/` and `target/`, equal names; reading and writing.
 
-`input/` has the inputs of the network and `target/` the desired outputs. The optional `pairs.json` states
-which of the two is SEM, and the pixel size; without it the folder is assumed to match the requested
-direction.
+`input/` has the inputs of the network and `target/` the desired outputs; other arrangements are stated
+(`gantrans.data.arrangements`). The optional `pairs.json` states which of the two is SEM, the pixel size and
+how the files are read; without it the folder is assumed to match the requested direction.
 """
 
-import csv
-import hashlib
 import json
 import os
 import shutil
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from gantrans.data.arrangements import SPLITS, find_pairs
+from gantrans.data.encoding import SIDES, Encoding
 from gantrans.data.headers import image_size
+from gantrans.data.manifest import MANIFEST, encoding_of, read_manifest
 from gantrans.data.pairs import PairedDataset
-from gantrans.data.reading import BITS, SUFFIXES, read_image
+from gantrans.data.reading import Source, pixels_from_stored, read_image, stored_file
+from gantrans.data.splits import hash_split, splits_of
 from gantrans.data.tiles import cut_pair
 from gantrans.directions import direction as registered
-from gantrans.directions import image_names, images_of
-from gantrans.errors import DataError
+from gantrans.directions import images_of
+from gantrans.errors import ConfigError, DataError
 from gantrans.files import publish_folder
-from gantrans.images import uint8_from_unit
 
-__all__ = ["PairedFolder", "read_image", "write_pairs"]
-
-SPLITS = ("train", "val", "test", "all")
-MANIFEST = "pairs.json"
-MAX_PIXEL_NM = 1e4
+__all__ = ["MANIFEST", "PairedFolder", "hash_split", "read_image", "write_folder", "write_pairs"]
 
 
 class PairedFolder:
-    """Image pairs in a folder, checked when opened: both subfolders exist and every image has a partner.
+    """Image pairs in a folder, checked when opened: every image has a partner.
 
     Rules:
-    - Partners have the same name; the suffix may differ (PNG, TIFF, JPEG). Other files are ignored.
+    - The files lie as `encoding.layout` states, by default partners of the same name in `input/` and
+      `target/`; the suffix may differ (PNG, TIFF, JPEG, BMP). Other files are ignored.
     - Both images of a pair have the same size. Larger images are cut into `size` tiles that cover them,
       overlapping only as far as needed; nothing is rescaled. Smaller images are refused.
-    - Each image, with all its tiles, belongs to one split: by `split.csv` (columns name, split), else by a
-      hash of its name, 80/10/10. "all" takes every image.
+    - Each image, with all its tiles, belongs to one split: by `split.csv` (columns name, split), else by the
+      folder it lies in, else by a hash of its name or of its group (`encoding.split_by`), 80/10/10. "all"
+      takes every image.
+
+    Attributes:
+        inputs, targets: the two images of each pair by name, sorted. split: the split of each.
+        encoding: as stated by the argument, else by the manifest, field by field.
 
     Args:
         root: the folder. pixel_nm: nm per pixel; overrides the manifest's value.
         bits: used bits of its 16-bit images, see `read_image`; overrides the manifest's value.
+        encoding: what else is stated; each field that is not at its default overrides the manifest's.
 
     Raises:
         DataError: naming the file or folder and the reason.
     """
 
-    def __init__(self, root: str | Path, *, pixel_nm: float | None = None, bits: int | None = None) -> None:
+    def __init__(
+        self,
+        root: str | Path,
+        *,
+        pixel_nm: float | None = None,
+        bits: int | None = None,
+        encoding: Encoding | None = None,
+    ) -> None:
         self.root = Path(root)
         if not self.root.is_dir():
             raise DataError(f"{self.root} is not a folder; a folder with input/ and target/ is needed.")
-        self.manifest = _read_manifest(self.root / MANIFEST)
+        self.manifest = read_manifest(self.root / MANIFEST)
         self.pixel_nm: float | None = pixel_nm if pixel_nm is not None else self.manifest.get("pixel_nm")
         self.bits: int | None = bits if bits is not None else self.manifest.get("bits")
-        self.inputs, self.targets = _images(self.root / "input"), _images(self.root / "target")
-        for one, other, lacking in (
-            (self.inputs, self.targets, "target"),
-            (self.targets, self.inputs, "input"),
-        ):
-            for name in one.keys() - other.keys():
-                raise DataError(
-                    f"{one[name]} has no partner: {self.root / lacking} has no PNG, TIFF or JPEG {name!r}."
-                )
-        self.split = self._splits()
+        self.encoding = self._encoding(encoding or Encoding())
+        found = find_pairs(self.root, self.encoding.layout, swap=self.encoding.swap)
+        self.inputs, self.targets = found.inputs, found.targets
+        self.split = splits_of(self.root, self.inputs, found.splits, self.encoding.split_by)
+
+    def _encoding(self, stated: Encoding) -> Encoding:
+        path = self.root / MANIFEST
+        written = encoding_of(self.manifest, path)
+        try:
+            return stated.over(written)
+        except ConfigError as error:
+            raise DataError(f"{path} and the options exclude each other: {error}") from error
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The stored values of the classes in the targets, () if they are images."""
+        return self.encoding.classes
 
     def names(self, split: str = "all") -> list[str]:
         """Names of the pairs in a split, sorted.
@@ -80,12 +96,12 @@ class PairedFolder:
             DataError: for an unknown split, or one that is empty (small folders, or a `split.csv` without
             it).
         """
-        if split not in SPLITS:
-            raise DataError(f"split is {split!r}; choose one of {', '.join(SPLITS)}.")
+        if split not in (*SPLITS, "all"):
+            raise DataError(f"split is {split!r}; choose one of {', '.join(SPLITS)}, all.")
         chosen = [name for name in self.inputs if split in ("all", self.split[name])]
         if not chosen:
             counts = Counter(self.split.values())
-            have = ", ".join(f"{counts[s]} {s}" for s in SPLITS[:3])
+            have = ", ".join(f"{counts[s]} {s}" for s in SPLITS)
             raise DataError(
                 f"{self.root} has no pair in the split {split!r} ({have}); add pairs, or assign them in a"
                 " split.csv with the columns name,split."
@@ -120,7 +136,8 @@ class PairedFolder:
             family += [self.family_of(name)] * len(places)
             names += [name if len(places) == 1 else f"{name}@{y},{x}" for y, x in places]
         a, b = (torch.stack(side) for side in zip(*tiles, strict=True))
-        return PairedDataset(*((b, a) if swapped else (a, b)), family, self.pixel_nm, names, images)
+        a, b = (b, a) if swapped else (a, b)
+        return PairedDataset(a, b, family, self.pixel_nm, names, images, self.classes)
 
     def order(self, direction: str) -> tuple[tuple[str, str], bool]:
         """The names of the images a and b of a direction's datasets, and whether `input/` holds b.
@@ -133,6 +150,11 @@ class PairedFolder:
             raise DataError(
                 f"{self.root / MANIFEST} states that input/ holds {held!r} images, but {direction} translates"
                 f" between {' and '.join(images)}; choose another direction or correct the file."
+            )
+        if held != registered(direction).input and (self.classes or len(set(self.encoding.channels)) == 2):
+            raise DataError(
+                f"{self.root / MANIFEST} states that the inputs are {held!r} images, the targets of {direction}"
+                ', but classes or colour are stated of one side; remove "input" there and state --swap.'
             )
         return images, held == images[1]
 
@@ -156,12 +178,20 @@ class PairedFolder:
         Raises:
             DataError: one of them cannot be used, or their sizes differ.
         """
-        paths = self.inputs[name], self.targets[name]
-        first, second = (uint8_from_unit(read_image(path, bits=self.bits)) for path in paths)
+        one, other = self.inputs[name], self.targets[name]
+        if one.path == other.path:  # side by side: decoded once
+            whole = stored_file(one.path)
+            stored = tuple(whole.part(source.half, str(source.path)) for source in (one, other))
+        else:
+            stored = stored_file(one), stored_file(other)
+        first, second = (
+            pixels_from_stored(values, str(source), bits=self.bits, side=self.encoding.side(role))
+            for values, source, role in zip(stored, (one, other), SIDES, strict=True)
+        )
         if first.shape[1:] != second.shape[1:]:
             sizes = [
-                f"{path} is {i.shape[2]} x {i.shape[1]} px"
-                for path, i in zip(paths, (first, second), strict=True)
+                f"{source} is {i.shape[2]} x {i.shape[1]} px"
+                for source, i in zip((one, other), (first, second), strict=True)
             ]
             raise DataError(f"{sizes[0]}, but {sizes[1]}; the images of a pair must have one size.")
         return first, second
@@ -172,44 +202,18 @@ class PairedFolder:
         Raises:
             DataError: they do not, and the pair cannot be used.
         """
-        first, second = image_size(self.inputs[name]), image_size(self.targets[name])
+        first, second = (_size(source) for source in (self.inputs[name], self.targets[name]))
         if first is not None and first == second:
             return first
         height, width = self.read(name)[0].shape[1:]  # or its sentence
         return height, width
 
-    def _splits(self) -> dict[str, str]:
-        path = self.root / "split.csv"
-        if not path.is_file():
-            return {name: hash_split(name) for name in self.inputs}
-        try:
-            table = csv.DictReader(path.read_text(encoding="utf-8-sig").splitlines())
-            rows = list(table)
-        except (ValueError, csv.Error) as error:
-            raise DataError(f"{path} is not a text file of comma-separated values ({error}).") from error
-        if not {"name", "split"} <= set(table.fieldnames or ()):
-            raise DataError(f"{path} needs a first line with the columns name,split.")
-        names = [_composed(str(row["name"])) for row in rows]
-        splits = [row["split"] for row in rows]
-        listed: dict[str, str] = {}
-        for stated, split in zip(names, splits, strict=True):
-            name = Path(stated).stem if _is_image(stated) else stated
-            if listed.setdefault(name, split) != split:
-                raise DataError(
-                    f"{path} gives {name!r} two splits, {listed[name]!r} and {split!r}; keep one of them."
-                )
-        for name in self.inputs:
-            if listed.get(name) not in SPLITS[:3]:
-                raise DataError(
-                    f"{path} gives {name!r} the split {listed.get(name)!r}; write train, val or test."
-                )
-        return {name: listed[name] for name in self.inputs}
 
-
-def hash_split(name: str) -> str:
-    """The split of a name: 80 % train, 10 % val, 10 % test, on every machine and in every version."""
-    digit = int.from_bytes(hashlib.blake2b(name.encode(), digest_size=8).digest(), "little") % 10
-    return "train" if digit < 8 else "val" if digit == 8 else "test"
+def _size(source: Source) -> tuple[int, int] | None:
+    size = image_size(source.path)
+    if size is None or source.half is None:
+        return size
+    return None if size[1] % 2 else (size[0], size[1] // 2)
 
 
 def write_pairs(
@@ -282,62 +286,3 @@ def _write_png(image: Tensor, path: Path) -> None:
     from PIL import Image
 
     Image.fromarray(image.numpy()).save(path, compress_level=1)
-
-
-def _composed(name: str) -> str:
-    """A name in Unicode's composed form (NFC): some systems store "ü" as one character, some as two."""
-    return unicodedata.normalize("NFC", name)
-
-
-def _is_image(name: str) -> bool:
-    return Path(name).suffix.lower() in SUFFIXES
-
-
-def _images(folder: Path) -> dict[str, Path]:
-    """Image files of a folder by name without suffix, sorted."""
-    if not folder.is_dir():
-        raise DataError(f"{folder} is missing; the folder needs both input/ and target/.")
-    found: dict[str, Path] = {}
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith(".") or not _is_image(path.name):
-            continue
-        name = _composed(path.stem)
-        if any(unicodedata.category(letter) in ("Cc", "Cs") for letter in name):  # control, or no text
-            raise DataError(f"{folder} holds a file whose name is no plain text ({path.name!a}); rename it.")
-        if name in found:
-            raise DataError(f"{found[name]} and {path} have the same name; keep one of them.")
-        found[name] = path
-    if not found:
-        raise DataError(f"{folder} holds no PNG, TIFF or JPEG image.")
-    return found
-
-
-def _read_manifest(path: Path) -> dict[str, Any]:
-    if not path.is_file():
-        return {}
-    try:
-        manifest = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{path} is not valid JSON ({error}); repair or remove it.") from error
-    if not isinstance(manifest, dict) or manifest.get("input") not in image_names():
-        names = " or ".join(f'"{name}"' for name in image_names())
-        raise DataError(f'{path} must be an object with "input": {names}.')
-    pixel, bits = manifest.get("pixel_nm"), manifest.get("bits")
-    number = isinstance(pixel, int | float) and not isinstance(pixel, bool)
-    if pixel is not None and not (number and 0 < pixel <= MAX_PIXEL_NM):
-        raise DataError(
-            f"{path} gives pixel_nm {_shortened(pixel)}; it must be a number of nanometres above 0 and up to "
-            f"{MAX_PIXEL_NM:,.0f}, or null."
-        )
-    if bits is not None and (isinstance(bits, bool) or not isinstance(bits, int) or bits not in BITS):
-        choices = ", ".join(map(str, BITS))
-        raise DataError(f"{path} gives bits {_shortened(bits)}; choose one of {choices}, or null.")
-    family = manifest.get("family", {})
-    if not isinstance(family, dict):
-        raise DataError(f"{path} gives family {_shortened(family)}; it must be an object of name: family.")
-    return {**manifest, "family": {_composed(name): label for name, label in family.items()}}
-
-
-def _shortened(value: Any) -> str:
-    text = json.dumps(value)
-    return text if len(text) <= 40 else f"{text[:40]}..."

@@ -1,11 +1,11 @@
-"""Reading image files: 8-bit, 16-bit and float, grey or colour, always to float32 in [0, 1].
+"""Reading image files: 8-bit, 16-bit and float, grey or colour, to float32 in [0, 1] or numbers of classes.
 
 A plain conversion to grey turns 16-bit images white and float images black; here every case is handled
 explicitly, and an unsupported file raises a one-sentence error with the file and the reason. Files are
-decoded by `gantrans.data.decoding`.
+decoded by `gantrans.data.decoding`. What a file does not record is stated by its owner, as a `Side`.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -14,8 +14,11 @@ import torch
 from torch import Tensor
 
 from gantrans.data.decoding import MAX_PIXELS, stored_values
+from gantrans.data.encoding import Side
+from gantrans.data.labels import class_numbers, mask_from_stored
 from gantrans.data.stored import Stored
 from gantrans.errors import DataError
+from gantrans.images import uint8_from_unit
 
 SUFFIXES = (".png", ".tif", ".tiff", ".jpg", ".jpeg", ".bmp")
 BITS = (8, 10, 12, 14, 16)
@@ -25,24 +28,75 @@ _CERTAIN = 2**14
 _MAX_BYTES = 2**31
 """More than the largest image needs uncompressed, in float64."""
 _LUMA = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+_PLAIN = Side()
 
 
-def read_image(path: str | Path, *, bits: int | None = None) -> Tensor:
-    """Read a PNG, TIFF, JPEG or BMP file as (1, H, W) float32 in [0, 1].
+@dataclass(frozen=True)
+class Source:
+    """Where an image is stored: a file, or the "left" or "right" half of one."""
 
-    8-bit values are divided by 255, 16-bit values by 65,535 or as `bits` states; float values are unchanged
-    and must be in [0, 1]. Colour becomes luma (ITU-R BT.601, which leaves equal channels unchanged); an alpha
-    channel must be opaque. The service reads uploads by the same rules.
+    path: Path
+    half: str | None = None
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return f"{self.path}" if self.half is None else f"{self.path} ({self.half} half)"
+
+
+AnySource = str | Path | Source
+
+
+def read_image(source: AnySource, *, bits: int | None = None, side: Side = _PLAIN) -> Tensor:
+    """Read a PNG, TIFF, JPEG or BMP file as (C, H, W) float32 in [0, 1].
+
+    8-bit values are divided by 255, 16-bit values by 65,535 or as `bits` or `side.white` state; float values
+    are unchanged, or divided by `side.white`, and must then be in [0, 1]. Colour becomes luma (ITU-R BT.601,
+    which leaves equal channels unchanged) unless `side.channels` is 3; an alpha channel must be opaque. A
+    side with `values` is read as black and white by its stored values. The service reads uploads by the same
+    rules.
 
     Args:
+        source: a file, or a half of one.
         bits: number of used bits of 16-bit images, one of `BITS`; other images are not affected. It is
-            required where all values need fewer bits than 15: the image may come from a 12-bit camera or be
-            dark, and the file does not record which.
+            required where all values need fewer bits than 15 and no white is stated: the image may come from
+            a 12-bit camera or be dark, and the file does not record which.
+        side: what is stated of such images.
 
     Raises:
         DataError: naming the file and the reason.
     """
-    path = Path(path)
+    return unit_from_stored(stored_file(source), str(source), bits=bits, side=side)
+
+
+def read_classes(source: AnySource, side: Side) -> Tensor:
+    """Read a file as (1, H, W) uint8, the number of the class of each pixel: its place in `side.classes`.
+
+    Raises:
+        DataError: naming the file and the reason, such as a value that is no class.
+    """
+    return classes_from_stored(stored_file(source), str(source), side)
+
+
+def read_pixels(source: AnySource, *, bits: int | None = None, side: Side = _PLAIN) -> Tensor:
+    """Read a file as datasets store it, (C, H, W) uint8: numbers of classes where `side` has some, else 0 to
+    255.
+
+    Raises:
+        DataError: naming the file and the reason.
+    """
+    return pixels_from_stored(stored_file(source), str(source), bits=bits, side=side)
+
+
+def stored_file(source: AnySource) -> Stored:
+    """The values of an image file, or of a half of one, as they are stored.
+
+    Raises:
+        DataError: naming the file and the reason.
+    """
+    half = source.half if isinstance(source, Source) else None
+    path = Path(source)
     if not path.is_file():
         raise DataError(f"{path} does not exist or is not a file.")
     if path.suffix.lower() not in SUFFIXES:
@@ -55,18 +109,23 @@ def read_image(path: str | Path, *, bits: int | None = None) -> Tensor:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error
     if not data:
         raise DataError(f"{path} is empty (0 bytes); copy it again.")
-    return unit_from_stored(stored_values(data, str(path), max_pixels=MAX_PIXELS), str(path), bits=bits)
+    return stored_values(data, str(path), max_pixels=MAX_PIXELS).part(half, str(path))
 
 
 def unit_from_stored(
-    stored: Stored, name: str, *, bits: int | None = None, option: str = "--bits "
+    stored: Stored,
+    name: str,
+    *,
+    bits: int | None = None,
+    side: Side = _PLAIN,
+    option: str = "--bits ",
 ) -> Tensor:
-    """Stored values as (1, H, W) float32 in [0, 1]; rules as in `read_image`.
+    """Stored values as (C, H, W) float32 in [0, 1]; rules as in `read_image`.
 
     Args:
         name: of the image, for messages.
-        bits: see `read_image`.
-        option: how the caller states them, for messages: "--bits " or "bits=".
+        bits, side: see `read_image`; the classes of a side are not used here.
+        option: how the caller states bits, for messages: "--bits " or "bits=".
 
     Raises:
         DataError: naming the image and the reason.
@@ -75,10 +134,53 @@ def unit_from_stored(
         raise DataError(f"bits is {bits!r}; choose one of {', '.join(map(str, BITS))}.")
     if stored.values.size == 0:
         raise DataError(f"{name} has no pixels (shape {stored.values.shape}).")
-    used = _used_bits(stored, name, stored.bits or bits, option)
-    scaled = _scale(name, stored, used)
-    grey = _grey(name, replace(stored, values=scaled))
-    return torch.from_numpy(np.require(grey, np.float32, ["C", "W"])).unsqueeze(0)
+    if side.values is not None:
+        image = mask_from_stored(stored, name, side)
+    elif side.white is not None and stored.values.dtype not in (np.bool_, np.uint8):
+        image = _channels(name, replace(stored, values=_by_white(name, stored, side.white, option)), side)
+    else:
+        used = _used_bits(stored, name, stored.bits or bits, option)
+        image = _channels(name, replace(stored, values=_scale(name, stored, used)), side)
+    if side.invert:
+        image = 1.0 - image
+    image = image[None] if image.ndim == 2 else image.transpose(2, 0, 1)
+    if len(image) < side.channels:
+        image = image.repeat(side.channels, axis=0)
+    return torch.from_numpy(np.require(image, np.float32, ["C", "W"]))
+
+
+def classes_from_stored(stored: Stored, name: str, side: Side) -> Tensor:
+    """Stored values as (1, H, W) uint8 numbers of classes; see `read_classes`."""
+    return torch.from_numpy(np.require(class_numbers(stored, name, side), np.uint8, ["C", "W"]))
+
+
+def pixels_from_stored(
+    stored: Stored,
+    name: str,
+    *,
+    bits: int | None = None,
+    side: Side = _PLAIN,
+    option: str = "--bits ",
+) -> Tensor:
+    """Stored values as (C, H, W) uint8; see `read_pixels`."""
+    if side.classes:
+        return classes_from_stored(stored, name, side)
+    return uint8_from_unit(unit_from_stored(stored, name, bits=bits, side=side, option=option))
+
+
+def _by_white(name: str, stored: Stored, white: float, option: str) -> np.ndarray:
+    """16-bit, other whole and float values to [0, 1], where white is stated."""
+    values, stated = stored.values, option.replace("bits", "white") + f"{white:g}"
+    if not np.isfinite(values).all():
+        raise DataError(f"{name} contains NaN or infinite values; repair or drop the image.")
+    low, high = float(values.min()), float(values.max())
+    if low < 0 or high > white:
+        wrong = low if low < 0 else high
+        raise DataError(
+            f"{stated} was stated, but {name} holds the value {wrong:g}; state the value of white."
+        )
+    scaled = values / white
+    return 1.0 - scaled if stored.inverted else scaled
 
 
 def _used_bits(stored: Stored, name: str, bits: int | None, option: str) -> int:
@@ -142,8 +244,8 @@ def _table(bits: int, inverted: bool) -> np.ndarray:
     return (grey[::-1] if inverted else grey).astype(np.float32)
 
 
-def _grey(name: str, stored: Stored) -> np.ndarray:
-    """(H, W), (H, W, 1), (H, W, 3) or opaque (H, W, 2 or 4) -> (H, W)."""
+def _channels(name: str, stored: Stored, side: Side) -> np.ndarray:
+    """(H, W), (H, W, 1), (H, W, 3) or opaque (H, W, 2 or 4) -> (H, W); (H, W, 3) of colour that is kept."""
     values = stored.values
     if values.ndim == 2:
         return values
@@ -157,4 +259,6 @@ def _grey(name: str, stored: Stored) -> np.ndarray:
         if values[..., -1].min() < 1:
             raise DataError(f"{name} has transparent pixels, which have no grey value; flatten it first.")
         values = values[..., :-1]
-    return values[..., 0] if values.shape[-1] == 1 else values @ _LUMA
+    if values.shape[-1] == 1:
+        return values[..., 0]
+    return values if side.channels == 3 else values @ _LUMA

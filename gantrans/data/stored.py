@@ -1,7 +1,7 @@
 """The values of an image as its file stores them, and what is checked in files of every format."""
 
 import io
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -24,6 +24,7 @@ class Stored:
     coarse: 16-bit values of which only the upper 8 bits were decoded.
     bits: number of used bits, where the file itself states it.
     tiff: two channels are two images rather than grey and alpha.
+    indices: (H, W) of a palette image, which is looked up in `values`.
     """
 
     values: np.ndarray
@@ -31,6 +32,25 @@ class Stored:
     coarse: bool = False
     bits: int | None = None
     tiff: bool = False
+    indices: np.ndarray | None = None
+
+    def part(self, half: str | None, name: str) -> "Stored":
+        """The "left" or "right" half of two images side by side; None: the whole.
+
+        Raises:
+            DataError: the width is odd.
+        """
+        if half is None:
+            return self
+        width = self.values.shape[1] if self.values.ndim > 1 else 0
+        if width < 2 or width % 2:
+            raise DataError(
+                f"{name} is {width} px wide, which are not two images of one width side by side; correct the "
+                "file, or state how the files lie with --layout."
+            )
+        columns = slice(0, width // 2) if half == "left" else slice(width // 2, width)
+        indices = None if self.indices is None else self.indices[:, columns]
+        return replace(self, values=self.values[:, columns], indices=indices)
 
 
 def check_size(name: str, width: int, height: int, max_pixels: int) -> None:
@@ -55,8 +75,8 @@ def several_images(name: str, count: int) -> DataError:
     return DataError(f"{name} holds several images ({count} pages); save the one you mean as a single image.")
 
 
-def pillow_values(data: bytes, kind: str, name: str, max_pixels: int) -> np.ndarray:
-    """The values that Pillow decodes; a palette and transparent colours are looked up.
+def pillow_values(data: bytes, kind: str, name: str, max_pixels: int) -> tuple[np.ndarray, np.ndarray | None]:
+    """The values that Pillow decodes, a palette and transparent colours looked up; and a palette's indices.
 
     Raises:
         DataError: too many pixels, several images, or a colour mode without a grey value.
@@ -70,8 +90,8 @@ def pillow_values(data: bytes, kind: str, name: str, max_pixels: int) -> np.ndar
                 raise several_images(name, frames)
             values = np.asarray(_looked_up(image, name))
             if image.mode == "I" and kind == "PNG":  # so older Pillow opens 16-bit grey
-                return values.astype(np.uint16)
-            return values.astype(values.dtype.newbyteorder("="), copy=False)
+                return values.astype(np.uint16), None
+            return values.astype(values.dtype.newbyteorder("="), copy=False), _indices(image)
     except Image.DecompressionBombError as error:
         raise DataError(f"{name} has more than the {max_pixels:,} px allowed; cut it into parts.") from error
 
@@ -83,3 +103,11 @@ def _looked_up(image: "Image", name: str) -> "Image":
     if image.mode in ("P", "PA"):
         return image.convert("RGBA" if clear or image.mode == "PA" else "RGB")
     return image.convert(f"{image.mode}A") if clear and image.mode in ("L", "RGB") else image
+
+
+def _indices(image: "Image") -> np.ndarray | None:
+    """The indices of a palette image, (H, W) uint8."""
+    if image.mode not in ("P", "PA"):
+        return None
+    indices = np.asarray(image)
+    return indices[..., 0] if indices.ndim == 3 else indices

@@ -50,7 +50,7 @@ class StreamedPairs:
     """The tiles of one split of a folder: the same pairs, in the same order, as `PairedFolder.load` gives.
 
     Attributes:
-        images, family, pixel_nm: as of `PairedDataset`.
+        images, family, pixel_nm, classes: as of `PairedDataset`.
 
     Args:
         direction, split, size: see `PairedFolder.load`.
@@ -76,7 +76,7 @@ class StreamedPairs:
     ) -> None:
         self.folder, self.size, self.readers = folder, size, readers
         self.images, self.swapped = folder.order(direction)
-        self.pixel_nm = folder.pixel_nm
+        self.pixel_nm, self.classes = folder.pixel_nm, folder.classes
         self.files = folder.names(split)
         self._image, self._top, self._left = array("i"), array("i"), array("i")
         self._sizes = [
@@ -86,7 +86,7 @@ class StreamedPairs:
             ))
         ]  # fmt: skip
         self.family = [folder.family_of(self.files[image]) for image in self._image]
-        self._channels = sum(image.shape[0] for image in folder.read(self.files[0]))
+        self._channels = sum(folder.encoding.channels)
         fits = self._bytes(range(len(self.files))) <= cache_bytes
         self._room = cache_bytes if fits else cache_bytes // 2
         self._window = cache_bytes - self._room
@@ -137,9 +137,8 @@ class StreamedPairs:
             found |= tiles
         a, b = (torch.stack([found[index][side] for index in indices]) for side in (0, 1))
         names = self.names
-        return PairedDataset(
-            a, b, [self.family[i] for i in indices], self.pixel_nm, [names[i] for i in indices], self.images
-        )  # fmt: skip
+        family, chosen = [self.family[i] for i in indices], [names[i] for i in indices]
+        return PairedDataset(a, b, family, self.pixel_nm, chosen, self.images, self.classes)
 
     def read_all(self, *, progress: bool = True) -> None:
         """Decode every image once, so that damage is named before a training; what fits is kept.

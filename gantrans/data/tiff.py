@@ -183,11 +183,12 @@ def tiff_values(data: bytes, name: str, max_pixels: int) -> Stored:
         _check_jpegs(data, layout, name)
     if compression not in (_NONE, *_DEFLATE, *_BY_PILLOW):
         raise DataError(f"{name} is compressed by method {compression}; save it uncompressed or with LZW.")
-    values = pillow_values(data, "TIFF", name, max_pixels)
-    done = values.dtype in (np.bool_, np.uint8) and values.ndim == 2  # Pillow inverts these itself
-    inverted = photometric == _WHITE_IS_ZERO and not done
+    values, indices = pillow_values(data, "TIFF", name, max_pixels)
+    inverted = photometric == _WHITE_IS_ZERO
+    if inverted and values.dtype in (np.bool_, np.uint8) and values.ndim == 2:
+        values = ~values  # Pillow inverts these itself
     coarse = layout.bits == 16 and values.dtype == np.uint8
-    return Stored(values, inverted, coarse, 12 if layout.bits == 12 else None, tiff=True)
+    return Stored(values, inverted, coarse, 12 if layout.bits == 12 else None, tiff=True, indices=indices)
 
 
 def _layout(found: Directory, name: str, width: int, height: int) -> Layout:
@@ -303,7 +304,8 @@ def _native(layout: Layout) -> np.dtype:
 def _read(values: np.ndarray, found: Directory, layout: Layout, photometric: int) -> Stored:
     """Decoded values as stored ones: palettes looked up, fewer than 8 bits spread over 8."""
     if photometric == _PALETTE:
-        return Stored(_colours(found.all(_COLOURS), layout.bits)[values[..., 0]], tiff=True)
+        indices = values[..., 0]
+        return Stored(_colours(found.all(_COLOURS), layout.bits)[indices], tiff=True, indices=indices)
     if layout.bits == 1:
         values = values.astype(np.bool_)
     elif layout.bits < 8:

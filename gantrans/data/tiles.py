@@ -1,6 +1,6 @@
 """Images cut into tiles of one size that cover them."""
 
-from pathlib import Path
+from os import PathLike
 
 from torch import Tensor
 
@@ -8,7 +8,7 @@ from gantrans.errors import DataError
 
 
 def cut_pair(
-    pair: tuple[Tensor, Tensor], size: int | None, path: Path
+    pair: tuple[Tensor, Tensor], size: int | None, path: PathLike[str]
 ) -> tuple[list[tuple[Tensor, Tensor]], list[tuple[int, int]]]:
     """Both images of a pair, (C, H, W), cut into tiles, and their upper left corners (y, x).
 
@@ -27,7 +27,7 @@ def cut_pair(
     return list(zip(first, second, strict=True)), places
 
 
-def tile_places(height: int, width: int, size: int, path: Path) -> list[tuple[int, int]]:
+def tile_places(height: int, width: int, size: int, path: PathLike[str]) -> list[tuple[int, int]]:
     """The upper left corners (y, x) of the tiles that cover an image.
 
     Raises:

@@ -9,7 +9,7 @@ from dataclasses import replace
 from gantrans.diffusion import DiffusionConfig, SamplerConfig
 from gantrans.networks import DenoiserConfig, VisionTransformerConfig
 from gantrans.training import FitConfig
-from gantrans.translation.classes import ClassesConfig
+from gantrans.translation.classes import BALANCE, ClassesConfig
 from gantrans.translation.conditional import ConditionalDiffusionConfig
 from gantrans.translation.pix2pix import Pix2PixConfig
 
@@ -38,7 +38,7 @@ def transformer(kind: str, scale: str) -> tuple[Pix2PixConfig | ClassesConfig, F
     }[scale]
     generator = VisionTransformerConfig(patch=patch, width=width, depth=depth, heads=max(1, width // 32))
     if kind == "classes":
-        labels = ClassesConfig(replace(generator, out_channels=2, output="logits"), lr_generator=lr)
+        labels = ClassesConfig(replace(generator, out_channels=2, output="logits"), BALANCE, lr)
         return labels, replace(_one_cycle(kind, scale), monitor="mean_iou")
     task = Pix2PixConfig(generator, None, weight_l1=100.0, lr_generator=lr, betas=(0.9, 0.99))
     monitor = "iou" if kind == "binary" else None

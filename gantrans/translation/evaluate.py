@@ -256,8 +256,8 @@ def _check_channels(predictor: Predictor, pairs: PairedDataset, source: str) -> 
     found = tuple(images.shape[1] for images in pairs.roles(predictor.recipe.direction))
     if found != trained:
         raise DataError(
-            f"The run translates images of {trained[0]} channels into {trained[1]}, and those of {source} have "
-            f"{found[0]} and {found[1]}; state --colour as in the training."
+            f"The run translates images of {trained[0]} channels into {trained[1]}, and those of {source} "
+            f"have {found[0]} and {found[1]}; state --colour as in the training."
         )
 
 

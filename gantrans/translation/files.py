@@ -1,7 +1,7 @@
 """Translate image files; each result is a PNG with the name, the size and the depth of its input.
 
-An 8-bit input gives 8 bits, a 16-bit or float one 16 bits, in which white is 65,535; an output file named .tif
-is a TIFF. Grey or colour is what the network gives. Classes are written by their stored values, see
+An 8-bit input gives 8 bits, a 16-bit or float one 16 bits, in which white is 65,535; an output file named
+.tif is a TIFF. Grey or colour is what the network gives. Classes are written by their stored values, see
 `write_classes`.
 
 Several answers for an image: NAME.png is their mean, NAME-answer01.png and so on are the answers, and with

@@ -15,7 +15,7 @@ from gantrans.errors import ConfigError
 from gantrans.networks import PatchGANConfig, ResidualUNetConfig, UNetConfig
 from gantrans.training import FitConfig
 from gantrans.translation.bidirectional import BidirectionalConfig
-from gantrans.translation.classes import ClassesConfig
+from gantrans.translation.classes import BALANCE, ClassesConfig
 from gantrans.translation.conditional import ConditionalDiffusionConfig
 from gantrans.translation.pix2pix import Pix2PixConfig
 from gantrans.translation.sources import DataSpec
@@ -74,11 +74,11 @@ def _nearest(
 def _classes(
     base: int, multipliers: tuple[int, ...], steps: int, lr: float
 ) -> tuple[ClassesConfig, FitConfig]:
-    """Classes: the network and schedule of `_l1_only`, with the cross-entropy of all pixels."""
+    """Classes: the network and schedule of `_l1_only`, with the balanced cross-entropy."""
     generator = ResidualUNetConfig(
         out_channels=2, base_filters=base, multipliers=multipliers, output="logits"
     )
-    task = ClassesConfig(generator, lr_generator=lr)
+    task = ClassesConfig(generator, balance=BALANCE, lr_generator=lr)
     fitting = FitConfig(
         steps, channels_last=True, lr_schedule="one_cycle", lr_params={"warmup": 0.15}, monitor="mean_iou"
     )

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from gantrans.config import check_choice, check_range, from_dict, to_dict
-from gantrans.data import BatchSource, PairedDataset
-from gantrans.data.encoding import Encoding
+from gantrans.data import BatchSource, PairedDataset, PairedFolder
+from gantrans.data.encoding import Encoding, Side
 from gantrans.directions import direction as registered
 from gantrans.directions import directions
 from gantrans.errors import CheckpointError, ConfigError, DataError
@@ -222,10 +222,27 @@ def _recipe(
     stated = (data.pixel_nm if pixel_nm is None else pixel_nm) if folder is None else folder.pixel_nm
     used = None if folder is None else folder.bits
     read = Encoding() if folder is None else folder.encoding
+    if folder is not None:
+        _check_sides(folder, direction)
     check_encoding(direction, read)
     task = with_channels(task, read.channels, len(read.classes))
     data = replace(data, source=source, pixel_nm=stated, seed=seed, bits=used, encoding=read)
     return Recipe(direction, data, task, replace(fitting, seed=seed), BATCH[scale], seed)
+
+
+def _check_sides(folder: PairedFolder, direction: str) -> None:
+    """Check that what is stated of the files of each side is stated of the input and target of a direction.
+
+    Raises:
+        ConfigError: `input/` holds the direction's targets, and something is stated of one side alone.
+    """
+    if direction == BOTH or folder.manifest.get("input") != registered(direction).target:
+        return
+    if folder.encoding.side("input") != Side() or folder.encoding.side("target") != Side():
+        raise ConfigError(
+            f"{folder.root} holds the targets of {direction} in input/, and what is stated of its images "
+            "depends on the side; exchange input/ and target/ and correct pairs.json, or train the other direction."
+        )
 
 
 def train_recipe(

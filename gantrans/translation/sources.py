@@ -3,10 +3,13 @@
 from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from gantrans.config import ADDED, check_choice, check_range
 from gantrans.data import PairedDataset, PairedFolder, make_pairs
+from gantrans.data.arrangements import recognise
 from gantrans.data.encoding import Encoding
+from gantrans.data.manifest import MANIFEST, encoding_of, read_manifest
 from gantrans.data.pairs import Pairs
 from gantrans.data.reading import BITS
 from gantrans.data.streaming import StreamedPairs, evenly
@@ -94,7 +97,7 @@ class DataSpec:
             return streamed.subset(evenly(len(streamed), MOST_VALIDATION))
 
     def _folder(self) -> PairedFolder:
-        return open_folder(self.source, self.pixel_nm, self.bits)
+        return open_folder(self.source, self.pixel_nm, self.bits, self.encoding)
 
     def check(self, *splits: str) -> None:
         """Read a folder's pairs of these splits once, so that damage is reported before the training.
@@ -107,7 +110,12 @@ class DataSpec:
 
 
 def held_out(
-    trained: DataSpec, source: str, *, pixel_nm: float | None = None, bits: int | None = None
+    trained: DataSpec,
+    source: str,
+    *,
+    pixel_nm: float | None = None,
+    bits: int | None = None,
+    encoding: Encoding | None = None,
 ) -> DataSpec:
     """The pairs of a source on which a run is evaluated or reviewed.
 
@@ -115,33 +123,87 @@ def held_out(
         trained: what the run was trained on.
         pixel_nm: as stated now; simulated images have the run's unless it is given.
         bits: as stated now; else those of the folder's manifest, else the run's.
+        encoding: as stated now; else that of the folder's manifest, else the run's, field by field. `layout`,
+            `swap` and `split_by` are the run's only for a folder whose files lie alike. The run decides which
+            sides are in colour and how many classes there are.
 
     Raises:
-        DataError: the source is a folder that cannot be used.
-        ConfigError: `bits` of simulated images.
+        DataError: the source is a folder that cannot be used, or has other channels or classes than the run.
+        ConfigError: `bits` or `encoding` of simulated images.
     """
-    check_bits(source, bits)
+    check_bits(source, bits, encoding)
     if source in SIMULATED:
-        return replace(trained, source=source, pixel_nm=trained.pixel_nm if pixel_nm is None else pixel_nm)
-    stated = open_folder(source, bits=bits).bits
-    return replace(trained, source=source, pixel_nm=pixel_nm, bits=trained.bits if stated is None else stated)
+        pixel = trained.pixel_nm if pixel_nm is None else pixel_nm
+        return replace(trained, source=source, pixel_nm=pixel, encoding=Encoding())
+    manifest = folder_manifest(source)
+    stated = bits if bits is not None else manifest.get("bits")
+    known = _encoding(trained.encoding, source, (encoding or Encoding()).over(encoding_of(
+        manifest, Path(source) / MANIFEST
+    )))  # fmt: skip
+    return replace(
+        trained,
+        source=source,
+        pixel_nm=pixel_nm,
+        bits=trained.bits if stated is None else stated,
+        encoding=known,
+    )
 
 
-def check_bits(source: str, bits: int | None) -> None:
-    """Raise a `ConfigError` if bits are stated for simulated images, which come from no file."""
+def folder_manifest(source: str) -> dict[str, Any]:
+    """The `pairs.json` of a folder.
+
+    Raises:
+        DataError: there is no such folder, or the file is wrong.
+    """
+    _check_folder(source)
+    return read_manifest(Path(source) / MANIFEST)
+
+
+def _encoding(run: Encoding, source: str, stated: Encoding) -> Encoding:
+    """What is stated of a folder now, with the run's fields for what is not."""
+    if len(stated.classes) not in (0, len(run.classes)):
+        raise DataError(
+            f"{source} has {len(stated.classes)} classes, but the run was trained on "
+            f"{len(run.classes) or 'none'}; give as many with --classes, or another run."
+        )
+    if not set(stated.colour) <= set(run.colour):
+        raise DataError(
+            f"{source} is stated to have colour in {' and '.join(stated.colour)}, but the run was trained on "
+            f"{' and '.join(run.colour) or 'grey images alone'}; leave out --colour, or train a run with it."
+        )
+    layout = stated.layout
+    if layout == Encoding().layout and run.layout != layout:
+        fitting = recognise(source)
+        layout = run.layout if run.layout in fitting and layout not in fitting else layout
+    own = stated if layout == run.layout else replace(stated, layout=layout)
+    alike = run if layout == run.layout else replace(run, layout=layout, swap=False, split_by=None)
+    return replace(own.over(alike), colour=run.colour)
+
+
+def check_bits(source: str, bits: int | None, encoding: Encoding | None = None) -> None:
+    """Raise a `ConfigError` if bits or an encoding are stated for simulated images, which have no files."""
     if source in SIMULATED and bits is not None:
         raise ConfigError(f"{source} is simulated and has no 16-bit files; leave out --bits.")
+    if source in SIMULATED and encoding not in (None, Encoding()):
+        stated = ", ".join(f"--{name.replace('_', '-')}" for name in (encoding or Encoding()).stated)
+        raise ConfigError(f"{source} is simulated and comes from no files; leave out {stated}.")
 
 
-def open_folder(source: str, pixel_nm: float | None = None, bits: int | None = None) -> PairedFolder:
+def open_folder(
+    source: str, pixel_nm: float | None = None, bits: int | None = None, encoding: Encoding | None = None
+) -> PairedFolder:
     """Open the `PairedFolder` of a source that is not simulated.
 
     Raises:
         DataError: there is no such folder, or it cannot be used.
     """
+    _check_folder(source)
+    return PairedFolder(source, pixel_nm=pixel_nm, bits=bits, encoding=encoding)
+
+
+def _check_folder(source: str) -> None:
     if not Path(source).is_dir():
         raise DataError(
             f"There is no source {source!r}: give {', '.join(SIMULATED)} or a folder that holds input/ and "
             "target/."
         )
-    return PairedFolder(source, pixel_nm=pixel_nm, bits=bits)

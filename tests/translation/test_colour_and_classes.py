@@ -9,6 +9,7 @@ from torch import nn
 from gantrans.config import from_dict, to_dict
 from gantrans.data import BatchSource, PairedDataset
 from gantrans.data.encoding import Encoding
+from gantrans.data.writing import write_image
 from gantrans.directions import images_of
 from gantrans.errors import ConfigError, DataError
 from gantrans.networks import UNetConfig, UNetGenerator
@@ -59,30 +60,40 @@ def trained(run: Recipe, pairs: PairedDataset, batches=BatchSource, **options):
     return task
 
 
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A folder of one pair; recipes open it and read no pixel."""
+    root = tmp_path_factory.mktemp("pairs")
+    for side in ("input", "target"):
+        (root / side).mkdir()
+        write_image(root / side / "one.png", torch.rand(3, 32, 32))
+    return str(root)
+
+
 @pytest.mark.parametrize("name", ["default", "transformer", "diffusion"])
 @pytest.mark.parametrize("direction", ["image2image", "image2mask", "image2classes"])
-def test_the_channels_of_networks_follow_the_images(name: str, direction: str) -> None:
+def test_the_channels_of_networks_follow_the_images(folder: str, name: str, direction: str) -> None:
     encoding = {"image2image": COLOUR, "image2mask": Encoding(colour=("input",)), "image2classes": LABELS}
     if name == "diffusion" and direction == "image2classes":
         with pytest.raises(ConfigError, match="give --recipe default or"):
-            recipe(direction, "smoke", name=name, encoding=encoding[direction])
+            recipe(direction, "smoke", folder, name=name, encoding=encoding[direction])
         return
-    made = recipe(direction, "smoke", name=name, encoding=encoding[direction])
+    made = recipe(direction, "smoke", folder, name=name, encoding=encoding[direction])
     outputs = {"image2image": 3, "image2mask": 1, "image2classes": 3}[direction]
     x = torch.rand(2, 3, 32, 32)
     assert Predictor(build_task(made).generator, made, CPU).translate(x).shape == (2, outputs, 32, 32)
     assert from_dict(Recipe, to_dict(made)) == made
 
 
-def test_what_does_not_fit_is_refused_in_a_sentence() -> None:
+def test_what_does_not_fit_is_refused_in_a_sentence(folder: str) -> None:
     with pytest.raises(ConfigError, match="stored value of each class"):
-        recipe("image2classes", "smoke")
+        recipe("image2classes", "smoke", folder)
     with pytest.raises(ConfigError, match="--direction image2classes"):
-        recipe("image2mask", "smoke", encoding=Encoding(classes=("0", "1")))
+        recipe("image2mask", "smoke", folder, encoding=Encoding(classes=("0", "1")))
     with pytest.raises(ConfigError, match="black and white"):
-        recipe("image2mask", "smoke", encoding=COLOUR)
+        recipe("image2mask", "smoke", folder, encoding=COLOUR)
     with pytest.raises(ConfigError, match="recipe article translates between grey"):
-        recipe("both", "smoke", name="article", encoding=COLOUR)
+        recipe("both", "smoke", folder, name="article", encoding=COLOUR)
 
 
 def test_networks_of_one_channel_are_those_of_before() -> None:

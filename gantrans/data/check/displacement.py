@@ -33,7 +33,7 @@ Maps = NDArray[np.int8]
 
 @dataclass(frozen=True)
 class Displacement:
-    """Where the inputs lie, against their targets.
+    """The place of the inputs, against their targets.
 
     offset: (down, right) in pixels, the median of the pairs that are certain; (0, 0) if there are too few.
     near: (N,) the pair is certain and has about this offset. step: pixels per place. own: (N, 2) offset of

@@ -98,7 +98,7 @@ class Side:
 class Look:
     """What a check has measured of a folder.
 
-    direction: None if none was stated; kind: of the target, "binary", "grey" or "classes", stated or found.
+    direction: None if none is stated; kind: of the target, "binary", "grey" or "classes", stated or found.
     guessed: it was found. side: of the network's images in pixels, None if it is not known.
     """
 
@@ -167,7 +167,7 @@ class Look:
 
     @cached_property
     def one_picture(self) -> bool:
-        """Whether one image is more than half of a side, so that pairs cannot be told apart."""
+        """Whether one image is more than half of a side, so that pairs cannot be distinguished."""
         return any(
             len(group) > 0.5 * len(self.pairs) for side in self.sides for group in copies.equal(side.images)
         )
@@ -208,6 +208,6 @@ class Look:
 
 
 def found_kind(target: Side) -> str:
-    """What the targets are, where nobody stated it: "binary" if they are drawn in two values, else "grey"."""
+    """What the targets are, where it is not stated: "binary" if they are drawn in two values, else "grey"."""
     values = target.values
     return "binary" if target.two_valued or (values is not None and len(values) <= 2) else "grey"

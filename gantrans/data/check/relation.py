@@ -33,7 +33,7 @@ class Relation:
     agrees better than another pair's; .5 is chance, NaN if targets are too alike to compare. comparisons:
     their number. partner: the index of the target that agrees clearly better, and best with this input; -1
     for none. sign: correlation of the target with what the inputs predict of it, with the polarity of the
-    majority. opposite: cosine between the mean relations of pairs of either sign; -1 if one reverses the other.
+    majority. opposite: cosine between the mean relations of the pairs of either sign; -1 if reversed.
     turned: the symmetry of the targets in which they agree best, 0 as they are. gain: what it adds. by_turn:
     share of pairs for which it is better.
     """

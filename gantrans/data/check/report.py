@@ -48,9 +48,9 @@ class Report:
     def line(self) -> str:
         """One line: "checked 212 pairs: nothing to report"."""
         counts = Counter(found.severity for found in self.findings)
-        said = [plural(counts[s], s if s != REFUSED else "refusal") for s in SEVERITIES if counts[s]]
-        there = ", ".join(said) or "nothing to report"
-        more = f" (python -m gantrans data check {self.look.root} shows them)" if said else ""
+        parts = [plural(counts[s], s if s != REFUSED else "refusal") for s in SEVERITIES if counts[s]]
+        there = ", ".join(parts) or "nothing to report"
+        more = f" (python -m gantrans data check {self.look.root} shows them)" if parts else ""
         return f"checked {plural(len(self.look.pairs), 'pair')}: {there}{more}"
 
     def stop(self) -> None:

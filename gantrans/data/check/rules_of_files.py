@@ -61,7 +61,7 @@ def bits_unstated(look: Look) -> Iterator[Finding]:
             f"{plural(len(unsure), 'file')} of the {side.folder} side hold 16-bit values below {_FULL:,}, "
             f"and the highest of the whole side is {highest:,}: "
             + ("dark images of a full 16-bit range." if full else f"{fewer}-bit data, or dark images."),
-            "Read as 16 bits, 12-bit data keep 17 of 256 grey levels; read as 12 bits, 16-bit data are refused.",
+            "Read as 16 bits, 12-bit data keep 17 of 256 grey levels.",
             "State the used bits with --bits 16." if full else
             f"State the used bits: --bits {fewer}, or --bits 16 if the images are dark.",
             "--bits", str(16 if full else fewer),

@@ -135,7 +135,7 @@ def shuffled(look: Look) -> Iterator[Finding]:
             f"The targets agree with their inputs when they are {SYMMETRIES[found.turned]}, in "
             f"{share(found.by_turn, 1.0)} of the pairs.",
             "Input and target do not lie on each other, so that no pixel has its right answer.",
-            "Export the targets with the axes of the inputs (the origin of layouts is the lower left corner).",
+            "Export the targets with the axes of the inputs (layouts begin in the lower left corner).",
             files=look.target.paths(look.usable),
         )  # fmt: skip
         return
@@ -160,7 +160,7 @@ def shuffled(look: Look) -> Iterator[Finding]:
             "shuffled", severity,
             f"{plural(len(wrong), 'input')} agree with the target of another pair and not with their own: "
             f"input {first} with target {second}, for example.",
-            "The network is taught answers to other questions.",
+            "The network is taught the targets of other inputs.",
             "Match the names of inputs and targets again.",
             files=look.input.paths(look.usable[wrong]),
         )  # fmt: skip
@@ -191,7 +191,7 @@ def repeated(look: Look) -> Iterator[Finding]:
         yield finding(
             "contradicting", WARNING,
             f"{plural(len(several), 'input')} come more than once, with different targets.",
-            "The network is taught contradicting answers to one input.",
+            "The network is taught contradicting targets of one input.",
             "Keep the right target of each.",
             files=inputs.paths([i for group in several for i in group]),
         )  # fmt: skip
@@ -233,7 +233,7 @@ def near_copies(look: Look) -> Iterator[Finding]:
         yield finding(
             "lookalikes", NOTE,
             f"{len(many)} of {held} held-out pictures look like a training picture, with their own grain.",
-            "With repeated designs or neighbouring frames, the test says little about new ones.",
+            "With repeated designs or neighbouring frames, the test measures little of new ones.",
             "If they are frames or tiles of one picture, keep these together with --split-by.",
             files=side.paths([copy.second for copy in many]),
         )  # fmt: skip

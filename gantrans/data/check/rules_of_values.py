@@ -208,7 +208,7 @@ def empty(look: Look) -> Iterator[Finding]:
             yield finding(
                 "flat-" + which, WARNING,
                 f"{plural(int(side.constant.sum()), which[:-1])} of {len(side.images)} have a single value.",
-                "Too few are left to learn from: the network can answer with that value everywhere."
+                "Too few are left to learn from: that value everywhere is nearly right."
                 if side.role == "target" else "The network is taught targets for inputs that show nothing.",
                 "Bring more with contents, or leave out some of the empty ones.",
                 files=side.paths(side.constant),

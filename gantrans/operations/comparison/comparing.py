@@ -23,7 +23,7 @@ from torch import Tensor
 from gantrans.data import PairedDataset
 from gantrans.errors import CheckpointError
 from gantrans.files import held, remove_drafts
-from gantrans.images import uint8_from_unit
+from gantrans.images import as_picture
 from gantrans.operations.comparison import settings as asked
 from gantrans.operations.comparison.methods import choose_direction, method_recipe
 from gantrans.operations.comparison.plan import NFE, SCORING_SHARE, Plan, make_plan, measure
@@ -62,12 +62,13 @@ class Pairs:
     """
 
     def __init__(self, settings: Settings) -> None:
-        stated = settings.pixel_nm, settings.bits
+        stated = settings.pixel_nm, settings.bits, settings.encoding
         self.direction, self.reason = choose_direction(settings.source, settings.direction, *stated)
         self.recipes = {
             method: method_recipe(
                 method, self.direction, settings.scale, settings.source, size=settings.size,
                 seed=settings.seed, pixel_nm=settings.pixel_nm, bits=settings.bits,
+                encoding=settings.encoding,
             )
             for method in settings.methods
         }  # fmt: skip
@@ -261,6 +262,6 @@ def _report(
 def _keep(out: Path, name: str, found: dict[str, Any], outputs: Tensor) -> None:
     """Write the images first: scores that exist are complete."""
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, outputs=uint8_from_unit(outputs)[:, 0].numpy())
+    np.savez_compressed(buffer, outputs=np.stack([as_picture(image) for image in outputs]))
     write_atomically(out / "scores" / f"{name}.npz", buffer.getbuffer())
     write_atomically(out / "scores" / f"{name}.json", json.dumps(found).encode())

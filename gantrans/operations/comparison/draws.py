@@ -1,6 +1,6 @@
 """What several answers for one input are worth: spread, a proper score, and whether intervals are right.
 
-All arrays are draws (K, N, 1, H, W) and targets (N, 1, H, W) in [0, 1]; results are per image, (N,).
+All arrays are draws (K, N, C, H, W) and targets (N, C, H, W) in [0, 1]; results are per image, (N,).
 """
 
 import numpy as np

@@ -6,11 +6,12 @@ from pathlib import Path
 import numpy as np
 
 from gantrans.data import PairedFolder
+from gantrans.data.encoding import Encoding
 from gantrans.directions import direction as registered
 from gantrans.directions import directions, image_names
 from gantrans.errors import ConfigError, DataError
-from gantrans.images import uint8_from_unit
 from gantrans.translation import Recipe, production_recipe, recipe
+from gantrans.translation.presets import Config, with_channels
 from gantrans.translation.sources import SIMULATED, open_folder
 
 METHODS = {
@@ -51,6 +52,7 @@ def method_recipe(
     seed: int = 0,
     pixel_nm: float | None = None,
     bits: int | None = None,
+    encoding: Encoding | None = None,
 ) -> Recipe:
     """The recipe of a method, with the pairs, tile size and batch size that all methods have at this scale.
 
@@ -58,20 +60,32 @@ def method_recipe(
     discriminator: these take networks and optimisation from the other kind's, with the score that suits.
 
     Raises:
-        ConfigError, DataError: see `gantrans.translation.recipe`.
+        ConfigError, DataError: see `gantrans.translation.recipe`; also for classes, which one method trains.
     """
     kind = registered(direction).target_kind
-    stated = {"seed": seed, "pixel_nm": pixel_nm, "bits": bits}
+    if kind == "classes":
+        raise ConfigError(
+            f"compare sets methods beside each other that make images, and {direction} gives classes, which "
+            "one method trains; use `python -m gantrans train` and `evaluate`."
+        )
+    stated = {"seed": seed, "pixel_nm": pixel_nm, "bits": bits, "encoding": encoding}
     default = recipe(direction, scale, source, **stated)  # type: ignore[arg-type]
     data = default.data if size is None else replace(default.data, size=size)
     chosen = default
+
+    def suited(task: Config) -> Config:
+        return with_channels(task, default.channels)
+
     if method == "l1" and kind == "grey":
         other = _of_kind("binary", scale, seed)
         fitting = replace(other.fit, monitor="l1", monitor_mode="min")
-        chosen = replace(default, task=other.task, fit=fitting)
+        chosen = replace(default, task=suited(other.task), fit=fitting)
     elif method == "gan" and kind == "binary":
         other = production_recipe(scale, seed=seed)
-        chosen = replace(default, task=other.task, fit=other.fit)
+        chosen = replace(default, task=suited(other.task), fit=other.fit)
+    elif method == "gan" and direction == "image2image":
+        other = recipe("layout2sem", scale, seed=seed)
+        chosen = replace(default, task=suited(other.task), fit=other.fit)
     elif method not in ("l1", "gan"):
         chosen = recipe(direction, scale, source, name=method, **stated)  # type: ignore[arg-type]
     return replace(chosen, data=data, batch_size=default.batch_size)
@@ -84,12 +98,17 @@ def _of_kind(kind: str, scale: str, seed: int) -> Recipe:
 
 
 def choose_direction(
-    source: str, stated: str | None, pixel_nm: float | None = None, bits: int | None = None
+    source: str,
+    stated: str | None,
+    pixel_nm: float | None = None,
+    bits: int | None = None,
+    encoding: Encoding | None = None,
 ) -> tuple[str, str]:
     """The direction of a comparison, and the reason for it, in words for the report.
 
-    A stated direction counts. Else `pairs.json` states what `input/` holds; else the targets are looked at:
-    two-valued ones are compared as those of "sem2layout", grey ones as those of "layout2sem".
+    A stated direction counts. Else classes and colour, which the owner states; else `pairs.json` says what
+    `input/` holds; else the targets are looked at: two-valued ones are compared as those of "sem2layout",
+    grey ones as those of "layout2sem".
 
     Raises:
         DataError: the folder cannot be used, or has targets of both kinds.
@@ -98,8 +117,17 @@ def choose_direction(
         return registered(stated).name, "as stated by --direction"
     if source in SIMULATED:
         return "sem2layout", f"the usual one of {source}"
-    folder = open_folder(source, pixel_nm, bits)
-    if held := folder.manifest.get("input"):
+    folder = open_folder(source, pixel_nm, bits, encoding)
+    if folder.encoding.classes:
+        return "image2classes", "the targets hold classes"
+    held = folder.manifest.get("input")
+    if folder.encoding.colour or held == "image":
+        if "target" in folder.encoding.colour:
+            return "image2image", "the targets are stated to be in colour"
+        if all(_two_valued(folder, name) for name in _some(folder)):
+            return "image2mask", "all targets looked at are black and white"
+        return "image2image", "not all targets looked at are black and white"
+    if held:
         fitting = [name for name in directions() if registered(name).input == held]
         if len(fitting) == 1:
             return fitting[0], f"pairs.json states that input/ holds {held} images"
@@ -111,9 +139,13 @@ def choose_direction(
     return _by_targets(folder)
 
 
-def _by_targets(folder: PairedFolder) -> tuple[str, str]:
+def _some(folder: PairedFolder) -> list[str]:
     names = folder.names()
-    some = names[:: max(1, len(names) // _LOOKED_AT)][:_LOOKED_AT]
+    return names[:: max(1, len(names) // _LOOKED_AT)][:_LOOKED_AT]
+
+
+def _by_targets(folder: PairedFolder) -> tuple[str, str]:
+    some = _some(folder)
     clear = sum(_two_valued(folder, name) for name in some)
     if clear == len(some):
         return "sem2layout", f"all {clear} targets looked at are black and white, as a layout is"
@@ -126,7 +158,5 @@ def _by_targets(folder: PairedFolder) -> tuple[str, str]:
 
 
 def _two_valued(folder: PairedFolder, name: str) -> bool:
-    from gantrans.data import read_image
-
-    values = uint8_from_unit(read_image(folder.targets[name], bits=folder.bits)).numpy() / 255.0
+    values = folder.read(name)[1].numpy() / 255.0
     return bool((np.minimum(values, 1.0 - values) < _LEVELS).mean() > _CLEAR)

@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 import gantrans
+from gantrans.config import to_dict
 from gantrans.data import PairedDataset
-from gantrans.images import uint8_from_unit
+from gantrans.images import as_picture
 from gantrans.metrics import radial_spectrum
 from gantrans.operations.comparison import report_charts
 from gantrans.operations.comparison.intervals import Interval
@@ -70,7 +71,7 @@ def write_report(
     contents: dict[str, Any] = {
         "format": FORMAT,
         "gantrans": gantrans.__version__,
-        "settings": asdict(settings),
+        "settings": to_dict(settings),
         "wishes": asdict(wishes),
         **about,
         "pairs": {name: _counts(pairs) for name, pairs in splits.items()},
@@ -179,7 +180,7 @@ def _pictures(
             answers[row.name] = stored["outputs"][list(chosen.values())]
     found = {}
     for k, (place, index) in enumerate(chosen.items()):
-        given, target = (uint8_from_unit(images[index])[0].numpy() for images in (test.inputs, test.targets))
+        given, target = (as_picture(images[index]) for images in (test.inputs, test.targets))
         found[place] = {"input": given, **{name: made[k] for name, made in answers.items()}, "target": target}
     return found
 

@@ -6,6 +6,7 @@ What is scored stands in plain Python, so that it is written once and read by a 
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from gantrans.operations.comparison.draws import Array, crps, diversity, inside,
 from gantrans.operations.promotion.challenge_pairs import layout_of
 from gantrans.translation import Predictor, choose_baseline, segment
 from gantrans.translation.baselines import DENOISE_OTSU
-from gantrans.translation.evaluate import UNCHANGED
+from gantrans.translation.evaluate import unchanged
 
 _ENOUGH_S, _REPEATS = 0.5, 5
 _BINARY = ("iou", "epe", "cd_error_abs", "opens", "bridges", "l1")
@@ -30,7 +31,7 @@ Translate = Callable[[Tensor], Tensor]
 
 @dataclass(frozen=True)
 class TestSet:
-    """Inputs and targets, (N, 1, S, S) in [0, 1], of the test split; `cluster`: the file of each tile."""
+    """Inputs and targets, (N, C, S, S) in [0, 1], of the test split; `cluster`: the file of each tile."""
 
     __test__ = False  # no class of tests
 
@@ -61,7 +62,7 @@ class TestSet:
 
 
 def score(predictor: Predictor, test: TestSet, drawn: int, draws: int) -> tuple[dict[str, Any], Tensor]:
-    """Scores of a method, and its output for every input, (N, 1, S, S).
+    """Scores of a method, and its output for every input, (N, C, S, S).
 
     Args:
         drawn, draws: on how many images how many answers are drawn.
@@ -82,17 +83,18 @@ def score(predictor: Predictor, test: TestSet, drawn: int, draws: int) -> tuple[
 
 def baseline(test: TestSet, validation: PairedDataset, drawn: int) -> tuple[str, dict[str, Any], Tensor]:
     """Label, scores and answers of what needs no training: denoise + Otsu, chosen on the validation split,
-    for a binary target; else the input unchanged."""
-    call: Translate = Tensor.clone
-    label = UNCHANGED
+    for a binary target; else the input, as `unchanged` gives it."""
+    channels = test.targets.shape[1]
+    label = unchanged(test.inputs[:1], channels)[0]
+
+    def call(images: Tensor) -> Tensor:
+        return unchanged(images, channels)[1].clone()
+
     if test.binary:
         inputs, targets = (unit_from_uint8(images) for images in validation.roles(test.direction))
         variant = choose_baseline(inputs, targets, DENOISE_OTSU)[0]
         label = "denoise + Otsu"
-
-        def call(images: Tensor) -> Tensor:
-            return segment(images, variant)
-
+        call = partial(segment, variant=variant)
     outputs, speed = timed(call, test.inputs)
     found = _of_answers(outputs, test)
     found["draws"] = _of_one_answer(outputs, test, drawn)

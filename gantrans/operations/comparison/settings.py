@@ -2,11 +2,12 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from gantrans.config import check_range
+from gantrans.config import ADDED, check_range, to_dict
+from gantrans.data.encoding import Encoding
 from gantrans.errors import CheckpointError
 from gantrans.operations.comparison.methods import DEFAULT, check_methods
 from gantrans.operations.comparison.plan import Plan
@@ -34,6 +35,7 @@ class Settings:
     pixel_nm: float | None = None
     bits: int | None = None
     device: str | None = None
+    encoding: Encoding | None = field(default=None, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_range(self, "minutes", 0.0, 60 * 24 * 30, open_low=True)
@@ -55,7 +57,7 @@ def describe(settings: Settings, direction: str, reason: str, plan: Plan) -> byt
     """The contents of `FILE`."""
     about = {
         "format": FORMAT,
-        "settings": asdict(settings),
+        "settings": to_dict(settings),
         "direction": direction,
         "reason": reason,
         "plan": plan.to_dict(),
@@ -86,11 +88,19 @@ def read(out: Path, settings: Settings) -> tuple[str, str, Plan]:
 
 
 def _check_equal(path: Path, stored: Mapping[str, Any], settings: Settings) -> None:
-    now = json.loads(json.dumps(asdict(settings)))
-    differing = sorted(name for name in now if stored[name] != now[name])
+    now = json.loads(json.dumps(to_dict(settings)))
+    added = {"encoding"} & (set(now) | set(stored))
+    differing = sorted(name for name in set(now) | added if _of(stored, name) != now.get(name))
     if differing:
-        listed = "; ".join(f"{name}: {stored[name]!r} there, {now[name]!r} here" for name in differing)
+        listed = "; ".join(
+            f"{name}: {_of(stored, name)!r} there, {now.get(name)!r} here" for name in differing
+        )
         raise CheckpointError(
             f"{path} belongs to a comparison with other settings ({listed}); use the same settings or "
             "another --out."
         )
+
+
+def _of(stored: Mapping[str, Any], name: str) -> Any:
+    """A stored setting; one that is left out at its default may be missing."""
+    return stored.get(name) if name == "encoding" else stored[name]

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from torch import Tensor
 from tqdm.auto import tqdm
 
 from gantrans.data import IMAGE_SUFFIXES, make_pairs, read_image
+from gantrans.data.encoding import Side
 from gantrans.directions import direction as registered
 from gantrans.errors import DataError
 from gantrans.files import replace_file
@@ -43,15 +45,24 @@ def folder_images(folder: Path, order: str = "name") -> list[Path]:
 
 
 def measure_files(
-    paths: Sequence[Path], pixel_nm: float, schema: HistogramSchema, *, progress: bool = True
+    paths: Sequence[Path],
+    pixel_nm: float,
+    schema: HistogramSchema,
+    *,
+    bits: int | None = None,
+    side: Side = Side(),
+    progress: bool = True,
 ) -> Iterator[Measured]:
-    """Measurements of image files, in their order, in batches of equal sizes.
+    """Measurements of image files, in their order, in batches of equal sizes; of colour the luma is measured.
+
+    Args:
+        bits, side: how they are read, see `read_image`; the channels of `side` do not matter.
 
     Raises:
         DataError: for the first image that cannot be read or measured.
     """
     bar = tqdm(paths, desc="measuring", unit="image", disable=not progress, delay=2.0)
-    read = ((path, read_image(path)) for path in bar)
+    read = ((path, read_image(path, bits=bits, side=replace(side, channels=1))) for path in bar)
     for _, group in groupby(read, key=lambda item: tuple(item[1].shape)):
         batch: list[Tensor] = []
         for path, image in group:
@@ -108,19 +119,32 @@ def check_enough(count: int, config: DriftConfig) -> None:
 
 
 def add_new_files(
-    detector: DriftDetector, path: Path, folder: Path, pixel_nm: float, order: str, *, progress: bool = True
+    detector: DriftDetector,
+    path: Path,
+    folder: Path,
+    pixel_nm: float,
+    order: str,
+    *,
+    bits: int | None = None,
+    side: Side = Side(),
+    progress: bool = True,
 ) -> tuple[DriftReport, int]:
     """Add the images of a folder that were not added before, and save the detector to `path`.
 
     The names that were added stand beside it in `path` + ".watched". After a kill between the two writes, the
     last images are added twice.
 
+    Args:
+        bits, side: see `measure_files`.
+
     Returns:
         The detector's report, and how many images were new.
     """
     known = watched(path)
     new = [image for image in folder_images(folder, order) if image.name not in known]
-    for part in measure_files(new, pixel_nm, detector.config.schema, progress=progress):
+    for part in measure_files(
+        new, pixel_nm, detector.config.schema, bits=bits, side=side, progress=progress
+    ):
         detector.update(part)
     if new:
         detector.save(path)

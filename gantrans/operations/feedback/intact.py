@@ -8,7 +8,11 @@ import zlib
 import numpy as np
 from numpy.typing import NDArray
 
-from gantrans.operations.feedback.kept import GREY, PALETTE, RGB, SIGNATURE, Picture
+from gantrans.operations.feedback.kept import Picture
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+GREY, RGB, PALETTE = 0, 2, 3
+"""Colour types of a PNG."""
 
 _MODES = {(8, GREY): "L", (8, RGB): "RGB", (8, PALETTE): "P"}
 

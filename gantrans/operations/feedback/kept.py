@@ -1,30 +1,20 @@
 """Pictures as a store keeps them: grey or colour of 8 or 16 bits, or a mask of classes; their PNGs and names."""
 
-import colorsys
 import hashlib
-import struct
-import zlib
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gantrans.data.writing import classes_png, png_bytes
 from gantrans.errors import DataError
-from gantrans.operations.feedback.pictures import encode_png
 
-SIGNATURE = b"\x89PNG\r\n\x1a\n"
-GREY, RGB, PALETTE = 0, 2, 3
-"""Colour types of a PNG."""
 Colour = tuple[int, int, int]
-_DISTINCT: tuple[Colour, ...] = (
-    (0, 0, 0), (230, 159, 0), (86, 180, 233), (0, 158, 115), (240, 228, 66), (0, 114, 178), (213, 94, 0),
-    (204, 121, 167),
-)  # fmt: skip
-"""Colours that every kind of colour vision tells apart (Okabe and Ito 2008)."""
 
 
 @dataclass(frozen=True)
@@ -114,40 +104,34 @@ class Picture:
 
     def png(self) -> bytes:
         """The picture as a PNG of its own depth and channels."""
-        if self.depth == 8 and not self.palette:
-            return encode_png(self.unit())
-        colour = PALETTE if self.palette else RGB if self.channels == 3 else GREY
-        rows = self.values.astype(self.values.dtype.newbyteorder(">")).reshape(len(self.values), -1)
-        lines = np.pad(rows.view(np.uint8), ((0, 0), (1, 0)))  # each with the filter "none" before it
-        return b"".join(
-            [
-                SIGNATURE,
-                _chunk(b"IHDR", struct.pack(">IIBB3x", *self.size[::-1], self.depth, colour)),
-                _chunk(b"PLTE", self.palette) if self.palette else b"",
-                _chunk(b"IDAT", zlib.compress(lines.tobytes(), 1)),
-                _chunk(b"IEND", b""),
-            ]
-        )
+        if not self.palette:
+            return png_bytes(self.unit(), self.depth)
+        from PIL import Image
+
+        image, buffer = Image.fromarray(self.values), io.BytesIO()
+        image.putpalette(self.palette)
+        image.save(buffer, format="PNG", bits=8, compress_level=1)
+        return buffer.getvalue()
 
 
 def class_colours(classes: Sequence[str]) -> list[Colour]:
-    """The colour in which each class is shown: its own, or one by its number."""
+    """The colour in which each class is shown: its own, or the one that its PNG has for its number."""
     if classes[0].startswith("#"):
         return [(int(v[1:3], 16), int(v[3:5], 16), int(v[5:7], 16)) for v in classes]
-    return [*_DISTINCT, *map(_further, range(len(_DISTINCT), len(classes)))][: len(classes)]
+    return _palette(len(classes))
 
 
-def _further(number: int) -> Colour:
-    red, green, blue = colorsys.hsv_to_rgb(number * 0.618034 % 1.0, 0.45 + 0.25 * (number % 3), 0.9)
-    return round(255 * red), round(255 * green), round(255 * blue)
+@lru_cache(maxsize=64)
+def _palette(count: int) -> list[Colour]:
+    from PIL import Image
+
+    png = classes_png(torch.zeros(1, 1, 1, dtype=torch.uint8), [str(k) for k in range(count)])
+    with Image.open(io.BytesIO(png)) as opened:
+        flat = opened.getpalette() or []
+    return [(flat[3 * k], flat[3 * k + 1], flat[3 * k + 2]) for k in range(count)]
 
 
 def legend(classes: Sequence[str]) -> list[dict[str, str]]:
     """For a page: the stored value of each class, and its colour as `#rrggbb`."""
     colours = ["#{:02x}{:02x}{:02x}".format(*colour) for colour in (class_colours(classes) if classes else ())]
     return [{"value": value, "colour": colour} for value, colour in zip(classes, colours, strict=True)]
-
-
-def _chunk(kind: bytes, contents: bytes) -> bytes:
-    checksum = zlib.crc32(kind + contents)
-    return struct.pack(">I", len(contents)) + kind + contents + struct.pack(">I", checksum)

@@ -1,11 +1,10 @@
 """Images for a browser: PNGs, outlines as SVG paths, and difference maps."""
 
-import io
-
 import torch
 from torch import Tensor
 
-from gantrans.images import uint8_from_unit
+from gantrans.data.writing import png_bytes
+from gantrans.images import grey
 from gantrans.metrics import find_contours
 
 BRIGHTER = (0.84, 0.37, 0.0)  # vermilion and blue can be distinguished with every kind of colour vision
@@ -14,23 +13,25 @@ DARKER = (0.0, 0.45, 0.70)
 
 def encode_png(image: Tensor) -> bytes:
     """(1, H, W) or (3, H, W) in [0, 1] as an 8-bit PNG, grey or RGB."""
-    from PIL import Image
-
-    pixels = uint8_from_unit(image.detach().cpu())
-    array = pixels[0] if len(pixels) == 1 else pixels.permute(1, 2, 0).contiguous()
-    buffer = io.BytesIO()
-    Image.fromarray(array.numpy()).save(buffer, format="PNG", compress_level=1)
-    return buffer.getvalue()
+    return png_bytes(image.detach().cpu())
 
 
 def difference_map(image: Tensor, reference: Tensor) -> Tensor:
-    """`image` - `reference` in colour on white: (1, H, W) in [0, 1] twice -> (3, H, W) in [0, 1].
+    """`image` - `reference` in colour on white: (1 or 3, H, W) in [0, 1] twice -> (3, H, W) in [0, 1].
 
-    Vermilion where the image is brighter, blue where it is darker, white where both are equal.
+    Vermilion where the image is brighter, blue where it is darker, white where both are equal. Images in colour
+    are as bright as their luma; where only the hue differs, the strength is the largest difference of a channel.
     """
-    signed = (image - reference)[0]
+    brighter = grey(image - reference)[0]
+    signed = (image - reference).abs().amax(0) * torch.where(brighter < 0, -1.0, 1.0)
     colours = torch.tensor([BRIGHTER, DARKER])[(signed < 0).long()]  # (H, W, 3)
     return (1.0 - signed.abs()[..., None] * (1.0 - colours)).permute(2, 0, 1)
+
+
+def class_difference(numbers: Tensor, reference: Tensor) -> Tensor:
+    """(1, H, W) numbers of classes twice -> (3, H, W) in [0, 1]: vermilion where they differ, else white."""
+    wrong = (numbers != reference).float()
+    return 1.0 - wrong * (1.0 - torch.tensor(BRIGHTER)[:, None, None])
 
 
 def outline(image: Tensor) -> str:

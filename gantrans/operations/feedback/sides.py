@@ -1,24 +1,52 @@
 """How a run reads the two images of its direction, and how its outputs are kept."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 from torch import Tensor
 
 from gantrans.data.encoding import SIDES, Encoding, Side
-from gantrans.directions import direction as registered
+from gantrans.data.reading import classes_from_stored, unit_from_stored
+from gantrans.data.stored import Stored
+from gantrans.data.writing import depth_of
 from gantrans.operations.feedback.kept import Picture
 from gantrans.translation import Recipe
 from gantrans.translation.bidirectional import GENERATORS, BidirectionalConfig
 
 
 @dataclass(frozen=True)
+class Upload:
+    """An image as a network gets it, and the bits of a value in its file: 8, or 16 for more than 8 bits.
+
+    image: (C, H, W) float32 in [0, 1]; of a mask of classes their numbers, (1, H, W) uint8.
+    """
+
+    image: Tensor
+    depth: int
+
+    @cached_property
+    def picture(self) -> Picture:
+        """The image, not of classes, as a store keeps it."""
+        return Picture.of(self.image, self.depth)
+
+
+def upload_of(
+    stored: Stored, name: str, *, bits: int | None = None, side: Side = Side(), option: str = "--bits "
+) -> Upload:
+    """A decoded image as a run reads one side of its pairs; arguments and errors as of `unit_from_stored`."""
+    if side.classes:
+        return Upload(classes_from_stored(stored, name, side), 8)
+    image = unit_from_stored(stored, name, bits=bits, side=side, option=option)
+    return Upload(image, depth_of(stored))
+
+
+@dataclass(frozen=True)
 class Reading:
     """How the images that a run translates, and the right ones, are read from files.
 
-    bits: used bits of 16-bit images. input, target: see `Side`. direction: of the translation.
+    bits: used bits of 16-bit images. input, target: see `Side`.
     """
 
-    direction: str
     bits: int | None = None
     input: Side = Side()
     target: Side = Side()
@@ -35,13 +63,12 @@ class Reading:
         return Encoding(colour=tuple(colour), classes=self.classes)
 
     def picture(self, output: Tensor, depth: int) -> Picture:
-        """An output as a picture: of classes (1, H, W) numbers, else (C, H, W) in [0, 1].
+        """An output or a label as a picture: of classes (1, H, W) numbers, else (C, H, W) in [0, 1].
 
-        Grey and colour have the depth of the input, `depth`; a mask of two levels needs 8 bits.
+        Args:
+            depth: bits of a value, which is not used for classes.
         """
-        if self.classes:
-            return Picture.of_classes(output, self.classes)
-        return Picture.of(output, depth if registered(self.direction).target_kind == "grey" else 8)
+        return Picture.of_classes(output, self.classes) if self.classes else Picture.of(output, depth)
 
 
 def reading_of(recipe: Recipe) -> Reading:
@@ -50,4 +77,4 @@ def reading_of(recipe: Recipe) -> Reading:
     sides = stated.side("input"), stated.side("target")
     if isinstance(recipe.task, BidirectionalConfig) and recipe.direction != next(iter(GENERATORS)):
         sides = sides[::-1]  # a run of both directions was trained as the first
-    return Reading(recipe.direction, recipe.data.bits, *sides)
+    return Reading(recipe.data.bits, *sides)

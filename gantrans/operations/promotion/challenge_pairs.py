@@ -147,7 +147,8 @@ def _notes(
     ]
     if unusable:
         notes.append(
-            f"{unusable} of them are left out: damaged in the store, or smaller than the network's tile."
+            f"{unusable} of them are left out: damaged in the store, smaller than the network's tile, or of other "
+            "channels or classes."
         )
     if warning := self_training(taught):
         notes.append(warning)
@@ -171,43 +172,51 @@ def load_pairs(
     """Labelled images as tiles of the network's size; named by prediction, and tile if there are several.
 
     Returns:
-        The tiles, and the number of images left out: smaller than a tile, or damaged in the store.
+        The tiles, and the number of images left out: smaller than a tile, damaged in the store, or with other
+        channels or classes than the network's.
 
     Raises:
         DataError: none is left.
     """
     chosen, size = registered(direction), data.size
-    tiles: list[Tensor] = []
+    inputs: list[Tensor] = []  # (C, size, size) uint8 each
+    targets: list[Tensor] = []
     names: list[str] = []
     left_out = 0
     for pair in pairs:
-        both = _images(store, pair, direction)  # (2, 1, H, W)
-        if both is None or min(both.shape[-2:]) < size:
+        both = _images(store, pair, direction, data)
+        if both is None or min(both[0].shape[-2:]) < size:
             left_out += 1
             continue
-        height, width = both.shape[-2:]
+        height, width = both[0].shape[-2:]
         places = [(y, x) for y in tile_starts(height, size) for x in tile_starts(width, size)]
-        tiles += [both[..., y : y + size, x : x + size] for y, x in places]
+        for side, tiles in zip(both, (inputs, targets), strict=True):
+            tiles += [side[:, y : y + size, x : x + size] for y, x in places]
         only = len(places) == 1
         names += [pair.prediction if only else f"{pair.prediction}@{y},{x}" for y, x in places]
-    if not tiles:
+    if not names:
         raise DataError(
             f"None of the {len(pairs)} labelled images of {store.path} in one half of the layouts has "
-            f"{size} x {size} px, as the network needs; label more, or larger ones."
+            f"{size} x {size} px and the channels and classes that the network needs; label more, or larger ones."
         )
-    inputs, targets = uint8_from_unit(torch.stack(tiles, dim=1))
     found = PairedDataset(
-        inputs, targets, ["labels"] * len(names), data.pixel_nm, names, (chosen.input, chosen.target)
-    )
+        torch.stack(inputs), torch.stack(targets), ["labels"] * len(names), data.pixel_nm, names,
+        (chosen.input, chosen.target), data.encoding.classes,
+    )  # fmt: skip
     return found, left_out
 
 
-def _images(store: Store, pair: Pair, direction: str) -> Tensor | None:
-    """Input and target, (2, 1, H, W) in [0, 1]; None if one of them is damaged."""
+def _images(store: Store, pair: Pair, direction: str, data: DataSpec) -> tuple[Tensor, Tensor] | None:
+    """Input and target, uint8 (C, H, W); None if one is damaged, or not what the network reads and makes."""
+    classes, channels = data.encoding.classes, data.encoding.channels
     try:
-        return torch.stack([store.image(pair.input), training_target(store, pair, direction)])
-    except DamagedPictureError:
+        given, wanted = store.picture(pair.input), training_target(store, pair, direction)
+        if (given.channels, channels[1] if classes else wanted.channels) != channels:
+            return None
+        target = wanted.numbers(classes) if classes else uint8_from_unit(wanted.unit())
+    except (DamagedPictureError, DataError):
         return None  # counted and reported by the caller
+    return uint8_from_unit(given.unit()), target
 
 
 def _source(data: DataSpec, split: str, direction: str) -> PairedDataset:

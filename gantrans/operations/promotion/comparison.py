@@ -9,26 +9,30 @@ import torch
 
 from gantrans.data import PairedDataset
 from gantrans.directions import direction as registered
-from gantrans.errors import GantransError
+from gantrans.errors import DataError, GantransError
 from gantrans.images import unit_from_uint8
 from gantrans.metrics import compare_topology
 from gantrans.operations.promotion.gate import Array, Compared
 from gantrans.operations.promotion.versions import load_predictor
-from gantrans.translation import Predictor
-from gantrans.translation.inference import SCORES
+from gantrans.translation import Predictor, Recipe
+from gantrans.translation.inference import SCORES, class_scores_of
 
 
 def score_images(predictor: Predictor, pairs: PairedDataset) -> tuple[Array, Array]:
     """Quality and number of opens plus bridges per image, both (N,).
 
-    Quality is the first metric of the direction: IoU for "sem2layout", SSIM for "layout2sem". A grey target
-    has no topology to compare; its numbers are zero.
+    Quality is the first metric of the direction: IoU for "sem2layout", SSIM for "layout2sem", mean IoU for
+    classes. A target in grey, in colour or of classes has no topology to compare; its numbers are zero.
     """
     chosen = registered(predictor.recipe.direction)
-    inputs, targets = (unit_from_uint8(images) for images in pairs.roles(chosen.name))
-    outputs = predictor.translate(inputs)
+    inputs, targets = pairs.roles(chosen.name)
+    if chosen.target_kind == "classes":
+        found = class_scores_of(predictor.generator, inputs, targets)
+        return found.per_image[chosen.quality].double().numpy(), np.zeros(len(pairs))
+    targets = unit_from_uint8(targets)
+    outputs = predictor.translate(unit_from_uint8(inputs))
     quality = SCORES[chosen.quality](outputs, targets).double().numpy()
-    if chosen.target_kind == "grey":
+    if chosen.target_kind != "binary":
         return quality, np.zeros(len(pairs))
     topology = compare_topology(outputs, targets)
     return quality, (topology.opens + topology.bridges).double().numpy()
@@ -37,7 +41,12 @@ def score_images(predictor: Predictor, pairs: PairedDataset) -> tuple[Array, Arr
 def compare(
     champion: Predictor, challenger: Predictor, pairs: PairedDataset, clusters: Sequence[str]
 ) -> Compared:
-    """Score both models on a hold-out set; `clusters` names the layout that each pair shows."""
+    """Score both models on a hold-out set; `clusters` names the layout that each pair shows.
+
+    Raises:
+        DataError: the two read or make other channels or classes, so that no pair suits both.
+    """
+    check_alike(champion.recipe, challenger.recipe)
     before, before_defects = score_images(champion, pairs)
     after, after_defects = score_images(challenger, pairs)
     return Compared(before, after, list(clusters), pairs.family, before_defects, after_defects)
@@ -62,18 +71,43 @@ def measure_latency(
 def smoke_inference(folder: Path, pairs: PairedDataset, device: torch.device | None = None) -> str:
     """Run a registered version, read from its files, on four images; returns the problem found, or "".
 
-    Outputs must have the shape of the inputs, lie in [0, 1], not be constant, and be equal in two runs.
+    Outputs must have the size of the inputs and the channels of the recipe (one for each class), lie in
+    [0, 1], not be constant, and be equal in two runs.
     """
     try:
         predictor = load_predictor(folder, device)
-        images = unit_from_uint8(pairs.roles(predictor.recipe.direction)[0][:4])
+        chosen = predictor.recipe
+        images = unit_from_uint8(pairs.roles(chosen.direction)[0][:4])
+        if images.shape[1] != chosen.channels[0]:
+            return f"images have {images.shape[1]} channels, and it reads {chosen.channels[0]}"
         first, second = predictor.translate(images), predictor.translate(images)
     except GantransError as error:
         return str(error)
-    if first.shape != images.shape:
+    channels = len(chosen.data.encoding.classes) or chosen.channels[1]
+    if first.shape != (len(images), channels, *images.shape[2:]):
         return f"images of shape {tuple(images.shape)} came back as {tuple(first.shape)}"
     if not torch.isfinite(first).all() or float(first.min()) < 0 or float(first.max()) > 1:
         return "images have values that are not finite or not in [0, 1]"
-    if float(first.std()) < 1e-3:
+    if float(first.std((0, 2, 3)).max()) < 1e-3:
         return "all images are one constant"
     return "" if torch.allclose(first, second, atol=1e-5) else "the same image came out differently twice"
+
+
+def check_alike(champion: Recipe, challenger: Recipe) -> None:
+    """Check that two models can be compared on the same pairs.
+
+    Raises:
+        DataError: they read or make other channels or classes.
+    """
+    known, other = champion.data.encoding, challenger.data.encoding
+    if (known.channels, known.classes) != (other.channels, other.classes):
+        raise DataError(
+            f"The champion has {_described(champion)}, but the challenger {_described(challenger)}; compare two "
+            "models of equal channels and classes."
+        )
+
+
+def _described(recipe: Recipe) -> str:
+    given, made = recipe.channels
+    classes = recipe.data.encoding.classes
+    return f"{given} channels in and " + (f"the classes {', '.join(classes)}" if classes else f"{made} out")

@@ -5,17 +5,14 @@ those of `gantrans.data.read_image`, so that a file has the same pixels in train
 of pixels is lower here.
 """
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 from torch import Tensor
 
 from gantrans.data.decoding import FORMATS, stored_values
 from gantrans.data.encoding import Side
-from gantrans.data.reading import BITS, classes_from_stored, unit_from_stored
+from gantrans.data.reading import BITS
 from gantrans.errors import DataError
-from gantrans.operations.feedback.kept import Picture
+from gantrans.operations.feedback.sides import Upload, upload_of
 
 __all__ = ["BITS", "FORMATS", "MAX_PIXELS", "DecodeError", "Upload", "decode", "read_upload"]
 
@@ -25,22 +22,6 @@ _NAME = "The image"
 
 class DecodeError(DataError):
     """The bytes cannot be used as an image; the message has the reason."""
-
-
-@dataclass(frozen=True)
-class Upload:
-    """An image as a network gets it, and the bits of a value in its file: 8, or 16 for more than 8 bits.
-
-    image: (C, H, W) float32 in [0, 1]; of a mask of classes their numbers, (1, H, W) uint8.
-    """
-
-    image: Tensor
-    depth: int
-
-    @cached_property
-    def picture(self) -> Picture:
-        """The image, not of classes, as a store keeps it."""
-        return Picture.of(self.image, self.depth)
 
 
 def decode(
@@ -84,11 +65,8 @@ def read_upload(
             raise DecodeError(
                 f"bits={bits} was stated, but the image holds {stored.values.dtype} values; leave it out."
             )
-        if side.classes:
-            return Upload(classes_from_stored(stored, _NAME, side), 8)
         used = run_bits if bits is None else bits
-        image = unit_from_stored(stored, _NAME, bits=used, side=side, option="bits=")
-        return Upload(image, 16 if stored.coarse or stored.values.dtype.itemsize > 1 else 8)
+        return upload_of(stored, _NAME, bits=used, side=side, option="bits=")
     except DecodeError:
         raise
     except DataError as error:

@@ -165,7 +165,7 @@ class Quality:
         else:
             scores = label_scores(made.unit(), label_made.unit(), names)
         if corrected:
-            scores[CHANGED] = float((made.codes() != label_made.codes()).mean())
+            scores[CHANGED] = changed(made, label_made)
         self._new[prediction, name] = scores
 
 
@@ -230,6 +230,13 @@ def label_scores(
         else:
             values[name] = math.nan if name == "ssim" and small else float(SCORES[name](pred, target))
     return {name: value if math.isfinite(value) else None for name, value in values.items()}
+
+
+def changed(output: Picture, label: Picture) -> float:
+    """Share of the pixels that differ; of pictures with other depths, by more than the rounding of 8 bits."""
+    if output.depth == label.depth:
+        return float((output.codes() != label.codes()).mean())
+    return float(((output.unit() - label.unit()).abs() > 1.5 / 255).any(0).double().mean())
 
 
 def mask_scores(output: Picture, label: Picture) -> dict[str, float | None]:

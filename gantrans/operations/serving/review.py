@@ -14,13 +14,16 @@ from typing import Any
 from torch import Tensor
 
 from gantrans.data import PairedDataset
+from gantrans.data.encoding import Encoding
 from gantrans.directions import direction as registered
 from gantrans.errors import DataError
-from gantrans.images import unit_from_uint8
+from gantrans.images import grey, unit_from_uint8
 from gantrans.metrics import image_report
-from gantrans.operations.feedback.pictures import difference_map, encode_png, outline
+from gantrans.operations.feedback.kept import Picture
+from gantrans.operations.feedback.pictures import class_difference, difference_map, outline
+from gantrans.operations.serving.quality import mask_scores
 from gantrans.training import pick_device
-from gantrans.translation import DENOISE_OTSU, Predictor, segment
+from gantrans.translation import DENOISE_OTSU, Predictor, Recipe, segment
 from gantrans.translation.predictor import check_pixel_size
 from gantrans.translation.sources import SIMULATED, held_out
 
@@ -34,7 +37,8 @@ _READER = DENOISE_OTSU[1]
 
 @dataclass(frozen=True)
 class ReviewItem:
-    """One item on the page, images (1, H, W) in [0, 1].
+    """One item on the page, images (1 or 3, H, W) in [0, 1]; output and reference of classes have their numbers,
+    (1, H, W) uint8.
 
     `geometry` and `truth` are compared by EPE and outlines: binary targets themselves, or what can be read
     back from grey ones; None if neither input nor target is binary.
@@ -51,7 +55,7 @@ class Review:
     """The items of one review, in the order in which they are shown; an output is computed on first access.
 
     Args:
-        translate: (1, 1, H, W) in [0, 1] -> the same.
+        translate: (1, C, H, W) in [0, 1] -> (1, C', H, W) in [0, 1], or the numbers of classes, uint8.
         pairs: the inputs and references to review.
         direction: a registered one that `pairs` has the images of.
         model: name of the network's weights, stored with every verdict.
@@ -93,6 +97,7 @@ class Review:
         count: int | None = None,
         pixel_nm: float | None = None,
         bits: int | None = None,
+        encoding: Encoding | None = None,
         seed: int | None = 0,
         device: str | None = None,
     ) -> "Review":
@@ -104,6 +109,7 @@ class Review:
             count: number of pairs (default 50); of a folder at most this number (default all).
             pixel_nm: nm per pixel of the images; must be that of the run.
             bits: used bits of a folder's 16-bit images; None: those of its manifest, else of the run.
+            encoding: what else is stated of a folder; None: as its manifest states, else as the run has it.
 
         Raises:
             DataError, CheckpointError: the source or the run cannot be used.
@@ -114,13 +120,15 @@ class Review:
         if simulated and split == "all":
             raise DataError(f"--split all is for folders; choose train, val or test of {source}.")
         check_pixel_size(predictor.recipe, pixel_nm)
-        spec = held_out(trained, source, pixel_nm=pixel_nm, bits=bits)
+        spec = held_out(trained, source, pixel_nm=pixel_nm, bits=bits, encoding=encoding)
         pairs = spec.pairs(split, chosen, count or COUNT)
         check_pixel_size(predictor.recipe, pairs.pixel_nm)
         if count is not None and len(pairs) > count:
             pairs = pairs.subset(range(count))
         title = f"{Path(run).resolve().name} on {source if simulated else Path(source).name} ({split})"
-        return cls(predictor.translate, pairs, chosen, checkpoint_version(run), seed=seed, title=title)
+        _check_pairs(pairs, predictor.recipe, source)
+        translate = predictor.classes if predictor.labelled else predictor.translate
+        return cls(translate, pairs, chosen, checkpoint_version(run), seed=seed, title=title)
 
     def __len__(self) -> int:
         return len(self.items)
@@ -128,11 +136,17 @@ class Review:
     def item(self, index: int) -> dict[str, Any]:
         """Images and outlines of an item for the page, without any metric of the output."""
         shown = self.shown(index)
+        classes = self.classes
+        made, right = (
+            Picture.of_classes(image, classes) if classes else Picture.of(image)
+            for image in (shown.output, shown.reference)
+        )
+        difference = class_difference if classes else difference_map
         pictures = {
-            "input": shown.input,
-            "output": shown.output,
-            "reference": shown.reference,
-            "difference": difference_map(shown.output, shown.reference),
+            "input": Picture.of(shown.input),
+            "output": made,
+            "reference": right,
+            "difference": Picture.of(difference(shown.output, shown.reference)),
         }
         return {
             "item": self.items[index],
@@ -143,6 +157,11 @@ class Review:
             "pictures": {name: _data_url(picture) for name, picture in pictures.items()},
             "outlines": {"output": _outline(shown.geometry), "reference": _outline(shown.truth)},
         }
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """The stored values of the classes; empty where the outputs are images."""
+        return self.pairs.classes
 
     def shown(self, index: int) -> ReviewItem:
         """The images of an item."""
@@ -156,16 +175,22 @@ class Review:
             return self._measured(index, shown)
 
     def _compute(self, index: int) -> ReviewItem:
-        given, reference = (unit_from_uint8(images[index]) for images in (self.inputs, self.references))
+        given, reference = unit_from_uint8(self.inputs[index]), self.references[index]
         output = self.translate(given[None])[0]
         chosen = registered(self.direction)
+        if chosen.target_kind == "classes":
+            return ReviewItem(given, output, reference)
+        reference = unit_from_uint8(reference)
         if chosen.target_kind == "binary":
             return ReviewItem(given, output, reference, output, reference)
         if chosen.read_back:
-            return ReviewItem(given, output, reference, segment(output[None], _READER)[0], given)
+            return ReviewItem(given, output, reference, segment(grey(output)[None], _READER)[0], given)
         return ReviewItem(given, output, reference)
 
     def _measure(self, index: int, shown: ReviewItem) -> dict[str, float | None]:
+        if self.classes:
+            one, other = (Picture.of_classes(x, self.classes) for x in (shown.output, shown.reference))
+            return mask_scores(one, other)
         if shown.geometry is None or shown.truth is None:
             compared, names = (shown.output, shown.reference), registered(self.direction).metrics
         else:
@@ -191,5 +216,17 @@ def _outline(image: Tensor | None) -> str:
     return "" if image is None else outline(image)
 
 
-def _data_url(image: Tensor) -> str:
-    return "data:image/png;base64," + base64.b64encode(encode_png(image)).decode()
+def _check_pairs(pairs: PairedDataset, recipe: Recipe, source: str) -> None:
+    """Raise a `DataError` unless a run can translate the inputs of some pairs, and its outputs be compared."""
+    given, right = pairs.roles(recipe.direction)
+    if (given.shape[1], right.shape[1]) != recipe.channels or pairs.classes != recipe.data.encoding.classes:
+        raise DataError(
+            f"The pairs of {source} have {given.shape[1]} and {right.shape[1]} channels and "
+            f"{f'the classes {", ".join(pairs.classes)}' if pairs.classes else 'no classes'}, but the run was "
+            f"trained with {recipe.channels[0]} and {recipe.channels[1]} and "
+            f"{', '.join(recipe.data.encoding.classes) or 'no classes'}; state the same colour and classes."
+        )
+
+
+def _data_url(picture: Picture) -> str:
+    return "data:image/png;base64," + base64.b64encode(picture.png()).decode()

@@ -8,6 +8,7 @@ from pydantic import BaseModel, StringConstraints
 
 from gantrans.directions import direction as registered
 from gantrans.operations.feedback.exports import verdict_table
+from gantrans.operations.feedback.kept import legend
 from gantrans.operations.feedback.records import Verdict, VerdictWord
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.serving.guard import guard
@@ -78,6 +79,8 @@ def about(review: CurrentReview, store: CurrentStore) -> dict[str, Any]:
             "reference": chosen.target_label,
         },
         "read_back": chosen.read_back,
+        "measurable": not review.classes and review.references.shape[1] == 1,
+        "classes": legend(review.classes),
         "items": [
             {"item": i, "verdict": v.verdict if (v := verdicts.get(i)) else None} for i in review.items
         ],

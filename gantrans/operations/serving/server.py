@@ -86,8 +86,8 @@ def translate(
 ) -> Response:
     """Translate an image. The response is sent after the prediction has been stored.
 
-    The image is read as those of the model's training: channels, white, inverted. The output is a PNG: grey or
-    colour with the depth of the image (8 or 16 bits), a mask with 8, classes with their stored values.
+    The image is read as those of the model's training: channels, white, inverted. The output is a PNG with
+    the depth of the image, 8 or 16 bits, in grey or colour; classes have their stored values.
     """
     result = service.translate(
         image.file.read(), direction, id=id or uuid4().hex, bits=bits, pixel_nm=pixel_nm, seed=seed, call=call

@@ -153,14 +153,14 @@ class Service:
         known = self.store.prediction(prediction)
         if known is not None:
             model = self.models.get(known.direction)
-            return Reading(known.direction) if model is None else model.reading
+            return Reading() if model is None else model.reading
         loaded = [self.model(direction).reading for direction in self.models.directions()]
         if len({(read.bits, read.target) for read in loaded}) > 1:
             raise DataError(
                 f"Prediction {prediction} is not known yet, and the loaded models read labels in several ways; "
                 "send the label after its prediction."
             )
-        return loaded[0] if loaded else Reading("")
+        return loaded[0] if loaded else Reading()
 
     def model(self, direction: str) -> Model:
         """The current model of a direction.

@@ -100,6 +100,16 @@ export function redraw(container, data, build) {
   }
 }
 
+// Which colour stands for which class, by its stored value; hidden where there are no classes.
+export function legend(container, classes) {
+  container.hidden = !classes.length;
+  container.replaceChildren(...classes.map(({ value, colour }) => {
+    const swatch = make("i", { className: "swatch" });
+    swatch.style.background = colour;
+    return make("span", {}, swatch, value);
+  }));
+}
+
 // A paragraph in small type; what stands between backticks is a command.
 export function quiet(text) {
   const parts = text.split("`").map((part, place) => (place % 2 ? make("code", { textContent: part }) : part));

@@ -3,7 +3,7 @@
 const LEVEL = 127.5;
 const MOST_SEGMENTS = 60000; // an outline of noise is no use, and it would freeze the page
 
-// The grey values of a canvas, a bitmap or an <img>.
+// The grey values of a canvas, a bitmap or an <img>, of colour its luma; `colour`: whether a pixel is no grey.
 export function greyOf(source) {
   const width = source.naturalWidth || source.width, height = source.naturalHeight || source.height;
   let context = source.getContext?.("2d", { willReadFrequently: true });
@@ -14,12 +14,18 @@ export function greyOf(source) {
   }
   const pixels = context.getImageData(0, 0, width, height).data;
   const values = new Uint8Array(width * height);
-  for (let place = 0; place < values.length; place++) values[place] = pixels[4 * place];
-  return { width, height, values };
+  let colour = false;
+  for (let place = 0; place < values.length; place++) {
+    const [red, green, blue] = [pixels[4 * place], pixels[4 * place + 1], pixels[4 * place + 2]];
+    colour ||= red !== green || green !== blue;
+    values[place] = (299 * red + 587 * green + 114 * blue + 500) / 1000;
+  }
+  return { width, height, values, colour };
 }
 
 // Whether nearly all pixels are close to black or to white, as in a layout. Widths are measured in such images only.
-export function twoLevels({ values }) {
+export function twoLevels({ values, colour = false }) {
+  if (colour) return false;
   let clear = 0;
   for (const value of values) clear += value < 32 || value > 223;
   return clear >= 0.8 * values.length;

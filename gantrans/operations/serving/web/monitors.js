@@ -11,7 +11,10 @@ const GROUPS = {
   drift: { drift_score: "Window score", drift_chart: "Control chart", outliers: "Outliers" },
   performance: { quality: "Quality", accepted: "Accepted", rejected: "Rejected" },
 };
-const METRICS = { iou: ["IoU", 3], ssim: ["SSIM", 3], epe_px: ["EPE [px]", 2], l1: ["L1", 3], psnr: ["PSNR [dB]", 1] };
+const METRICS = {
+  iou: ["IoU", 3], ssim: ["SSIM", 3], epe_px: ["EPE [px]", 2], l1: ["L1", 3], psnr: ["PSNR [dB]", 1],
+  mean_iou: ["Mean IoU", 3], accuracy: ["Accuracy", 3],
+};
 const NOT_WATCHED = "Not watched: make a file with `python -m gantrans drift fit ...` and start with " +
   "`--drift DIRECTION=FILE`.";
 const NO_PREDICTION = "No prediction yet, so nothing to judge: translate an image first.";

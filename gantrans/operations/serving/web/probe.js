@@ -55,7 +55,7 @@ export class Probe {
   measure() {
     const [x, y] = this.at, place = `x ${x}, y ${y} px: `;
     const clear = this.images().filter(({ image }) => twoLevels(image));
-    if (!clear.length) return { text: `${place}grey images, no clear edges to measure between`, run: null };
+    if (!clear.length) return { text: `${place}grey or colour, no clear edges to measure between`, run: null };
     const run = widthAt(clear[0].image, x, y), axis = run?.axis;
     if (!run) return { text: `${place}the ${clear[0].name} runs into the border, not measured`, run };
     const parts = clear.map(({ name, image }) => `${name} ${this.size(runAt(image, x, y, axis))}`);

@@ -1,6 +1,6 @@
 // The review page: one item at a time, usable by keyboard. Metrics are sent with the acknowledgement of a verdict.
 import { reason } from "./api.js";
-import { $, keep, kept, make, say } from "./dom.js";
+import { $, keep, kept, legend, make, say } from "./dom.js";
 import { greyOf } from "./measure.js";
 import { Outbox } from "./outbox.js";
 import { Probe } from "./probe.js";
@@ -9,15 +9,15 @@ import { element, Viewer } from "./viewer.js";
 const VIEWS = ["input", "output", "reference"];
 const LABELS = {
   epe: "EPE", epe_p95: "EPE p95", iou: "IoU", opens: "Opens", bridges: "Bridges", missing: "Missing", extra: "Extra",
-  l1: "L1", ssim: "SSIM", psnr: "PSNR",
+  l1: "L1", ssim: "SSIM", psnr: "PSNR", mean_iou: "Mean IoU", accuracy: "Accuracy",
 };
 const UNITS = { psnr: "dB" };
-const DIGITS = { iou: 3, l1: 3, ssim: 3, psnr: 1, epe: 2, epe_p95: 2 };
+const DIGITS = { iou: 3, mean_iou: 3, accuracy: 3, l1: 3, ssim: 3, psnr: 1, epe: 2, epe_p95: 2 };
 const WORDS = { accept: "Accepted", minor: "Minor fault", reject: "Rejected" };
 
-const HINT = "Click an image to measure a width.";
-
 const about = await (await fetch("/api/review")).json();
+const HINT = about.measurable ? "Click an image to measure a width." : "";
+const OUTLINED = ["show-output", "show-reference", "measure"];
 const items = about.items;
 const shown = { output: true, reference: true, difference: false };
 const made = []; // indices in the order in which they were judged, for undo
@@ -30,7 +30,7 @@ let grey = []; // grey values of the item's images, for measuring
 
 const viewer = new Viewer(VIEWS.map(name => $(`view-${name}`)), {
   changed: scale => { $("zoom").textContent = `${scale < 10 ? Math.round(scale * 10) / 10 : Math.round(scale)}×`; },
-  tapped: (view, at) => { if (current) probe.set(at); },
+  tapped: (view, at) => { if (current && about.measurable) probe.set(at); },
 });
 const probe = new Probe(viewer, () => grey, text => {
   $("reading").textContent = text || HINT;
@@ -82,6 +82,7 @@ async function go(to) {
 
 // The grey values of the images between which widths are compared, the right one first.
 async function measurable(item) {
+  if (!about.measurable) return;
   const names = about.read_back ? ["input", "output"] : ["reference", "output"];
   const found = await Promise.all(names.map(async name => {
     const picture = Object.assign(new Image(), { src: item.pictures[name] });
@@ -106,7 +107,7 @@ function drawPictures() {
   const kinds = about.kinds;
   $("caption-input").textContent = `Input: ${kinds.input}, ${width} × ${height} px`;
   $("caption-output").textContent = shown.difference
-    ? "Difference: orange more, blue less" : `Output: ${kinds.output}`;
+    ? `Difference: orange ${about.classes.length ? "where the class is another" : "more, blue less"}` : `Output: ${kinds.output}`;
   $("caption-reference").textContent = `Reference: ${kinds.reference}`;
   if (probe.at) probe.draw(); // above the new layers
   for (const name of Object.keys(shown)) $(`show-${name}`).setAttribute("aria-pressed", shown[name]);
@@ -193,7 +194,7 @@ const KEYS = {
   n: () => $("note").focus(), ArrowLeft: () => go(wanted - 1), ArrowRight: () => go(wanted + 1), Enter: nextOpen,
   o: () => toggle("output"), r: () => toggle("reference"), d: () => toggle("difference"),
   "+": () => viewer.zoom(1.5), "=": () => viewer.zoom(1.5), "-": () => viewer.zoom(1 / 1.5), 0: () => viewer.fit(),
-  k: () => probe.toggle(), "?": () => $("keys").showModal(),
+  k: () => { if (about.measurable) probe.toggle(); }, "?": () => $("keys").showModal(),
 };
 const MOVES = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 
@@ -233,6 +234,8 @@ $("note").addEventListener("change", saveNote);
 $("reviewer").value = kept("gantrans-name");
 $("reviewer").addEventListener("change", () => keep("gantrans-name", $("reviewer").value.trim()));
 
+for (const id of OUTLINED) $(id).disabled = !about.measurable; // colour and classes have no level to follow
+legend($("legend"), about.classes);
 outbox.send(); // events that an earlier visit could not send
 const open = items.findIndex(item => !item.verdict && !outbox.pending(item.item));
 await go(open < 0 ? 0 : open);

@@ -129,6 +129,7 @@ async function models() {
   const found = await answer.json(), names = found.map(({ name }) => name);
   const there = [...$("direction").options].map(option => option.value);
   if (names.join() !== there.join()) $("direction").replaceChildren(...names.map(name => new Option(name)));
+  for (const model of found) desk.classes.set(model.name, model.classes ?? []);
   $("models").textContent = found.map(model => `${model.name}: ${model.versions[0]}`).join(", ");
   return true;
 }

@@ -1,6 +1,6 @@
 // The desk: input and output of one prediction with outlines, zoom and measurement; verdicts and corrections.
 import { ask, picture, read, reason, send } from "./api.js";
-import { $, keep, kept, say, uuid } from "./dom.js";
+import { $, keep, kept, legend, say, uuid } from "./dom.js";
 import { List, WORDS } from "./list.js";
 import { greyOf, outline, twoLevels } from "./measure.js";
 import { Outbox } from "./outbox.js";
@@ -13,6 +13,8 @@ let present = null; // its record
 let loading = null; // promise of its images
 const grey = { input: null, output: null }; // the grey values of both images
 const shown = { output: true, input: true }; // outlines
+export const classes = new Map(); // by direction, of the model that serves it
+const BY_FILE = "Colour and classes are corrected by a file.";
 
 export const list = new List(() => chosen, show);
 export const viewer = new Viewer([$("view-input"), $("view-output")], {
@@ -60,6 +62,9 @@ function drawVerdict() {
     button.toggleAttribute("data-pending", pending?.verdict === button.dataset.verdict);
   }
   for (const button of document.querySelectorAll(".verdict, #withdraw, #correct, #measure")) button.disabled = !present;
+  const plain = !present || !grey.output?.colour; // a brush of black and white suits grey
+  $("correct").disabled ||= !plain;
+  $("correct").title = plain ? "" : BY_FILE;
 }
 
 // ---- images
@@ -121,6 +126,7 @@ function open(record, given, made) {
   changed();
   const size = record?.pixel_nm ? `, ${record.pixel_nm} nm per px` : "";
   $("caption-input").textContent = `Input, ${given.width} × ${given.height} px${size}`;
+  legend($("legend"), classes.get(record?.direction) ?? []);
   $("caption-output").textContent = `Output of ${record?.model ?? "?"}`;
   drawVerdict();
 }
@@ -128,6 +134,7 @@ function open(record, given, made) {
 // The output's pixels are new: measure and outline them again.
 function changed() {
   grey.output = greyOf($("output"));
+  if (classes.get(present?.direction)?.length) grey.output.colour = true; // edges between classes have no level
   drawOutlines();
   if (probe.at) probe.draw();
 }
@@ -139,7 +146,7 @@ function drawOutlines() {
     view.querySelector(".outline")?.remove();
     const drawable = Boolean(grey[name]) && twoLevels(grey[name]);
     button.disabled = !drawable;
-    button.title = drawable || !grey[name] ? "" : `The ${name} is a grey image without clear edges.`;
+    button.title = drawable || !grey[name] ? "" : `The ${name} has grey values or colours, and no clear edges.`;
     button.setAttribute("aria-pressed", shown[name] && drawable);
     const path = drawable && shown[name] ? outline(grey[name]) : "";
     if (path === null) say(`The ${name} has too many edges for an outline.`, true);
@@ -201,6 +208,7 @@ function drawPainter() {
 export async function paint() {
   await loading;
   if (!present) return;
+  if (grey.output?.colour) return say(BY_FILE, true);
   probe.clear();
   painter.set(!painter.active);
 }

@@ -3,24 +3,21 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from gantrans.metrics import rule_valid
 from gantrans.teaching.exercises.checker import Answer
 from gantrans.teaching.exercises.inputs import Args
 from gantrans.teaching.exercises.kinds import OpenTask, RuleBroken
-from lessons.lesson03.exercises._judging import SAME_VERDICT
+from lessons.lesson03.exercises._judging import SAME_VERDICT, known_faults, noise_left
 from lessons.lesson03.exercises._predictors import (
     ALPHA_BARS,
     KNOWN,
     SIZE,
     Counted,
     Nearest,
-    Predict,
     network,
     pictures,
     trained,
@@ -135,73 +132,15 @@ ex.right(walk(EVEN, eta=(0.0, 0.0)))
 ex.right(walk([800, 500, 250, 60]))
 ex.right(walk([900, 600, 300, 80], eta=(0.5, 0.5)))
 ex.right(BEST)
+ex.right(noise_left(BEST))
 
 
-@ex.right
-def _(predict: Predict, x: Tensor, alpha_bars: Tensor, generator: torch.Generator) -> Tensor:
-    """A little noise is left in the result, so that a pixel in a hundred is on the wrong side."""
-    made = BEST(predict, x, alpha_bars, generator)
-    return made + 0.43 * torch.randn(x.shape, generator=generator)
-
-
-def _after(change: Callable[[Tensor], Any]) -> Answer:
-    """The reference, with its result changed."""
-    return lambda predict, x, bars, draw: change(own_four(predict, x, bars, draw))
-
-
-def _before(change: Callable[[Predict], Predict]) -> Answer:
-    """The reference, with another `predict`."""
-    return lambda predict, x, bars, draw: own_four(change(predict), x, bars, draw)
-
-
-def _mended(image: Tensor) -> Tensor:
-    """Lone pixels removed: the middle of each 3 x 3 window takes the side of most."""
-    return F.avg_pool2d((image > 0).float(), 3, 1, 1) - 0.5
-
-
-for name, misconception, answer in (
-    ("no_tensor", "A tensor is asked for.", _after(Tensor.tolist)),
-    (
-        "other_shape",
-        "The result has to have the shape of `x`: one finished image for each noise image.",
-        _after(lambda image: image[:, 0]),
-    ),
-    ("not_finite", "The result has to be finite numbers.", _after(lambda image: image / 0)),
-    (
-        "five_calls",
-        "You call `predict` for the fifth time; four calls are all there is.",
-        walk([999, 799, 599, 399, 199]),
-    ),
-    (
-        "other_batch",
-        "You call `predict` with another batch; each call takes the whole batch, in the shape of `x`.",
-        _before(lambda predict: lambda x, t: torch.cat([predict(x[:1], t[:1]), predict(x[1:], t[1:])])),
-    ),
-    (
-        "no_timestep",
-        "You ask `predict` about a timestep that there is not; they are whole numbers from 0 to T - 1.",
-        _before(lambda predict: lambda x, t: predict(x, t + 1)),
-    ),
-    (
-        "not_predicted",
-        "Your images are not those that `predict` leads to. It was given a perfect predictor of random "
-        "pictures, and returned something else than these: are they stored, mended, or still noisy?",
-        _after(_mended),
-    ),
-    (
-        "one_for_all",
-        "All of your images are the same; each noise image leads to one of its own.",
-        lambda predict, x, bars, draw: own_four(
-            lambda x_t, t: predict(x_t[:1].expand_as(x_t), t), x, bars, draw
-        ),
-    ),
-    (
-        "changes",
-        "The same call has to give the same images; all randomness comes from `generator`.",
-        lambda predict, x, bars, draw: own_four(predict, torch.randn(x.shape), bars, draw),
-    ),
-):
-    ex.wrong(name, misconception, answer)
+ex.wrong(
+    "five_calls",
+    "You call `predict` for the fifth time; four calls are all there is.",
+    walk([999, 799, 599, 399, 199]),
+)
+known_faults(ex, own_four)
 
 ex.background(
     "How far does a sampler alone get",
@@ -210,16 +149,4 @@ ex.background(
     "Every check then draws",
     "A clip counts if",
 )
-ex.breach("`x` is the noise to start from", "changes")
-ex.breach("with `t` as `(B,)` int64", _before(lambda predict: lambda x, t: predict(x, t + 0.5)))
-ex.breach("`alpha_bars` has", "no_timestep")
-ex.breach("Return the finished images, like `x`", "other_shape")
-ex.breach("what lies above 0 counts as drawn", _after(lambda image: image.relu() + 0.5))
 ex.breach("Call `predict` at most 4 times", "five_calls")
-ex.breach("always with the whole batch", "other_batch")
-ex.breach("timesteps from 0 to T - 1", "no_timestep")
-ex.breach("none that you keep in store", lambda predict, x, bars, draw: -torch.ones_like(x))
-ex.breach("none that you keep in store", lambda predict, x, bars, draw: x)
-ex.breach("none that you mend at the end", "not_predicted")
-ex.breach("Different noise leads to different images", "one_for_all")
-ex.breach("All randomness comes from `generator`", "changes")
