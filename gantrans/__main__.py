@@ -7,14 +7,17 @@ its traceback. Heavy imports are inside the commands, so that `--help` is fast.
 import importlib
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from gantrans.command_line import clips, compare, data, drift, loop, operate, registry
+from gantrans.command_line.first_look import look_first
 from gantrans.command_line.options import (
     MAX_COUNT,
+    Accept,
     Bits,
     Device,
     EvaluationSplit,
@@ -64,11 +67,18 @@ def train(
         float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
+    start: Annotated[
+        Path | None,
+        typer.Option(
+            "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
+        ),
+    ] = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
+    accept: Accept = None,
     device: Device = None,
 ) -> None:
-    """Train a translator.
+    """Train a translator. A folder of pairs is checked first, as by `data check`.
 
     Example: python -m gantrans train --direction sem2layout --source sky130 --scale reduced --out runs/first
 
@@ -83,8 +93,13 @@ def train(
         direction, resolve_scale(scale.value), source, name=name.value, seed=seed, pixel_nm=pixel_nm,
         bits=bits,
     )  # fmt: skip
+    chosen = replace(chosen, data=replace(chosen.data, accepted=tuple(accept or ())))
     with resumable(out):
-        result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device)
+        look_first(
+            source, chosen.directions[0], size=chosen.data.size, bits=chosen.data.bits,
+            encoding=chosen.data.encoding, accept=accept or (), trial=resolve_scale(scale.value) == "smoke",
+        )  # fmt: skip
+        result = train_recipe(chosen, out, resume=resume, max_seconds=max_seconds, device=device, start=start)
     further = ""
     if direction == "both":
         for one, found in diagnose_both(result.history).items():

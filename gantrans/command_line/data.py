@@ -1,4 +1,4 @@
-"""`data export` and `data feedback`: write pairs as a folder; `data import`: read one as labels."""
+"""`data`: write pairs as a folder (`export`, `feedback`), look at one (`check`), take one in (`import`)."""
 
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +8,15 @@ import typer
 from gantrans.command_line.options import (
     MAX_COUNT,
     MAX_VALUES,
+    Accept,
     Accepted,
     Bits,
     Device,
     Difficulty,
     Direction,
+    FolderDirection,
     InRegistry,
+    Json,
     PixelNm,
     RegistryDirection,
     Simulated,
@@ -21,7 +24,9 @@ from gantrans.command_line.options import (
 )
 from gantrans.errors import DataError
 
-app = typer.Typer(help="Write image pairs as a folder, or take one in as labels.", no_args_is_help=True)
+app = typer.Typer(
+    help="Write image pairs as a folder, check one, or take one in as labels.", no_args_is_help=True
+)
 
 
 @app.command("export")
@@ -130,3 +135,37 @@ def import_labels(
         f"{count} new labels in {store}.\n"
         f"Next: python -m gantrans cycle --registry {registry} --store {store}"
     )
+
+
+@app.command("check")
+def check(
+    folder: Annotated[Path, typer.Argument(help="Folder with input/ and target/.", show_default=False)],
+    direction: FolderDirection = None,
+    bits: Bits = None,
+    accept: Accept = None,
+    html: Annotated[
+        Path | None, typer.Option(help="Write a contact sheet of the pairs here.", show_default="none")
+    ] = None,
+    json_output: Json = False,
+) -> None:
+    """Look at a folder of pairs before a training: what would spoil it, where, and what settles it.
+
+    Sizes, depth, values, polarity, displacement, copies, leakage between splits. `train` runs the same check
+    and begins if nothing stops it. Exit code 0: it can be trained on; 2: it cannot, or not without --accept.
+
+    Example: python -m gantrans data check pairs --html look.html
+    """
+    import json
+
+    from gantrans.data.check import check_folder
+
+    report = check_folder(folder, direction=direction, bits=bits, accept=accept or ())
+    if html is not None:
+        from gantrans.data.check.page import write_page
+
+        write_page(report, html)
+    typer.echo(json.dumps(report.to_dict(), indent=1) if json_output else report.text())
+    if html is not None and not json_output:
+        typer.echo(f"Contact sheet: {html}")
+    if report.stopping:
+        raise typer.Exit(2)

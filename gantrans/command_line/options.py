@@ -149,6 +149,15 @@ Steps = Annotated[
         help="Network evaluations per draw of a diffusion run.", min=1, show_default="as in its recipe"
     ),
 ]
+Accept = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--accept",
+        help="Go on although `data check` gives this warning; can be repeated.",
+        metavar="NAME",
+        show_default="none",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
 Device = Annotated[str | None, typer.Option(help="cuda, mps or cpu.", show_default="the best available")]
 RegistryDirection = Annotated[

@@ -20,8 +20,10 @@ import torch
 from torch import Tensor
 from tqdm.auto import tqdm
 
+from gantrans.data.headers import image_size
 from gantrans.data.pairs import PairedDataset
 from gantrans.data.reading import BITS, SUFFIXES, read_image
+from gantrans.data.tiles import cut_pair
 from gantrans.directions import direction as registered
 from gantrans.directions import image_names, images_of
 from gantrans.errors import DataError
@@ -103,30 +105,40 @@ class PairedFolder:
         Raises:
             DataError: for the first image that cannot be used.
         """
+        images, swapped = self.order(direction)
+        tiles: list[tuple[Tensor, Tensor]] = []  # (C, size, size) each: input, target
+        family, names = [], []
+        for name in tqdm(
+            self.names(split), desc=f"reading {self.root.name}", disable=not progress, delay=2.0
+        ):
+            cut, places = cut_pair(self.read(name), size, self.inputs[name])
+            if tiles and cut[0][0].shape[-2:] != tiles[0][0].shape[-2:]:
+                raise DataError(
+                    f"{self.inputs[name]} is of another size than the images before it; ask for tiles."
+                )
+            tiles += cut
+            family += [self.family_of(name)] * len(places)
+            names += [name if len(places) == 1 else f"{name}@{y},{x}" for y, x in places]
+        a, b = (torch.stack(side) for side in zip(*tiles, strict=True))
+        return PairedDataset(*((b, a) if swapped else (a, b)), family, self.pixel_nm, names, images)
+
+    def order(self, direction: str) -> tuple[tuple[str, str], bool]:
+        """The names of the images a and b of a direction's datasets, and whether `input/` holds b.
+
+        Raises:
+            DataError: the manifest states other images.
+        """
         images, held = images_of(direction), self.manifest.get("input", registered(direction).input)
         if held not in images:
             raise DataError(
                 f"{self.root / MANIFEST} states that input/ holds {held!r} images, but {direction} translates"
                 f" between {' and '.join(images)}; choose another direction or correct the file."
             )
-        families = self.manifest.get("family", {})
-        tiles: list[Tensor] = []  # (2, n, size, size) per image: input, target
-        family, names = [], []
-        for name in tqdm(
-            self.names(split), desc=f"reading {self.root.name}", disable=not progress, delay=2.0
-        ):
-            pair = self._read(name)
-            cut, places = _tiles(pair, size, self.inputs[name])
-            if tiles and cut.shape[-2:] != tiles[0].shape[-2:]:
-                raise DataError(
-                    f"{self.inputs[name]} is of another size than the images before it; ask for tiles."
-                )
-            tiles.append(cut)
-            family += [str(families.get(name, "user"))] * len(places)
-            names += [name if len(places) == 1 else f"{name}@{y},{x}" for y, x in places]
-        first, second = torch.cat(tiles, dim=1).unsqueeze(2)
-        a, b = (first, second) if held == images[0] else (second, first)
-        return PairedDataset(a, b, family, self.pixel_nm, names, images)
+        return images, held == images[1]
+
+    def family_of(self, name: str) -> str:
+        """The family of a pair, as the manifest states."""
+        return str(self.manifest.get("family", {}).get(name, "user"))
 
     def check(self, *splits: str, size: int | None = None, progress: bool = True) -> None:
         """Read and check the pairs of some splits (which may be empty) as in `load`, without keeping them.
@@ -136,19 +148,35 @@ class PairedFolder:
         """
         names = [name for name in self.inputs if self.split[name] in splits]
         for name in tqdm(names, desc=f"checking {self.root.name}", disable=not progress, delay=2.0):
-            _tiles(self._read(name), size, self.inputs[name])
+            cut_pair(self.read(name), size, self.inputs[name])
 
-    def _read(self, name: str) -> Tensor:
-        """Both images of a pair: (2, H, W) uint8."""
+    def read(self, name: str) -> tuple[Tensor, Tensor]:
+        """Input and target of a pair, uint8 (C, H, W); threads may call it at the same time.
+
+        Raises:
+            DataError: one of them cannot be used, or their sizes differ.
+        """
         paths = self.inputs[name], self.targets[name]
-        first, second = (uint8_from_unit(read_image(path, bits=self.bits))[0] for path in paths)
-        if first.shape != second.shape:
+        first, second = (uint8_from_unit(read_image(path, bits=self.bits)) for path in paths)
+        if first.shape[1:] != second.shape[1:]:
             sizes = [
-                f"{path} is {i.shape[1]} x {i.shape[0]} px"
+                f"{path} is {i.shape[2]} x {i.shape[1]} px"
                 for path, i in zip(paths, (first, second), strict=True)
             ]
             raise DataError(f"{sizes[0]}, but {sizes[1]}; the images of a pair must have one size.")
-        return torch.stack([first, second])
+        return first, second
+
+    def size(self, name: str) -> tuple[int, int]:
+        """(height, width) of a pair: from the headers of its files if they suffice.
+
+        Raises:
+            DataError: they do not, and the pair cannot be used.
+        """
+        first, second = image_size(self.inputs[name]), image_size(self.targets[name])
+        if first is not None and first == second:
+            return first
+        height, width = self.read(name)[0].shape[1:]  # or its sentence
+        return height, width
 
     def _splits(self) -> dict[str, str]:
         path = self.root / "split.csv"
@@ -313,23 +341,3 @@ def _read_manifest(path: Path) -> dict[str, Any]:
 def _shortened(value: Any) -> str:
     text = json.dumps(value)
     return text if len(text) <= 40 else f"{text[:40]}..."
-
-
-def _tiles(pair: Tensor, size: int | None, path: Path) -> tuple[Tensor, list[tuple[int, int]]]:
-    """Cut (2, H, W) into (2, n, size, size) tiles that cover it, and their upper left corners."""
-    height, width = pair.shape[-2:]
-    if size is None:
-        return pair.unsqueeze(1), [(0, 0)]
-    if min(height, width) < size:
-        raise DataError(
-            f"{path} is {width} x {height} px, smaller than the {size} px asked for; nothing is enlarged: "
-            "give larger images, or ask for smaller ones (--scale)."
-        )
-    places = [(y, x) for y in tile_starts(height, size) for x in tile_starts(width, size)]
-    return torch.stack([pair[:, y : y + size, x : x + size] for y, x in places], dim=1), places
-
-
-def tile_starts(length: int, size: int) -> list[int]:
-    """Evenly spread first pixels of the fewest tiles of `size` that cover `length` (>= size)."""
-    count = -(-length // size)
-    return [round(i * (length - size) / max(1, count - 1)) for i in range(count)]

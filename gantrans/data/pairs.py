@@ -1,7 +1,8 @@
 """Aligned image pairs: datasets, and batches that are a pure function of (seed, step)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import torch
 from torch import Tensor
@@ -20,6 +21,47 @@ SOURCES = ("procedural", "sky130")
 _BLOCK = 64  # clips per update of the progress bar
 
 Batch = dict[str, Tensor | list[str]]
+Indices = Callable[[int], list[int]]
+"""From the number of a batch to the indices of its pairs."""
+
+
+class Pairs(Protocol):
+    """What `BatchSource` needs of its pairs: in memory `PairedDataset`, from files `StreamedPairs`."""
+
+    @property
+    def family(self) -> list[str]:
+        """The label of each pair."""
+
+    def check_direction(self, direction: str) -> None:
+        """Raise a `DataError` unless these are pairs of that direction."""
+
+    def expect(self, step: int, indices: Indices) -> None:
+        """The batches from `step` on come next, in order, with the pairs that `indices` gives for each."""
+
+    def fetch(self, direction: str, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
+        """(input, target) of the pairs `indices`, uint8 (B, C, H, W) each."""
+
+    def close(self) -> None:
+        """End what works ahead; nothing may be fetched afterwards."""
+
+
+def sides(images: tuple[str, str], direction: str) -> tuple[int, int]:
+    """Which of the two images, 0 or 1, are input and target of a registered direction.
+
+    Raises:
+        DataError: there is no such direction, or it translates other images.
+    """
+    chosen = registered(direction)
+    return _side(images, chosen.input), _side(images, chosen.target)
+
+
+def _side(images: tuple[str, str], name: str) -> int:
+    if name not in images:
+        raise DataError(
+            f"This dataset holds {' and '.join(images)} images, not {name!r}; choose another "
+            "direction or source."
+        )
+    return images.index(name)
 
 
 @dataclass(frozen=True)
@@ -84,12 +126,7 @@ class PairedDataset:
         Raises:
             DataError: the dataset holds other images.
         """
-        if name not in self.images:
-            raise DataError(
-                f"This dataset holds {' and '.join(self.images)} images, not {name!r}; choose another "
-                "direction or source."
-            )
-        return self.a if name == self.images[0] else self.b
+        return (self.a, self.b)[_side(self.images, name)]
 
     def with_images(self, **images: Tensor) -> "PairedDataset":
         """The same pairs with one or both images replaced, by name: `pairs.with_images(layout=moved)`.
@@ -119,8 +156,18 @@ class PairedDataset:
         Raises:
             DataError: there is no such direction, or the dataset holds other images than it translates.
         """
-        chosen = registered(direction)
-        return self.image(chosen.input), self.image(chosen.target)
+        first, second = sides(self.images, direction)
+        return (self.a, self.b)[first], (self.a, self.b)[second]
+
+    def check_direction(self, direction: str) -> None:
+        """Raise a `DataError` unless these are pairs of that direction."""
+        sides(self.images, direction)
+
+    def expect(self, step: int, indices: Indices) -> None:
+        """Nothing is prepared: all pairs are in memory."""
+
+    def close(self) -> None:
+        """Nothing works ahead."""
 
     def fetch(self, direction: str, indices: Sequence[int]) -> tuple[Tensor, Tensor]:
         """(input, target) of the pairs `indices`, uint8 (B, C, H, W), as `roles` orders them."""
@@ -233,13 +280,14 @@ class BatchSource:
     imaging.
 
     Args:
+        dataset: in memory or streamed; the batches are the same bit for bit.
         direction: a registered one that `dataset` has the images of.
         stratified: see `StratifiedSampler`.
     """
 
     def __init__(
         self,
-        dataset: PairedDataset,
+        dataset: Pairs,
         direction: str,
         batch_size: int,
         seed: int,
@@ -247,12 +295,13 @@ class BatchSource:
         stratified: bool = True,
         augment: bool = True,
     ) -> None:
-        dataset.roles(direction)  # that it has the images is checked before the first step
+        dataset.check_direction(direction)  # before the first step
         self.dataset, self.direction, self.family = dataset, direction, dataset.family
         self.sampler = StratifiedSampler(dataset.family, batch_size, seed, stratified=stratified)
         self.seed, self.augment = seed, augment
 
     def __call__(self, step: int) -> Batch:
+        self.dataset.expect(step, self.sampler.indices)
         chosen = self.sampler.indices(step)
         images = self.dataset.fetch(self.direction, chosen)  # (B, C, H, W) each
         if self.augment:

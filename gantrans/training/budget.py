@@ -15,11 +15,10 @@ from statistics import mean
 from typing import Any
 
 from gantrans.errors import CheckpointError
-from gantrans.training.checkpoint import load_checkpoint
 from gantrans.training.device import Batch, pick_device
 from gantrans.training.loop import Validate, fit
 from gantrans.training.processes import Processes
-from gantrans.training.run import read_description
+from gantrans.training.run import stored_extra
 from gantrans.training.task import FitConfig, Task
 
 TRIAL_STEPS = 20
@@ -153,14 +152,7 @@ class TimeBudget:
 
 def _stored(out: Path) -> dict[str, Any]:
     """The budget stored in a run, {} if there is none (or no run: `fit` raises then)."""
-    last, description = out / "last.pt", out / "config.json"
-    if last.exists():
-        settings = load_checkpoint(last)["settings"]
-    elif description.exists():
-        settings = read_description(description)[1]
-    else:
-        return {}
-    budget: Any = settings.get("extra", {}).get("budget", {})
+    budget: Any = stored_extra(out).get("budget", {})
     whole = isinstance(budget, dict) and (not budget or isinstance(budget.get("steps"), int))
     if not whole:
         raise CheckpointError(f"The budget stored in {out} is not one ({budget!r:.60}); train afresh.")

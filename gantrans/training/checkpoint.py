@@ -214,14 +214,18 @@ def export_weights(path: Path, out: Path, *, network: str, ema: bool = True) -> 
 
 def check_same_run(path: Path, stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Raise a `CheckpointError` that lists the settings in which a stored run and this one differ."""
-    before, now = _flat(stored), _flat(wanted)
-    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
-    if differing:
-        pairs = [f"{k}: {before.get(k)!r} there, {now.get(k)!r} here" for k in differing[:4]]
-        listed = "; ".join(pairs + [f"and {len(differing) - 4} more"] * (len(differing) > 4))
+    if found := differences(stored, wanted):
+        listed = "; ".join(found[:4] + [f"and {len(found) - 4} more"] * (len(found) > 4))
         raise CheckpointError(
             f"{path} belongs to a run with other settings ({listed}); use the same settings or another --out."
         )
+
+
+def differences(stored: Mapping[str, Any], wanted: Mapping[str, Any]) -> list[str]:
+    """The settings in which two stored configurations differ, as "steps: 20 there, 40 here"."""
+    before, now = _flat(stored), _flat(wanted)
+    differing = sorted(key for key in before.keys() | now.keys() if before.get(key) != now.get(key))
+    return [f"{key}: {before.get(key)!r} there, {now.get(key)!r} here" for key in differing]
 
 
 def environment() -> dict[str, str]:

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from tqdm.auto import tqdm
 
-from gantrans.errors import ConfigError, TrainingError
+from gantrans.errors import ConfigError, DataError, TrainingError
 from gantrans.training.device import Batch, batches, pick_device, random_state, set_random_state, to_device
 from gantrans.training.interrupt import noted_interrupts
 from gantrans.training.lr import LR_SCHEDULES
@@ -65,6 +65,7 @@ def fit(
     Raises:
         TrainingError: a named loss is not finite, or a weight is not finite when a checkpoint is due.
         CheckpointError: the folder is in use, the checkpoint does not fit or cannot be written.
+        DataError: `data` raised it; with a folder, the steps before are saved.
         BusyError: another process trains in the folder.
         ConfigError: settings that contradict each other.
         KeyboardInterrupt: Ctrl-C, or with a folder SIGTERM: the step under way was then finished and saved
@@ -116,11 +117,30 @@ def _train(
     return stopped_by
 
 
+def _next_batches(run: Run, stream: Iterator[Batch]) -> list[Batch]:
+    """The micro-batches of a step, all of them before the first is used: so the run can still be saved.
+
+    Raises:
+        DataError: one of them cannot be made, for example because a file was damaged meanwhile.
+    """
+    try:
+        return [next(stream) for _ in range(run.config.accumulate)]
+    except DataError as error:
+        if run.out is None or run.step == 0:
+            raise
+        run.save("last.pt")
+        raise DataError(
+            f"{str(error).rstrip('.')}; training stopped at step {run.step} and is saved in {run.out}: put "
+            "the file right, then continue with --resume."
+        ) from error
+
+
 def _take_step(run: Run, stream: Iterator[Batch]) -> float:
     """One step of every optimiser; returns the factor of the learning rates.
 
     Raises:
         TrainingError: a named scalar is not finite; no optimiser has made its step.
+        DataError: see `_next_batches`.
     """
     config, task, runtime = run.config, run.task, run.runtime
     factor = LR_SCHEDULES[config.lr_schedule](_progress(run) * config.steps, config.steps, **config.lr_params)
@@ -128,8 +148,8 @@ def _take_step(run: Run, stream: Iterator[Batch]) -> float:
     for optimizer in task.optimizers.values():
         optimizer.zero_grad()
     parts = []
-    for _ in range(config.accumulate):
-        batch = to_device(run.processes.part(next(stream)), run.device, channels_last=config.channels_last)
+    for whole in _next_batches(run, stream):
+        batch = to_device(run.processes.part(whole), run.device, channels_last=config.channels_last)
         with runtime.autocast():
             scalars = task.step(batch, runtime)
         parts.append(torch.stack([value.detach().float() for value in scalars.values()]))

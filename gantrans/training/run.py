@@ -277,6 +277,22 @@ def read_description(path: Path) -> tuple[str, dict[str, Any]]:
         raise CheckpointError(f"{path} does not describe a run of gantrans; choose another --out.") from error
 
 
+def stored_extra(out: Path) -> dict[str, Any]:
+    """The `extra` of the run in a folder, by its last.pt or else its config.json; {} if there is no run.
+
+    Raises:
+        CheckpointError: they cannot be read.
+    """
+    last, description = out / "last.pt", out / "config.json"
+    if last.exists():
+        settings = load_checkpoint(last)["settings"]
+    elif description.exists():
+        settings = read_description(description)[1]
+    else:
+        return {}
+    return dict(settings.get("extra", {}))
+
+
 def _fixed(settings: Mapping[str, Any]) -> dict[str, Any]:
     """The settings on which the weights depend; a resumed run must have the same."""
     free = {"checkpoint_every"}

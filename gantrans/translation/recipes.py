@@ -6,6 +6,7 @@ adversarial term; layout -> SEM needs one. A direction that is registered elsewh
 kind of target.
 """
 
+from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -27,6 +28,7 @@ from gantrans.translation.pix2pix import Pix2PixConfig, Pix2PixTask
 from gantrans.translation.sizes import check_sizes
 from gantrans.translation.sources import SIMULATED, DataSpec, check_bits, open_folder
 from gantrans.translation.validation import BothValidation, DrawnValidation, Validation
+from gantrans.translation.warm import warm_start_of
 
 RECIPES = ("default", "transformer", "diffusion", "article")
 """`default` trains one direction with what works best at short budgets, `transformer` a transformer with L1
@@ -114,10 +116,9 @@ def _l1_only(
     """Binary target: L1 loss alone, no dropout, one-cycle learning rate, a short memory of Adam's scale."""
     generator = ResidualUNetConfig(base_filters=base, multipliers=multipliers)
     task = Pix2PixConfig(generator, None, weight_l1=100.0, lr_generator=lr, betas=(0.5, beta2))
-    fitting = FitConfig(
+    return task, FitConfig(
         steps, channels_last=True, lr_schedule="one_cycle", lr_params={"warmup": 0.15}, monitor="iou"
     )
-    return task, fitting
 
 
 def _adversarial(base: int, n_down: int, steps: int, lr: float, ndf: int) -> tuple[Pix2PixConfig, FitConfig]:
@@ -157,8 +158,7 @@ def _production(
     task = Pix2PixConfig(
         generator, critic, real_label=0.9, weight_l1=100.0, buffer=50, lr_generator=lr, lr_discriminator=lr
     )
-    fitting = FitConfig(steps, channels_last=True, lr_schedule="linear_decay", monitor="iou")
-    return task, fitting
+    return task, FitConfig(steps, channels_last=True, lr_schedule="linear_decay", monitor="iou")
 
 
 _PRODUCTION = {
@@ -278,10 +278,12 @@ def train_recipe(
     max_seconds: float | None = None,
     progress: bool = True,
     device: str | None = None,
+    start: Path | None = None,
 ) -> FitResult:
     """Train a recipe; writes last.pt, best.pt, config.json and history.jsonl to `out`.
 
     Args:
+        start: a run whose weights the training begins with, see `warm_start_of`; not needed to resume.
         max_seconds: time for everything here, making the pairs included. In a new run it decides the number
             of steps, and so the schedule (see `TimeBudget`); a resumed run keeps the steps it began with.
 
@@ -291,18 +293,20 @@ def train_recipe(
     """
     budget = TimeBudget(chosen.fit, max_seconds)
     check_sizes(chosen.task, chosen.data.size, chosen.batch_size)
+    warm = warm_start_of(build_task(chosen), start, out, resume=resume)
     first = chosen.directions[0]
-    training = chosen.data.pairs("train", first)
-    validate = validation_of(chosen, chosen.data.pairs("val", first))
+    training = chosen.data.training(first)
+    validate = validation_of(chosen, chosen.data.validating(first))
     batches = BatchSource(training, first, chosen.batch_size, chosen.seed)
-    chosen.data.check("test")
-    make_task = partial(build_task, chosen)
+    chosen.data.check("val", "test")
+    make_task = partial(warm.made, build_task, chosen)
     fitting, kept = budget.plan(make_task, batches, out=out, resume=resume, validate=validate, device=device)
-    chosen = replace(chosen, fit=fitting)
-    return fit(
-        make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
-        extra={"recipe": to_dict(chosen), **kept}, progress=progress, device=device,
-    )  # fmt: skip
+    extra = {"recipe": to_dict(replace(chosen, fit=fitting)), **kept, **warm.kept}
+    with closing(training):
+        return fit(
+            make_task(), batches, budget.limit(fitting), out=out, resume=resume, validate=validate,
+            extra=extra, progress=progress, device=device,
+        )  # fmt: skip
 
 
 def build_task(chosen: Recipe) -> TranslationTask:

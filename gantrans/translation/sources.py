@@ -1,15 +1,20 @@
 """What a recipe trains on: simulated pairs, or a folder of pairs."""
 
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from gantrans.config import ADDED, check_choice, check_range
 from gantrans.data import PairedDataset, PairedFolder, make_pairs
 from gantrans.data.encoding import Encoding
+from gantrans.data.pairs import Pairs
 from gantrans.data.reading import BITS
+from gantrans.data.streaming import StreamedPairs, evenly
 from gantrans.errors import ConfigError, DataError
 
 SIMULATED = ("procedural", "sky130")
+MOST_VALIDATION = 256
+"""Tiles of a folder that a training validates on; they are in memory, and so are their translations."""
 
 
 @dataclass(frozen=True)
@@ -23,6 +28,7 @@ class DataSpec:
     layer: SKY130 layer.
     bits: used bits of the 16-bit images of a folder, see `gantrans.data.read_image`; None: none stated.
     encoding: what else is stated of how the images of a folder are read.
+    accepted: the warnings of the check of a folder that its owner accepted.
     """
 
     source: str = "procedural"
@@ -35,6 +41,7 @@ class DataSpec:
     seed: int = 0
     bits: int | None = field(default=None, metadata=ADDED)
     encoding: Encoding = field(default=Encoding(), metadata=ADDED)
+    accepted: tuple[str, ...] = field(default=(), metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_range(self, "size", 16, 2048)
@@ -51,14 +58,43 @@ class DataSpec:
             DataError: the source is a folder that cannot be used.
         """
         if self.source not in SIMULATED:
-            folder = open_folder(self.source, self.pixel_nm, self.bits)
-            return folder.load(direction, split=split, size=self.size)
+            return self._folder().load(direction, split=split, size=self.size)
         wanted = count or (self.count if split == "train" else self.validation)
         return make_pairs(
             self.source, split=split, size=self.size, pixel_nm=self.pixel_nm or 20.0,
             difficulty=self.difficulty,
             count=wanted, seed=self.seed, layer=self.layer,
         )  # fmt: skip
+
+    def training(self, direction: str) -> Pairs:
+        """The pairs to train on; those of a folder are streamed, after each was read once. To be closed.
+
+        Raises:
+            DataError: the source is a folder that cannot be used.
+        """
+        if self.source in SIMULATED:
+            return self.pairs("train", direction)
+        streamed = StreamedPairs(self._folder(), direction, size=self.size)
+        try:
+            streamed.read_all()
+        except BaseException:
+            streamed.close()
+            raise
+        return streamed
+
+    def validating(self, direction: str) -> PairedDataset:
+        """The pairs that a training validates on: at most `MOST_VALIDATION` tiles of a folder, evenly spread.
+
+        Raises:
+            DataError: the source is a folder that cannot be used.
+        """
+        if self.source in SIMULATED:
+            return self.pairs("val", direction)
+        with closing(StreamedPairs(self._folder(), direction, split="val", size=self.size)) as streamed:
+            return streamed.subset(evenly(len(streamed), MOST_VALIDATION))
+
+    def _folder(self) -> PairedFolder:
+        return open_folder(self.source, self.pixel_nm, self.bits)
 
     def check(self, *splits: str) -> None:
         """Read a folder's pairs of these splits once, so that damage is reported before the training.
@@ -67,7 +103,7 @@ class DataSpec:
             DataError: for the first image that cannot be used.
         """
         if self.source not in SIMULATED:
-            open_folder(self.source, self.pixel_nm, self.bits).check(*splits, size=self.size)
+            self._folder().check(*splits, size=self.size)
 
 
 def held_out(

@@ -13,9 +13,10 @@ import torch
 from PIL import Image
 
 from gantrans.data import folder as folder_module
-from gantrans.data.folder import PairedFolder, hash_split, read_image, tile_starts, write_pairs
+from gantrans.data.folder import PairedFolder, hash_split, read_image, write_pairs
 from gantrans.data.pairs import make_pairs
 from gantrans.data.reading import write_image
+from gantrans.data.tiles import tile_starts
 from gantrans.errors import DataError
 from gantrans.images import uint8_from_unit
 

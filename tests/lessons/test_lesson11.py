@@ -152,7 +152,7 @@ def test_quality_and_monitors_follow_the_same_stream(followed, tmp_path):
     judged = drift_quality.judged(Table({}, {0: rows, 1: rows}))
     assert set(judged["data"]) == {part.name for part in claims.get("G36").parts}
     assert judged["numbers"]["intensity: lead"] == rows["intensity"]["lead"]
-    assert judged["data"]["pitch"] == [rows["pitch"]["before it is found"]] * 2
+    assert judged["data"]["pitch"] == [rows["pitch"]["lead"]] * 2
     record = claims.record("G36", **judged, scale="smoke", seeds=(0, 1), run=tmp_path / "run.jsonl")
     assert record["verdict"] == "open"
     assert "over 2 seeds" in alt_text(figure_of(monitoring.lead_figure(record)))
@@ -160,8 +160,8 @@ def test_quality_and_monitors_follow_the_same_stream(followed, tmp_path):
 
 def test_the_loss_over_all_lines_comes_before_labels_of_one_line_find_it():
     rows = {row[0]: row[1:] for row in monitoring.pooled_table(committed("drift_quality")).rows}
-    assert rows["pitch"] == ["4.3", "9.5", "5.0", "5.2", "0.7"]
-    assert rows["SEM-layout relation"] == ["never", "12.0", "11.0", "", ""]
+    assert all(float(rows[part][2]) < float(rows[part][1]) for part in ("noise", "blur", "pitch"))
+    assert float(rows["SEM-layout relation"][0]) > 20.0  # of 21: a false alarm on one line
     assert rows["intensity"][1:3] == ["never", "never"]
 
 

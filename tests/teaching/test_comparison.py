@@ -287,11 +287,6 @@ def test_an_input_decided_by_rounding_is_found():
     assert list(fragile_cases(ex)) == [0]
 
 
-FRAGILE = {"ncc_offset", "iou_sweep", "best_grey", "answers_at_once", "ensemble_interval", "euler_sample"}
-"""Exercises that still have such inputs."""
-
-
 @pytest.mark.parametrize("ex", exercises(), ids=lambda ex: ex.id)
 def test_no_input_is_decided_by_rounding(ex):
-    if ex.id not in FRAGILE:
-        assert fragile_cases(ex) == {}
+    assert fragile_cases(ex) == {}

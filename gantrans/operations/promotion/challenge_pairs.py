@@ -18,7 +18,7 @@ from torch import Tensor
 
 from gantrans.config import check_range
 from gantrans.data import PairedDataset
-from gantrans.data.folder import tile_starts
+from gantrans.data.tiles import tile_starts
 from gantrans.directions import direction as registered
 from gantrans.errors import DataError
 from gantrans.images import uint8_from_unit

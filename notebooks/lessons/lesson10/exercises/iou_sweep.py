@@ -53,7 +53,7 @@ def _() -> list[Args]:
     return [
         *((grey, mask, [0.5]), (grey, mask, [0.1, 0.5, 0.7, 0.95]), (grey, mask, [0.5, 0.1])),
         *((dark, empty, [0.5, 0.2]), (dark, mask, [0.5]), (grey, empty, [0.3, 0.95]), (grey, ~empty, [0.3])),
-        (torch.cat([grey, dark]), torch.cat([mask, empty]), [0.2, 0.5, 0.9]),
+        (torch.cat([grey, dark]), torch.cat([mask, empty]), [0.2, 0.5, 0.75]),
         (torch.tensor([[[[0.7, 0.2], [0.1, 0.0]]]], dtype=torch.float64), empty, [0.5, 0.1, 0.7]),
         (torch.tensor([[[[0.7, 0.2], [0.1, 0.4]]]], dtype=torch.float64), mask, [0.7, 0.2, 0.1, 0.4]),
         (torch.cat([grey, 1 - grey]), torch.cat([mask, ~mask]), [0.0, 1.0, 0.25, 0.25, -0.5, 1.5]),

@@ -207,11 +207,11 @@ def quality_figure(courses: Mapping[str, Course], in_control: float) -> Figure:
 
 @styled
 def lead_figure(record: Mapping[str, Any]) -> Axes:
-    """The data of claim G36 in the ledger: days from the alarm to the day on which labels find the loss."""
+    """The data of claim G36 in the ledger: days from the alarm to the loss of quality."""
     leads: dict[str, Sequence[float]] = {
         name.replace("SEM-layout ", "SEM-layout\n"): part["data"] for name, part in record["parts"].items()
     }
-    ax = bars_with_intervals(leads, quantity="alarm before labels find it", unit="days", paired=False)
+    ax = bars_with_intervals(leads, quantity="alarm before the loss", unit="days", paired=False)
     ax.axhline(0, color="black", linewidth=0.8)
     return ax
 

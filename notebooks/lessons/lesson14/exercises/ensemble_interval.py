@@ -76,7 +76,7 @@ def _() -> list[Args]:
         (many, ends + 1e-3, 0.9),
         (many, many[4], 0.5),
         (many[:18], ends, 0.9),  # one too few
-        (_ladder(39, 4, 2), torch.zeros(4).double(), 0.9),
+        (_ladder(31, 4, 2), torch.zeros(4).double(), 0.875),  # r is 2, without rounding
         (_ladder(39, 4, 2), torch.zeros(4).double(), 0.95),
         (_ladder(30, 5, 3), torch.ones(5).double(), 0.8),
         (_ladder(9, 1, 4), torch.zeros(1).double(), 0.8),
@@ -90,6 +90,8 @@ def _() -> list[Args]:
 def _(case: Case) -> Args:
     count, inputs = case.integer(5, 45), case.integer(2, 9)
     level = case.choice((0.5, 0.6, 0.8, 0.9))
+    if level != 0.5 and (count + 1) % 5 == 0:  # r would rest on the tiny number, which the edges try
+        count += 1
     return case.randn(count, inputs), case.randn(inputs), level
 
 

@@ -80,8 +80,10 @@ def _(answer: Callable[..., Any], velocity: Callable[..., Tensor], x: Tensor, st
         seen[f"`t` in step {i}"] = _time(given[1])
         seen[f"`x` in step {i}"] = _plain(given[0])
     seen["`x` after the call"] = kept.detach()
-    kinds = sorted({str(v.dtype) for v in places if isinstance(v, Tensor)})
-    seen["the type of the places"] = Said(", ".join(kinds))
+    kinds = {v.dtype for v in places if isinstance(v, Tensor)}
+    seen["the type of the places"] = Said(
+        "that of `x`" if kinds == {x.dtype} else ", ".join(sorted(map(str, kinds))) or "none"
+    )
     return seen | {"the places": [_plain(v) for v in places]}
 
 

@@ -38,7 +38,20 @@ ex = BugHunt(
     slip_code="mid.argmax(dim=1, keepdim=True)",
     equivalent={
         "value.detach()": "nothing here learns",
+        "value.float()": "sounds are float32, and whole numbers are made of `peak`",
+        "12.4 value.double()": "whole numbers are made of `peak`",
         "dim=-1": "of two axes the last is 1",
+        "`1` -> `-1`": "of two axes the last is 1",
+        "`0` -> `-1`": "of one column the last is the first",
+        "`mid >= left` -> `mid > left`": "of two equal scores the parabola meets the middle from either",
+        "`mid >= right` -> `mid > right`": "of two equal scores the parabola meets the middle from either",
+        "-> `mid > 0.9 * mid": "no score is 0.9 times another to the last digit",
+        "-> `(sounds[:, lag:], sounds[:, :length - lag])`": "a product does not mind the order",
+        "`rate / high` -> `rate // high`": "it is rounded down anyway",
+        "`rate / low` -> `rate // low`": "it is rounded down anyway",
+        "`1e-12` ->": "any tiny number does, and 0 does for a sound that is not silent",
+        "`size + 1e-12` -> `size - 1e-12`": "any tiny number does",
+        "- 1e-12` -> `2 * (a - 2 * b + c) + 1e-12`": "any tiny number does",
     },
 )
 
@@ -105,6 +118,12 @@ def _strings(count: int, seed: int) -> Tensor:
     return torch.cat(made)
 
 
+def _periodic(*periods: int) -> Tensor:
+    """A row for each period, in samples: (periods, 256)."""
+    phase = 2 * torch.pi * torch.arange(256) / torch.tensor(periods)[:, None]
+    return torch.sin(phase + 0.4) + 0.3 * torch.cos(2 * phase)
+
+
 @ex.edges
 def _() -> list[Args]:
     time = torch.arange(256) / 8000
@@ -121,6 +140,8 @@ def _() -> list[Args]:
         (_strings(3, 4), 16000.0, 400.0, 1900.0),
         (_strings(4, 5)[:, ::2], 4000, 200, 500),  # not contiguous
         (0.001 * _strings(3, 6), 8000, 160, 900),
+        (_periodic(16, 40), 8000, 200, 500),  # the highest and the lowest pitch
+        (_periodic(25, 10), 16000, 640, 1600),
     ]
 
 
