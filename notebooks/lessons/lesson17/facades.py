@@ -25,7 +25,7 @@ LABELS = {
 }
 """The colour of each label in a map, RGB."""
 NAMES = tuple(LABELS)
-MARGIN = 4
+MARGIN = 2
 """Pixels by which two pictures of one house may be moved against each other."""
 WALLS = ((214, 190, 150), (188, 104, 84), (222, 216, 204), (170, 176, 150), (150, 166, 190), (226, 190, 96))
 ROOFS = ((120, 60, 48), (70, 74, 84), (96, 84, 70))

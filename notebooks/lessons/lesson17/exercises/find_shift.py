@@ -45,7 +45,6 @@ ex = Exercise(
         "value.float()": "fewer digits, the same maximum",
         "`0` -> `-3`": "of three axes the first is 0 and -3",
         "`image.mean` -> `image.sum`": "a sum is three times the mean: the maximum stays where it is",
-        "`image.mean(dim=0)` -> `image.mean(dim=0)": "the same call",
         "`grey[:-1, :-1] - grey": "the absolute value forgets the sign",
     },
 )
@@ -269,10 +268,10 @@ def _(given: Tensor, wanted: Tensor, most: int) -> tuple[int, int]:
     return place[0] - most, place[1] - most
 
 
-ex.background("`given` and `wanted` are the two images", "So make an edge map of each")
+ex.background("`given` and `wanted` are the two images", "So make an edge map of each", "with one row and one column less")
 ex.breach("Grey values cannot be compared", "greys_compared")
 ex.breach("Its grey is the mean over the channels", "one_channel")
-ex.breach("and $$e_{ij}", "signed_edges")
+ex.breach("$$e_{ij}", "signed_edges")
 ex.breach("Cut `most` (1 or more) rows and columns off", "cut_at_one_end")
 ex.breach("The corner that it returns, minus `most`", "corner_returned")
 ex.breach("Return it as two whole numbers", "tensors")

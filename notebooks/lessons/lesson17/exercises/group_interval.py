@@ -33,6 +33,7 @@ ex = Exercise(
         "G - 1.",
         "`half = t * means.std() / len(means) ** 0.5`, and `float(means.mean() - half)` is the lower end.",
     ),
+    tolerance=1e-5,
     source="Student 1908; Field and Welsh 2007, “Bootstrapping clustered data” (why groups count).",
     equivalent={
         "value.detach()": "an interval is a number to decide by; nobody takes its gradient",
@@ -227,6 +228,7 @@ def _(values: Tensor, group: Tensor, t: float) -> Any:
 
 
 ex.background("`t` is a quantile")
+ex.breach("$$m \\pm t", "no_root")
 ex.breach("`values` `(N,)` are the errors", "mean_of_pictures")
 ex.breach("equal numbers belong together", "pictures_counted")
 ex.breach("So count groups, not pictures", "pictures_counted")

@@ -226,7 +226,7 @@ def _(net: nn.Module, x: Tensor, y: Tensor, lr: float, enough: float, most: int)
     curve, going, rounds = [], True, 0
     while going and rounds < most:
         value = torch.nn.L1Loss()(net(x), y)
-        curve.append(float(value))
+        curve.append(value.item())
         going = not curve[-1] < enough
         if going:
             learning = [p for p in net.parameters() if p.requires_grad]

@@ -40,10 +40,6 @@ ex = Exercise(
     ),
     source="Roberts et al. 2017, “Cross-validation strategies for data with temporal, spatial, hierarchical, "
     "or phylogenetic structure”; scikit-learn's GroupShuffleSplit.",
-    equivalent={
-        "`len(known) <= 2 * k` -> `len(known) < 2 * k`": "no input has exactly two groups for each other part",
-        "value.detach()": "there is no graph",
-    },
 )
 
 

@@ -19,24 +19,34 @@ from lessons.lesson05.exercises.lsgan_d_loss import lsgan_d_loss
 from lessons.lesson05.exercises.patchgan_layers import patchgan_layers
 from lessons.lesson06.exercises.generator_loss import generator_loss
 from lessons.lesson06.exercises.translate_new import translate_new
-from lessons.lesson17.facades import facades
+from lessons.lesson17.exercises.random_crops import random_crops
 from lessons.lesson17.pairs import ColourPairs
 
 Part = tuple[Tensor, Tensor]
 """Inputs and targets, (N, 3, S, S) each, in [-1, 1]."""
-Watch = Callable[[nn.Module], float]
+Watch = Callable[[nn.Module], tuple[float, ...]]
+CROP = 48
+"""Side of the pieces in a batch, in pixels."""
 
 
 @dataclass(frozen=True)
 class Setting:
-    """Sizes at one scale. `steps` of L1, `game` steps with a critic; the error is taken every `every` steps."""
+    """Sizes at one scale.
+
+    houses, views: the set whose houses are split; few: numbers of pairs of the test for copies, after which
+    `fresh` houses follow to test on. steps: of L1 with a stop; game: with a critic; short: of all other
+    trainings. The error is taken every `every` steps.
+    """
 
     houses: int
     views: int
+    few: tuple[int, ...]
+    fresh: int
     size: int
     width: int
     steps: int
     game: int
+    short: int
     every: int
     batch: int
     lr: float
@@ -45,9 +55,9 @@ class Setting:
 
 
 SETTINGS = {
-    "smoke": Setting(8, 2, 64, 8, 8, 4, 2, 4, 2e-3, 30.0, 2),
-    "reduced": Setting(20, 2, 64, 16, 400, 240, 10, 4, 2e-3, 30.0, 12),
-    "full": Setting(20, 2, 64, 32, 2000, 1200, 20, 4, 1e-3, 30.0, 12),
+    "smoke": Setting(8, 2, (4, 8), 4, 64, 8, 8, 4, 4, 2, 4, 2e-3, 30.0, 2),
+    "reduced": Setting(20, 2, (10, 20, 40), 10, 64, 16, 500, 300, 300, 10, 4, 2e-3, 30.0, 12),
+    "full": Setting(20, 2, (10, 20, 40), 10, 64, 32, 3000, 1500, 1500, 10, 4, 2e-3, 30.0, 12),
 }
 
 
@@ -78,7 +88,7 @@ def translator(width: int, seed: int) -> nn.Module:
     torch.manual_seed(seed)
     net: nn.Module = UNetTranslator(down, Up, (width, 2 * width, 4 * width))
     net.down[0] = down(3, width, False)  # type: ignore[index, operator]
-    net.last = nn.ConvTranspose2d(2 * width, 3, 4, stride=2, padding=1)
+    net.last = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(2 * width, 3, 5, padding=2))
     return net
 
 
@@ -101,34 +111,23 @@ def error(net: nn.Module, pairs: Part) -> Tensor:
     return (translate_new(net, pairs[0], 16) - pairs[1]).abs().mean((1, 2, 3)) / 2
 
 
-def by_house(setting: Setting, seed: int) -> tuple[list[int], list[int], list[int]]:
-    """Rows of the pairs to train on, to validate with and to test on: whole houses, a fifth each held out."""
-    order = torch.randperm(setting.houses, generator=torch.Generator().manual_seed(seed)).tolist()
-    fifth = max(1, setting.houses // 5)
-    houses = order[2 * fifth :], order[fifth : 2 * fifth], order[:fifth]
-    rows = ([setting.views * h + v for h in some for v in range(setting.views)] for some in houses)
-    train, val, test = (sorted(some) for some in rows)
-    return train, val, test
-
-
-def by_file(setting: Setting, seed: int) -> tuple[list[int], list[int], list[int]]:
-    """The same numbers of rows, each drawn for itself."""
-    count = setting.houses * setting.views
-    order = torch.randperm(count, generator=torch.Generator().manual_seed(seed)).tolist()
-    fifth = setting.views * max(1, setting.houses // 5)
-    return sorted(order[2 * fifth :]), sorted(order[fifth : 2 * fifth]), sorted(order[:fifth])
+def batch(pairs: Part, setting: Setting, draws: torch.Generator) -> Part:
+    """Pieces of drawn pairs."""
+    chosen = torch.randint(len(pairs[0]), (setting.batch,), generator=draws)
+    x, y = random_crops(pairs[0][chosen], pairs[1][chosen], CROP, draws)
+    return x, y
 
 
 def learn(
     net: nn.Module, pairs: Part, setting: Setting, seed: int, steps: int, watch: Watch | None = None
-) -> list[float]:
+) -> list[tuple[float, ...]]:
     """Train with L1 and Adam -> what `watch` gave every `every` steps; `net` is trained in place."""
     draws = torch.Generator().manual_seed(seed)
     optimiser = torch.optim.Adam(net.parameters(), setting.lr)
-    seen: list[float] = []
+    seen: list[tuple[float, ...]] = []
     for step in range(1, steps + 1):
-        chosen = torch.randint(len(pairs[0]), (setting.batch,), generator=draws)
-        loss = F.l1_loss(net(pairs[0][chosen]), pairs[1][chosen])
+        x, y = batch(pairs, setting, draws)
+        loss = F.l1_loss(net(x), y)
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
@@ -145,24 +144,16 @@ def play(
     seed: int,
     steps: int,
     watch: Watch | None = None,
-) -> tuple[list[float], list[tuple[float, float]]]:
-    """Train against a critic, least squares and L1 -> as `learn`, and the losses (D's, G's) of all steps."""
+) -> list[tuple[float, ...]]:
+    """Train against a critic, with least squares and L1 -> as `learn`."""
     draws = torch.Generator().manual_seed(seed)
     of_g, of_d = (torch.optim.Adam(net.parameters(), setting.lr / 2, (0.5, 0.999)) for net in (G, D))
-    seen: list[float] = []
-    losses: list[tuple[float, float]] = []
+    seen: list[tuple[float, ...]] = []
     for step in range(1, steps + 1):
-        chosen = torch.randint(len(pairs[0]), (setting.batch,), generator=draws)
-        x, y = pairs[0][chosen], pairs[1][chosen]
+        x, y = batch(pairs, setting, draws)
         fake = G(x)
-        of_real = discriminator_step(D, of_d, x, y, fake, lsgan_d_loss)
-        of_fake = generator_step(D, of_g, x, y, fake, lambda z: generator_loss(z, "lsgan"), setting.weight_l1)
-        losses.append((of_real, of_fake))
+        discriminator_step(D, of_d, x, y, fake, lsgan_d_loss)
+        generator_step(D, of_g, x, y, fake, lambda z: generator_loss(z, "lsgan"), setting.weight_l1)
         if watch is not None and step % setting.every == 0:
             seen.append(watch(G))
-    return seen, losses
-
-
-def the_pairs(setting: Setting, seed: int) -> ColourPairs:
-    """The facades of a seed."""
-    return facades(setting.houses, setting.views, setting.size, seed)
+    return seen
