@@ -148,7 +148,7 @@ def test_the_table_gives_every_rule_its_data():
     arms = {arm: {"regret": 0.02, "saved": 0.4} for arm in (few_pairs.L1, few_pairs.GAN)}
     arms |= {few_pairs.APART: {"error": 0.1}, few_pairs.LEAKY: {"error": 0.08}, "10 pairs": {"copies": 0.3}}
     about = {"scale": "reduced", "date": "2026-01-01", "code": "0", "command": "again"}
-    table = Table(about, {seed: arms for seed in range(3)})
+    table = Table(about, dict.fromkeys(range(3), arms))
     for claim_id, judged in few_pairs.SWEEP.claims.items():
         claim, data = claims.get(claim_id), judged(table)["data"]
         if claim_id == "G81":

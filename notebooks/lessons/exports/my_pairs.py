@@ -88,7 +88,9 @@ def read_pairs(folder: Path, size: int) -> tuple[list[str], Tensor, Tensor]:
         top, left = ((length - side) // 2 for length in pair[0].shape[:2])
         for values, images in zip(pair, sides, strict=True):
             square = torch.from_numpy(values[top : top + side, left : left + side].astype(np.float32))
-            images.append(F.interpolate(square.permute(2, 0, 1)[None] / 127.5 - 1, (size, size), mode="area")[0])
+            images.append(
+                F.interpolate(square.permute(2, 0, 1)[None] / 127.5 - 1, (size, size), mode="area")[0]
+            )
     return sorted(given), torch.stack(sides[0]), torch.stack(sides[1])
 
 
@@ -199,7 +201,9 @@ def learn(
         _, best = stop_rule(errors, LEAST, SHARE)
         if best == len(errors) - 1:
             kept = copy.deepcopy(net.state_dict())
-        if stop_rule([*errors, errors[-1]], LEAST, SHARE)[0] < len(errors):  # it would not wait for another one
+        if stop_rule([*errors, errors[-1]], LEAST, SHARE)[0] < len(
+            errors
+        ):  # it would not wait for another one
             break
     net.load_state_dict(kept)
     return step, min((best + 1) * o.every, o.steps)

@@ -135,7 +135,9 @@ def _lit(house: House, draw: np.random.Generator) -> Array:
         where = house.map == NAMES.index(name)
         picture[where] *= np.broadcast_to(factor, where.shape)[where][:, None]
     glass = house.map == NAMES.index("window")
-    rim = glass & ~(np.roll(glass, 1, 0) & np.roll(glass, -1, 0) & np.roll(glass, 1, 1) & np.roll(glass, -1, 1))
+    rim = glass & ~(
+        np.roll(glass, 1, 0) & np.roll(glass, -1, 0) & np.roll(glass, 1, 1) & np.roll(glass, -1, 1)
+    )
     picture[rim] = 0.86
     above = np.roll(house.map == NAMES.index("roof"), 2, 0) & (house.map == NAMES.index("wall"))
     picture[above] *= 0.72  # the shadow of the eaves

@@ -53,13 +53,17 @@ def read_folder(root: str | Path, size: int) -> ColourPairs:
     folder = PairedFolder(root)
     names = tuple(folder.inputs)
     if len(names) < FEWEST:
-        raise DataError(f"{folder.root} has {len(names)} pairs; at least {FEWEST} are needed to hold some out.")
+        raise DataError(
+            f"{folder.root} has {len(names)} pairs; at least {FEWEST} are needed to hold some out."
+        )
     given, wanted = [], []
     for name in names:
         pair = [_colour(side[name]) for side in (folder.inputs, folder.targets)]
         if pair[0].shape != pair[1].shape:
             one, other = ("{} x {}".format(*image.shape[:2]) for image in pair)
-            raise DataError(f"{folder.inputs[name]} has {one} pixels and its partner {other}; make them equal.")
+            raise DataError(
+                f"{folder.inputs[name]} has {one} pixels and its partner {other}; make them equal."
+            )
         given.append(_square(pair[0], size))
         wanted.append(_square(pair[1], size))
     return ColourPairs(names, torch.stack(given), torch.stack(wanted))

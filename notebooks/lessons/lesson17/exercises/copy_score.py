@@ -244,7 +244,9 @@ def _(made: Tensor, train: Tensor, group: Tensor) -> Tensor:
     return (other - near) / other
 
 
-ex.background("How special is the training target", "An exact copy has 1", "A blurred picture", "There are at least")
+ex.background(
+    "How special is the training target", "An exact copy has 1", "A blurred picture", "There are at least"
+)
 ex.breach("`made` is `(N, C, H, W)`", "score_of_the_targets")
 ex.breach("equal numbers show the same thing", "next_of_any_group")
 ex.breach("The distance of two pictures", "squared")

@@ -43,7 +43,6 @@ ex = Exercise(
         "value.detach()": "positions have no gradient",
         "value.double()": "more digits, the same maximum",
         "value.float()": "fewer digits, the same maximum",
-        "`0` -> `-3`": "of three axes the first is 0 and -3",
         "`image.mean` -> `image.sum`": "a sum is three times the mean: the maximum stays where it is",
         "`grey[:-1, :-1] - grey": "the absolute value forgets the sign",
     },
@@ -268,7 +267,11 @@ def _(given: Tensor, wanted: Tensor, most: int) -> tuple[int, int]:
     return place[0] - most, place[1] - most
 
 
-ex.background("`given` and `wanted` are the two images", "So make an edge map of each", "with one row and one column less")
+ex.background(
+    "`given` and `wanted` are the two images",
+    "So make an edge map of each",
+    "with one row and one column less",
+)
 ex.breach("Grey values cannot be compared", "greys_compared")
 ex.breach("Its grey is the mean over the channels", "one_channel")
 ex.breach("$$e_{ij}", "signed_edges")

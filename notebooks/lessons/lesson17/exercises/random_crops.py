@@ -121,7 +121,9 @@ def _draws(images: Tensor, side: int, generator: torch.Generator) -> tuple[list[
 
 
 def _pieces(images: Tensor, side: int, tops: list[int], lefts: list[int]) -> Tensor:
-    return torch.stack([one[:, t : t + side, u : u + side] for one, t, u in zip(images, tops, lefts, strict=True)])
+    return torch.stack(
+        [one[:, t : t + side, u : u + side] for one, t, u in zip(images, tops, lefts, strict=True)]
+    )
 
 
 def _with(
@@ -310,9 +312,7 @@ def _(given: Tensor, wanted: Tensor, side: int, generator: torch.Generator) -> A
     return tuple(pieces)
 
 
-ex.background(
-    "Few pairs go further", "The code below runs", "It has one slip", "Find it and mend it"
-)
+ex.background("Few pairs go further", "The code below runs", "It has one slip", "Find it and mend it")
 ex.breach("Cut a square of `side` pixels", "whole_target")
 ex.breach("so both show the same place", "still_two_places")
 ex.breach("The place is another one for each pair", "one_place_for_all")

@@ -57,7 +57,29 @@ def stop_rule(errors: list[float], least: int, share: float) -> tuple[int, int]:
 
 
 FALLING = [8.0, 6.0, 5.0, 4.5, 4.0, 3.5, 3.25, 3.0]
-DIP = [9.0, 8.0, 7.0, 1.0, 6.0, 5.75, 5.5, 5.25, 5.0, 5.5, 5.5, 6.0, 6.0, 6.0, 7.0, 7.0, 7.0, 8.0, 8.0, 8.0, 8.0]
+DIP = [
+    9.0,
+    8.0,
+    7.0,
+    1.0,
+    6.0,
+    5.75,
+    5.5,
+    5.25,
+    5.0,
+    5.5,
+    5.5,
+    6.0,
+    6.0,
+    6.0,
+    7.0,
+    7.0,
+    7.0,
+    8.0,
+    8.0,
+    8.0,
+    8.0,
+]
 TURN = [9.0, 7.0, 5.0, 4.0, 4.5, 5.0, 5.5, 6.0, 6.5, 7.0, 2.0, 2.0, 2.0, 2.0]
 FLAT = [5.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0, 4.0]
 SPIKES = [6.0, 5.0, 4.0, 9.0, 3.5, 9.0, 3.0, 2.5, 9.0, 2.0, 2.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0, 3.0]
@@ -103,7 +125,9 @@ def _with(
     *,
     value: Callable[[list[float], int], float] = _back,
     better: Callable[[float, float], bool] = lambda new, old: new < old,
-    patience: Callable[[int, int, int, float], float] = lambda i, b, least, share: max(least, share * (b + 1)),
+    patience: Callable[[int, int, int, float], float] = lambda i, b, least, share: max(
+        least, share * (b + 1)
+    ),
     over: Callable[[float, float], bool] = lambda waited, patience: waited >= patience,
     result: Callable[[int, int, list[float]], Any] = lambda i, b, errors: (i, b),
     empty: bool = True,

@@ -15,7 +15,16 @@ from lessons.lesson06.exercises.translate_new import translate_new
 from lessons.lesson17.exercises.copy_score import copy_score
 from lessons.lesson17.exercises.split_groups import split_groups
 from lessons.lesson17.exercises.stop_rule import stop_rule
-from lessons.lesson17.experiments.own_pairs import SETTINGS, Setting, critic, error, learn, part, play, translator
+from lessons.lesson17.experiments.own_pairs import (
+    SETTINGS,
+    Setting,
+    critic,
+    error,
+    learn,
+    part,
+    play,
+    translator,
+)
 from lessons.lesson17.facades import facades
 
 GROUP = r"house(\d+)"

@@ -115,8 +115,7 @@ def copies_figure(scores: Mapping[str, tuple[Tensor, Tensor, Tensor]]) -> Figure
         words = ", ".join(f"{name} {value:.2f}" for name, value in zip(names, middle, strict=True))
         describe(ax, f"{what}: median copy score {words}.")
     every = "; ".join(
-        f"{what}: "
-        + ", ".join(f"{n} {float(v.median()):.2f}" for n, v in zip(names, three, strict=True))
+        f"{what}: " + ", ".join(f"{n} {float(v.median()):.2f}" for n, v in zip(names, three, strict=True))
         for what, three in scores.items()
     )
     describe(ax, f"Median copy score, {every}.")
