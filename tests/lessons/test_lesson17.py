@@ -182,7 +182,7 @@ def test_answers_to_questions_can_be_computed():
     stop, best = exercise("stop_rule").function([*errors[:20], *errors[20:]], 8, 0.75)
     assert best == 19
     assert asked["17_patience"] == str(stop)
-    near = exercise("copy_score").function(torch.zeros(1, 1, 1, 1), torch.tensor([1.0, -1.01]).view(2, 1, 1, 1),
-                                           torch.tensor([0, 1]))  # fmt: skip
+    two = torch.tensor([1.0, -1.01]).view(2, 1, 1, 1)
+    near = exercise("copy_score").function(torch.zeros(1, 1, 1, 1), two, torch.tensor([0, 1]))
     assert asked["17_blur"] == f"Near {round(float(near))}"
     assert asked["17_counted"] == str(len(torch.arange(5).repeat_interleave(4).unique()))

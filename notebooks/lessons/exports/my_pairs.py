@@ -1,13 +1,13 @@
-r"""From a folder of pairs to a translator with an interval: align, split, overfit one pair, train, stop, judge.
+r"""From a folder of pairs to a translator with an interval: align, split, overfit one, train, stop, judge.
 
     python my_pairs.py --help
     python my_pairs.py --data FOLDER --group "house(\d+)" --steps 4000 --out report
     python my_pairs.py --data FOLDER --align 4 --size 128
 
-FOLDER holds `input` (given) and `target` (wanted), with equal names in both: .npy arrays (H, W) or (H, W, 3), or
-.png where Pillow is installed, 8 bits each, grey or colour. What --group finds in a name, in brackets, is the
-group of a pair: a house, a wafer, a patient. Groups stay together in the split. Without --data, coloured blocks
-are drawn. The training stops by itself. The file needs PyTorch and NumPy, and runs on the CPU.
+FOLDER holds `input` (given) and `target` (wanted), with equal names in both: .npy arrays (H, W) or (H, W, 3),
+or .png where Pillow is installed, 8 bits each, grey or colour. What --group finds in a name, in brackets, is
+the group of a pair: a house, a wafer, a patient. Groups stay together in the split. Without --data, coloured
+blocks are drawn. The training stops by itself. The file needs PyTorch and NumPy, and runs on the CPU.
 """
 
 import argparse
@@ -180,7 +180,7 @@ def error(net: nn.Module, x: Tensor, y: Tensor) -> Tensor:
 def learn(
     net: nn.Module, x: Tensor, y: Tensor, parts: tuple[list[int], list[int]], o: argparse.Namespace
 ) -> tuple[int, int]:
-    """Train with L1 until the rule stops; `net` has the best weights then -> (last step, step that is kept)."""
+    """Train with L1 until the rule stops; `net` then has the best weights -> (last step, kept step)."""
     train, val = parts
     optimiser = torch.optim.Adam(net.parameters(), lr=o.lr)
     draw = torch.Generator().manual_seed(o.seed)

@@ -1,9 +1,10 @@
 """Pairs that the repository makes itself: label maps of house fronts, and coloured pictures of them.
 
-A label map says where wall, windows, door and roof are, each in a colour of its own. The picture adds what the
-map does not tell: paint, bricks, light, sky, noise. One house is photographed several times, so pictures of
-one house belong together: the same house under another light, moved by a few pixels. The set imitates the
-facades on which pix2pix was first shown (Tylecek and Sara 2013; Isola et al. 2017), and is drawn by numpy alone.
+A label map says where wall, windows, door and roof are, each in a colour of its own. The picture adds what
+the map does not tell: paint, bricks, light, sky, noise. One house is photographed several times, so pictures
+of one house belong together: the same house under another light, moved by a few pixels. The set imitates the
+facades on which pix2pix was first shown (Tylecek and Sara 2013; Isola et al. 2017), and is drawn by numpy
+alone.
 """
 
 from dataclasses import dataclass

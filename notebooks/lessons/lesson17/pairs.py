@@ -47,8 +47,8 @@ def read_folder(root: str | Path, size: int) -> ColourPairs:
     """The pairs of a folder with `input/` and `target/`, each cut to a square and brought to `size` pixels.
 
     Raises:
-        DataError: there is no such folder, a partner is missing, a file is no 8-bit image, the images of a pair
-            differ in size, or there are fewer than `FEWEST` pairs. One sentence, with the file.
+        DataError: there is no such folder, a partner is missing, a file is no 8-bit image, the images of a
+        pair differ in size, or there are fewer than `FEWEST` pairs. One sentence, with the file.
     """
     folder = PairedFolder(root)
     names = tuple(folder.inputs)

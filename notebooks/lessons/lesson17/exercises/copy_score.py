@@ -17,25 +17,25 @@ ex = Exercise(
     difficulty=3,
     minutes=12,
     spec=r"""
-    How special is the training target that lies nearest to a made picture? `made` is `(N, C, H, W)`, `train`
-    are the training targets `(M, C, H, W)`, and `group` `(M,)` has a whole number for each target: equal
-    numbers show the same thing. The distance of two pictures is the mean absolute difference over all of their
-    numbers. For each made picture let $d_1$ be the distance to the nearest target, and $d_2$ the distance to
-    the nearest target of any *other* group than that one's. Return
+    How special is the training target that lies nearest to a made picture? `made` is `(N, C, H, W)`,
+    `train` are the training targets `(M, C, H, W)`, and `group` `(M,)` has a whole number for each
+    target: equal numbers show the same thing. The distance of two pictures is the mean absolute
+    difference over all of their numbers. For each made picture let $d_1$ be the distance to the nearest
+    target, and $d_2$ the distance to the nearest target of any *other* group than that one's. Return
 
     $$1 - \frac{d_1}{d_2},$$
 
-    one number per made picture, `(N,)`. An exact copy has 1. A blurred picture lies about equally far from
-    all targets, so it has nearly 0. There are at least two groups, and $d_2$ is never 0.
+    one number per made picture, `(N,)`. An exact copy has 1. A blurred picture lies about equally far
+    from all targets, so it has nearly 0. There are at least two groups, and $d_2$ is never 0.
     """,
     hints=(
         "All distances at once: `(made[:, None] - train[None]).abs().mean(dim=(2, 3, 4))` is `(N, M)`.",
-        "`near, which = apart.min(dim=1)`; `group[which]` is the group of the nearest target of each picture.",
+        "`near, which = apart.min(dim=1)`; `group[which]` is the group of each nearest target.",
         "`other = apart.masked_fill(group[which][:, None] == group[None], float('inf')).min(dim=1).values`, "
         "then `1 - near / other`.",
     ),
-    source="Carlini et al. 2023, “Extracting training data from diffusion models”, sec. 5 (the distance to the "
-    "nearest training image relative to others); Lowe 2004 (the ratio of the nearest to the second nearest).",
+    source="Carlini et al. 2023, “Extracting training data from diffusion models”, sec. 5 (the distance "
+    "to the nearest training image relative to others); Lowe 2004 (the ratio of the nearest to the second nearest).",
     equivalent={
         "`(2, 3, 4)` -> ": "the order of averaged axes does not matter",
         "`train[None] - made[:, None]`": "the absolute value forgets the sign",
@@ -177,7 +177,7 @@ for name, misconception, answer in (
     ),
     (
         "difference",
-        "You subtract the distances; the ratio is wanted, which does not depend on how strong the contrast is.",
+        "You subtract the distances; the ratio is wanted, which does not depend on the contrast.",
         _with(result=lambda near, other: other - near),
     ),
     (

@@ -24,10 +24,11 @@ ex = Exercise(
 
     $$e_{ij} = |g_{i,j+1} - g_{ij}| + |g_{i+1,j} - g_{ij}|,$$
 
-    with one row and one column less than the image. Cut `most` (1 or more) rows and columns off all four sides
-    of the map of `wanted`, and find what is left in the map of `given` with `ncc_offset` of lesson 00. The
-    corner that it returns, minus `most`, is the shift. Return it as two whole numbers, `(rows, columns)`. If
-    what is shown in `given` lies 2 pixels lower and 1 further left than in `wanted`, the answer is `(2, -1)`.
+    with one row and one column less than the image. Cut `most` (1 or more) rows and columns off all four
+    sides of the map of `wanted`, and find what is left in the map of `given` with `ncc_offset` of lesson 00.
+    The corner that it returns, minus `most`, is the shift. Return it as two whole numbers, `(rows, columns)`.
+    If what is shown in `given` lies 2 pixels lower and 1 further left than in `wanted`, the answer is `(2,
+    -1)`.
     """,
     hints=(
         "Two steps: a function for the edge map, which is used twice, and one call of "

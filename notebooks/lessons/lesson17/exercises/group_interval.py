@@ -18,19 +18,20 @@ ex = Exercise(
     minutes=10,
     spec=r"""
     `values` `(N,)` are the errors of test pictures, and `group` `(N,)` has a whole number for each: equal
-    numbers belong together, and such errors are alike. So count groups, not pictures. Take the mean of every
-    group, and call the G means $m_1, \dots, m_G$. With their mean $m$ and their standard deviation $s$, which
-    divides by $G - 1$, the interval is
+    numbers belong together, and such errors are alike. So count groups, not pictures. Take the mean of
+    every group, and call the G means $m_1, \dots, m_G$. With their mean $m$ and their standard deviation
+    $s$, which divides by $G - 1$, the interval is
 
     $$m \pm t\, \frac{s}{\sqrt{G}}.$$
 
     `t` is a quantile of Student's distribution and is given. Every group counts once in $m$, however many
-    pictures it has. Return `(m, low, high)` as three floats. With fewer than two groups raise a `ValueError`.
+    pictures it has. Return `(m, low, high)` as three floats. With fewer than two groups raise a
+    `ValueError`.
     """,
     hints=(
         "`group.unique()` has every number once, and `values[group == g].mean()` is the mean of one group.",
-        "`means = torch.stack([values[group == g].mean() for g in group.unique()])`; `means.std()` divides by "
-        "G - 1.",
+        "`means = torch.stack([values[group == g].mean() for g in group.unique()])`; `means.std()` divides "
+        "by G - 1.",
         "`half = t * means.std() / len(means) ** 0.5`, and `float(means.mean() - half)` is the lower end.",
     ),
     tolerance=1e-5,
@@ -102,7 +103,7 @@ def _with(
 for name, misconception, answer in (
     (
         "pictures_counted",
-        "You count pictures instead of groups: pictures of one group are alike, so the interval is too narrow.",
+        "You count pictures, not groups: pictures of one group are alike, so the interval is too narrow.",
         _with(means=lambda values, group: values),
     ),
     (

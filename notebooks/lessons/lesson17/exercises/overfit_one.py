@@ -19,13 +19,14 @@ ex = StepExercise(
     minutes=10,
     patience=900.0,
     spec=r"""
-    Train `net` on one single pair, `x` and `y` of shape `(1, C, H, W)`, until it has learnt it by heart. Use
-    Adam over `net.parameters()` with the rate `lr`, and everything else as PyTorch has it. The loss is L1, the
-    mean absolute difference between `net(x)` and `y`. In each round compute the loss and note it. If it is
-    below `enough`, stop at once, without a step, so that the network is the one that made the last noted loss.
-    Else take a step: `zero_grad`, `backward`, `step`. Clear the gradients *before* `backward`, because `.grad`
-    may hold something when you are called. There are at most `most` rounds, and a step belongs to the last one
-    too. Return the noted losses as a list of floats. Leave the mode of the network (train or eval) as it is.
+    Train `net` on one single pair, `x` and `y` of shape `(1, C, H, W)`, until it has learnt it by heart.
+    Use Adam over `net.parameters()` with the rate `lr`, and everything else as PyTorch has it. The loss
+    is L1, the mean absolute difference between `net(x)` and `y`. In each round compute the loss and note
+    it. If it is below `enough`, stop at once, without a step, so that the network is the one that made
+    the last noted loss. Else take a step: `zero_grad`, `backward`, `step`. Clear the gradients *before*
+    `backward`, because `.grad` may hold something when you are called. There are at most `most` rounds,
+    and a step belongs to the last one too. Return the noted losses as a list of floats. Leave the mode of
+    the network (train or eval) as it is.
     """,
     hints=(
         "The loop of lesson 00 without batches and moves, and with one line that leaves it.",
@@ -96,8 +97,8 @@ for name, misconception, answer in (
     ),
     (
         "no_step",
-        "You leave out `step()` or `backward()`, or clear the gradients between them: the network stays as it "
-        "was.",
+        "You leave out `step()` or `backward()`, or clear the gradients between them: the network stays as "
+        "it was.",
         loop_with(order=("zero", "backward")),
     ),
     (
@@ -107,8 +108,8 @@ for name, misconception, answer in (
     ),
     (
         "step_when_enough",
-        "You take one more step after a loss that is small enough: the network is no longer the one that made "
-        "it.",
+        "You take one more step after a loss that is small enough: the network is no longer the one that "
+        "made it.",
         loop_with(stop="after"),
     ),
     (

@@ -19,12 +19,12 @@ ex = BugHunt(
     difficulty=2,
     minutes=8,
     spec=r"""
-    Few pairs go further if the network sees another piece of them in every step. Cut a square of `side` pixels
-    out of every pair. `given` and `wanted` are `(B, C, H, W)`, and the results `(B, C, side, side)` are a pair
-    again, so both show the same place. The place is another one for each pair. Any place is allowed at which
-    the square fits, also the last ones at the lower and right edge. Draw all rows first, with one `randint` of
-    `generator`, then all columns with another one. The code below runs, and every piece is a fine picture. It
-    has one slip. Find it and mend it.
+    Few pairs go further if the network sees another piece of them in every step. Cut a square of `side`
+    pixels out of every pair. `given` and `wanted` are `(B, C, H, W)`, and the results `(B, C, side,
+    side)` are a pair again, so both show the same place. The place is another one for each pair. Any
+    place is allowed at which the square fits, also the last ones at the lower and right edge. Draw all
+    rows first, with one `randint` of `generator`, then all columns with another one. The code below runs,
+    and every piece is a fine picture. It has one slip. Find it and mend it.
     """,
     hints=(
         "Put the same tensor in for `given` and `wanted`. What comes out should be twice the same.",
@@ -78,8 +78,8 @@ def _(answer: Answer) -> str:
     rows = torch.arange(40.0)[:, None].expand(1, 1, 40, 40)
     given, wanted = answer(rows, rows, 8, torch.Generator().manual_seed(1))
     return (
-        "each pixel of a picture holds the number of its row, and the picture is its own target. The piece of "
-        f"the input begins in row {given[0, 0, 0, 0]:.0f}, that of the target in row {wanted[0, 0, 0, 0]:.0f}."
+        "each pixel of a picture holds the number of its row, and the picture is its own target. The "
+        f"piece of the input begins in row {given[0, 0, 0, 0]:.0f}, that of the target in {wanted[0, 0, 0, 0]:.0f}."
     )
 
 

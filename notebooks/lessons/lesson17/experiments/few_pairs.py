@@ -52,7 +52,8 @@ def judged_stop(seen: list[tuple[float, ...]]) -> dict[str, float]:
 
     Returns:
         regret: test error of the kept check over the smallest of the run, minus 1. saved: share of the steps
-        after the stop. error: of the kept check. last: test error of the last check over the smallest, minus 1.
+        after the stop. error: of the kept check. last: test error of the last check over the smallest, minus
+        1.
     """
     on_val, on_test = ([pair[k] for pair in seen] for k in (0, 1))
     stop, kept = stop_rule(on_val, LEAST, PATIENCE)

@@ -62,7 +62,7 @@ SETTINGS = {
 
 
 class Up(nn.Module):
-    """(B, C, H, W) and a skip -> (B, C' + S, 2 H, 2 W): pixels repeated, a convolution; the skip behind it."""
+    """(B, C, H, W) and a skip -> (B, C' + S, 2 H, 2 W): pixels repeated, a convolution; then the skip."""
 
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
