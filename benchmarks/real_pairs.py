@@ -203,10 +203,12 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     torch.set_num_threads(1)
     try:
-        print(table(measure(args.folder, args.steps, tuple(int(seed) for seed in args.seeds.split(",")))))
+        rows = measure(args.folder, args.steps, tuple(int(seed) for seed in args.seeds.split(",")))
     except GantransError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    # Arms differ in the fourth digit.
+    print(table([{k: f"{v:.4f}" if isinstance(v, float) else v for k, v in row.items()} for row in rows]))
     return 0
 
 

@@ -87,10 +87,14 @@ class StreamedPairs:
         ]  # fmt: skip
         self.family = [folder.family_of(self.files[image]) for image in self._image]
         self._channels = sum(folder.encoding.channels)
-        fits = self._bytes(range(len(self.files))) <= cache_bytes
-        self._room = cache_bytes if fits else cache_bytes // 2
+        needed = self._bytes(range(len(self.files)))
+        self._room = needed if needed <= cache_bytes else cache_bytes // 2
         self._window = cache_bytes - self._room
+        # One block, of which the system gives what is written. Kept images of their own would lie scattered
+        # between what decoding frees, and the process would take several times their size.
+        self._pixels = torch.empty(self._room, dtype=torch.uint8)
         self._kept: dict[int, Pair] = {}
+        self._placing: set[int] = set()
         self.kept_bytes = 0
         self._lock = Lock()
         self._coming: dict[int, Future[dict[int, Pair]]] = {}
@@ -237,15 +241,23 @@ class StreamedPairs:
                 f"{self.folder.inputs[name]} has {now} and had {was} when it was listed; leave the files as "
                 "they are while a training uses them."
             )
-        pair = (
-            (other.contiguous(), one.contiguous()) if self.swapped else (one.contiguous(), other.contiguous())
-        )
-        taken = self._bytes([image])
+        pair = (other, one) if self.swapped else (one, other)
         with self._lock:
-            if image not in self._kept and self.kept_bytes + taken <= self._room:
-                self._kept[image] = pair
+            start, taken = self.kept_bytes, self._bytes([image])
+            room = image not in self._placing and start + taken <= self._room
+            if room:
+                self._placing.add(image)
                 self.kept_bytes += taken
+        if room:
+            self._kept[image] = self._placed(pair, start)
         return pair
+
+    def _placed(self, pair: Pair, start: int) -> Pair:
+        """A copy of a pair in the block of memory."""
+        a, b = pair
+        places = self._pixels[start : start + a.numel() + b.numel()].split([a.numel(), b.numel()])
+        first, second = (place.view(image.shape) for place, image in zip(places, pair, strict=True))
+        return first.copy_(a), second.copy_(b)
 
     def _cut(self, pair: Pair, index: int) -> Pair:
         top, left = self._top[index], self._left[index]

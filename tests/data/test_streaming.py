@@ -120,8 +120,7 @@ def test_memory_stays_within_the_limit(tmp_path: Path, cache: int) -> None:
         source, tile = BatchSource(pairs, DIRECTION, 2, seed=0), 2 * SIDE**2
         for step in range(40):
             source(step)
-            kept = sum(image.untyped_storage().nbytes() for pair in pairs._kept.values() for image in pair)
-            assert kept + len(pairs._coming) * tile <= cache
+            assert pairs._pixels.nbytes + len(pairs._coming) * tile <= cache
         assert pairs.kept_bytes > (cache > 9_000) * cache / 4  # the limit is used
         ready = [one for future in pairs._coming.values() for one in future.result().values()]
     assert ready

@@ -105,6 +105,7 @@ def test_a_file_runs_alone_and_gives_the_same_with_other_right_answers(name, tmp
         "my_diffusion": ["--evaluations", "4", "--size", "8", "--count", "4", "--guidance", "2"],
         "my_loop": ["--days", "14"],
         "my_other_data": ["sound", "--count", "1"],
+        "my_pairs": ["--every", "5", "--width", "8", "--align", "2"],
         "my_pix2pix": ["--steps", "8", "--batch", "4", "--warm-up", "5", "--lr", "2e-4"],
     }
     alone(script, "--steps", "20", "--seed", "3", "--out", "out", *extra[name])

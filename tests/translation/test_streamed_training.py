@@ -83,7 +83,7 @@ def test_a_file_that_goes_bad_ends_the_training_saved_and_resume_equals_the_unbr
     def damaging(
         self: StreamedPairs, direction: str, indices: list[int]
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        calls.append(self.folder.inputs[self.files[self._image[indices[0]]]])
+        calls.append(self.folder.inputs[self.files[self._image[indices[0]]]].path)
         if len(calls) == 4:
             shutil.copy(calls[-1], tmp_path / "kept.png")
             calls[-1].write_bytes(b"")

@@ -1,13 +1,10 @@
 """What describes the pictures of a model version in a store: its channels and classes."""
 
 import json
-from typing import TYPE_CHECKING
 
 from gantrans.config import from_dict, to_dict
 from gantrans.data.encoding import Encoding
-
-if TYPE_CHECKING:
-    from gantrans.operations.feedback.store import Store
+from gantrans.operations.feedback.database import Database
 
 TABLE = (
     "CREATE TABLE IF NOT EXISTS encoding (direction TEXT NOT NULL, model TEXT NOT NULL, "
@@ -16,7 +13,7 @@ TABLE = (
 """What `keep_encoding` notes of the models whose pictures are not grey; other versions pass over it."""
 
 
-def keep_encoding(store: "Store", direction: str, model: str, kept: Encoding) -> None:
+def keep_encoding(store: Database, direction: str, model: str, kept: Encoding) -> None:
     """Note what describes the pictures of a model version; of grey ones nothing is noted.
 
     Raises:
@@ -28,7 +25,7 @@ def keep_encoding(store: "Store", direction: str, model: str, kept: Encoding) ->
             connection.execute("INSERT OR REPLACE INTO encoding VALUES (?, ?, ?)", row)
 
 
-def encoding_of(store: "Store", direction: str, model: str) -> Encoding:
+def encoding_of(store: Database, direction: str, model: str) -> Encoding:
     """What `keep_encoding` noted; the default if nothing."""
     query = "SELECT stated FROM encoding WHERE direction = ? AND model = ?"
     rows = store.rows(query, (direction, model))

@@ -217,14 +217,14 @@ def _outline(image: Tensor | None) -> str:
 
 
 def _check_pairs(pairs: PairedDataset, recipe: Recipe, source: str) -> None:
-    """Raise a `DataError` unless a run can translate the inputs of some pairs, and its outputs be compared."""
+    """Raise a `DataError` unless a run can translate the inputs of pairs, and its outputs be compared."""
     given, right = pairs.roles(recipe.direction)
     classes, trained = (", ".join(known) or "none" for known in (pairs.classes, recipe.data.encoding.classes))
     if (given.shape[1], right.shape[1]) != recipe.channels or classes != trained:
         raise DataError(
-            f"The pairs of {source} have {given.shape[1]} and {right.shape[1]} channels (classes: {classes}), "
-            f"but the run was trained with {recipe.channels[0]} and {recipe.channels[1]} (classes: {trained}); "
-            "state the same colour and classes."
+            f"The pairs of {source} have {given.shape[1]} and {right.shape[1]} channels (classes: {classes}),"
+            f" but the run was trained with {recipe.channels[0]} and {recipe.channels[1]} (classes:"
+            f" {trained}); state the same colour and classes."
         )
 
 

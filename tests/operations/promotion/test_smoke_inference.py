@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from gantrans.data import make_pairs
+from gantrans.data.encoding import Encoding
 from gantrans.errors import CheckpointError
 from gantrans.operations.promotion import comparison
 
@@ -21,7 +22,9 @@ def answers(monkeypatch: pytest.MonkeyPatch, *outputs: object) -> str:
             raise made
         return made
 
-    predictor = SimpleNamespace(recipe=SimpleNamespace(direction="sem2layout"), translate=translate)
+    data = SimpleNamespace(encoding=Encoding())
+    recipe = SimpleNamespace(direction="sem2layout", channels=(1, 1), data=data)
+    predictor = SimpleNamespace(recipe=recipe, translate=translate)
     monkeypatch.setattr(comparison, "load_predictor", lambda *_: predictor)
     pairs = make_pairs("procedural", count=6, size=16, progress=False)
     return comparison.smoke_inference(Path("run"), pairs)
