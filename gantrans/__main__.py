@@ -45,6 +45,13 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+Start = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
+    ),
+]
+
 
 def _print_json(value: Any) -> None:
     typer.echo(json.dumps(value, indent=1))
@@ -72,12 +79,7 @@ def train(
         float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
-        ),
-    ] = None,
+    start: Start = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
     encoding: Stated = None,
