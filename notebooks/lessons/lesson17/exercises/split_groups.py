@@ -40,6 +40,12 @@ ex = Exercise(
     ),
     source="Roberts et al. 2017, “Cross-validation strategies for data with temporal, spatial, hierarchical, "
     "or phylogenetic structure”; scikit-learn's GroupShuffleSplit.",
+    equivalent={
+        "-> `max(round(share * len(known)), 1)`": "the larger of two numbers, in either order",
+        ".tolist()` -> ": "a list takes a tensor of one number as an index",
+        "`1` -> `0.5`": "the numbers compared are whole",
+        "`len(known)` -> `known`": "it stands in the text of the error",
+    },
 )
 
 
