@@ -28,6 +28,7 @@ from gantrans.command_line.options import (
     Run,
     Scale,
     Source,
+    StartFrom,
     Steps,
     TrainDirection,
     resumable,
@@ -68,12 +69,7 @@ def train(
         float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
-        ),
-    ] = None,
+    start: StartFrom = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
     encoding: Stated = None,
