@@ -28,6 +28,7 @@ from gantrans.command_line.options import (
     Run,
     Scale,
     Source,
+    StartFrom,
     Steps,
     TrainDirection,
     resumable,
@@ -44,13 +45,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-Start = Annotated[
-    Path | None,
-    typer.Option(
-        "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
-    ),
-]
 
 
 def _print_json(value: Any) -> None:
@@ -79,7 +73,7 @@ def train(
         float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    start: Start = None,
+    start: StartFrom = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
     encoding: Stated = None,
