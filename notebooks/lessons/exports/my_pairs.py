@@ -149,7 +149,7 @@ def translator(width: int, seed: int) -> nn.Module:
     """(B, 3, H, W) in [-1, 1] -> the same; H and W are multiples of 8."""
     torch.manual_seed(seed)
     net: nn.Module = UNetTranslator(halving, Up, (width, 2 * width, 4 * width))
-    net.down[0] = halving(3, width, False)  # type: ignore[index, operator]
+    net.down[0] = halving(3, width, False)  # type: ignore[index, operator, assignment]
     net.last = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(2 * width, 3, 5, padding=2))
     return net
 
