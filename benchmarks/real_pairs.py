@@ -90,7 +90,7 @@ class Warped:
 def windows(
     shape: tuple[int, ...], size: int, angle: Tensor, scale: Tensor, mirror: Tensor, place: Tensor
 ) -> Tensor:
-    """Where the pixels of B windows lie in images of `shape`: (B, size, size, 2), as `grid_sample` wants it.
+    """Places of the pixels of B windows in images of `shape`: (B, size, size, 2), in `grid_sample`'s form.
 
     Args:
         angle: in radians. scale: above 1 a window shows more. mirror: 1 or -1. All (B,).
@@ -120,7 +120,7 @@ def over_symmetries(generator: Generator, images: Tensor) -> Tensor:
 
 
 def run(quick: bool) -> list[dict[str, Any]]:
-    """The rows of `measure` for the folder that the environment names; without one, a row that says so."""
+    """The rows of `measure` for the folder that the environment names; without one, a row that names it."""
     folder = os.environ.get(FOLDER)
     if not folder:
         return [{"skipped": f"set {FOLDER} to a folder of real pairs; none is shipped"}]

@@ -28,6 +28,7 @@ from gantrans.command_line.options import (
     Run,
     Scale,
     Source,
+    StartFrom,
     Steps,
     TrainDirection,
     resumable,
@@ -72,12 +73,7 @@ def train(
         float | None, typer.Option(help="Train for this time: it decides the number of steps.", min=0.0)
     ] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in --out.")] = False,
-    start: Annotated[
-        Path | None,
-        typer.Option(
-            "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
-        ),
-    ] = None,
+    start: StartFrom = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
     encoding: Stated = None,
@@ -161,7 +157,7 @@ def evaluate(
 def predict(
     run: Run,
     input_path: Annotated[Path, typer.Option("--input", help="An image or a folder of images.")],
-    output_path: Annotated[Path, typer.Option("--output", help="PNG or folder to write.")],
+    output_path: Annotated[Path, typer.Option("--output", help="A .png or .tif, or a folder to write.")],
     direction: PartDirection = None,
     pixel_nm: PixelNm = None,
     bits: Bits = None,
@@ -180,10 +176,10 @@ def predict(
             show_default="one image each",
         ),
     ] = None,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing PNGs.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace existing files.")] = False,
     device: Device = None,
 ) -> None:
-    """Translate images; each result is a PNG with the name and size of its input.
+    """Translate images; each result is a PNG with the name, size and depth of its input.
 
     Several answers: python -m gantrans predict --run runs/many --input layouts --output out --answers 20
     """

@@ -16,11 +16,6 @@ MOST_CLASSES = 64
 """`gantrans.data.encoding.MAX_CLASSES`, not imported as above."""
 
 
-class SideName(StrEnum):
-    input = "input"
-    target = "target"
-
-
 class Arrangement(StrEnum):
     """`gantrans.data.encoding.ARRANGEMENTS`."""
 
@@ -36,6 +31,14 @@ def _mask_values(text: str | None) -> str | None:
     if text is not None and not (len(parts) == 2 and all(part.strip().isdecimal() for part in parts)):
         raise typer.BadParameter(f"{text!r} is not the values of black and white, such as 0,1 or 0,255.")
     return text
+
+
+def _sides(given: list[str] | None) -> list[str]:
+    """input,target and a repeated option alike."""
+    names = [name.strip() for text in given or () for name in text.split(",")]
+    if wrong := [name for name in names if name not in ("input", "target")]:
+        raise typer.BadParameter(f"{wrong[0]!r} is not one of input, target.")
+    return names
 
 
 def _classes(text: str | None) -> str | None:
@@ -62,8 +65,9 @@ _OPTIONS: dict[str, Any] = {
                      "'#000000,#ff0000'.", callback=_classes, show_default=_UNSTATED),
     ],
     "invert": Annotated[
-        list[SideName] | None,
-        typer.Option(help="Exchange black and white of a side; may be given twice.", show_default="none"),
+        list[str] | None,
+        typer.Option(metavar="input|target", callback=_sides,
+                     help="Exchange black and white of a side; both: input,target.", show_default="none"),
     ],
     "layout": Annotated[
         Arrangement | None,
@@ -77,8 +81,9 @@ _OPTIONS: dict[str, Any] = {
                      show_default="each name for itself"),
     ],
     "colour": Annotated[
-        list[SideName] | None,
-        typer.Option(help="Keep the colour of a side; may be given twice.",
+        list[str] | None,
+        typer.Option(metavar="input|target", callback=_sides,
+                     help="Keep the colour of a side; both: input,target.",
                      show_default="none: read as grey"),
     ],
 }  # fmt: skip
@@ -102,7 +107,7 @@ def stating_encoding(*names: str) -> Callable[[Callable[..., None]], Callable[..
         @wraps(command)
         def with_options(**given: Any) -> None:
             stated = {name: given.pop(name) for name in chosen}
-            if chosen == READING and SideName.target in (stated["invert"] or ()):
+            if chosen == READING and "target" in (stated["invert"] or ()):
                 raise typer.BadParameter(
                     "target: only inputs are read here; give input.", param_hint="--invert"
                 )
@@ -133,11 +138,11 @@ def encoding_of(
     white: float | None = None,
     mask_values: str | None = None,
     classes: str | None = None,
-    invert: list[SideName] | None = None,
+    invert: list[str] | None = None,
     layout: Arrangement | None = None,
     swap: bool = False,
     split_by: str | None = None,
-    colour: list[SideName] | None = None,
+    colour: list[str] | None = None,
 ) -> Any:
     """The `Encoding` of the options; None if none is given.
 

@@ -144,6 +144,12 @@ Bits = Annotated[
         show_default="as stored",
     ),
 ]
+StartFrom = Annotated[
+    Path | None,
+    typer.Option(
+        "--from", help="Begin with the weights of another run with equal networks.", show_default="random"
+    ),
+]
 Steps = Annotated[
     int | None,
     typer.Option(

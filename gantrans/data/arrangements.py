@@ -32,7 +32,7 @@ class Found:
 
 
 def find_pairs(root: Path, layout: str, *, swap: bool = False) -> Found:
-    """The pairs of a folder whose files lie as `layout` says.
+    """The pairs of a folder that are arranged as `layout`.
 
     Args:
         swap: the second image of each pair is the input.

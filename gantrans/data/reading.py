@@ -33,7 +33,7 @@ _PLAIN = Side()
 
 @dataclass(frozen=True)
 class Source:
-    """Where an image is stored: a file, or the "left" or "right" half of one."""
+    """The place of an image: a file, or the "left" or "right" half of one."""
 
     path: Path
     half: str | None = None

@@ -151,10 +151,10 @@ def style_of(direction: str) -> str:
     """Which of `TRAININGS` a direction gets: that of its kind of target; "image" for "image2image".
 
     A SEM image has grain that no layout determines, so that "grey" has a discriminator. Other pairs begin
-    with L1 alone. Measured on made facades in colour whose bricks and shades the input leaves open (40 pairs of
-    32 px, 250 steps, two seeds): L1 alone has SSIM .50, L1 .107 and 6.1 dB of spectrum error; `_adversarial`
-    .37, .131 and 1.4; `_grained` .28, .163 and 2.0. So L1 is nearer to the target, which is what `quality`
-    compares, and `gan` has its texture.
+    with L1 alone. Measured on made facades in colour whose bricks and shades the input leaves open (40 pairs
+    of 32 px, 250 steps, two seeds): L1 alone has SSIM .50, L1 .107 and 6.1 dB of spectrum error;
+    `_adversarial` .37, .131 and 1.4; `_grained` .28, .163 and 2.0. So L1 is nearer to the target, which is
+    what `quality` compares, and `gan` has its texture.
     """
     return "image" if direction == "image2image" else registered(direction).target_kind
 

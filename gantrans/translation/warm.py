@@ -92,7 +92,7 @@ def warm_start_of(task: Task, start: Path | None, out: Path | None, *, resume: b
     if not resume or out is None:
         return WarmStart(None, {}) if start is None else _read(task, start)
     if not any((out / name).exists() for name in ("last.pt", "config.json")):
-        return WarmStart(None, {})  # `fit` says that there is no run to resume
+        return WarmStart(None, {})  # `fit` raises: there is no run to resume
     origin = origin_of(out)
     if start is not None and (origin is None or Path(origin.run).resolve() != start.resolve()):
         began = "with random weights" if origin is None else f"from {origin.run}"

@@ -99,7 +99,7 @@ def test_options_reach_evaluate_and_wrong_ones_are_named(trained: Trained) -> No
     assert good.exit_code == 0, good.output
     for options, error, said in (
         (["--classes", "3"], DataError, "3 classes, but the run was trained on none"),
-        (["--colour", "input"], DataError, "trained on grey images alone"),
+        (["--colour", "input,target"], DataError, "trained on grey images alone"),
         (["--mask-values", "0,2"], DataError, "value 1 in"),
         (["--white", "100"], DataError, "--white 100 was stated"),
         (["--split-by", "("], ConfigError, "no regular expression"),

@@ -96,7 +96,7 @@ def choose_direction(
 ) -> tuple[str, str]:
     """The direction of a comparison, and the reason for it, in words for the report.
 
-    A stated direction counts. Else classes and colour, which the owner states; else `pairs.json` says what
+    A stated direction counts. Else classes and colour, which the owner states; else `pairs.json` states what
     `input/` holds; else the targets are looked at: two-valued ones are compared as those of "sem2layout",
     grey ones as those of "layout2sem".
 

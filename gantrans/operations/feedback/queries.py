@@ -4,10 +4,12 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gantrans.operations.feedback.records import Prediction
+from gantrans.operations.feedback.records import LabelKind, Prediction
 from gantrans.operations.feedback.store import JUDGED, WINNERS, Store
 
 Scores = dict[str, float | None]
+Label = tuple[str, str, str, str, str, str]
+"""(prediction, direction, model, output, label id, label image)."""
 
 _SECONDS = "CAST(strftime('%s', p.made_at) AS INTEGER)"
 _BUCKET = f"{_SECONDS} / ? * ?"
@@ -39,9 +41,40 @@ def verdict_counts(store: Store) -> dict[tuple[str, str], dict[str, int]]:
     return counts
 
 
-def all_scores(store: Store) -> dict[tuple[str, str], Scores]:
-    """The stored metrics of every (prediction, label) that was measured."""
-    return {(p, label): json.loads(text) for p, label, text in store.rows("SELECT * FROM score")}
+_LABELS = (
+    f"FROM prediction p JOIN ({WINNERS} AND kind = ?) l ON l.prediction = p.id "
+    "JOIN image a ON a.sha256 = p.output JOIN image b ON b.sha256 = l.image AND b.height = a.height "
+    "AND b.width = a.width LEFT JOIN score s ON s.prediction = p.id AND s.label = l.id "
+)
+"""Every prediction with a label of one kind that counts, and its metrics if they were measured."""
+
+
+def unmeasured(store: Store, kind: LabelKind) -> list[Label]:
+    """(prediction, direction, model, output, label id, label image) of each label without metrics."""
+    return store.rows(  # type: ignore[return-value]
+        f"SELECT p.id, p.direction, p.model, p.output, l.id, l.image {_LABELS} WHERE s.label IS NULL "
+        "ORDER BY p.made_at, p.id",
+        (kind,),
+    )
+
+
+def label_counts(store: Store, kind: LabelKind) -> dict[tuple[str, str], int]:
+    """Number of labels of a kind for each (direction, model) that predicted."""
+    rows = store.rows(f"SELECT p.direction, p.model, count(*) {_LABELS} GROUP BY 1, 2", (kind,))
+    return {(direction, model): count for direction, model, count in rows}
+
+
+def score_sums(store: Store, kind: LabelKind) -> dict[tuple[str, str, str], tuple[float, int]]:
+    """Sum and number of the measured values, for each (direction, model, metric).
+
+    Added up by the database, so that a report needs no more memory for more labels.
+    """
+    rows = store.rows(
+        f"SELECT p.direction, p.model, m.key, total(m.value), count(m.value) {_LABELS} "
+        "JOIN json_each(s.metrics) m WHERE s.label IS NOT NULL GROUP BY 1, 2, 3",
+        (kind,),
+    )
+    return {(direction, model, name): (total, count) for direction, model, name, total, count in rows}
 
 
 def keep_scores(store: Store, scores: Mapping[tuple[str, str], Scores]) -> None:

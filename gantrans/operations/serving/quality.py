@@ -13,8 +13,8 @@ label counts for the version that predicted, whichever is champion when the labe
 import math
 import threading
 import time
-from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections import Counter
+from collections.abc import Callable, Collection
 from typing import Any
 
 import numpy as np
@@ -29,7 +29,15 @@ from gantrans.metrics.classes import class_iou
 from gantrans.metrics.image import WINDOW
 from gantrans.operations.feedback.database import StoreError
 from gantrans.operations.feedback.kept import Picture
-from gantrans.operations.feedback.queries import Scores, all_scores, keep_scores, verdict_counts
+from gantrans.operations.feedback.queries import (
+    Label,
+    Scores,
+    keep_scores,
+    label_counts,
+    score_sums,
+    unmeasured,
+    verdict_counts,
+)
 from gantrans.operations.feedback.records import KINDS, VERDICTS, LabelKind
 from gantrans.operations.feedback.store import DamagedPictureError, Store
 from gantrans.translation.inference import SCORES
@@ -50,8 +58,6 @@ NOTES = {
     "drawn at random unless they came from the random part of the queue.",
     "reference": "The version that quality is compared with. A promotion does not move it; a person does.",
 }
-
-Label = tuple[str, str, str, str, str, str]
 
 
 class Quality:
@@ -74,18 +80,12 @@ class Quality:
             seconds: measure new labels for about this time, at least one; the others are counted as
                 `waiting`. A call during another one's measuring measures nothing. None measures all.
         """
-        labels = {kind: self.store.labels(kind) for kind in KINDS}
-        known = self._measure(labels, seconds)
+        waiting = self._measure(seconds)
+        columns = {kind: self._columns(kind, waiting[kind]) for kind in KINDS}
         verdicts, rows = verdict_counts(self.store), []
-        mine: dict[tuple[str, str, str], list[Label]] = defaultdict(list)
-        for kind, found in labels.items():
-            for label in found:
-                mine[kind, label[1], label[2]].append(label)
         for direction, model, count in self.store.versions():
-            truth, corrected = (
-                self._column(mine[kind, direction, model], known, (CHANGED, *qualities(direction)))
-                for kind in ("truth", "corrected")
-            )
+            names = (CHANGED, *qualities(direction))
+            truth, corrected = (columns[kind](direction, model, names) for kind in ("truth", "corrected"))
             labelled = truth.pop("count")
             del truth[CHANGED]
             rows.append(
@@ -103,44 +103,60 @@ class Quality:
             )
         return rows
 
-    def _column(
-        self, labels: list[Label], known: dict[tuple[str, str], Scores], names: Collection[str]
-    ) -> dict[str, Any]:
-        """Means over the labels of one kind, and how many are left out and why."""
-        keys = [(label[0], label[4]) for label in labels]
-        scores = [known[key] for key in keys if key in known]
-        damaged = sum(key in self._damaged for key in keys)
-        column: dict[str, Any] = {
-            "count": len(keys) - damaged,
-            "waiting": len(keys) - damaged - len(scores),
-            "damaged": damaged,
-        }
-        for name in (CHANGED, *QUALITIES):
-            shown = scores if name in names else []  # older stores hold more
-            values = [value for score in shown if (value := score.get(name)) is not None]
-            column[name] = {"mean": sum(values) / len(values) if values else None, "count": len(values)}
+    def _columns(
+        self, kind: LabelKind, without: list[Label]
+    ) -> Callable[[str, str, Collection[str]], dict[str, Any]]:
+        """What gives the means over the labels of one kind, and how many are left out and why.
+
+        Args:
+            without: the labels whose metrics are not in the store.
+        """
+        counts, sums = label_counts(self.store, kind), score_sums(self.store, kind)
+        damaged: Counter[tuple[str, str]] = Counter()
+        waiting: Counter[tuple[str, str]] = Counter()
+        for prediction, direction, model, _, name, _ in without:
+            if (prediction, name) in self._damaged:
+                damaged[direction, model] += 1
+            elif scores := self._new.get((prediction, name)):  # measured, and could not be stored
+                for metric, value in scores.items():
+                    if value is not None:
+                        total, number = sums.get((direction, model, metric), (0.0, 0))
+                        sums[direction, model, metric] = total + value, number + 1
+            else:
+                waiting[direction, model] += 1
+
+        def column(direction: str, model: str, names: Collection[str]) -> dict[str, Any]:
+            which = direction, model
+            about: dict[str, Any] = {
+                "count": counts.get(which, 0) - damaged[which],
+                "waiting": waiting[which],
+                "damaged": damaged[which],
+            }
+            for name in (CHANGED, *QUALITIES):  # older stores hold more than `names`
+                total, number = sums.get((*which, name), (0.0, 0)) if name in names else (0.0, 0)
+                about[name] = {"mean": total / number if number else None, "count": number}
+            return about
+
         return column
 
-    def _measure(
-        self, labels: Mapping[LabelKind, list[Label]], seconds: float | None
-    ) -> dict[tuple[str, str], Scores]:
-        """The scores of all labels that are known after measuring new ones."""
-        if not self._measuring.acquire(blocking=seconds is None):
-            return all_scores(self.store)
-        try:
-            known = all_scores(self.store) | self._new
-            until = None if seconds is None else time.monotonic() + seconds
-            for kind, found in labels.items():
-                for label in found:
-                    if (key := (label[0], label[4])) in known or key in self._damaged:
-                        continue
-                    self._measure_one(label, kind == "corrected")
-                    if until is not None and time.monotonic() > until:
-                        return known | self._new
-            return known | self._new
-        finally:
-            self._keep()
-            self._measuring.release()
+    def _measure(self, seconds: float | None) -> dict[LabelKind, list[Label]]:
+        """Measure new labels and store their metrics; returns the labels that have none in the store."""
+        if self._measuring.acquire(blocking=seconds is None):
+            try:
+                self._measure_new(None if seconds is None else time.monotonic() + seconds)
+            finally:
+                self._keep()
+                self._measuring.release()
+        return {kind: unmeasured(self.store, kind) for kind in KINDS}
+
+    def _measure_new(self, until: float | None) -> None:
+        for kind in KINDS:
+            for label in unmeasured(self.store, kind):
+                if (key := (label[0], label[4])) in self._new or key in self._damaged:
+                    continue
+                self._measure_one(label, kind == "corrected")
+                if until is not None and time.monotonic() > until:
+                    return
 
     def _keep(self) -> None:
         try:

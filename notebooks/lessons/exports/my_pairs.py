@@ -132,7 +132,7 @@ class Up(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         convolution = nn.Conv2d(inputs, outputs, 3, padding=1)
-        self.layers = nn.Sequential(nn.Upsample(scale_factor=2), convolution, nn.BatchNorm2d(outputs))
+        self.layers = nn.Sequential(nn.Upsample(scale_factor=2), convolution, nn.GroupNorm(8, outputs))
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
         """Pixels repeated, a convolution; the skip goes behind it."""
@@ -142,14 +142,14 @@ class Up(nn.Module):
 def halving(inputs: int, outputs: int, norm: bool) -> nn.Module:
     """(B, C, H, W) -> (B, C', H / 2, W / 2)."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)]
-    return nn.Sequential(*layers, *([nn.BatchNorm2d(outputs)] if norm else []), nn.LeakyReLU(0.2))
+    return nn.Sequential(*layers, *([nn.GroupNorm(8, outputs)] if norm else []), nn.LeakyReLU(0.2))
 
 
 def translator(width: int, seed: int) -> nn.Module:
     """(B, 3, H, W) in [-1, 1] -> the same; H and W are multiples of 8."""
     torch.manual_seed(seed)
     net: nn.Module = UNetTranslator(halving, Up, (width, 2 * width, 4 * width))
-    net.down[0] = halving(3, width, False)  # type: ignore[index, operator]
+    net.down[0] = halving(3, width, False)  # type: ignore[index, operator, assignment]
     net.last = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(2 * width, 3, 5, padding=2))
     return net
 
@@ -238,14 +238,19 @@ def options() -> argparse.Namespace:
     add("--steps", type=int, default=1000, help="most training steps (default: %(default)s)")
     add("--every", type=int, default=10, help="steps between two checks (default: %(default)s)")
     add("--batch", type=int, default=4, help="pairs in a step (default: %(default)s)")
-    add("--width", type=int, default=16, help="channels of the first level (default: %(default)s)")
-    add("--lr", type=float, default=2e-3, help="learning rate (default: %(default)s)")
+    add(
+        "--width",
+        type=int,
+        default=16,
+        help="channels of the first level, a multiple of 8 (default: %(default)s)",
+    )
+    add("--lr", type=float, default=1e-3, help="learning rate (default: %(default)s)")
     add("--held-out", type=float, default=0.2, help="share of the groups in validation and test each")
     add("--align", type=int, default=0, help="largest shift to look for, in pixels; 0: none")
     add("--seed", type=int, default=0)
     o = parser.parse_args()
-    if min(o.steps, o.every, o.batch, o.width) < 1 or o.size < 32 or o.size % 8 or o.seed < 0:
-        stop("--steps, --every, --batch and --width are at least 1, --size is a multiple of 8, from 32 on.")
+    if min(o.steps, o.every, o.batch, o.width) < 1 or o.size < 32 or o.size % 8 or o.width % 8 or o.seed < 0:
+        stop("--steps, --every and --batch are at least 1; --size (from 32) and --width are multiples of 8.")
     if not 0 < o.held_out < 0.5 or not 0 < o.lr < math.inf or not 0 <= o.align <= o.size // 8:
         stop("--held-out lies between 0 and 0.5, --lr above 0, --align is at most an eighth of --size.")
     try:

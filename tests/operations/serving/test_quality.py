@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -225,3 +226,22 @@ def test_the_placement_error_of_noise_is_not_computed_but_that_of_dense_lines_is
     assert scores["epe_px"] is None
     assert scores["l1"] is not None
     assert label_scores(dense, dense, ("epe_px",)) == {"epe_px": 0.0}
+
+
+def test_a_report_takes_no_more_memory_for_more_labels(store: Store) -> None:
+    image, label = noise(0), noise(1)
+
+    def peak(*numbers: int) -> int:
+        for i in numbers:
+            store.register(f"p{i}", "sem2layout", "one", image, image)
+            store.add_label(f"l{i}", f"p{i}", "truth", label)
+        reports = Quality(store)
+        reports.report()
+        tracemalloc.start()
+        assert reports.report()[0]["iou"]["count"] == numbers[-1] + 1
+        most = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return most
+
+    few = peak(*range(20))
+    assert peak(*range(20, 220)) < few + 50_000

@@ -35,8 +35,9 @@ ex = Exercise(
         "then `1 - near / other`.",
     ),
     source="Carlini et al. 2023, “Extracting training data from diffusion models”, sec. 5 (the distance "
-    "to the nearest training image relative to others); Lowe 2004 (the ratio of the nearest to the second nearest).",
+    "to the nearest training image relative to others); Lowe 2004 (the nearest over the second nearest).",
     equivalent={
+        "min(dim=-1)`": "of two axes the last is 1 and -1",
         "`(2, 3, 4)` -> ": "the order of averaged axes does not matter",
         "`train[None] - made[:, None]`": "the absolute value forgets the sign",
         "value.detach()": "a score is a number to decide by; nobody takes its gradient",

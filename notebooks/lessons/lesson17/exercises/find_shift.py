@@ -261,7 +261,8 @@ def _(given: Tensor, wanted: Tensor, most: int) -> tuple[int, int]:
     def edges(image: Tensor) -> Tensor:
         grey = image.mean(0)[None, None]
         right = grey.new_tensor([[[[-1.0, 1.0], [0.0, 0.0]]]])
-        return sum(F.conv2d(grey, kernel)[0, 0].abs() for kernel in (right, right.mT))
+        first, second = (F.conv2d(grey, kernel)[0, 0].abs() for kernel in (right, right.mT))
+        return first + second
 
     field, template = edges(given), edges(wanted)
     place = ncc_offset(field, template[most:-most, most:-most])

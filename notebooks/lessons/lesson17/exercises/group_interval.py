@@ -37,6 +37,8 @@ ex = Exercise(
     tolerance=1e-5,
     source="Student 1908; Field and Welsh 2007, “Bootstrapping clustered data” (why groups count).",
     equivalent={
+        "value.float()": "fewer digits of the same number, within the tolerance",
+        "`float(means.mean()": "a tensor of one number counts as a number",
         "value.detach()": "an interval is a number to decide by; nobody takes its gradient",
         "value.double()": "more digits of the same number",
     },

@@ -36,6 +36,7 @@ ex = StepExercise(
     ),
     source="Karpathy 2019, “A recipe for training neural networks”: overfit a single batch first.",
     equivalent={
+        "`float` -> `double`": "an annotation",
         "value.float()": "everything is float32 already",
         "value.double()": "the loss is the last thing computed: its gradient comes back as float32",
         "F.l1_loss(net(x), y)` -> `F.l1_loss(y, net(x))`": "a distance is symmetric",

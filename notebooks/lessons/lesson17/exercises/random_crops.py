@@ -36,6 +36,7 @@ ex = BugHunt(
     slip_code="torch.randint(height - side + 1, (len(images),), generator=generator)",
     source="He et al. 2016 (random crops); the joint transforms of torchvision exist because of this slip.",
     equivalent={
+        ".tolist()` -> ": "a slice takes tensors of one number as well",
         "value.detach()": "neither images nor places carry a graph here",
         "strict=True)` ->": "all lists are of equal length",
         "`True` -> `False`": "all lists are of equal length",
@@ -79,7 +80,8 @@ def _(answer: Answer) -> str:
     given, wanted = answer(rows, rows, 8, torch.Generator().manual_seed(1))
     return (
         "each pixel of a picture holds the number of its row, and the picture is its own target. The "
-        f"piece of the input begins in row {given[0, 0, 0, 0]:.0f}, that of the target in {wanted[0, 0, 0, 0]:.0f}."
+        f"piece of the input begins in row {given[0, 0, 0, 0]:.0f}, that of the target in "
+        f"{wanted[0, 0, 0, 0]:.0f}."
     )
 
 

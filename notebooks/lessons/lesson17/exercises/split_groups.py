@@ -40,6 +40,12 @@ ex = Exercise(
     ),
     source="Roberts et al. 2017, “Cross-validation strategies for data with temporal, spatial, hierarchical, "
     "or phylogenetic structure”; scikit-learn's GroupShuffleSplit.",
+    equivalent={
+        "-> `max(round(share * len(known)), 1)`": "the larger of two numbers, in either order",
+        ".tolist()` -> ": "a list takes a tensor of one number as an index",
+        "`1` -> `0.5`": "the numbers compared are whole",
+        "`len(known)` -> `known`": "it stands in the text of the error",
+    },
 )
 
 
@@ -107,6 +113,10 @@ def _group(pattern: str, name: str) -> str:
     return str(found[1])
 
 
+def _rows(groups: list[str], part: list[str]) -> list[int]:
+    return [i for i, one in enumerate(groups) if one in part]
+
+
 def _with(
     *,
     group: Callable[[str, str], str] = _group,
@@ -115,9 +125,7 @@ def _with(
     count: Callable[[float, int, int], int] = lambda share, groups, names: max(1, round(share * groups)),
     few: bool = True,
     parts: Callable[[list[str], int], tuple[list[str], ...]] = lambda s, k: (s[2 * k :], s[k : 2 * k], s[:k]),
-    rows: Callable[[list[str], list[str]], list[int]] = lambda groups, part: [
-        i for i, one in enumerate(groups) if one in part
-    ],
+    rows: Callable[[list[str], list[str]], list[int]] = _rows,
     result: Callable[..., Any] = lambda names, train, val, test: (train, val, test),
 ) -> Answer:
     """The function with one thing changed."""

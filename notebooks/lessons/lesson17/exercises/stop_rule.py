@@ -37,6 +37,11 @@ ex = Exercise(
     ),
     source="Prechelt 1998, “Early stopping, but when?”; patience that grows with the best step: Bengio 2012, "
     "“Practical recommendations”, sec. 3.1 (there a factor of 2).",
+    equivalent={
+        "`float` -> `double`": "an annotation",
+        "-> `max(share * (best + 1), least)`": "the larger of two numbers, in either order",
+        "-> `max(i - 2, 0)`": "the larger of two numbers, in either order",
+    },
 )
 
 

@@ -56,8 +56,8 @@ class Setting:
 
 SETTINGS = {
     "smoke": Setting(8, 2, (4, 8), 4, 64, 8, 8, 4, 4, 2, 4, 2e-3, 30.0, 2),
-    "reduced": Setting(20, 2, (10, 20, 40), 10, 64, 16, 500, 300, 300, 10, 4, 2e-3, 30.0, 12),
-    "full": Setting(20, 2, (10, 20, 40), 10, 64, 32, 3000, 1500, 1500, 10, 4, 2e-3, 30.0, 12),
+    "reduced": Setting(20, 2, (10, 20, 40), 10, 64, 16, 500, 300, 300, 10, 4, 1e-3, 30.0, 12),
+    "full": Setting(20, 2, (10, 20, 40), 10, 64, 32, 3000, 1500, 1500, 10, 4, 1e-3, 30.0, 12),
 }
 
 
@@ -67,7 +67,7 @@ class Up(nn.Module):
     def __init__(self, inputs: int, outputs: int) -> None:
         super().__init__()
         self.layers = nn.Sequential(
-            nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1), nn.BatchNorm2d(outputs)
+            nn.Upsample(scale_factor=2), nn.Conv2d(inputs, outputs, 3, padding=1), nn.GroupNorm(8, outputs)
         )
 
     def forward(self, x: Tensor, skip: Tensor) -> Tensor:
@@ -79,7 +79,7 @@ def down(inputs: int, outputs: int, norm: bool) -> nn.Module:
     """(B, C, H, W) -> (B, C', H / 2, W / 2)."""
     layers: list[nn.Module] = [nn.Conv2d(inputs, outputs, 4, stride=2, padding=1)]
     if norm:
-        layers.append(nn.BatchNorm2d(outputs))
+        layers.append(nn.GroupNorm(8, outputs))
     return nn.Sequential(*layers, nn.LeakyReLU(0.2))
 
 
@@ -87,7 +87,7 @@ def translator(width: int, seed: int) -> nn.Module:
     """A U-Net of three levels, colour in and colour out; H and W are multiples of 8."""
     torch.manual_seed(seed)
     net: nn.Module = UNetTranslator(down, Up, (width, 2 * width, 4 * width))
-    net.down[0] = down(3, width, False)  # type: ignore[index, operator]
+    net.down[0] = down(3, width, False)  # type: ignore[index, operator, assignment]
     net.last = nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(2 * width, 3, 5, padding=2))
     return net
 
