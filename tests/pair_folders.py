@@ -12,6 +12,7 @@ import numpy as np
 import tifffile
 from PIL import Image
 
+from gantrans.data.encoding import Encoding
 from gantrans.data.pairs import make_pairs
 
 N, SIZE = 40, 64
@@ -193,10 +194,22 @@ def array_of_cells(root: Path) -> Path:
     """One design in every picture, each exposed once."""
     draw, (_, layouts) = np.random.default_rng(0), simulated("sky130", 1)
     layout = layouts[0]
-    shots = [(0.5 * layout + 40 + draw.normal(0, 18, layout.shape)) for _ in range(N)]
     targets = [np.roll(layout, int(draw.integers(-20, 20)), 1) for _ in range(N)]
     shots = [(0.5 * t + 40 + draw.normal(0, 18, t.shape)).clip(0, 255).astype(np.uint8) for t in targets]
     return folder(root, shots, targets)
+
+
+def unscaled() -> tuple[list, list]:
+    """Photographs, and masks of 0 and 1."""
+    images, masks = blobs()
+    return images, [mask.astype(np.uint8) for mask in masks]
+
+
+def side_by_side(root: Path) -> Path:
+    images, masks = blobs()
+    for i, both in enumerate(zip(images, white(masks), strict=True)):
+        save(root / f"im{i:03d}.png", np.concatenate(both, axis=1))
+    return root
 
 
 def soft_rims(root: Path) -> Path:
@@ -283,5 +296,13 @@ HONEST = {
     "one design in every picture": Case(array_of_cells, {"direction": "sem2layout"}),
     "masks with soft rims": Case(soft_rims, {"direction": "image2mask"}),
     "photographs in colour": Case(photographs_of_masks),
+    "maps to photographs, in colour": Case(
+        colour_pairs, {"direction": "image2image", "encoding": Encoding(colour=("input", "target"))}
+    ),
+    "masks of 0 and 1, stated": Case(
+        lambda p: folder(p, *unscaled()),
+        {"direction": "image2mask", "encoding": Encoding(mask_values=(0, 1))},
+    ),
+    "A|B in one file": Case(side_by_side, {"encoding": Encoding(layout="side-by-side")}),
     "two copies in training": Case(copies_in_training),
 }

@@ -13,9 +13,11 @@ from harmful_folders import HARMFUL, inverted
 from pair_folders import by_tens, plain, split
 from toy_service import Inverter
 
+from gantrans.data import reading
 from gantrans.data.check import REFUSED, check_folder
 from gantrans.errors import DataError
 from gantrans.operations.feedback.store import Store
+from gantrans.operations.serving.decode import MAX_PIXELS
 from gantrans.operations.serving.intake import IntakeConfig
 from gantrans.operations.serving.monitors import Operational
 from gantrans.operations.serving.server import serve_app
@@ -57,6 +59,12 @@ def run(pairs: Path) -> Path:
     short = replace(chosen, fit=replace(chosen.fit, steps=2))
     train_recipe(short, pairs.parent / "run", progress=False, device="cpu")
     return pairs.parent / "run"
+
+
+@pytest.fixture(autouse=True)
+def as_large_as_in_the_service(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The limit of pixels is the one rule that differs on purpose."""
+    monkeypatch.setattr(reading, "MAX_PIXELS", MAX_PIXELS)
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ Load = Callable[[int], NDArray[np.uint8]]
 SIMILAR = 0.90
 """Correlation of small copies from which two images are compared pixel by pixel."""
 SAME_GRAIN = 0.25
-"""Correlation of the fine grain from which two images show one exposure. Of 3,000 pairs of alike images that
-were exposed separately the largest has .11; added noise as strong as the grain leaves .5."""
+"""Correlation of the fine grain from which two images show one exposure. Eight pictures of one design that
+were exposed separately have .05 at most; added noise as strong as the grain leaves .5."""
 SHARED = 3
 """Windows of two sketches, of 64 each, from which two images overlap: windows of 256 pixels are not equal by
 chance."""
