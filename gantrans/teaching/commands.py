@@ -74,7 +74,7 @@ def exercises(
 
 @app.command("export")
 def export_command(
-    name: Annotated[str, typer.Argument(help="my_diffusion, my_pix2pix, my_loop or all.")] = "all",
+    name: Annotated[str, typer.Argument(help="One of the files, such as my_diffusion, or all.")] = "all",
     out: Annotated[Path, typer.Option(help="Folder for the files; it is made if need be.")] = Path("."),
     force: Annotated[bool, typer.Option("--force", help="Replace files that are there.")] = False,
 ) -> None:

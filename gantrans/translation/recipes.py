@@ -192,9 +192,10 @@ def _check_fit(name: str, direction: str) -> None:
             "--direction both, or --recipe default."
         )
     if name != "article" and direction == BOTH:
+        *most, last = directions()
+        listed = f"{', '.join(most)} or {last}"
         raise ConfigError(
-            f"The recipe {name} trains one direction; give --direction {' or '.join(directions())}, or "
-            "--recipe article."
+            f"The recipe {name} trains one direction; give --direction {listed}, or --recipe article."
         )
 
 

@@ -48,7 +48,10 @@ def test_the_whole_machine_is_trained_evaluated_and_used(
     ("arguments", "words"),
     [
         (["--direction", "sem2layout", "--recipe", "article"], "give --direction both, or --recipe default"),
-        (["--direction", "both"], "give --direction sem2layout or layout2sem, or --recipe article"),
+        (
+            ["--direction", "both"],
+            "give --direction sem2layout, layout2sem, image2mask, image2classes or image2image, or --recipe",
+        ),
     ],
 )
 def test_a_recipe_that_does_not_fit_writes_nothing(

@@ -55,7 +55,7 @@ def test_a_number_that_the_last_record_lacks_is_left_out() -> None:
      ("folder", 5.0, 5.0)],
 )  # fmt: skip
 def test_a_simulated_source_has_the_runs_pixel_size_unless_told(source, given, stated, monkeypatch) -> None:
-    monkeypatch.setattr(sources, "open_folder", lambda *a, **k: SimpleNamespace(bits=None))
+    monkeypatch.setattr(sources, "folder_manifest", lambda source: {})
     trained = sources.DataSpec(size=32, count=8, pixel_nm=4.0)
     chosen = sources.held_out(trained, source, pixel_nm=given)
     assert (chosen.source, chosen.pixel_nm, chosen.size) == (source, stated, 32)

@@ -4,7 +4,6 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
@@ -47,10 +46,10 @@ def read_folder(root: str | Path, size: int) -> ColourPairs:
     """The pairs of a folder with `input/` and `target/`, each cut to a square and brought to `size` pixels.
 
     Raises:
-        DataError: there is no such folder, a partner is missing, a file is no 8-bit image, the images of a
+        DataError: there is no such folder, a partner is missing, a file cannot be read, the images of a
         pair differ in size, or there are fewer than `FEWEST` pairs. One sentence, with the file.
     """
-    folder = PairedFolder(root)
+    folder = PairedFolder(root, encoding=COLOUR)
     names = tuple(folder.inputs)
     if len(names) < FEWEST:
         raise DataError(
@@ -58,33 +57,15 @@ def read_folder(root: str | Path, size: int) -> ColourPairs:
         )
     given, wanted = [], []
     for name in names:
-        pair = [_colour(side[name]) for side in (folder.inputs, folder.targets)]
-        if pair[0].shape != pair[1].shape:
-            one, other = ("{} x {}".format(*image.shape[:2]) for image in pair)
-            raise DataError(
-                f"{folder.inputs[name]} has {one} pixels and its partner {other}; make them equal."
-            )
-        given.append(_square(pair[0], size))
-        wanted.append(_square(pair[1], size))
+        one, other = folder.read(name)
+        given.append(_square(one, size))
+        wanted.append(_square(other, size))
     return ColourPairs(names, torch.stack(given), torch.stack(wanted))
 
 
-def _colour(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8; grey is repeated."""
-    from PIL import Image
-
-    try:
-        with Image.open(path) as image:
-            if image.mode not in ("1", "L", "P", "RGB", "RGBA"):
-                raise DataError(f"{path} is stored as {image.mode}; this page reads 8-bit images.")
-            return np.asarray(image.convert("RGB"))
-    except OSError as error:
-        raise DataError(f"{path} cannot be read as an image: {error}.") from error
-
-
-def _square(pixels: np.ndarray, size: int) -> Tensor:
-    """The middle square of (H, W, 3) uint8, averaged to (3, size, size) in [0, 1]."""
-    side = min(pixels.shape[:2])
-    top, left = ((length - side) // 2 for length in pixels.shape[:2])
-    cut = torch.from_numpy(pixels[top : top + side, left : left + side].copy()).permute(2, 0, 1)
+def _square(pixels: Tensor, size: int) -> Tensor:
+    """The middle square of (3, H, W) uint8, averaged to (3, size, size) in [0, 1]."""
+    side = min(pixels.shape[1:])
+    top, left = ((length - side) // 2 for length in pixels.shape[1:])
+    cut = pixels[:, top : top + side, left : left + side]
     return F.interpolate(cut[None].float() / 255, (size, size), mode="area")[0]
