@@ -77,20 +77,20 @@ def compare(
         resolve_scale(scale.value), size, seed, seeds, pixel_nm, bits, device, encoding,
     )  # fmt: skip
     with _resumable(out):
-        _look(chosen, accept or (), resume)
+        _look(chosen, accept or (), resume, json_output)
         contents = run_comparison(chosen, Wishes(images_per_second, draws), out, resume=resume)
     typer.echo(_json(contents) if json_output else _summary(contents, out))
 
 
-def _look(chosen: "Settings", accept: Sequence[str], resume: bool) -> None:
-    """Check the folder of a new comparison; the line goes to standard error, for the other may be JSON."""
+def _look(chosen: "Settings", accept: Sequence[str], resume: bool, json_output: bool) -> None:
+    """Check the folder of a new comparison; one line, on standard error if the other one is to be JSON."""
     if resume:
         return
     line = look_at(
         chosen.source, accept, chosen.scale, direction=chosen.direction, bits=chosen.bits,
         encoding=chosen.encoding,
     )  # fmt: skip
-    typer.echo(line, err=True, nl=bool(line))
+    typer.echo(line, err=json_output, nl=bool(line))
 
 
 def _summary(contents: dict[str, Any], out: Path) -> str:
