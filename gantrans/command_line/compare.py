@@ -77,20 +77,20 @@ def compare(
         resolve_scale(scale.value), size, seed, seeds, pixel_nm, bits, device, encoding,
     )  # fmt: skip
     with _resumable(out):
-        _look(chosen, accept or (), resume, json_output)
+        line = _look(chosen, accept or (), resume)
         contents = run_comparison(chosen, Wishes(images_per_second, draws), out, resume=resume)
+    typer.echo(line, err=json_output, nl=bool(line))  # only now: a mistake prints one sentence
     typer.echo(_json(contents) if json_output else _summary(contents, out))
 
 
-def _look(chosen: "Settings", accept: Sequence[str], resume: bool, json_output: bool) -> None:
-    """Check the folder of a new comparison; one line, on standard error if the other one is to be JSON."""
+def _look(chosen: "Settings", accept: Sequence[str], resume: bool) -> str:
+    """Check the folder of a new comparison; what was found, in one line."""
     if resume:
-        return
-    line = look_at(
+        return ""
+    return look_at(
         chosen.source, accept, chosen.scale, direction=chosen.direction, bits=chosen.bits,
         encoding=chosen.encoding,
     )  # fmt: skip
-    typer.echo(line, err=json_output, nl=bool(line))
 
 
 def _summary(contents: dict[str, Any], out: Path) -> str:
