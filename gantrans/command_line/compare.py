@@ -79,8 +79,7 @@ def compare(
     with _resumable(out):
         line = _look(chosen, accept or (), resume)
         contents = run_comparison(chosen, Wishes(images_per_second, draws), out, resume=resume)
-    typer.echo(line, err=json_output, nl=bool(line))  # only now: a mistake prints one sentence
-    typer.echo(_json(contents) if json_output else _summary(contents, out))
+    _print(contents, line, out, json_output)
 
 
 def _look(chosen: "Settings", accept: Sequence[str], resume: bool) -> str:
@@ -93,10 +92,12 @@ def _look(chosen: "Settings", accept: Sequence[str], resume: bool) -> str:
     )  # fmt: skip
 
 
-def _summary(contents: dict[str, Any], out: Path) -> str:
+def _print(contents: dict[str, Any], line: str, out: Path, json_output: bool) -> None:
+    """Print the result, and what the check found: not before, for a mistake is to print one sentence."""
     from gantrans.operations.comparison.wording import summary
 
-    return summary(contents, out)
+    typer.echo(line, err=json_output, nl=bool(line))
+    typer.echo(_json(contents) if json_output else summary(contents, out))
 
 
 def _json(contents: dict[str, Any]) -> str:
