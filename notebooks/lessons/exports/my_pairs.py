@@ -1,7 +1,7 @@
-r"""From a folder of pairs to a translator with an interval: align, split, overfit one, train, stop, judge.
+"""From a folder of pairs to a translator with an interval: align, split, overfit one, train, stop, judge.
 
     python my_pairs.py --help
-    python my_pairs.py --data FOLDER --group "house(\d+)" --steps 4000 --out report
+    python my_pairs.py --data FOLDER --group "(.+)_" --steps 4000 --out report
     python my_pairs.py --data FOLDER --align 4 --size 128
 
 FOLDER holds `input` (given) and `target` (wanted), with equal names in both: .npy arrays (H, W) or (H, W, 3),
