@@ -77,26 +77,27 @@ def compare(
         resolve_scale(scale.value), size, seed, seeds, pixel_nm, bits, device, encoding,
     )  # fmt: skip
     with _resumable(out):
-        _look(chosen, accept or (), resume)
+        line = _look(chosen, accept or (), resume)
         contents = run_comparison(chosen, Wishes(images_per_second, draws), out, resume=resume)
-    typer.echo(_json(contents) if json_output else _summary(contents, out))
+    _print(contents, line, out, json_output)
 
 
-def _look(chosen: "Settings", accept: Sequence[str], resume: bool) -> None:
-    """Check the folder of a new comparison; the line goes to standard error, for the other may be JSON."""
+def _look(chosen: "Settings", accept: Sequence[str], resume: bool) -> str:
+    """Check the folder of a new comparison; what was found, in one line."""
     if resume:
-        return
-    line = look_at(
+        return ""
+    return look_at(
         chosen.source, accept, chosen.scale, direction=chosen.direction, bits=chosen.bits,
         encoding=chosen.encoding,
     )  # fmt: skip
-    typer.echo(line, err=True, nl=bool(line))
 
 
-def _summary(contents: dict[str, Any], out: Path) -> str:
+def _print(contents: dict[str, Any], line: str, out: Path, json_output: bool) -> None:
+    """Print the result, and what the check found: not before, for a mistake is to print one sentence."""
     from gantrans.operations.comparison.wording import summary
 
-    return summary(contents, out)
+    typer.echo(line, err=json_output, nl=bool(line))
+    typer.echo(_json(contents) if json_output else summary(contents, out))
 
 
 def _json(contents: dict[str, Any]) -> str:
