@@ -57,11 +57,11 @@ def test_a_folder_gives_the_pairs_back_and_what_is_wrong_with_one(houses, tmp_pa
         DataError, match=r"input/house03_1.png is 60 x 64 px, but .*target/house03_1.png is 64 x 64 px"
     ):
         pairs.read_folder(root, 64)
-    Image.new("I;16", (64, 64)).save(path)
-    with pytest.raises(DataError, match="this page reads 8-bit images"):
+    Image.new("I;16", (64, 64), 4095).save(path)
+    with pytest.raises(DataError, match="state which with --bits 12"):
         pairs.read_folder(root, 64)
     path.write_bytes(b"nothing")
-    with pytest.raises(DataError, match="cannot be read as an image"):
+    with pytest.raises(DataError, match="is not an image in a supported format"):
         pairs.read_folder(root, 64)
     few = pairs.ColourPairs(houses.names[:5], houses.given[:5], houses.wanted[:5])
     with pytest.raises(DataError, match="has 5 pairs; at least 12 are needed"):
