@@ -257,6 +257,17 @@ def reshaped(kind: str) -> Callable[[Path], Path]:
     return make
 
 
+def strongest_channel(root: Path, count: int = N) -> Path:
+    """Smooth colours; the class of a pixel is its strongest channel, which no grey value shows."""
+    draw, inputs, targets = np.random.default_rng(0), [], []
+    for _ in range(count):
+        colours = draw.integers(0, 256, (SIZE // 8, SIZE // 8, 3)).astype(np.uint8)
+        image = np.asarray(Image.fromarray(colours).resize((SIZE, SIZE), Image.Resampling.BICUBIC))
+        inputs.append(image)
+        targets.append(image.argmax(-1).astype(np.uint8))
+    return folder(root, inputs, targets)
+
+
 @dataclass(frozen=True)
 class Case:
     """A folder: how it is made, what is stated of it, and the finding expected (none for an honest one)."""
@@ -305,4 +316,8 @@ HONEST = {
     ),
     "A|B in one file": Case(side_by_side, {"encoding": Encoding(layout="side-by-side")}),
     "two copies in training": Case(copies_in_training),
+    "classes by colour alone": Case(
+        strongest_channel,
+        {"direction": "image2classes", "encoding": Encoding(classes=("0", "1", "2"), colour=("input",))},
+    ),
 }

@@ -15,12 +15,17 @@ SHIFT = 3
 """Pixels from which a pair counts as shifted; tilted detectors and charging move edges by 2."""
 ALONE, FEW_ALONE = 0.3, 0.05
 """Shares of pairs that are shifted each in its own way: a warning, a note."""
+SHOWN = 0.2
+"""Share of pairs that must show a displacement at all; few of many agree somewhere by chance."""
 STRONG = 0.5
 POLAR, WEAK, FEW_WEAK = 0.05, 0.6, 0.3
 """Pairs count as inverted if they are this share of those with a strong relation, and this many for each pair
 with a weak one: in noisy SEM images narrow spaces are as bright as lines, so that the sign of the relation
 varies through zero (2 to 4 % against 13 to 78 % weak); inverted files leave a gap (10 against 0 to 13 %)."""
 OPPOSITE = -0.8
+TELLING = 0.8
+"""Rank from which agreement tells a pair from others: .98 for SEM images and layouts, .7 where colours of
+equal luma decide the class."""
 TURN_GAIN = 0.12
 
 
@@ -101,7 +106,7 @@ def shifted(look: Look) -> Iterator[Finding]:
         )  # fmt: skip
         return
     own = found.certain & (np.hypot(*found.own.T) >= SHIFT)
-    if own.sum() > max(1, FEW_ALONE * sure):
+    if own.sum() > max(1, FEW_ALONE * sure) and sure >= SHOWN * len(found.certain):
         median = float(np.median(np.hypot(*found.own[own].T)))
         yield finding(
             "shifted", WARNING if own.sum() > ALONE * sure else NOTE,
@@ -153,9 +158,10 @@ def shuffled(look: Look) -> Iterator[Finding]:
             files=look.input.paths(look.usable),
         )  # fmt: skip
         return
-    if len(wrong):
+    weak = found.rank < TELLING and part <= 0.3
+    if len(wrong) > 1 and not weak:  # one alone has no place that it was taken from
         first, second = (pairs[int(look.usable[i])].name for i in (wrong[0], found.partner[wrong[0]]))
-        severity = REFUSED if part > 0.3 else WARNING if len(wrong) >= 2 and part > 0.01 else NOTE
+        severity = REFUSED if part > 0.3 else WARNING if part > 0.01 else NOTE
         yield finding(
             "shuffled", severity,
             f"{plural(len(wrong), 'input')} agree with the target of another pair and not with their own: "
