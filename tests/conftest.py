@@ -38,6 +38,7 @@ collect_ignore = ["fixtures"]  # its notebooks are driven by tests; most of them
 
 sys.path.insert(0, str(OFFLINE))
 import offline  # noqa: E402
+from exported_files import file, here, run, script  # noqa: E402, F401
 
 offline.install()
 

@@ -129,8 +129,8 @@ def test_the_bits_of_a_run_are_applied_by_every_command(
     train = ("train", "--direction", "sem2layout", "--scale", "smoke", "--source", pairs, "--out", run)
     code, err = code_and_error(capsys, *train)
     assert (code, run.exists()) == (2, False)
-    assert "16-bit values of at most 40" in err
-    assert "--bits 12 or --bits 16" in err
+    assert "bits: 3 files of the input side" in err
+    assert "gantrans data check" in err
     assert code_and_error(capsys, *train, "--bits", 13)[0] == 2
     assert code_and_error(capsys, *train, "--bits", 12)[0] == 0
     assert load_recipe(run).data.bits == 12

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from toy_service import Inverter
 
 from gantrans.data import make_pairs
+from gantrans.data.encoding import Encoding
 from gantrans.errors import CheckpointError
 from gantrans.operations.feedback.store import Store
 from gantrans.operations.promotion.registry import Aliases
@@ -55,8 +56,10 @@ def test_a_review_asks_for_as_many_pairs_as_stated_or_50(count, asked, kept, mon
         seen.append(count)
         return pairs
 
-    recipe = SimpleNamespace(data=SimpleNamespace(pixel_nm=4.0), direction="sem2layout")
-    predictor = SimpleNamespace(recipe=recipe, translate=lambda image: image)
+    recipe = SimpleNamespace(
+        data=SimpleNamespace(pixel_nm=4.0, encoding=Encoding()), direction="sem2layout", channels=(1, 1)
+    )
+    predictor = SimpleNamespace(recipe=recipe, translate=lambda image: image, labelled=False)
     monkeypatch.setattr(review, "Predictor", SimpleNamespace(load=lambda *a, **k: predictor))
     monkeypatch.setattr(review, "held_out", lambda *a, **k: SimpleNamespace(pairs=make))
     monkeypatch.setattr(review, "check_pixel_size", lambda *a: None)

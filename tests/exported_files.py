@@ -6,12 +6,12 @@ import sys
 
 import pytest
 
-from gantrans.teaching.learner import export
-
 
 @pytest.fixture(scope="module")
 def script(request, tmp_path_factory):
     """Where the file was written, made of the course's references."""
+    from gantrans.teaching.learner import export  # not before the root's conftest has set the environment
+
     folder = tmp_path_factory.mktemp("mine")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("GANTRANS_PROGRESS", str(folder / "learner" / "progress.json"))
