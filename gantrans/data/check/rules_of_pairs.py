@@ -24,8 +24,8 @@ with a weak one: in noisy SEM images narrow spaces are as bright as lines, so th
 varies through zero (2 to 4 % against 13 to 78 % weak); inverted files leave a gap (10 against 0 to 13 %)."""
 OPPOSITE = -0.8
 TELLING = 0.8
-"""Rank from which agreement tells a pair from others: .98 for SEM images and layouts, .7 where colours of
-equal luma decide the class."""
+"""Rank from which agreement separates a pair from others: .98 for SEM images and layouts, .7 where colours
+of equal luma decide the class."""
 TURN_GAIN = 0.12
 
 
