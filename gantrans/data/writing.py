@@ -21,6 +21,7 @@ PALETTE = (
     "#000000", "#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7", "#ffffff",
 )  # fmt: skip
 """Colours by which classes are shown, after Okabe and Ito (2008); further ones are evenly spread greys."""
+Colour = tuple[int, int, int]
 
 
 def write_image(path: str | Path, image: Tensor, *, depth: int = 8) -> None:
@@ -32,16 +33,16 @@ def write_image(path: str | Path, image: Tensor, *, depth: int = 8) -> None:
         DataError: the file cannot be written.
     """
     path = Path(path)
-    _replace(path, _tiff(_whole(image, depth)) if _is_tiff(path) else png_bytes(image, depth))
+    _replace(path, _tiff(whole_numbers(image, depth)) if _is_tiff(path) else png_bytes(image, depth))
 
 
 def png_bytes(image: Tensor, depth: int = 8) -> bytes:
     """(1 or 3, H, W) in [0, 1] as a grey or RGB PNG of 8 or 16 bits."""
-    return _png(_whole(image, depth))
+    return encoded(whole_numbers(image, depth))
 
 
-def _whole(image: Tensor, depth: int) -> np.ndarray:
-    """(C, H, W) in [0, 1] -> (H, W, C) of whole numbers from 0 to 2^depth - 1."""
+def whole_numbers(image: Tensor, depth: int) -> np.ndarray:
+    """(C, H, W) in [0, 1] -> (H, W, C) uint8 or uint16, rounded to the nearest of 0 to 2^depth - 1."""
     top = 2**depth - 1
     whole = (image * float(top)).round().clamp(0, top).permute(1, 2, 0)
     return whole.numpy().astype(np.uint16 if depth == 16 else np.uint8)
@@ -62,40 +63,46 @@ def write_classes(path: str | Path, numbers: Tensor, stored: Sequence[str]) -> N
         DataError: the file cannot be written.
     """
     path = Path(path)
-    _replace(path, _tiff(_as_stored(numbers, stored)) if _is_tiff(path) else classes_png(numbers, stored))
+    _replace(path, _tiff(as_stored(numbers, stored)) if _is_tiff(path) else classes_png(numbers, stored))
 
 
 def classes_png(numbers: Tensor, stored: Sequence[str]) -> bytes:
     """The PNG that `write_classes` writes."""
-    values = _as_stored(numbers, stored)
-    if values.shape[-1] == 3 or values.dtype == np.uint16:
-        return _png(values)
-    return _palette_png(values[..., 0], [int(value) for value in stored])
+    values = as_stored(numbers, stored)
+    return encoded(
+        values, class_palette(stored) if values.shape[-1] == 1 and values.dtype == np.uint8 else b""
+    )
 
 
-def _as_stored(numbers: Tensor, stored: Sequence[str]) -> np.ndarray:
+def as_stored(numbers: Tensor, stored: Sequence[str]) -> np.ndarray:
     """(1, H, W) numbers of classes -> their stored values, (H, W, 1 or 3) uint8, or uint16 above 255."""
     index = numbers[0].long().numpy()
     if stored[0].startswith("#"):
-        return np.array([list(bytes.fromhex(colour[1:])) for colour in stored], np.uint8)[index]
+        return np.array(class_colours(stored), np.uint8)[index]
     known = np.array([int(value) for value in stored], np.uint16)
     return (known if known.max() > 255 else known.astype(np.uint8))[index][..., None]
 
 
-def _palette_png(values: np.ndarray, known: Sequence[int]) -> bytes:
-    """Indices (H, W) uint8 as a palette PNG that shows class k in colour k of `PALETTE`."""
-    from PIL import Image
+def class_colours(stored: Sequence[str]) -> list[Colour]:
+    """The colour that shows each class: its own, or for whole numbers that of `PALETTE` or a grey."""
+    if stored[0].startswith("#"):
+        return [_colour(value) for value in stored]
+    further = max(1, len(stored) - len(PALETTE))
+    greys = [255 * (k + 1) // (further + 1) for k in range(further)]
+    return ([_colour(value) for value in PALETTE] + [(grey,) * 3 for grey in greys])[: len(stored)]
 
-    further = max(1, len(known) - len(PALETTE))
-    colours = [bytes([k]) * 3 for k in range(256)]
-    for k, value in enumerate(known):
-        step = 255 * (k - len(PALETTE) + 1) // (further + 1)
-        colours[value] = bytes.fromhex(PALETTE[k][1:]) if k < len(PALETTE) else bytes([step]) * 3
-    image = Image.fromarray(values)
-    image.putpalette(b"".join(colours))  # the image becomes one of mode P
-    buffer = io.BytesIO()
-    image.save(buffer, format="PNG", bits=8, compress_level=1)
-    return buffer.getvalue()
+
+def class_palette(stored: Sequence[str]) -> bytes:
+    """The 768 bytes of a palette that shows each stored value, up to 255, in its colour, others in grey."""
+    colours: list[Colour] = [(k, k, k) for k in range(256)]
+    for value, colour in zip(stored, class_colours(stored), strict=True):
+        colours[int(value)] = colour
+    return b"".join(map(bytes, colours))
+
+
+def _colour(value: str) -> Colour:
+    red, green, blue = bytes.fromhex(value[1:])
+    return red, green, blue
 
 
 def _is_tiff(path: Path) -> bool:
@@ -109,14 +116,19 @@ def _replace(path: Path, data: bytes) -> None:
         raise DataError(f"{path} cannot be written: {error.strerror or error}.") from error
 
 
-def _png(values: np.ndarray) -> bytes:
-    """(H, W, 1 or 3) uint8 or uint16 as grey or RGB."""
+def encoded(values: np.ndarray, palette: bytes = b"") -> bytes:
+    """(H, W) or (H, W, 1 or 3) uint8 or uint16 as a PNG; with a palette the values are its indices."""
+    if values.ndim == 2:
+        values = values[..., None]
     if values.dtype == np.uint8:
         from PIL import Image
 
         buffer = io.BytesIO()
         plain = values[..., 0] if values.shape[-1] == 1 else values
-        Image.fromarray(np.ascontiguousarray(plain)).save(buffer, format="PNG", compress_level=1)
+        image = Image.fromarray(np.ascontiguousarray(plain))
+        if palette:
+            image.putpalette(palette)  # the image becomes one of mode P
+        image.save(buffer, format="PNG", compress_level=1, **({"bits": 8} if palette else {}))
         return buffer.getvalue()
     height, width, channels = values.shape
     rows = values.astype(">u2").reshape(height, -1).view(np.uint8)

@@ -1,20 +1,17 @@
 """Pictures as a store keeps them: grey or colour of 8 or 16 bits, or a mask of classes."""
 
 import hashlib
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, lru_cache
+from functools import cached_property
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from gantrans.data.writing import classes_png, png_bytes
+from gantrans.data.writing import as_stored, class_colours, class_palette, encoded, whole_numbers
 from gantrans.errors import DataError
-
-Colour = tuple[int, int, int]
 
 
 @dataclass(frozen=True)
@@ -31,25 +28,18 @@ class Picture:
     @classmethod
     def of(cls, image: Tensor, depth: int = 8) -> "Picture":
         """(1 or 3, H, W) in [0, 1], rounded to the nearest of `depth` bits, 8 or 16."""
-        top = 2**depth - 1
-        whole = (image.detach().cpu() * float(top)).round().clamp(0, top).numpy()  # as `write_image` rounds
-        values = whole.astype(np.uint8 if depth == 8 else np.uint16)
-        return cls(np.ascontiguousarray(values[0] if len(values) == 1 else values.transpose(1, 2, 0)))
+        values = whole_numbers(image.detach().cpu(), depth)
+        return cls(np.ascontiguousarray(values[..., 0] if values.shape[-1] == 1 else values))
 
     @classmethod
     def of_classes(cls, numbers: Tensor, classes: Sequence[str]) -> "Picture":
         """Numbers of classes, (1, H, W), as their stored values: colours as RGB, whole numbers with a palette
         or, above 255, as 16-bit grey.
         """
-        index, colours = numbers[0].cpu().numpy(), np.array(class_colours(classes), np.uint8)
-        if classes[0].startswith("#"):
-            return cls(colours[index])
-        values = np.array([int(value) for value in classes])
-        if values.max() > 255:
-            return cls(values.astype(np.uint16)[index])
-        palette = np.zeros((256, 3), np.uint8)
-        palette[values] = colours
-        return cls(values.astype(np.uint8)[index], palette.tobytes())
+        values = as_stored(numbers.cpu(), classes)
+        if values.shape[-1] == 3:
+            return cls(values)
+        return cls(values[..., 0], class_palette(classes) if values.dtype == np.uint8 else b"")
 
     @property
     def size(self) -> tuple[int, int]:
@@ -104,31 +94,7 @@ class Picture:
 
     def png(self) -> bytes:
         """The picture as a PNG of its own depth and channels."""
-        if not self.palette:
-            return png_bytes(self.unit(), self.depth)
-        from PIL import Image
-
-        image, buffer = Image.fromarray(self.values), io.BytesIO()
-        image.putpalette(self.palette)
-        image.save(buffer, format="PNG", bits=8, compress_level=1)
-        return buffer.getvalue()
-
-
-def class_colours(classes: Sequence[str]) -> list[Colour]:
-    """The colour in which each class is shown: its own, or the one that its PNG has for its number."""
-    if classes[0].startswith("#"):
-        return [(int(v[1:3], 16), int(v[3:5], 16), int(v[5:7], 16)) for v in classes]
-    return _palette(len(classes))
-
-
-@lru_cache(maxsize=64)
-def _palette(count: int) -> list[Colour]:
-    from PIL import Image
-
-    png = classes_png(torch.zeros(1, 1, 1, dtype=torch.uint8), [str(k) for k in range(count)])
-    with Image.open(io.BytesIO(png)) as opened:
-        flat = opened.getpalette() or []
-    return [(flat[3 * k], flat[3 * k + 1], flat[3 * k + 2]) for k in range(count)]
+        return encoded(self.values, self.palette)
 
 
 def legend(classes: Sequence[str]) -> list[dict[str, str]]:
