@@ -19,6 +19,8 @@ from gantrans.errors import ConfigError
 SCHEDULES = ("linear", "quadratic", "cosine", "sigmoid", "sigmoid_alpha_bar")
 BETA_RANGES = {"linear": (1e-4, 0.02), "quadratic": (1e-4, 0.02), "sigmoid": (1e-4, 0.02)}
 """First and last beta of schedules that are defined by their betas; they belong to `REFERENCE_STEPS`."""
+SHIFTED = {"shifted_linear": ("linear", 0.3)}
+"""Schedules of another one whose image counts less: that one, and the factor of the image's amplitude."""
 REFERENCE_STEPS = 1000
 LARGEST_BETA = 0.999
 """Cap on the betas that follow from an alpha-bar curve (Nichol and Dhariwal 2021, sec. 3.2)."""
@@ -95,14 +97,16 @@ class Schedule:
 def make_schedule(
     name: str, steps: int = REFERENCE_STEPS, *, rescale: bool = True, zero_terminal_snr: bool = False
 ) -> Schedule:
-    """One of `SCHEDULES` with T = `steps`.
+    """One of `SCHEDULES` or `SHIFTED` with T = `steps`.
 
     - linear: betas from 1e-4 to 0.02 (Ho et al. 2020);
     - quadratic: their square roots are evenly spaced (the `scaled_linear` of diffusers);
     - sigmoid: betas follow a sigmoid of an argument from -6 to 6 (GeoDiff);
     - cosine: alpha_bar(u) = cos^2(pi/2 (u + .008) / 1.008), betas at most .999 (Nichol and Dhariwal 2021);
     - sigmoid_alpha_bar: alpha_bar(u) falls as a sigmoid of an argument from -3 to 3 (Jabri et al. 2022),
-      betas at most .999.
+      betas at most .999;
+    - shifted_linear: the SNR of linear times 0.3^2 at every step (Hoogeboom et al. 2023, sec. 2.1), which is
+      linear for an image of 0.3 times the amplitude (Chen et al. 2023, sec. 3).
 
     Canonical form: `lessons.lesson01.exercises.linear_betas.linear_betas` and `cosine_betas` beside it;
     this adds the other schedules, the rescaling of all beta ranges to T and zero terminal SNR.
@@ -117,11 +121,15 @@ def make_schedule(
     Raises:
         ConfigError: an unknown name; no positive number of steps; so few that a rescaled beta reaches 1.
     """
-    if name not in SCHEDULES:
-        raise ConfigError(f"There is no schedule {name!r}; the schedules are {', '.join(SCHEDULES)}.")
+    if name not in (*SCHEDULES, *SHIFTED):
+        listed = ", ".join((*SCHEDULES, *SHIFTED))
+        raise ConfigError(f"There is no schedule {name!r}; the schedules are {listed}.")
     if isinstance(steps, bool) or not isinstance(steps, int) or steps < 2:
         raise ConfigError(f"A schedule needs at least 2 steps, and steps is {steps!r}.")
-    if name in BETA_RANGES:
+    if name in SHIFTED:
+        base, amplitude = SHIFTED[name]
+        betas = _shifted(make_schedule(base, steps, rescale=rescale).alpha_bars, amplitude)
+    elif name in BETA_RANGES:
         betas = _betas(name, steps, REFERENCE_STEPS / steps if rescale else 1.0)
     else:
         betas = _betas_of_curve(name, steps)
@@ -155,6 +163,13 @@ def _betas_of_curve(name: str, steps: int) -> Tensor:
         start, end = (torch.sigmoid(torch.tensor(x, dtype=torch.float64)) for x in (-3.0, 3.0))
         alpha_bar = (end - torch.sigmoid(-3.0 + 6.0 * u)) / (end - start)
     return (1.0 - alpha_bar[1:] / alpha_bar[:-1]).clamp(max=LARGEST_BETA)
+
+
+def _shifted(alpha_bars: Tensor, amplitude: float) -> Tensor:
+    """The betas whose SNR is amplitude^2 times that of `alpha_bars`."""
+    signal = amplitude**2 * alpha_bars
+    shifted = signal / (signal + 1.0 - alpha_bars)
+    return 1.0 - shifted / torch.cat([shifted.new_ones(1), shifted[:-1]])
 
 
 def _end_in_noise(betas: Tensor) -> Tensor:

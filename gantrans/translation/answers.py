@@ -1,4 +1,4 @@
-"""Several answers for one input: their seeds, and the interval that they span."""
+"""Several answers for one input: their seeds, the interval that they span, and how far it must be widened."""
 
 import math
 
@@ -44,6 +44,33 @@ def ensemble_interval(answers: Tensor, level: float = 0.9) -> tuple[Tensor, Tens
     rank = (1.0 - level) / 2.0 * (count + 1) - 1.0  # from 0
     low = min(max(rank, 0.0), count - 1.0)
     return _at(ordered, low), _at(ordered, count - 1.0 - low)
+
+
+def widening(low: Tensor, high: Tensor, truth: Tensor, level: float = 0.9) -> float:
+    """How far both ends of intervals must move outwards, so that they hold the truth as often as they say.
+
+    With it, the interval of another input holds its truth with a probability of at least `level` and at most
+    `level` + 1 / (N + 1), whatever made the intervals, if that input is drawn like these N (Romano, Patterson
+    and Candes 2019, "Conformalized quantile regression", theorem 1). Negative where they are too wide.
+
+    Args:
+        low, high, truth: (N,), of inputs whose truth is known and which the model has not learnt from.
+
+    Raises:
+        ConfigError: a level that is not in (0, 1).
+        DataError: too few inputs for the level, as fewer than 9 for 0.9.
+    """
+    if not 0.0 < level < 1.0:
+        raise ConfigError(f"level is {level!r}; it must lie between 0 and 1.")
+    rank = math.ceil((len(truth) + 1) * level - 1e-9)
+    if rank > len(truth):
+        needed = math.ceil(level / (1.0 - level) - 1e-9)
+        raise DataError(
+            f"A widening to {level:.0%} needs at least {needed} known inputs, and there are {len(truth)}; "
+            "give more."
+        )
+    outside = torch.maximum(low - truth, truth - high)
+    return float(outside.sort().values[rank - 1])
 
 
 def _at(ordered: Tensor, rank: float) -> Tensor:

@@ -49,18 +49,22 @@ def diffusion(kind: str, scale: str) -> tuple[ConditionalDiffusionConfig, FitCon
     """A conditional diffusion model for a binary or grey target.
 
     A binary target is predicted as x0 with the cross-entropy, and a translation is the mean of four draws.
-    Its schedule is the linear one: smooth shapes show through noise that hides a pixel, so that most of the
-    cosine schedule asks only for what x_t shows already. A grey target is predicted as v, with the cosine
-    schedule, and a translation is one draw, as grainy as a real image.
+    Its schedule is noisier than the linear one: smooth shapes show through noise that hides a pixel, so that
+    most of the usual schedules asks only for what x_t shows already. At `reduced` its network has all pixels
+    in its first level, because an edge is asked for to a fraction of a pixel. A grey target is predicted as
+    v, with the cosine schedule, and a translation is one draw, as grainy as a real image.
     """
-    base, multipliers, lr = {
-        "smoke": (8, (1, 2), 2e-3),
-        "reduced": (16, (1, 2, 2, 2), 4e-3),
-        "full": (64, (1, 2, 2, 4, 4), 5e-4),
+    binary = kind == "binary"
+    base, multipliers, unshuffle, lr = {
+        "smoke": (8, (1, 2), 2, 2e-3),
+        "reduced": (8, (1, 2, 2, 2), 1, 6e-3) if binary else (16, (1, 2, 2, 2), 2, 4e-3),
+        "full": (64, (1, 2, 2, 4, 4), 2, 5e-4),
     }[scale]
-    network = DenoiserConfig(condition_channels=1, base_filters=base, multipliers=multipliers, unshuffle=2)
-    if kind == "binary":
-        training = DiffusionConfig(network, "linear", prediction="x0", loss="cross_entropy", lr=lr)
+    network = DenoiserConfig(
+        condition_channels=1, base_filters=base, multipliers=multipliers, unshuffle=unshuffle
+    )
+    if binary:
+        training = DiffusionConfig(network, "shifted_linear", prediction="x0", loss="cross_entropy", lr=lr)
         task = ConditionalDiffusionConfig(training, SamplerConfig("ddim", 5), answers=4)
     else:
         training = DiffusionConfig(network, "cosine", prediction="v", lr=lr)

@@ -72,6 +72,17 @@ def test_every_schedule_falls_from_image_to_noise(name, steps):
     torch.testing.assert_close(schedule.log_snr.exp(), schedule.snr)
 
 
+@pytest.mark.parametrize("steps", [30, 1000])
+def test_the_shifted_schedule_is_the_linear_one_of_a_fainter_image(steps):
+    shifted, linear = make_schedule("shifted_linear", steps), make_schedule("linear", steps)
+    torch.testing.assert_close(shifted.snr, 0.09 * linear.snr)
+    torch.testing.assert_close(
+        shifted.log_snr - linear.log_snr, torch.full((steps,), 2 * math.log(0.3)).double()
+    )
+    assert (shifted.betas > 0).all()
+    assert (shifted.alpha_bars.diff() < 0).all()
+
+
 def test_sigmoid_alpha_bar_is_symmetric_and_another_schedule_than_sigmoid():
     curve = make_schedule("sigmoid_alpha_bar", 1000).alpha_bars
     assert curve[499].item() == pytest.approx(0.5, abs=1e-9)

@@ -194,7 +194,17 @@ def test_every_setting_has_its_four_methods_and_its_steps():
 @pytest.fixture(scope="module")
 def made():
     """A table with all arms and quantities, in which every number is known."""
-    quantities = ("IoU", "IoU, 1", "IoU, 4", "IoU, 20", "coverage", "spectrum", "spread error", "ms, 1")
+    quantities = (
+        "IoU",
+        "IoU, 1",
+        "IoU, 4",
+        "IoU, 20",
+        "coverage",
+        "coverage, widened",
+        "spectrum",
+        "spread error",
+        "ms, 1",
+    )
     place = {method: number for number, method in enumerate(METHODS)}
     rows = {
         seed: {
@@ -224,7 +234,7 @@ def test_the_table_gives_every_rule_its_data(made):
                 assert len(parts[part.name]) == 3
     level = choice.SWEEP.claims["G72"](made)["data"]
     assert level == pytest.approx([0.02] * 3)  # diffusion's place minus L1's
-    assert choice.SWEEP.claims["G73"](made)["data"][0] == pytest.approx(0.54 - 0.9)
+    assert choice.SWEEP.claims["G73"](made)["data"]["as drawn"][0] == pytest.approx(0.54 - 0.9)
     lost = choice.SWEEP.claims["G70"](made)["data"]
     assert lost["GAN"] == pytest.approx([1950e-5] * 3)
     far = choice.SWEEP.claims["G75"](made)["data"]["SEM -> layout"]["GAN"]
@@ -251,8 +261,10 @@ def test_judges_know_a_perfect_answer():
     assert numbers["IoU"] == 1
     assert numbers["EPE"] == pytest.approx(0, abs=1e-6)
     assert "coverage" not in numbers
-    same = choice.judge_layouts(Perfect(), "GAN", layout, layout, 19)
-    assert (same["coverage"], same["apart"]) == (1.0, 0.0)
+    twenty = pairs.pairs(20, 32, 0, 50.0).layout / 2 + 0.5
+    many = choice.judge_layouts(Perfect(), "GAN", twenty, twenty, 19)
+    assert (many["coverage"], many["apart"]) == (1.0, 0.0)
+    assert (many["width"], many["width, widened"], many["coverage, widened"]) == (0.0, 0.0, 1.0)
     sem = pairs.pairs(4, 32, 0, 50.0)
     real, another = unit_from_network(sem.sem), unit_from_network(sem.another)
     images = choice.judge_images(Perfect(), "L1", real, real, another)

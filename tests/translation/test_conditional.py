@@ -1,5 +1,6 @@
 """Conditional diffusion as a translation: its loss, an exact posterior, exact resume, how it is used."""
 
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,7 +33,7 @@ from gantrans.translation import (
     train_recipe,
     validation_of,
 )
-from gantrans.translation.answers import answer_seeds
+from gantrans.translation.answers import answer_seeds, widening
 from gantrans.translation.sizes import check_sizes
 from gantrans.translation.tiling import Tiling
 
@@ -169,6 +170,26 @@ def test_an_interval_covers_a_further_draw_with_its_probability() -> None:
         ensemble_interval(torch.zeros(18, 2))
     with pytest.raises(ConfigError, match="between 0 and 1"):
         ensemble_interval(torch.zeros(18, 2), 1.0)
+
+
+def test_widened_intervals_hold_a_new_truth_with_their_probability() -> None:
+    """Whatever is wrong with the intervals: here shifted and too narrow, by an amount that differs."""
+    draw = torch.Generator().manual_seed(0)
+    for count, level in ((9, 0.9), (99, 0.9), (40, 0.5)):
+        truth = torch.randn(4000, count + 1, generator=draw).exp()
+        low, high = truth.new_full((count + 1,), 0.5), truth.new_full((count + 1,), 0.9)
+        more = torch.tensor([widening(low[1:], high[1:], known[1:], level) for known in truth])
+        inside = (low[0] - more <= truth[:, 0]) & (truth[:, 0] <= high[0] + more)
+        assert float(inside.float().mean()) == pytest.approx(
+            math.ceil((count + 1) * level) / (count + 1), abs=0.02
+        )
+    three = torch.tensor([1.0, 2.0, 3.0])
+    assert widening(three - 1, three + 1, three, 0.5) == -1  # too wide
+    assert widening(three, three + 1, three + torch.tensor([1.0, 2.0, -3.0]), 0.5) == 1
+    with pytest.raises(DataError, match="90% needs at least 9 known inputs, and there are 8"):
+        widening(torch.zeros(8), torch.zeros(8), torch.zeros(8))
+    with pytest.raises(ConfigError, match="between 0 and 1"):
+        widening(three, three, three, 0.0)
 
 
 def test_a_large_image_is_one_draw_and_its_seams_do_not_show() -> None:
