@@ -38,6 +38,7 @@ from lessons.lesson14.experiments.contenders import (
     arm_name,
     configured,
     held_out,
+    pairs_of,
     pool,
     setting_name,
     train,
@@ -74,15 +75,22 @@ def timings(generator: Any, method: str, given: Tensor) -> dict[str, float]:
     return dict.fromkeys((f"ms, {steps}" for steps in EVALUATIONS), latency(generator, few))
 
 
-def judge_layouts(generator: Any, method: str, given: Tensor, wanted: Tensor, count: int) -> dict[str, float]:
+def judge_layouts(
+    generator: Any, method: str, given: Tensor, wanted: Tensor, count: int, judged: int | None = None
+) -> dict[str, float]:
     """SEM -> layout.
+
+    Args:
+        judged: number of pairs, the first ones, on which all but the intervals are judged; None: all.
 
     Returns:
         IoU, EPE (nm): of the mean of the answers. IoU, one; IoU, 1 and so on: of one answer, of one with so
         many evaluations. coverage and the widths: of the intervals of the drawn area, see `intervals`.
         apart: mean standard deviation of a pixel.
     """
-    many = answers(generator, method, given, count)
+    every = answers(generator, method, given, count)
+    areas, drawn = ((x > 0.5).double().mean((-1, -2, -3)) for x in (every, wanted))
+    many, given, wanted = every[:, :judged], given[:judged], wanted[:judged]
     mean, one = many.mean(0), many[0]
     numbers = {
         "IoU": float(iou(mean, wanted).mean()),
@@ -93,8 +101,7 @@ def judge_layouts(generator: Any, method: str, given: Tensor, wanted: Tensor, co
         few = draw(generator, given, steps=steps) if method == "diffusion" else one
         numbers[f"IoU, {steps}"] = float(iou(few, wanted).mean())
     if method in VARIED:
-        areas = (many > 0.5).double().mean((2, 3, 4))
-        numbers |= intervals(areas, (wanted > 0.5).double().mean((1, 2, 3)))
+        numbers |= intervals(areas, drawn)
         numbers["apart"] = float(many.std(0).mean())
     return numbers
 
@@ -169,9 +176,12 @@ def run_arm(contender: Contender, seed: int, scale: str) -> dict[str, float]:
     run = train(contender, seed, scale)
     seconds = time.process_time() - began
     data = held_out(scale, seed)
-    sem, layout = unit_from_uint8(data.sem), unit_from_uint8(data.layout)
+    sem, layout = (unit_from_uint8(x)[: pairs_of(contender, scale)] for x in (data.sem, data.layout))
+    setting = SETTINGS[scale]
     if contender.direction == "sem2layout":
-        numbers = judge_layouts(run.generator, contender.method, sem, layout, SETTINGS[scale].answers)
+        numbers = judge_layouts(
+            run.generator, contender.method, sem, layout, setting.answers, setting.test_pairs
+        )
         failed = numbers["IoU, one"] < 0.1
     else:
         another = real_again(scale, seed)

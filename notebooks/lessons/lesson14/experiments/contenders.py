@@ -22,6 +22,8 @@ DIRECTIONS = ("sem2layout", "layout2sem")
 PAIRS = (50, 200, 2000)
 STEPS, SECONDS = "equal steps", "equal seconds"
 BUDGETS = (STEPS, SECONDS)
+CHECKED = ("sem2layout", 2000, SECONDS)
+"""The setting in which the intervals are judged."""
 DIFFICULTY = "default"
 """Of the images. On hard ones the transformer of a pilot drew nothing at all after 250 steps."""
 
@@ -36,7 +38,8 @@ class ChoiceSetting:
     step_ms: core-milliseconds of a step by direction and method, measured once on the machine of the table
         with one thread; seconds over these give the steps. The seconds that were really taken stand in the
         table.
-    test_pairs: held-out pairs; half of them widen the intervals of the other half.
+    test_pairs: held-out pairs. In the setting of the claim on intervals there are twice as many for these,
+        because half of the pairs widens the intervals of the other half.
     answers: draws per input where they can differ.
     """
 
@@ -57,7 +60,7 @@ _MS = {
 _TINY = {direction: dict.fromkeys(METHODS, 10.0) for direction in DIRECTIONS}
 SETTINGS: Mapping[str, ChoiceSetting] = {
     "smoke": ChoiceSetting(32, 20, 2, 2, 0.02, 19, 2, _TINY),
-    "reduced": ChoiceSetting(32, 192, 8, 400, 12.0, 19, 12, _MS),
+    "reduced": ChoiceSetting(32, 96, 8, 400, 10.0, 19, 12, _MS),
     "full": ChoiceSetting(64, 128, 8, 4000, 240.0, 19, 12, _MS),
 }
 
@@ -96,6 +99,12 @@ def steps_of(contender: Contender, scale: str) -> int:
     return max(1, round(1000 * setting.seconds / each))
 
 
+def pairs_of(contender: Contender, scale: str) -> int:
+    """How many held-out pairs it is judged on; see `ChoiceSetting`."""
+    checked = (contender.direction, contender.pairs, contender.budget) == CHECKED
+    return SETTINGS[scale].test_pairs * (2 if checked else 1)
+
+
 def configured(contender: Contender, scale: str) -> tuple[Config, FitConfig]:
     """Task and training of a contender."""
     name = contender.method if contender.method in ("diffusion", "transformer") else "default"
@@ -126,10 +135,10 @@ def pool(scale: str, seed: int) -> PairedDataset:
 
 @lru_cache(maxsize=2)
 def held_out(scale: str, seed: int) -> PairedDataset:
-    """The test pairs of a seed."""
+    """All test pairs of a seed; a contender is judged on the first ones, see `pairs_of`."""
     setting = SETTINGS[scale]
     return make_pairs(
-        "procedural", split="test", count=setting.test_pairs, size=setting.size, seed=seed,
+        "procedural", split="test", count=2 * setting.test_pairs, size=setting.size, seed=seed,
         difficulty=DIFFICULTY, progress=False,
     )  # fmt: skip
 
