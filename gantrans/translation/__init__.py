@@ -1,6 +1,6 @@
 """Image-to-image translation; the directions are registered in `gantrans.directions`."""
 
-from gantrans.translation.answers import ensemble_interval, fewest_answers
+from gantrans.translation.answers import ensemble_interval, fewest_answers, widening
 from gantrans.translation.baselines import BASELINES, DENOISE_OTSU, choose_baseline, denoise, segment
 from gantrans.translation.bidirectional import BOTH, GENERATORS, BidirectionalConfig, BidirectionalTask
 from gantrans.translation.buffer import ImageBuffer
@@ -79,4 +79,5 @@ __all__ = [
     "train_recipe",
     "translate",
     "validation_of",
+    "widening",
 ]

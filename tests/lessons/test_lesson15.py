@@ -220,7 +220,7 @@ def sweep_table(scores):
             for arms in few_steps.ARMS.values()
             for arm in arms
         }
-        for seed in range(12)
+        for seed in range(6)
     }
     return Table({"scale": "reduced", "date": "2026-01-01", "code": "0", "command": "again"}, rows)
 
@@ -230,8 +230,8 @@ def test_equal_seconds_by_the_cost_of_a_step():
         total = setting.teacher + few_steps.STUDENT_COST * setting.student
         assert total == pytest.approx(setting.steps, rel=0.15)
     rows = results.budget_table(few_steps.SETTINGS["reduced"]).rows
-    assert rows[0][1] == "380"
-    assert abs(int(rows[2][2]) - 380) <= 2
+    assert rows[0][1] == "1100"
+    assert abs(int(rows[2][2]) - 1100) <= 2
 
 
 def test_the_claims_follow_the_table():
@@ -243,7 +243,7 @@ def test_the_claims_follow_the_table():
     assert min(data["4 evaluations"]) >= parts[1].region[0]
     assert data["against the loop alone"].keys() == set(parts[2].arms)
     assert few_steps.flow_against_diffusion(good)["data"].keys() == {p.name for p in claims.get("D10").parts}
-    assert few_steps.variety(good)["data"]["coverage at 4"] == [0.0] * 12
+    assert few_steps.variety(good)["data"]["coverage at 4"] == [0.0] * 6
     assert "student 4" in str(results.results_table(good))
 
 
