@@ -24,7 +24,7 @@ def budget_table(setting: FewStepsSetting) -> Table:
 def results_table(table: Measured | None = None) -> Table:
     """Means over the seeds of the committed sweep; before it was run, a table that says so."""
     if table is None and not SWEEP.path.is_file():
-        return Table(["arm", *JUDGED.values()], [], "The sweep of twelve seeds has not been run yet")
+        return Table(["arm", *JUDGED.values()], [], "The sweep of six seeds has not been run yet")
     table = committed("few_steps") if table is None else table
     means = table.means()
     rows = [
