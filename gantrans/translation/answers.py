@@ -47,7 +47,7 @@ def ensemble_interval(answers: Tensor, level: float = 0.9) -> tuple[Tensor, Tens
 
 
 def widening(low: Tensor, high: Tensor, truth: Tensor, level: float = 0.9) -> float:
-    """How far both ends of intervals must move outwards, so that they hold the truth as often as they say.
+    """How far both ends of intervals must move outwards, so that they contain the truth at a level.
 
     With it, the interval of another input holds its truth with a probability of at least `level` and at most
     `level` + 1 / (N + 1), whatever made the intervals, if that input is drawn like these N (Romano, Patterson
