@@ -106,7 +106,7 @@ def make_schedule(
     - sigmoid_alpha_bar: alpha_bar(u) falls as a sigmoid of an argument from -3 to 3 (Jabri et al. 2022),
       betas at most .999;
     - shifted_linear: the SNR of linear times 0.3^2 at every step (Hoogeboom et al. 2023, sec. 2.1), which is
-      linear for an image of 0.3 times the amplitude (Chen et al. 2023, sec. 3).
+      linear for an image of 0.3 times the amplitude (Chen 2023, strategy 2).
 
     Canonical form: `lessons.lesson01.exercises.linear_betas.linear_betas` and `cosine_betas` beside it;
     this adds the other schedules, the rescaling of all beta ranges to T and zero terminal SNR.
