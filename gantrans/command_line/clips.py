@@ -17,6 +17,7 @@ app = typer.Typer(help="Generate layout clips with a diffusion model.", no_args_
 
 class Method(StrEnum):
     diffusion = "diffusion"
+    few = "few"
     flow = "flow"
     distil = "distil"
 
@@ -33,7 +34,7 @@ Steps = Annotated[
     typer.Option(
         help="Network evaluations per clip (NFE).",
         min=1,
-        show_default="diffusion 50, renewed 10, flow 10, distil 4",
+        show_default="diffusion 50, renewed 10, few 4, flow 10, distil 4",
     ),
 ]
 ChosenSampler = Annotated[
@@ -57,7 +58,10 @@ def train_generator(
     out: Annotated[Path, typer.Option(help="Folder of the run: checkpoints, history, configuration.")],
     method: Annotated[
         Method,
-        typer.Option(help="Diffusion; flow matching; or a student of a trained diffusion model (--teacher)."),
+        typer.Option(
+            help="Diffusion; diffusion for few evaluations, told the design rule; flow matching; a student "
+            "of a trained diffusion model (--teacher)."
+        ),
     ] = Method.diffusion,
     teacher: Annotated[
         Path | None,
@@ -83,6 +87,7 @@ def train_generator(
         FewStepRecipe,
         clip_recipe,
         distil_recipe,
+        few_recipe,
         flow_recipe,
         train_clips,
     )
@@ -99,15 +104,18 @@ def train_generator(
     recipe: ClipRecipe | FewStepRecipe
     if teacher is not None:
         taught = ClipGenerator.load(teacher, "cpu")
-        if not isinstance(taught.recipe, ClipRecipe):
+        if not isinstance(taught.recipe, ClipRecipe) or taught.method != "diffusion":
             raise ConfigError(
                 f"The run in {teacher} was trained with --method {taught.method}; a teacher is a run of "
                 "--method diffusion."
             )
         recipe, weights = distil_recipe(taught.recipe, size, seed=seed), taught.network.state_dict()
     else:
-        recipe = clip_recipe(source.value, size, seed=seed, layer=layer, quick=True)
-        recipe = flow_recipe(recipe) if method is Method.flow else recipe
+        recipe = base = clip_recipe(source.value, size, seed=seed, layer=layer, quick=True)
+        if method is Method.flow:
+            recipe = flow_recipe(base)
+        elif method is Method.few:
+            recipe = few_recipe(base)
     with resumable(out):
         result = train_clips(
             recipe, out, teacher=weights, resume=resume, max_seconds=max_seconds, device=device

@@ -52,6 +52,7 @@ from gantrans.diffusion.recipes import (
     FewStepRecipe,
     clip_recipe,
     distil_recipe,
+    few_recipe,
     flow_recipe,
     train_clips,
 )
@@ -121,6 +122,7 @@ __all__ = [
     "distil_recipe",
     "dpm_solver_step",
     "euler_sample",
+    "few_recipe",
     "few_times",
     "flow_field",
     "flow_path",

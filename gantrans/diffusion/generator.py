@@ -14,16 +14,15 @@ from gantrans.diffusion.consistency import consistency_sample, few_times
 from gantrans.diffusion.flow import FlowConfig, flow_field
 from gantrans.diffusion.flow_samplers import euler_sample, flow_times
 from gantrans.diffusion.judge import Panel, judge_panel, train_judge
-from gantrans.diffusion.recipes import ClipRecipe, FewStepRecipe
+from gantrans.diffusion.recipes import ClipRecipe, FewStepRecipe, design_rule
 from gantrans.diffusion.samplers import SamplerConfig, sample
 from gantrans.diffusion.task import DiffusionConfig, build_denoiser, denoiser_model
 from gantrans.errors import CheckpointError, ConfigError
 from gantrans.images import unit_from_network
-from gantrans.metrics import measured_rule
 from gantrans.networks import Denoiser
 from gantrans.training import load_checkpoint, load_networks, pick_device
 
-METHODS = {"diffusion": 50, "flow": 10, "distil": 4}
+METHODS = {"diffusion": 50, "few": 4, "flow": 10, "distil": 4}
 """How a clip generator is trained, and the network evaluations per clip that its sampler takes by default."""
 SHARPEN = 3.0
 """Factor on the log-odds of pixels between the evaluations of `consistency_sample`, measured with
@@ -45,7 +44,7 @@ class ClipGenerator:
     def method(self) -> str:
         """How it was trained, one of `METHODS`."""
         if isinstance(self.recipe.task, DiffusionConfig):
-            return "diffusion"
+            return "few" if self.recipe.task.near else "diffusion"
         return "flow" if isinstance(self.recipe.task, FlowConfig) else "distil"
 
     def evaluations(self, sampler: SamplerConfig | Literal["renewed"] | None, steps: int | None) -> int:
@@ -93,7 +92,7 @@ class ClipGenerator:
         Args:
             sampler: of a diffusion run; None: DDPM with `steps`; `RENEWED`: `consistency_sample`. Other runs
                 have one sampler: flow matching Euler's steps with DDPM's share of fresh noise, a distilled
-                run `consistency_sample`.
+                run and one for few evaluations `consistency_sample`.
             steps: network evaluations per clip, unless `sampler` has a count; None: see `evaluations`.
             family: one of `recipe.data.names`; None: any. Samplers of few steps then draw the families of
                 procedural clips in turn, as they are in the training clips, because they would overdraw
@@ -113,7 +112,8 @@ class ClipGenerator:
         label = self._label(count, family, guidance, in_turn=few)
         generator = torch.Generator(next(self.network.parameters()).device).manual_seed(seed)
         evaluations = self.evaluations(sampler, steps)
-        if isinstance(task, DiffusionConfig) and sampler != RENEWED:
+        if not few:
+            assert isinstance(task, DiffusionConfig)
             assert not isinstance(sampler, str)
             drawn = sample(
                 denoiser_model(self.network, task, label=label, guidance=guidance),
@@ -151,9 +151,10 @@ class ClipGenerator:
             )  # fmt: skip
         teacher = task if isinstance(task, DiffusionConfig) else task.teacher
         binary = teacher.loss == "cross_entropy"
+        times = _spread(teacher.near, evaluations) or few_times(evaluations, teacher.steps)
         return consistency_sample(
             denoiser_model(self.network, teacher, label=label, guidance=guidance), shape,
-            teacher.noise_schedule, few_times(evaluations, teacher.steps), prediction=teacher.prediction,
+            teacher.noise_schedule, times, prediction=teacher.prediction,
             sharpen=SHARPEN if binary else 1.0, generator=generator, progress=progress,
         )  # fmt: skip
 
@@ -184,9 +185,19 @@ class ClipGenerator:
         known = make_clips(data, "train", count, self.recipe.seed)
         held_out = make_clips(data, "test", max(6, min(512, count)), self.recipe.seed)
         judge = train_judge(known.network(), known.label, steps=300, turn=True)
-        measured = data.source != "procedural"
-        rule = max(1, min(measured_rule(known.unit()))) if measured else data.rule
+        rule = design_rule(data, known.unit())
         return judge_panel(samples, held_out.network(), known.network(), judge, rule)
+
+
+def _spread(near: tuple[int, ...], count: int) -> tuple[int, ...]:
+    """`count` timesteps, evenly placed along those that were learnt; nothing of nothing."""
+    if not near or count == len(near):
+        return near
+    along = torch.linspace(0, len(near) - 1, count)
+    places = torch.arange(len(near) - 1).repeat(count, 1)
+    share = (along[:, None] - places).clamp(0, 1)
+    steps = torch.tensor(near).diff()
+    return tuple((near[0] + (share * steps).sum(1)).round().long().tolist())
 
 
 def write_clips(samples: Tensor, out: Path) -> None:

@@ -18,6 +18,7 @@ from gantrans.diffusion.consistency import ConsistencyConfig, ConsistencyTask
 from gantrans.diffusion.flow import FlowConfig, FlowTask
 from gantrans.diffusion.task import DiffusionConfig, DiffusionTask, random_batches
 from gantrans.errors import ConfigError
+from gantrans.metrics import measured_rule
 from gantrans.networks import DenoiserConfig
 from gantrans.training import FitConfig, FitResult, TimeBudget, fit
 from gantrans.training.task import Task
@@ -113,6 +114,26 @@ def flow_recipe(base: ClipRecipe) -> FewStepRecipe:
         label_dropout=base.task.label_dropout, lr=base.task.lr,
     )  # fmt: skip
     return FewStepRecipe(base.data, task, base.fit, base.count, base.batch, base.seed)
+
+
+FEW_LEVELS, RULE_WEIGHT = (860, 700, 500, 300), 1.5
+"""Timesteps of the evaluations of `few_recipe`, and how much broken design rules count in its loss. The first
+lies below pure noise: the higher it is, the more the network decides there, and the less it covers."""
+
+
+def few_recipe(base: ClipRecipe) -> ClipRecipe:
+    """A diffusion model for four evaluations: it learns only their noise levels, and is told the design rule.
+
+    The rule is that of procedural clips; that of SKY130 is measured on the training clips.
+    """
+    rule = design_rule(base.data, make_clips(base.data, "train", base.count, base.seed).unit())
+    weight = RULE_WEIGHT if rule > 1 else 0.0  # a rule of one pixel forbids nothing
+    return replace(base, task=replace(base.task, near=FEW_LEVELS, rule_px=rule, rule_weight=weight))
+
+
+def design_rule(data: ClipConfig, known: Tensor) -> int:
+    """Least width and space in pixels: exact for procedural clips, else measured on `known` in [0, 1]."""
+    return data.rule if data.source == "procedural" else max(1, min(measured_rule(known)))
 
 
 def distil_recipe(teacher: ClipRecipe, scale: str, *, seed: int = 0) -> FewStepRecipe:

@@ -7,6 +7,7 @@ condition or class labels where the network takes them.
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Any, cast
 
 import torch
@@ -14,7 +15,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 from torch.optim import AdamW, Optimizer
 
-from gantrans.config import check_choice, check_range
+from gantrans.config import ADDED, check_choice, check_range
 from gantrans.data.streams import stream_seeds
 from gantrans.diffusion.guidance import guided
 from gantrans.diffusion.parameterisation import (
@@ -30,10 +31,13 @@ from gantrans.diffusion.parameterisation import (
 from gantrans.diffusion.samplers import Model
 from gantrans.diffusion.schedules import Schedule, make_schedule
 from gantrans.errors import ConfigError, DataError
+from gantrans.metrics import rule_penalty
 from gantrans.networks import Denoiser, DenoiserConfig, VectorDenoiser, VectorDenoiserConfig
 from gantrans.training import Batch, Runtime
 
 LOSSES = ("l2", "cross_entropy")
+NEAR = 20
+"""Timesteps on either side of those in `DiffusionConfig.near` that are learnt with them."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,10 @@ class DiffusionConfig:
         label_dropout: share of the samples trained without their label, so that the same network is also the
             unconditional model for guidance (Ho and Salimans 2022).
         lr, weight_decay: of AdamW.
+        near: the falling timesteps at which the network will be asked; then only these, and `NEAR` around
+            them, are learnt, all equally often. (): all of the schedule.
+        rule_px: least width and space of binary layouts, in pixels.
+        rule_weight: of `gantrans.metrics.rule_penalty` of the predicted image in the loss; 0: none.
     """
 
     network: DenoiserConfig | VectorDenoiserConfig = field(default_factory=DenoiserConfig)
@@ -63,6 +71,9 @@ class DiffusionConfig:
     label_dropout: float = 0.1
     lr: float = 2e-3
     weight_decay: float = 0.0
+    near: tuple[int, ...] = field(default=(), metadata=ADDED)
+    rule_px: int = field(default=0, metadata=ADDED)
+    rule_weight: float = field(default=0.0, metadata=ADDED)
 
     def __post_init__(self) -> None:
         check_choice(self, "prediction", PREDICTIONS)
@@ -71,6 +82,7 @@ class DiffusionConfig:
         check_range(self, "label_dropout", 0.0, 1.0)
         check_range(self, "lr", 0.0, open_low=True)
         check_range(self, "weight_decay", 0.0)
+        check_range(self, "rule_weight", 0.0)
         if self.network.steps != self.steps:
             raise ConfigError(
                 f"DiffusionConfig.steps is {self.steps}, but the network has steps = {self.network.steps}; "
@@ -80,6 +92,16 @@ class DiffusionConfig:
             raise ConfigError(
                 f"DiffusionConfig.loss 'cross_entropy' is a loss of x0, but the prediction is "
                 f"{self.prediction!r}; predict x0 or take 'l2'."
+            )
+        if self.rule_weight and (self.loss != "cross_entropy" or self.rule_px < 2):
+            raise ConfigError(
+                f"DiffusionConfig.rule_weight is {self.rule_weight:g}, the loss {self.loss!r} and rule_px "
+                f"{self.rule_px}; a rule needs binary images, 'cross_entropy', and at least 2 pixels."
+            )
+        asked = [self.steps, *self.near, -1]
+        if any(early <= late for early, late in pairwise(asked)):
+            raise ConfigError(
+                f"DiffusionConfig.near is {self.near}; give falling timesteps of {self.steps - 1} to 0."
             )
         check_prediction(self.noise_schedule, self.prediction)
 
@@ -119,11 +141,7 @@ class DiffusionTask:
         """
         x0 = cast(Tensor, batch["x0"])
         device, generator = x0.device, runtime.generator
-        middle = self.config.weighting == "middle"  # drawn as often as it counts: less noise than weighting
-        if middle:
-            t = middle_timesteps(len(x0), self.schedule.steps, generator)
-        else:
-            t = torch.randint(self.schedule.steps, (len(x0),), generator=generator, device=device)
+        t = self._timesteps(len(x0), generator, device)
         noise = torch.randn(x0.shape, generator=generator, device=device)
         extra = _extra(batch)
         if "label" in extra:
@@ -131,12 +149,29 @@ class DiffusionTask:
             extra["label"] = torch.where(drop, self.config.network.classes, extra["label"])
         output = self.denoiser(q_sample(self.schedule, x0, t, noise), t, **extra)
         errors = self._errors(output, x0, t, noise)
-        weight = loss_weight(self.schedule, self.config.prediction, self.config.weighting, t)
-        if middle:
-            weight = weight / middle_density(t, self.schedule.steps)
-        loss = (weight.to(errors) * errors).mean()
+        loss = (self._weight(t).to(errors) * errors).mean()
         runtime.backward(loss)
         return {"loss": loss.detach()}
+
+    def _timesteps(self, count: int, generator: torch.Generator, device: torch.device) -> Tensor:
+        """What is learnt in this step, (count,) int64: near the levels asked for, or of all levels."""
+        config, steps = self.config, self.schedule.steps
+        if config.near:
+            levels = torch.tensor(config.near, device=device)
+            levels = levels.repeat(-(-count // len(levels)))[:count]
+            around = torch.randint(-NEAR, NEAR + 1, (count,), generator=generator, device=device)
+            return (levels + around).clamp(0, steps - 1)
+        if config.weighting == "middle":  # drawn as often as it counts: less noise than weighting
+            return middle_timesteps(count, steps, generator)
+        return torch.randint(steps, (count,), generator=generator, device=device)
+
+    def _weight(self, t: Tensor) -> Tensor:
+        """The weight of every sample, (B,); levels asked for count equally."""
+        if self.config.near:
+            return torch.ones(len(t), device=t.device)
+        weight = loss_weight(self.schedule, self.config.prediction, self.config.weighting, t)
+        middle = self.config.weighting == "middle"
+        return weight / middle_density(t, self.schedule.steps) if middle else weight
 
     def _errors(self, output: Tensor, x0: Tensor, t: Tensor, noise: Tensor) -> Tensor:
         """The loss of every sample, (B,)."""
@@ -145,7 +180,11 @@ class DiffusionTask:
         else:
             expected = target(self.schedule, self.config.prediction, x0, t, noise)
             each = (output - expected).square()
-        return each.flatten(1).mean(1)
+        errors = each.flatten(1).mean(1)
+        if self.config.rule_weight:
+            rule = self.config.rule_px
+            errors = errors + self.config.rule_weight * rule_penalty(torch.sigmoid(output), rule, rule)
+        return errors
 
     def model(self, *, guidance: float | None = None, **extra: Tensor) -> Model:
         """The denoiser as a `Model` for `sample`; see `denoiser_model`."""

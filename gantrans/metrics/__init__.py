@@ -14,7 +14,13 @@ from gantrans.metrics.classes import (
 from gantrans.metrics.contours import EPE, Contours, epe, find_contours
 from gantrans.metrics.corners import CornerRadius, corner_radius
 from gantrans.metrics.cutlines import Runs, find_runs
-from gantrans.metrics.design_rules import measured_rule, rule_valid, rule_violations, violation_rate
+from gantrans.metrics.design_rules import (
+    measured_rule,
+    rule_penalty,
+    rule_valid,
+    rule_violations,
+    violation_rate,
+)
 from gantrans.metrics.edge_roughness import (
     LineEdges,
     LineRoughness,
@@ -92,6 +98,7 @@ __all__ = [
     "psd",
     "psnr",
     "radial_spectrum",
+    "rule_penalty",
     "rule_valid",
     "rule_violations",
     "signed_epe",

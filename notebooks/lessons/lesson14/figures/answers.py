@@ -134,7 +134,11 @@ def disagreement_figure(usual: Tensor, doubtful: Sequence[float], strengths: Seq
     ax.axvline(limit, color="black", linestyle=":", label="95 % of the usual clips")
     for number, (value, strength) in enumerate(zip(doubtful, strengths, strict=True)):
         colour, marker = COLOURS[(number + 1) % len(COLOURS)], MARKERS[number % len(MARKERS)]
-        ax.plot([value], [1.0], marker, color=colour, markersize=8, label=f"break {strength:.0%}")
+        height = (1 + 2 * number) * ax.get_ylim()[1] / 20  # one above another: equal values stay apart
+        ax.plot(
+            [value], [height], marker, color=colour, markeredgecolor="white", markersize=9,
+            label=f"break {strength:.0%}",
+        )  # fmt: skip
     ax.set(xlabel="disagreement at the worst place", ylabel="clips")
     ax.legend(fontsize=8)
     words = "; ".join(f"{s:.0%}: {v:.2f}" for s, v in zip(strengths, doubtful, strict=True))

@@ -167,7 +167,7 @@ def players(sounds: Mapping[str, Tensor]) -> HTML:
     for name, sound in sounds.items():
         data = b64encode(strings.wav_bytes(sound)).decode()
         rows.append(
-            f'<div style="margin:.3em 0"><audio controls preload="none" aria-label="{html.escape(name)}" '
+            f'<div style="margin:.3em 0"><audio controls preload="metadata" aria-label="{html.escape(name)}" '
             f'src="data:audio/wav;base64,{data}"></audio> {html.escape(name)}</div>'
         )
     return HTML("".join(rows))
