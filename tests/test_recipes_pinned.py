@@ -22,6 +22,7 @@ from gantrans.diffusion import (
     SamplerConfig,
     clip_recipe,
     distil_recipe,
+    few_recipe,
     flow_recipe,
 )
 from gantrans.diffusion.latent import AutoencoderTaskConfig
@@ -72,6 +73,10 @@ SETTINGS: dict[str, Callable[[], Any]] = {
     **{f"clips quick {scale}": partial(clip_recipe, "procedural", scale, quick=True) for scale in SCALES},
     **{
         f"clips flow {scale}": lambda scale=scale: flow_recipe(clip_recipe("procedural", scale, quick=True))
+        for scale in SCALES
+    },
+    **{
+        f"clips few {scale}": lambda scale=scale: few_recipe(clip_recipe("procedural", scale, quick=True))
         for scale in SCALES
     },
     **{
@@ -153,6 +158,9 @@ PINNED = {
     "diffusion layout2sem full": "7b7433bc7fc3",
     "VisionTransformerConfig": "c133b25ef9f5",
     "ConditionalDiffusionConfig": "e1e43ad70c50",
+    "clips few smoke": "df1dd45f0412",
+    "clips few reduced": "a3ff375a4d7e",
+    "clips few full": "3454fb758b7d",
     "clips flow smoke": "66c5dd58c385",
     "clips flow reduced": "568c3e2f5a2b",
     "clips flow full": "55c7dc97370d",

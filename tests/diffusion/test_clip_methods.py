@@ -1,4 +1,4 @@
-"""`clips --method flow|distil`: train, resume, draw with the run's own sampler, evaluate; mistakes."""
+"""`clips --method few|flow|distil`: train, resume, draw with the run's own sampler, evaluate; mistakes."""
 
 import json
 from dataclasses import replace
@@ -12,10 +12,12 @@ from gantrans.__main__ import app
 from gantrans.diffusion import (
     ClipGenerator,
     ConsistencyConfig,
+    DiffusionConfig,
     FlowConfig,
     SamplerConfig,
     clip_recipe,
     distil_recipe,
+    few_recipe,
     flow_recipe,
     train_clips,
 )
@@ -30,7 +32,7 @@ def call(*arguments: object) -> None:
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     folder = tmp_path_factory.mktemp("methods")
-    made = {method: folder / method for method in ("diffusion", "flow", "distil")}
+    made = {method: folder / method for method in ("diffusion", "few", "flow", "distil")}
     for method, out in made.items():
         taught = ("--teacher", made["diffusion"]) if method == "distil" else ()
         call("clips", "train", "--scale", "smoke", "--method", method, *taught, "--out", out)
@@ -46,7 +48,7 @@ def test_the_run_names_its_method_network_and_sampler(runs: dict[str, Path]) -> 
     assert student.task.teacher == loaded["diffusion"].recipe.task
     assert student.data == loaded["diffusion"].recipe.data
     asked: list[torch.Tensor] = []
-    for method, evaluations in (("diffusion", 50), ("flow", 10), ("distil", 4)):
+    for method, evaluations in (("diffusion", 50), ("few", 4), ("flow", 10), ("distil", 4)):
         asked.clear()
         loaded[method].network.register_forward_pre_hook(lambda _, given: asked.append(given[1]))
         drawn = loaded[method].draw(2)
@@ -56,7 +58,22 @@ def test_the_run_names_its_method_network_and_sampler(runs: dict[str, Path]) -> 
         asked.clear()
         loaded[method].draw(2, steps=3)
         assert len(asked) == 3
-        assert float(asked[0][0]) == (1000.0 if method == "flow" else 999)
+        assert float(asked[0][0]) == {"flow": 1000.0, "few": 860}.get(method, 999)
+
+
+def test_a_run_for_few_evaluations_is_asked_where_it_has_learnt(runs: dict[str, Path]) -> None:
+    generator = ClipGenerator.load(runs["few"])
+    task = generator.recipe.task
+    assert isinstance(task, DiffusionConfig)
+    assert (task.near, task.rule_px, task.rule_weight) == ((860, 700, 500, 300), 2, 1.5)
+    asked: list[int] = []
+    generator.network.register_forward_pre_hook(lambda _, given: asked.append(int(given[1][0])))
+    for steps, wanted in ((1, [860]), (2, [860, 300]), (4, [860, 700, 500, 300]), (3, [860, 600, 300])):
+        asked.clear()
+        generator.draw(2, steps=steps)
+        assert asked == wanted
+    measured = few_recipe(clip_recipe("sky130", "smoke", quick=True)).task
+    assert measured.rule_px >= 2 or measured.rule_weight == 0
 
 
 def test_more_clips_than_a_block_are_drawn_in_blocks(
@@ -101,14 +118,16 @@ def test_families_can_be_asked_for(runs: dict[str, Path]) -> None:
         assert torch.equal(led, generator.draw(4, steps=2, family="jogs"))  # "jogs" is the last of four
 
 
-@pytest.mark.parametrize("method", ["flow", "distil"])
+@pytest.mark.parametrize("method", ["few", "flow", "distil"])
 def test_a_resumed_run_is_the_uninterrupted_one(
     method: str, runs: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A budget that is used up after the first of four steps, then the same command with `resume`."""
     base = clip_recipe("procedural", "smoke", quick=True)
     weights = ClipGenerator.load(runs["diffusion"]).network.state_dict()
-    recipe = flow_recipe(base) if method == "flow" else distil_recipe(base, "smoke")
+    recipe = {"few": few_recipe, "flow": flow_recipe, "distil": lambda _: distil_recipe(base, "smoke")}[
+        method
+    ](base)
     recipe = replace(recipe, fit=replace(recipe.fit, steps=4, checkpoint_every=1))
     teacher = weights if method == "distil" else None
     whole = train_clips(recipe, tmp_path / "whole", teacher=teacher, progress=False)
@@ -142,6 +161,8 @@ def test_mistakes_are_one_sentence_each(runs: dict[str, Path], tmp_path: Path) -
         (("--method", "flow", "--teacher", runs["diffusion"]), "--teacher belongs to --method distil"),
         (("--method", "distil", "--teacher", tmp_path / "nothing"), "nothing"),
         (("--method", "distil", "--teacher", runs["flow"]), "a teacher is a run of --method diffusion"),
+        (("--method", "distil", "--teacher", runs["few"]), "a teacher is a run of --method diffusion"),
+        (("--method", "few", "--teacher", runs["diffusion"]), "--teacher belongs to --method distil"),
     ):
         with pytest.raises(GantransError, match=words):
             call("clips", "train", "--scale", "smoke", *options, "--out", out)

@@ -18,6 +18,7 @@ from gantrans.diffusion import (
 )
 from gantrans.diffusion.parameterisation import middle_timesteps
 from gantrans.errors import CheckpointError, ConfigError, DataError
+from gantrans.metrics import rule_penalty
 from gantrans.networks import DenoiserConfig, VectorDenoiserConfig
 from gantrans.training import FitConfig, Runtime, fit
 
@@ -175,3 +176,55 @@ def test_configuration_survives_the_way_through_a_checkpoint() -> None:
         1,
         2,
     )
+
+
+def binary(**changes: object) -> DiffusionConfig:
+    return DiffusionConfig(SMALL, prediction="x0", loss="cross_entropy", **changes)  # type: ignore[arg-type]
+
+
+def test_only_what_will_be_asked_is_learnt() -> None:
+    """Every level equally often, 20 timesteps around it and no farther, inside the schedule."""
+    task = DiffusionTask(binary(near=(990, 500, 10)))
+    asked: list[torch.Tensor] = []
+    task.denoiser.register_forward_pre_hook(lambda _, given: asked.append(given[1]))
+    drawn = runtime()
+    for _ in range(40):
+        task.step({"x0": torch.randn(9, 1, 8, 8).sign()}, drawn)
+    t = torch.stack(asked)
+    assert t.shape == (40, 9)
+    for column, level in enumerate((990, 500, 10)):
+        own = t[:, column::3]
+        low, high = max(0, level - 20), min(999, level + 20)
+        assert int(own.min()) in range(low, low + 3)
+        assert int(own.max()) in range(high - 2, high + 1)
+
+
+def test_the_rule_adds_its_penalty_of_the_predicted_image() -> None:
+    x0 = torch.randn(4, 1, 8, 8, generator=torch.Generator().manual_seed(1)).sign()
+    losses = {}
+    for weight in (0.0, 2.5):
+        task = DiffusionTask(binary(rule_px=3, rule_weight=weight))
+        torch.nn.init.normal_(task.denoiser.exit.weight, generator=torch.Generator().manual_seed(2))
+        logits: list[torch.Tensor] = []
+        task.denoiser.register_forward_hook(lambda *given, kept=logits: kept.append(given[2].detach()))
+        losses[weight] = task.step({"x0": x0}, runtime(3))["loss"]
+    penalty = rule_penalty(torch.sigmoid(logits[0]), 3, 3).mean()
+    assert float(penalty) > 0.1
+    torch.testing.assert_close(losses[2.5] - losses[0.0], 2.5 * penalty)
+
+
+def test_younger_settings_leave_stored_ones_as_they_were() -> None:
+    assert not {"near", "rule_px", "rule_weight"} & set(to_dict(binary()))
+    told = binary(near=(800, 300), rule_px=3, rule_weight=1.0)
+    assert from_dict(DiffusionConfig, to_dict(told)) == told
+    for changes, words in (
+        ({"near": (300, 800)}, "give falling timesteps of 999 to 0"),
+        ({"near": (1000,)}, "give falling timesteps of 999 to 0"),
+        ({"near": (5, -1)}, "give falling timesteps of 999 to 0"),
+        ({"rule_weight": 1.0}, "at least 2 pixels"),
+        ({"rule_weight": -1.0, "rule_px": 3}, "at least 0"),
+    ):
+        with pytest.raises(ConfigError, match=words):
+            binary(**changes)
+    with pytest.raises(ConfigError, match="a rule needs binary images"):
+        DiffusionConfig(SMALL, prediction="x0", rule_px=3, rule_weight=1.0)

@@ -13,7 +13,7 @@ from scipy import ndimage
 from gantrans.data import ClipConfig, make_clips
 from gantrans.data.pairs import dihedral
 from gantrans.errors import DataError
-from gantrans.metrics import measured_rule, rule_valid, rule_violations, violation_rate
+from gantrans.metrics import measured_rule, rule_penalty, rule_valid, rule_violations, violation_rate
 
 noise = arrays.arrays(np.bool_, st.tuples(st.integers(1, 9), st.integers(1, 9)))
 # Squares of two or three pixels: wide features, their necks and narrow spaces are common here.
@@ -217,6 +217,30 @@ def slow_violations(image: np.ndarray, width: int, space: int) -> np.ndarray:
 def test_equals_the_definition_pixel_by_pixel(image: np.ndarray, width: int, space: int) -> None:
     found = rule_violations(torch.from_numpy(image).float()[None, None], width, space)[0, 0]
     np.testing.assert_array_equal(found.numpy(), slow_violations(image, width, space))
+
+
+@settings(max_examples=100, deadline=None)
+@given(noise | coarse, rule, rule)
+def test_the_penalty_of_a_binary_clip_is_the_share_that_no_square_covers(
+    image: np.ndarray, width: int, space: int
+) -> None:
+    uncovered = np.zeros(image.shape, bool)
+    for kind, side in ((image, width), (~image, space)):
+        opened = ndimage.binary_opening(np.pad(kind, side, constant_values=True), np.ones((side, side)))
+        uncovered |= kind & ~opened[side:-side, side:-side]
+    found = rule_penalty(torch.from_numpy(image).float()[None, None], width, space)
+    assert float(found) == pytest.approx(uncovered.mean())
+
+
+def test_the_gradient_of_the_penalty_widens_a_thin_line() -> None:
+    """Of a line of 2 px under a rule of 3: the line fades, or a pixel beside it grows."""
+    image = torch.full((1, 1, 9, 9), 0.1)
+    image[..., 3:5] = 0.9
+    image.requires_grad_()
+    (gradient,) = torch.autograd.grad(rule_penalty(image, 3, 3).sum(), image)
+    assert float(gradient[..., 3:5].sum()) > 0
+    assert float(gradient[..., [2, 5]].sum()) < 0
+    assert float(gradient[..., 7:].abs().sum()) == 0
 
 
 @settings(max_examples=60, deadline=None)
