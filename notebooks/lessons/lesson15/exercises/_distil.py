@@ -49,7 +49,7 @@ def _by_target(nets: dict[str, Any], lower: Tensor, n: Tensor) -> Tensor:
 def distilled_with(
     *,
     upper: Callable[[Tensor, Tensor], Tensor] = lambda x, x0: x,
-    image: Callable[[dict[str, Any], Tensor], Tensor] = lambda nets, image: image,
+    image: Callable[[dict[str, Any], Tensor, Tensor], Tensor] = lambda nets, x, n: nets["teacher"](x, n),
     bar: Callable[[Tensor], Tensor] = lambda n: n,
     found: Callable[[Tensor, Tensor, Tensor, Tensor], Tensor] = _found,
     down: Callable[[Tensor, Tensor], Tensor] = _one_down,
@@ -64,6 +64,7 @@ def distilled_with(
 
     Args:
         upper: noisy and clean image -> what the student is asked about.
+        image: the networks and `x0` by name, the upper place and its level -> the image to go down with.
         bar: the level whose alpha-bar the noise is worked out with.
         down: levels (B,) and all alpha-bars -> the level of the lower place.
         goal: the networks and `x0` by name, the lower place and the level of the upper one -> the goal.
@@ -76,7 +77,7 @@ def distilled_with(
         nets = {"student": student, "target": target, "teacher": _Last(teacher), "x0": x0}
         x = q_sample(x0, n, noise, levels)
         with nullcontext() if teacher_learns else torch.no_grad():
-            guess = image(nets, nets["teacher"](x, n))
+            guess = image(nets, x, n)
             share = factors(bar(n), levels, x)
             lower_level = down(n, levels)
             lower = q_sample(guess, lower_level, found(x, guess, share, noise), levels)

@@ -23,14 +23,14 @@ ex = Exercise(
     difficulty=3,
     minutes=15,
     spec=r"""
-    Two places on one path belong to the same image, so the student shall answer the same at both. `student`,
-    `target` and `teacher` are asked as `net(x, n)` and answer with an image; `n` `(B,)` int64 counts noise
-    levels, and `levels` `(N + 1,)` float64 holds their alpha-bars, 1 at level 0.
+    Two places on one trajectory belong to the same image, so the student shall answer the same at both.
+    `student`, `target` and `teacher` are asked as `net(x, n)` and answer with an image; `n` `(B,)` int64
+    counts noise levels, and `levels` `(N + 1,)` float64 holds their alpha-bars, 1 at level 0.
 
     1. The upper place is `x = q_sample(x0, n, noise, levels)`.
-    2. The lower place is one level down *on the teacher's path*, a step of DDIM: ask the teacher at `x`, work
-       out the noise that goes with its image, $\hat\varepsilon = (x - \sqrt{\bar\alpha_n}\,\hat x_0) /
-       \sqrt{1 - \bar\alpha_n}$, and noise its image with that, to level `n - 1`.
+    2. The lower place is one level down *on the teacher's trajectory*, a step of DDIM: ask the teacher at
+       `x`, work out the noise that goes with its image, $\hat\varepsilon = (x - \sqrt{\bar\alpha_n}\,\hat
+       x_0) / \sqrt{1 - \bar\alpha_n}$, in the dtype of `x`, and noise its image with that, to level `n - 1`.
     3. The goal is what `target` answers at the lower place and its level.
     4. Return the mean squared error between `student` at the upper place and the goal, a scalar tensor.
 
@@ -200,18 +200,18 @@ for name, misconception, answer in (
     ),
     (
         "fresh_noise",
-        "You noise the teacher's image with fresh noise: the two places are then on different paths.",
+        "You noise the teacher's image with fresh noise: the two places then have different ends.",
         distilled_with(found=lambda x, image, bar, noise: torch.randn_like(noise)),
     ),
     (
         "given_noise",
-        "You noise the teacher's image with `noise`; the one on the teacher's path is worked out from `x`.",
+        "You noise the teacher's image with `noise`; that of the trajectory is worked out from `x`.",
         distilled_with(found=lambda x, image, bar, noise: noise),
     ),
     (
         "data_path",
-        "You go down on the path of the clean image, without the teacher's answer.",
-        distilled_with(image=lambda nets, image: nets["x0"], found=lambda x, image, bar, noise: noise),
+        "You go down with the clean image and its noise, without the teacher's answer.",
+        distilled_with(image=lambda nets, x, n: nets["x0"], found=lambda x, image, bar, noise: noise),
     ),
     (
         "noise_not_divided",
@@ -250,7 +250,7 @@ for name, misconception, answer in (
     ),
     (
         "teacher_learns",
-        "You let gradients flow into the teacher.",
+        "You let gradients flow into teacher and target; both are asked inside `torch.no_grad()`.",
         distilled_with(teacher_learns=True),
     ),
     (
@@ -331,11 +331,11 @@ def _(
 
 ex.right(distilled_with(compare=lambda ours, goal: F.mse_loss(ours, goal.clone())))
 
-ex.background("Two places on one path belong to the same image", "All `n` are at least 1")
+ex.background("Two places on one trajectory belong to the same image", "All `n` are at least 1")
 ex.breach("`student`, `target` and `teacher` are asked as `net(x, n)`", "same_level")
 ex.breach("The upper place is", "clean_image")
 ex.breach("The lower place is one level down", "wrong_end")
-ex.breach("*on the teacher's path*", "data_path")
+ex.breach("*on the teacher's trajectory*", "data_path")
 ex.breach("work out the noise that goes with its image", "given_noise")
 ex.breach("and noise its image with that", "fresh_noise")
 ex.breach("The goal is what `target` answers", "teacher_as_target")

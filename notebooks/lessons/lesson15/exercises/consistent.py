@@ -199,6 +199,12 @@ for name, misconception, answer in (
         ),
     ),
     (
+        "broadcast_from_the_right",
+        "You multiply `keep`, one number for each image, with images as it is: broadcasting starts from the "
+        "right.",
+        lambda self, x, n, label: self.keep[n] * x + (1 - self.keep[n]) * self.net(x, self.clock[n], label),
+    ),
+    (
         "returned_nothing",
         "You compute the image and return nothing: a `return` is missing.",
         lambda self, x, n, label: (self.share(x, n), None)[1],

@@ -27,9 +27,9 @@ ex = Exercise(
     length `1 / steps`. Step number $i = 0, 1, \ldots$ begins at time $1 - i$ / `steps`. Ask the field at the
     place where you are, `velocity(x, t)`, with `t` as `(B,)` float, the time at which the step *begins*. The
     velocity says where $x$ goes as time rises, so go *against* it, straight, for the length of the step.
-    Return a list of the start and of the place after every
-    step, `steps + 1` tensors. Nothing is trained here, so they carry no graph. Everything stays on the device
-    of `x`, and the `x` you were given stays as it is.
+    Return a list of the start and of the place after every step, `steps + 1` tensors. Nothing is trained
+    here, so they carry no graph. Everything stays on the device of `x`, and the `x` you were given stays as
+    it is.
     """,
     hints=(
         "Which times are asked for with 4 steps? 1, 0.75, 0.5 and 0.25, but not 0.",

@@ -217,6 +217,11 @@ for name, misconception, answer in (
         "You multiply `(B,)` with `(B, ...)` as it is: broadcasting starts from the right.",
         lambda net, x, e, t: F.mse_loss(net((1 - t) * x + t * e, t), e - x),
     ),
+    (
+        "one_axis_more",
+        "You give `t` one more axis, `t[:, None]`; an image has three besides its place in the batch.",
+        lambda net, x, e, t: F.mse_loss(net((1 - t[:, None]) * x + t[:, None] * e, t), e - x),
+    ),
 ):
     ex.wrong(name, misconception, answer)
 

@@ -5,7 +5,14 @@ from gantrans.teaching.sweeps.tables import Table as Measured
 from gantrans.teaching.sweeps.tables import committed
 from lessons.lesson15.experiments.few_steps import ARMS, STUDENT_COST, SWEEP, FewStepsSetting
 
-JUDGED = {"valid": "valid clips", "coverage": "coverage", "copies": "copies"}
+JUDGED = {
+    "valid": ("valid clips", ".0%"),
+    "frechet": ("distance", ".0f"),
+    "coverage": ("coverage", ".0%"),
+    "copies": ("copies", ".0%"),
+    "training seconds": ("seconds of training", ".0f"),
+}
+"""The columns of the results: quantity -> heading and format."""
 
 
 def budget_table(setting: FewStepsSetting) -> Table:
@@ -23,13 +30,14 @@ def budget_table(setting: FewStepsSetting) -> Table:
 
 def results_table(table: Measured | None = None) -> Table:
     """Means over the seeds of the committed sweep; before it was run, a table that says so."""
+    columns = ["arm", *(heading for heading, _ in JUDGED.values())]
     if table is None and not SWEEP.path.is_file():
-        return Table(["arm", *JUDGED.values()], [], "The sweep of six seeds has not been run yet")
+        return Table(columns, [], "The sweep of six seeds has not been run yet")
     table = committed("few_steps") if table is None else table
     means = table.means()
     rows = [
-        [arm, *(f"{means[arm][quantity]:.0%}" for quantity in JUDGED)]
+        [arm, *(format(means[arm][quantity], form) for quantity, (_, form) in JUDGED.items())]
         for arms in ARMS.values()
         for arm in arms
     ]
-    return Table(["arm", *JUDGED.values()], rows, f"Means over {table.source()}")
+    return Table(columns, rows, f"Means over {table.source()}")
