@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+import torch.nn.functional as F
 from answers import questions_of
 from pages import defined_on_page
 
@@ -13,14 +14,15 @@ from gantrans.diffusion.consistency import CLEAN, consistency_function, consiste
 from gantrans.diffusion.flow import flow_path, flow_target, marginal_velocity, velocity_from_x0
 from gantrans.diffusion.flow_samplers import euler_sample as library_euler
 from gantrans.diffusion.flow_samplers import flow_times
+from gantrans.metrics import rule_penalty
 from gantrans.teaching import claims, mine
 from gantrans.teaching.claims.evidence import NOT_MEASURED, evidence_row
 from gantrans.teaching.exercises import exercise
 from gantrans.teaching.plots import alt_text
 from gantrans.teaching.sweeps.registry import experiments
-from gantrans.teaching.sweeps.tables import Table
+from gantrans.teaching.sweeps.tables import Table, committed
 from lessons.lesson15.exercises import own_four
-from lessons.lesson15.experiments import few_steps
+from lessons.lesson15.experiments import few_steps, told
 from lessons.lesson15.figures import few, fields, results
 
 COSINE = make_schedule("cosine")
@@ -210,6 +212,49 @@ def test_figures_of_clips_say_what_they_show():
     assert "0% valid of 3 clips" in alt_text(few.large_figure({"noise": large}, count=2))
 
 
+# ---- learnt as it is asked, and told the rule
+
+
+def test_the_opening_of_the_page_makes_the_librarys_penalty():
+    (opened,) = defined_on_page("15", "opened")
+    shapes = torch.rand(6, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    thin = sum((kind - opened(kind, few.RULE)).flatten(1).mean(1) for kind in (shapes, 1 - shapes))
+    torch.testing.assert_close(thin, rule_penalty(shapes, few.RULE, few.RULE))
+
+
+def test_the_loss_of_the_page_is_the_librarys_error_and_penalty_near_the_four_levels():
+    asked = torch.tensor([0, 300, 500, 700, 860])
+    seen = []
+
+    def net(x, t, label):
+        seen.append(t)
+        return image_of(x, t)
+
+    told_loss, _ = defined_on_page(
+        "15", "told", "opened", asked=asked, bars=COSINE.alpha_bars.float(), few=few, mine=mine
+    )
+    x0 = noise(32, 1, 16, 16).sign()
+    torch.manual_seed(3)
+    loss = told_loss(net, None, x0, None)
+    assert (seen[0].view(8, 4) - asked[1:]).abs().max() <= 20
+    torch.manual_seed(3)
+    torch.randint(-20, 21, (32,))
+    image = image_of(mine.q_sample(x0, seen[0], torch.randn_like(x0), COSINE.alpha_bars.float()), seen[0])
+    wanted = F.mse_loss(image, x0) + rule_penalty((image + 1) / 2, few.RULE, few.RULE).mean()
+    torch.testing.assert_close(loss, wanted)
+
+
+def test_variety_is_held_to_fifty_steps_of_the_usual_model():
+    rows = {
+        seed: {arm: {"valid": 0.5, "coverage": 0.8, "copies": 0.0} for arm in ("told 4", few_steps.BEST)}
+        for seed in range(20, 26)
+    }
+    data = told.goals(Table({}, rows))["data"]
+    usual = committed("few_steps").values("coverage", few_steps.BEST)[few_steps.BEST]
+    assert data["coverage"] == [0.8 - one for one in usual]
+    assert [part.name for part in claims.get("D13").parts] == list(data)
+
+
 # ---- the sweep
 
 
@@ -254,9 +299,9 @@ def test_the_claims_follow_the_table():
 
 
 def test_every_claim_has_its_experiment_and_is_not_measured_yet():
-    assert {"D10", "D11", "D12"} <= set(experiments())
+    assert {"D10", "D11", "D12", "D13"} <= set(experiments())
     ledger = claims.read(claims.COMMITTED)
-    for claim_id in ("D10", "D11", "D12"):
+    for claim_id in ("D10", "D11", "D12", "D13"):
         assert claim_id in ledger or NOT_MEASURED in str(evidence_row(claim_id))
 
 

@@ -86,26 +86,32 @@ def _covered(drawn: Tensor) -> float:
     return 100 * coverage(judge.features(real), judge.features(drawn.sign()))
 
 
+PLACES = "on one\ntrajectory"
+"""The row of the places themselves."""
+
+
 @styled
 def answers_figure(noisy: Tensor, answers: Mapping[str, Tensor], times: Sequence[int]) -> Figure:
-    """Places on one path, and under each what networks answer there.
+    """Places on one trajectory, and under each what networks answer there.
 
     Args:
-        noisy: (K, 1, S, S), from noise to little noise, on one path.
+        noisy: (K, 1, S, S), from noise to little noise, on one trajectory.
         answers: {network: images (K, 1, S, S)}.
         times: the timesteps of the places.
     """
-    rows = {"on one path": noisy, **answers}
+    rows = {PLACES: noisy, **answers}
     figure = new_figure(1.5 + 1.15 * len(noisy), 1.25 * len(rows))
     for (name, images), axes in zip(
         rows.items(), figure.subplots(len(rows), len(noisy), squeeze=False), strict=True
     ):
-        limit = 1.6 if name == "on one path" else 1.0
+        limit = 1.6 if name == PLACES else 1.0
         for ax, image, now in zip(axes, images, times, strict=True):
-            image_axes(image, f"t = {now}" if name == "on one path" else "", ax=ax, limits=(-limit, limit))
+            image_axes(image, f"t = {now}" if name == PLACES else "", ax=ax, limits=(-limit, limit))
             describe(ax, "")
-        axes[0].set_ylabel(name, rotation=0, ha="right", va="center")
-        describe(axes[0], f"{name}: {apart(images):.0%} of the pixels change sides along the path.")
+        change = "" if name == PLACES else f"\n{apart(images):.0%} of pixels\nchange"
+        axes[0].set_ylabel(name + change, rotation=0, ha="right", va="center")
+        words = name.replace("\n", " ")
+        describe(axes[0], f"{words}: {apart(images):.0%} of the pixels change sides along the trajectory.")
     return figure
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 import torch
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.patches import Circle
 from torch import Tensor
 
 from gantrans.teaching.plots import COLOURS, describe, new_figure, styled
@@ -49,7 +50,9 @@ def _dots(ax: Axes, points: Tensor, colour: str, label: str = "") -> None:
 
 @styled
 def paths_figure(data: Tensor, noise: Tensor, place: Tensor, time: float, radius: float = 0.35) -> Figure:
-    """One path; all paths that pass near a place at a time, and their mean; that mean at many places.
+    """One path; paths that pass near a place at a time, and their mean; that mean at many places.
+
+    All arrows point against time, from noise to data.
 
     Args:
         data, noise: the two ends of each path, (N, 2) each; time 0 is at the data.
@@ -69,10 +72,10 @@ def paths_figure(data: Tensor, noise: Tensor, place: Tensor, time: float, radius
     describe(one, "One straight path from a noise to a sample; its velocity is the same everywhere on it.")
     passing = torch.nonzero((at - place).norm(dim=1) < radius)[:14, 0]
     mean = velocity[(at - place).norm(dim=1) < radius].mean(dim=0)
-    _plane(near, f"paths through one place, time {time:g}")
+    _plane(near, f"paths near one place, time {time:g}")
     for i in passing.tolist():
         near.plot(*torch.stack([data[i], noise[i]]).T, color=COLOURS[0], linewidth=0.7, alpha=0.6)
-    near.plot(*place, "o", color="black", fillstyle="none", markersize=13)
+    near.add_patch(Circle((float(place[0]), float(place[1])), radius, fill=False, linewidth=1.5))
     _arrow(near, place, -0.45 * mean, LEARNED)
     describe(near, f"{len(passing)} paths cross near one place, from many sides; an arrow shows their mean.")
     _plane(field, f"the mean at every place, time {time:g}")
@@ -112,7 +115,7 @@ def walks_figure(
         walks: {name: {steps: the points (N, 2) at the start and after every step}}.
         data: (M, 2).
     """
-    figure = new_figure(9.4, 4.1)
+    figure = new_figure(7.4, 4.6)
     for ax, (name, made) in zip(figure.subplots(1, len(walks), sharey=True), walks.items(), strict=True):
         way = torch.stack(list(made[steps]))
         _dots(ax, data[:800], "#AAAAAA", "data")
@@ -129,7 +132,7 @@ def walks_figure(
             "reached.",
         )
     figure.axes[0].set_ylabel("second number")
-    figure.axes[0].legend(loc="lower right")
+    figure.axes[0].legend(loc="lower right", markerscale=3)
     return figure
 
 
@@ -137,11 +140,11 @@ def walks_figure(
 def bends_figure(
     data: Tensor, noise: Tensor, walks: Mapping[str, Sequence[Tensor]], count: int = 40
 ) -> Figure:
-    """The straight paths of a training batch beside the ways along the learned field, which do not cross.
+    """The straight paths of a training batch beside the trajectories of learned fields, which do not cross.
 
     Args:
         data, noise: ends of the paths of a batch, (N, 2).
-        walks: {name: points (N, 2) at the start and after every step}, from the same `noise`.
+        walks: {name of the paths: points (N, 2) at the start and after every step}.
     """
     figure = new_figure(9.4, 4.2)
     axes = figure.subplots(1, 1 + len(walks), sharey=True)
@@ -156,14 +159,16 @@ def bends_figure(
         ax.plot(*points[-1].T, "o", color="black", markersize=2.5)
         extra = detour(points)
         describe(
-            ax, f"Learned {name}: the ways are {extra:.0%} longer than the straight lines between their ends."
+            ax,
+            f"Learned from {name}: the trajectories are {extra:.0%} longer than the straight lines between "
+            "their ends.",
         )
-        ax.set_title(f"ways of the field {name}:\n{extra:.0%} longer than straight ones")
+        ax.set_title(f"trajectories, learned from {name}:\n{extra:.0%} longer than straight")
     axes[0].set_ylabel("second number")
     return figure
 
 
 def detour(points: Tensor) -> float:
-    """How much longer ways (S + 1, N, 2) are than straight lines between their ends: 0 for straight ones."""
+    """How much longer trajectories (S + 1, N, 2) are than straight lines between their ends: 0 for lines."""
     length = points.diff(dim=0).norm(dim=2).sum(dim=0)
     return float((length.sum() / (points[-1] - points[0]).norm(dim=1).sum()) - 1)

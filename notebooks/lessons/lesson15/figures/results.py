@@ -3,7 +3,7 @@
 from gantrans.teaching.plots import Table
 from gantrans.teaching.sweeps.tables import Table as Measured
 from gantrans.teaching.sweeps.tables import committed
-from lessons.lesson15.experiments.few_steps import ARMS, STUDENT_COST, SWEEP, FewStepsSetting
+from lessons.lesson15.experiments.few_steps import STUDENT_COST, SWEEP, FewStepsSetting
 
 JUDGED = {
     "valid": ("valid clips", ".0%"),
@@ -37,7 +37,6 @@ def results_table(table: Measured | None = None) -> Table:
     means = table.means()
     rows = [
         [arm, *(format(means[arm][quantity], form) for quantity, (_, form) in JUDGED.items())]
-        for arms in ARMS.values()
-        for arm in arms
+        for arm in table.arms
     ]
     return Table(columns, rows, f"Means over {table.source()}")
