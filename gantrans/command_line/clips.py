@@ -10,7 +10,9 @@ import typer
 from gantrans.command_line.options import MAX_COUNT, Device, Json, Run, Scale, Simulated, resumable
 
 if TYPE_CHECKING:
-    from gantrans.diffusion import SamplerConfig
+    from torch import Tensor
+
+    from gantrans.diffusion import ClipRecipe, FewStepRecipe, SamplerConfig
 
 app = typer.Typer(help="Generate layout clips with a diffusion model.", no_args_is_help=True)
 
@@ -59,8 +61,8 @@ def train_generator(
     method: Annotated[
         Method,
         typer.Option(
-            help="Diffusion; diffusion for few evaluations, told the design rule; flow matching; a student "
-            "of a trained diffusion model (--teacher)."
+            help="Diffusion; diffusion for few evaluations, with the design rule in its loss; flow matching; "
+            "a student of a trained diffusion model (--teacher)."
         ),
     ] = Method.diffusion,
     teacher: Annotated[
@@ -81,16 +83,7 @@ def train_generator(
 
     Example: python -m gantrans clips train --source sky130 --scale reduced --out runs/clips
     """
-    from gantrans.diffusion import (
-        ClipGenerator,
-        ClipRecipe,
-        FewStepRecipe,
-        clip_recipe,
-        distil_recipe,
-        few_recipe,
-        flow_recipe,
-        train_clips,
-    )
+    from gantrans.diffusion import train_clips
     from gantrans.errors import ConfigError
     from gantrans.scales import resolve_scale
 
@@ -101,26 +94,39 @@ def train_generator(
             else f"--teacher belongs to --method distil; leave it out for --method {method.value}."
         )
     size, weights = resolve_scale(scale.value), None
-    recipe: ClipRecipe | FewStepRecipe
     if teacher is not None:
-        taught = ClipGenerator.load(teacher, "cpu")
-        if not isinstance(taught.recipe, ClipRecipe) or taught.method != "diffusion":
-            raise ConfigError(
-                f"The run in {teacher} was trained with --method {taught.method}; a teacher is a run of "
-                "--method diffusion."
-            )
-        recipe, weights = distil_recipe(taught.recipe, size, seed=seed), taught.network.state_dict()
+        recipe, weights = _student(teacher, size, seed)
     else:
-        recipe = base = clip_recipe(source.value, size, seed=seed, layer=layer, quick=True)
-        if method is Method.flow:
-            recipe = flow_recipe(base)
-        elif method is Method.few:
-            recipe = few_recipe(base)
+        recipe = _recipe(method, source.value, size, seed, layer)
     with resumable(out):
         result = train_clips(
             recipe, out, teacher=weights, resume=resume, max_seconds=max_seconds, device=device
         )
     typer.echo(f"{result.summary()}\nNext: python -m gantrans clips sample --run {out} --out {out}-clips")
+
+
+def _student(teacher: Path, scale: str, seed: int) -> "tuple[ClipRecipe | FewStepRecipe, dict[str, Tensor]]":
+    """The recipe of a student, and the weights that it begins with."""
+    from gantrans.diffusion import ClipGenerator, ClipRecipe, distil_recipe
+    from gantrans.errors import ConfigError
+
+    taught = ClipGenerator.load(teacher, "cpu")
+    if not isinstance(taught.recipe, ClipRecipe) or taught.method != "diffusion":
+        raise ConfigError(
+            f"The run in {teacher} was trained with --method {taught.method}; a teacher is a run of "
+            "--method diffusion."
+        )
+    return distil_recipe(taught.recipe, scale, seed=seed), taught.network.state_dict()
+
+
+def _recipe(method: Method, source: str, scale: str, seed: int, layer: str) -> "ClipRecipe | FewStepRecipe":
+    """The recipe of a method that needs no teacher."""
+    from gantrans.diffusion import clip_recipe, few_recipe, flow_recipe
+
+    base = clip_recipe(source, scale, seed=seed, layer=layer, quick=True)
+    if method is Method.flow:
+        return flow_recipe(base)
+    return few_recipe(base) if method is Method.few else base
 
 
 @app.command("sample")

@@ -185,7 +185,7 @@ class ClipGenerator:
         known = make_clips(data, "train", count, self.recipe.seed)
         held_out = make_clips(data, "test", max(6, min(512, count)), self.recipe.seed)
         judge = train_judge(known.network(), known.label, steps=300, turn=True)
-        rule = design_rule(data, known.unit())
+        rule = design_rule(data, known)
         return judge_panel(samples, held_out.network(), known.network(), judge, rule)
 
 

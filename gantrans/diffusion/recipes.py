@@ -13,7 +13,7 @@ from pathlib import Path
 from torch import Tensor
 
 from gantrans.config import check_range, to_dict
-from gantrans.data import ClipConfig, make_clips
+from gantrans.data import ClipConfig, Clips, make_clips
 from gantrans.diffusion.consistency import ConsistencyConfig, ConsistencyTask
 from gantrans.diffusion.flow import FlowConfig, FlowTask
 from gantrans.diffusion.task import DiffusionConfig, DiffusionTask, random_batches
@@ -122,18 +122,18 @@ lies below pure noise: the higher it is, the more the network decides there, and
 
 
 def few_recipe(base: ClipRecipe) -> ClipRecipe:
-    """A diffusion model for four evaluations: it learns only their noise levels, and is told the design rule.
+    """A diffusion model for four evaluations: it learns only their levels, and its loss knows the design rule.
 
     The rule is that of procedural clips; that of SKY130 is measured on the training clips.
     """
-    rule = design_rule(base.data, make_clips(base.data, "train", base.count, base.seed).unit())
+    rule = design_rule(base.data, make_clips(base.data, "train", base.count, base.seed))
     weight = RULE_WEIGHT if rule > 1 else 0.0  # a rule of one pixel forbids nothing
     return replace(base, task=replace(base.task, near=FEW_LEVELS, rule_px=rule, rule_weight=weight))
 
 
-def design_rule(data: ClipConfig, known: Tensor) -> int:
-    """Least width and space in pixels: exact for procedural clips, else measured on `known` in [0, 1]."""
-    return data.rule if data.source == "procedural" else max(1, min(measured_rule(known)))
+def design_rule(data: ClipConfig, known: Clips) -> int:
+    """Least width and space in pixels: exact for procedural clips, else measured on `known`."""
+    return data.rule if data.source == "procedural" else max(1, min(measured_rule(known.unit())))
 
 
 def distil_recipe(teacher: ClipRecipe, scale: str, *, seed: int = 0) -> FewStepRecipe:
