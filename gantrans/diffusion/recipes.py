@@ -122,7 +122,7 @@ lies below pure noise: the higher it is, the more the network decides there, and
 
 
 def few_recipe(base: ClipRecipe) -> ClipRecipe:
-    """A diffusion model for four evaluations: it learns only their levels, and its loss knows the rule.
+    """A diffusion model for four evaluations: it learns only their levels, and its loss has the rule.
 
     The rule is that of procedural clips; that of SKY130 is measured on the training clips.
     """
